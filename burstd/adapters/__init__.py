@@ -1,0 +1,1 @@
+"""Vendors: each package keeps one vendor's words and exceptions to itself."""

@@ -1,0 +1,1 @@
+"""The on-prem Slurm behind port ``Queue``."""

@@ -1,0 +1,188 @@
+"""Port ``Queue`` on Slurm's own commands: works from 22.05 to today, needs operator rights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from burstd.adapters.slurm import records
+from burstd.adapters.slurm.claim import kept, parking, undoing
+from burstd.adapters.slurm.commands import NoSuchJob, Slurm
+from burstd.domain.jobs import (
+    JobIdentity,
+    JobRecord,
+    JobSight,
+    JobState,
+    QueueSnapshot,
+)
+from burstd.ports.errors import PortError, Rejected, Unreachable
+
+#: Pending reasons that say the parked job will never start as it is.
+_STUCK = frozenset({"BadConstraints", "PartitionNodeLimit", "PartitionTimeLimit", "InvalidQOS"})
+_STATES = "PENDING,CONFIGURING,RUNNING,COMPLETING,SUSPENDED"
+
+
+@dataclass(frozen=True)
+class CliQueue:
+    """``now`` stamps snapshots; ``home_partition`` receives declined wishes."""
+
+    cluster: str
+    burst_partition: str
+    home_partition: str
+    now: Callable[[], datetime]
+    slurm: Slurm
+
+    def observe(self) -> QueueSnapshot:
+        taken_at = self.now()
+        argv = ["squeue", "-h", "-a", "-t", _STATES, "-o", records.QUEUE_FORMAT]
+        lines = self.slurm.run(argv).split(records.RECORD + "\n")
+        if lines.pop():
+            raise Unreachable("squeue's answer is cut off")
+        jobs = tuple(records.queue_line(self.cluster, line) for line in lines)
+        return QueueSnapshot(self.cluster, taken_at, jobs)
+
+    def boot(self) -> str:
+        found = re.search(r"^BOOT_TIME\s*=\s*(\S+)", self._scontrol("show", "config"), re.M)
+        if found is None:
+            raise Unreachable("scontrol show config gave no BOOT_TIME")
+        return found[1]
+
+    def look(self, who: JobIdentity) -> JobSight:
+        try:
+            record = self._scontrol("show", "job", "-o", str(who.key))
+        except NoSuchJob:
+            return self._look_back(who)
+        f = records.fields(record.strip(), who.name)
+        if not f:  # the id is someone else's now, or the record can't be read
+            f = records.fields(record.strip())
+            stranger = records.sight(JobIdentity(who.key, who.submitted_at, "", ""), f)
+            return JobSight(stranger.identity, JobState.UNKNOWN)
+        return records.sight(who, f)
+
+    def _look_back(self, who: JobIdentity) -> JobSight:
+        """slurmctld forgets ended jobs after MinJobAge (300 s); accounting does not."""
+        since = who.submitted_at.strftime("%Y-%m-%dT%H:%M:%S")
+        argv = ["sacct", "-n", "-X", "-P", "-D", "-j", str(who.key), "-S", since]
+        argv += ["-o", "JobID,User,Submit,State,ExitCode,JobName", f"--delimiter={records.FIELD}"]
+        rows = [
+            row.split(records.FIELD)
+            for row in Slurm(self.slurm.deadline, {**self.slurm.environment, "TZ": "UTC"})
+            .run(argv)
+            .splitlines()
+        ]
+        mine = [
+            row
+            for row in rows
+            if len(row) == 6 and (row[0], row[1], row[5]) == (str(who.key), who.user, who.name)
+        ]
+        if not mine:
+            return JobSight(None, JobState.UNKNOWN)
+        _, _, _, state, code, _ = mine[-1]
+        exit_code, _, signal = code.partition(":")
+        return JobSight(
+            who, records.state(state), exit_code=int(exit_code), signal=int(signal or 0)
+        )
+
+    def script(self, who: JobIdentity) -> str | None:
+        try:
+            return self._scontrol("write", "batch_script", str(who.key), "-")
+        except NoSuchJob as error:
+            raise Unreachable(str(error)) from error
+        except Rejected:
+            return None  # "job script retrieval failed": salloc and srun have none
+
+    def record(self, who: JobIdentity) -> JobRecord:
+        f = records.fields(self._scontrol("show", "job", "-o", str(who.key)).strip(), who.name)
+        if not f or not records.sight(who, f).is_job(who):
+            raise Rejected(f"job {who.key} is not the one that was seen in the queue")
+        wish = f.get("Partition") == self.burst_partition
+        state = records.state(f["JobState"])
+        if state is not JobState.PENDING and not (wish and state is JobState.RUNNING):
+            raise Rejected(f"job {who.key} is {f['JobState']}")
+        if f.get("BatchFlag") != "1":
+            raise Rejected(f"job {who.key} is interactive")
+        if "HetJobId" in f:
+            raise Rejected(f"job {who.key} is part of a heterogeneous job")
+        fields = kept(f)
+        if wish:
+            fields["partition"] = self.home_partition
+        limit = records.time_limit(f.get("TimeLimit", ""))
+        return JobRecord(who, records.shape(f), limit, fields, wish)
+
+    def park(self, record: JobRecord, mark: str) -> None:
+        who = record.identity
+        seen = self._mine(who)
+        if seen is None or seen.state is not JobState.PENDING:
+            return
+        if seen.partition != self.burst_partition:
+            if not seen.held:
+                self._scontrol("hold", str(who.key))
+                seen = self._mine(who)  # rc 0 proves nothing: hold "succeeds" on a running job
+                if seen is None or seen.state is not JobState.PENDING or not seen.held:
+                    return
+            for update in parking(record.fields, self.burst_partition):
+                self._update(who, update)
+            self._mark(who, mark)
+            self._scontrol("release", str(who.key))
+        elif seen.held:
+            self._scontrol("release", str(who.key))
+        elif seen.reason in _STUCK:
+            raise Rejected(f"job {who.key} cannot start on the proxy node: {seen.reason}")
+
+    def give_back(self, record: JobRecord) -> bool:
+        who = record.identity
+        seen = self._mine(who)
+        if seen is None:
+            return False
+        if seen.state.over:
+            return True
+        home = record.fields["partition"]
+        if seen.partition != self.burst_partition:
+            if seen.state is JobState.PENDING and seen.held:
+                self._release_home(who)
+                return False
+            return seen.partition == home or seen.state is JobState.RUNNING
+        if seen.state is JobState.RUNNING:
+            self._scontrol("requeuehold", str(who.key))
+        elif seen.state is JobState.PENDING:
+            if not seen.held:
+                self._scontrol("hold", str(who.key))
+            for update in undoing(record):
+                self._update(who, update)
+            self._mark(who, "")
+            self._release_home(who)
+        return False
+
+    def annotate(self, who: JobIdentity, line: str) -> None:
+        argv = ["sacctmgr", "-i", "modify", "job", "where", f"jobid={who.key}"]
+        argv += [f"cluster={self.cluster}", "set", f"admincomment={line[:255]}"]
+        try:
+            self.slurm.run(argv)
+        except PortError:
+            return  # the ledger holds the figures; accounting is a courtesy
+
+    def _mine(self, who: JobIdentity) -> JobSight | None:
+        """A fresh look, or ``None`` where Slurm can't say or the job is not ours to touch."""
+        seen = self.look(who)
+        if seen.identity is not None and not seen.is_job(who):
+            raise Rejected(f"job id {who.key} belongs to another job now")
+        return None if seen.identity is None else seen
+
+    def _release_home(self, who: JobIdentity) -> None:
+        # A requeued job may not start for two minutes (Slurm lets its credential expire first).
+        self._update(who, ["starttime=now"])
+        self._scontrol("release", str(who.key))
+
+    def _mark(self, who: JobIdentity, mark: str) -> None:
+        try:
+            self._update(who, [f"extra={mark}"])
+        except Rejected:
+            return  # Slurm before 23.02 has no such field
+
+    def _update(self, who: JobIdentity, pairs: list[str]) -> None:
+        self._scontrol("update", f"jobid={who.key}", *pairs)
+
+    def _scontrol(self, *words: str) -> str:
+        return self.slurm.run(["scontrol", *words])

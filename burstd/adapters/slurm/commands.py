@@ -1,0 +1,73 @@
+"""Slurm's programs, run with a deadline; their complaints translated to port errors."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from burstd.ports.errors import AccessDenied, PortError, Rejected, Transient, Unreachable
+
+
+class NoSuchJob(Rejected):
+    """Slurm does not know the job (any more)."""
+
+
+#: What Slurm's programs print (slurm/src/common/slurm_errno.c) and what it means for us.
+COMPLAINTS: tuple[tuple[str, type[PortError]], ...] = (
+    (r"Invalid job id", NoSuchJob),
+    (r"Access/permission denied|user.*not (a )?(privileged|authorized)", AccessDenied),
+    (r"Unable to contact slurm controller|Socket timed out|Connection refused", Unreachable),
+    (r"Zero Bytes were transmitted|Unexpected message|Communication connection", Unreachable),
+    (r"slurm_load_jobs error|Slurm backup controller|DBD_|slurmdbd", Unreachable),
+    (r"Resource temporarily unavailable|try again|Transaction rejected", Transient),
+)
+
+
+def translate(program: str, complaint: str) -> PortError:
+    """The port error for what a Slurm program wrote to stderr."""
+    text = " ".join(complaint.split())[:300] or "it failed without a word"
+    for pattern, kind in COMPLAINTS:
+        if re.search(pattern, complaint, re.IGNORECASE):
+            return kind(f"{program}: {text}")
+    return Rejected(f"{program}: {text}")
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """Where Slurm's programs are and how long they may take."""
+
+    deadline: float = 30.0  #: seconds
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, argv: Sequence[str]) -> str:
+        """Standard output of one program.
+
+        Raises ``NoSuchJob``, ``AccessDenied``, ``Unreachable``, ``Transient`` or ``Rejected``.
+        """
+        environment = {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "LC_ALL": "C.UTF-8",
+            "SLURM_TIME_FORMAT": "%s",  # seconds since 1970, whatever the site's zone
+            **self.environment,
+        }
+        try:
+            done = subprocess.run(
+                list(argv),
+                capture_output=True,
+                text=True,
+                errors="surrogateescape",
+                timeout=self.deadline,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Unreachable(f"{argv[0]} gave no answer in {self.deadline:g} s") from error
+        except OSError as error:
+            raise Unreachable(f"{argv[0]} could not be started: {error}") from error
+        if done.returncode != 0:
+            raise translate(argv[0], done.stderr)
+        return done.stdout

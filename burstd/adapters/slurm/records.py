@@ -1,0 +1,224 @@
+"""Slurm's texts to values: ``squeue`` lines and ``scontrol show job`` records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from ClusterShell.RangeSet import RangeSet
+
+from burstd.domain.jobs import (
+    JobIdentity,
+    JobKey,
+    JobSight,
+    JobState,
+    QueuedJob,
+    Shape,
+)
+from burstd.ports.errors import Unreachable
+
+FIELD, RECORD = "\x1f", "\x1e"
+#: squeue(1) ``-o``; the job name comes last. Separators that no terminal can type keep names
+#: with blanks, bars or newlines apart.
+QUEUE_FIELDS = [
+    "i",
+    "F",
+    "K",
+    "T",
+    "r",
+    "P",
+    "a",
+    "q",
+    "u",
+    "C",
+    "D",
+    "l",
+    "V",
+    "Q",
+    "b",
+    "W",
+    "E",
+    "k",
+    "j",
+]
+QUEUE_FORMAT = FIELD.join(f"%{letter}" for letter in QUEUE_FIELDS) + RECORD
+
+_STATES: Mapping[str, JobState] = {
+    "PENDING": JobState.PENDING,
+    "REQUEUED": JobState.PENDING,
+    "REQUEUE_HOLD": JobState.PENDING,
+    "REQUEUE_FED": JobState.PENDING,
+    "SPECIAL_EXIT": JobState.PENDING,
+    "CONFIGURING": JobState.RUNNING,
+    "RUNNING": JobState.RUNNING,
+    "RESIZING": JobState.RUNNING,
+    "SIGNALING": JobState.RUNNING,
+    "STAGE_OUT": JobState.COMPLETING,
+    "COMPLETING": JobState.COMPLETING,
+    "SUSPENDED": JobState.SUSPENDED,
+    "STOPPED": JobState.SUSPENDED,
+    "COMPLETED": JobState.COMPLETED,
+    "FAILED": JobState.FAILED,
+    "BOOT_FAIL": JobState.FAILED,
+    "NODE_FAIL": JobState.FAILED,
+    "OUT_OF_MEMORY": JobState.FAILED,
+    "TIMEOUT": JobState.FAILED,
+    "DEADLINE": JobState.CANCELLED,
+    "PREEMPTED": JobState.CANCELLED,
+    "REVOKED": JobState.CANCELLED,
+    "CANCELLED": JobState.CANCELLED,
+}
+_NOTHING = frozenset({"", "(null)", "N/A", "None", "Unknown"})
+
+
+def state(text: str) -> JobState:
+    """Slurm's state word (``CANCELLED by 1001`` too); one we do not know is UNKNOWN."""
+    words = text.replace("+", " ").split()
+    return _STATES.get(words[0] if words else "", JobState.UNKNOWN)
+
+
+def moment(text: str) -> datetime:
+    """Seconds since 1970 as Slurm prints them under ``SLURM_TIME_FORMAT=%s``."""
+    return datetime.fromtimestamp(int(text), UTC)
+
+
+def time_limit(text: str) -> timedelta | None:
+    """``[D-]HH:MM:SS``, ``MM:SS`` or ``MM``; ``None`` for UNLIMITED and the like.
+
+    Raises ``ValueError`` for anything else. squeue(1), TIME_LIMIT.
+    """
+    if text in {"UNLIMITED", "Partition_Limit", "INVALID", "NOT_SET"} or text in _NOTHING:
+        return None
+    days, dash, rest = text.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if dash:  # D-HH[:MM[:SS]]
+        hours, minutes, seconds = [*parts, 0, 0][:3]
+    elif len(parts) == 1:
+        hours, minutes, seconds = 0, parts[0], 0
+    else:
+        hours, minutes, seconds = [0, *parts][-3:]
+    return timedelta(days=int(days or 0), hours=hours, minutes=minutes, seconds=seconds)
+
+
+def count(text: str) -> int:
+    """``4``, ``4-8`` (the least), ``1K``. Raises ``ValueError`` otherwise."""
+    least = text.split("-")[0]
+    scale = {"K": 1024, "M": 1024**2}.get(least[-1:], 1)
+    return int(float(least.rstrip("KM")) * scale)
+
+
+def mebibytes(text: str) -> int | None:
+    """``2000M``, ``4G``, ``0`` (all of the node: ``None``). scontrol(1), MinMemoryNode."""
+    if text in _NOTHING or text == "0":
+        return None
+    scale = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}.get(text[-1])
+    return int(text) if scale is None else int(float(text[:-1]) * scale)
+
+
+def tasks(text: str) -> tuple[int, ...]:
+    """Array task ids of ``0-5,9%2`` or ``0-10:2``. Raises ``ValueError``."""
+    return tuple(int(i) for i in RangeSet(text.split("%")[0].replace(":", "/")))
+
+
+def _given(text: str) -> str:
+    return "" if text in _NOTHING else text
+
+
+def queue_line(cluster: str, line: str) -> QueuedJob:
+    """One record of ``QUEUE_FORMAT``. Raises ``Unreachable`` if it is not one: a list that
+    can't be read whole is not a list."""
+    parts = line.split(FIELD, len(QUEUE_FIELDS) - 1)
+    if len(parts) != len(QUEUE_FIELDS):
+        raise Unreachable(f"squeue gave a line with {len(parts)} fields: {line[:120]!r}")
+    f = dict(zip(QUEUE_FIELDS, parts, strict=True))
+    try:
+        waiting = state(f["T"]) is JobState.PENDING
+        group = f["K"] not in _NOTHING
+        ids = tasks(f["K"]) if group else ()
+        several = waiting and group and ("_[" in f["i"] or len(ids) > 1)
+        element = ids[0] if group and not several else None
+        key = JobKey(cluster, int(f["F"]), element)
+        return QueuedJob(
+            identity=JobIdentity(key, moment(f["V"]), f["u"], f["j"]),
+            state=state(f["T"]),
+            reason=f["r"],
+            partition=f["P"],
+            account=_given(f["a"]),
+            qos=_given(f["q"]),
+            cpus=count(f["C"]),
+            nodes=count(f["D"]),
+            time_limit=time_limit(f["l"]),
+            priority=int(f["Q"]),
+            tasks=ids if several else (),
+            het="+" in f["i"],
+            gres=_given(f["b"]),
+            licences=_given(f["W"]),
+            comment=_given(f["k"]),
+            dependency=_given(f["E"]),
+        )
+    except (ValueError, KeyError, IndexError) as error:
+        raise Unreachable(f"squeue gave a line that can't be read: {line[:200]!r}") from error
+
+
+def fields(record: str, name: str | None = None) -> dict[str, str]:
+    """The ``Key=value`` pairs of one ``scontrol show job -o`` line, up to ``Command=``.
+
+    What a user can write freely (the job's name, its command, comment, paths) is left out:
+    a name like ``x Partition=y`` must not be read as a field. With ``name`` given the record
+    must be of a job of that name, or ``{}`` comes back.
+    """
+    head, _, rest = record.partition(" JobName=")
+    user = re.search(r" UserId=", rest)
+    if name is not None:
+        if not rest.startswith(name + " UserId="):
+            return {}
+        rest = rest[len(name) :]
+    elif user is not None:
+        rest = rest[user.start() :]
+    body = rest.split(" Command=", 1)[0]
+    return dict(pair.split("=", 1) for pair in f"{head} {body}".split() if "=" in pair)
+
+
+def key_of(cluster: str, f: Mapping[str, str]) -> JobKey:
+    """The job's key as users write it."""
+    element = f.get("ArrayTaskId", "")
+    if "ArrayJobId" in f and element.isdigit():
+        return JobKey(cluster, int(f["ArrayJobId"]), int(element))
+    return JobKey(cluster, int(f.get("ArrayJobId", f["JobId"])))
+
+
+def sight(who: JobIdentity, f: Mapping[str, str]) -> JobSight:
+    """One look at a job. An unsplit array shows the element asked for as pending in it."""
+    key = key_of(who.key.cluster, f)
+    if key.array_task is None and who.key.array_task is not None:
+        inside = who.key.array_task in tasks(f.get("ArrayTaskId", ""))
+        key = who.key if inside and key.job_id == who.key.job_id else key
+    code, _, signal = f.get("ExitCode", "0:0").partition(":")
+    user = f.get("UserId", "").split("(")[0]
+    return JobSight(
+        identity=JobIdentity(key, moment(f["SubmitTime"]), user, who.name),
+        state=state(f["JobState"]),
+        partition=f.get("Partition", ""),
+        reason=f.get("Reason", ""),
+        held=f.get("Priority") == "0",
+        node=f.get("NodeList", ""),
+        exit_code=int(code),
+        signal=int(signal or 0),
+        restarts=int(f.get("Restarts", "0")),
+    )
+
+
+def shape(f: Mapping[str, str]) -> Shape:
+    """What the job asks for."""
+    per_node = f.get("NtasksPerN:B:S:C", "0").split(":")[0]
+    return Shape(
+        nodes=count(f.get("NumNodes", "1")),
+        tasks=count(f.get("NumTasks", "1")) if f.get("NumTasks", "N/A") != "N/A" else 1,
+        cpus=count(f.get("NumCPUs", "1")),
+        cpus_per_task=count(f["CPUs/Task"]) if f.get("CPUs/Task", "N/A") != "N/A" else 1,
+        tasks_per_node=int(per_node) if per_node not in {"0", "*"} else None,
+        memory_per_node=mebibytes(f.get("MinMemoryNode", "")),
+        memory_per_cpu=mebibytes(f.get("MinMemoryCPU", "")),
+        exclusive=f.get("OverSubscribe") in {"NO", "EXCLUSIVE"},
+    )

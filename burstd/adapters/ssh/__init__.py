@@ -1,0 +1,1 @@
+"""Port ``RemoteShell`` on the OpenSSH client, with burstd's own certificate authority."""

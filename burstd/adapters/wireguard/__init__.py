@@ -1,0 +1,1 @@
+"""Port ``Link`` over burst-netd."""

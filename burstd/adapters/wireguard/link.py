@@ -1,0 +1,73 @@
+"""A WireGuard link as burstd sees it: asks burst-netd, tells the far gate of each session's keys.
+
+The enrolment keys only open the way to the gate; each time the link comes up a fresh key pair and
+preshared key take over, so that an old capture can't be read with keys that are stolen later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from burstd.adapters.wireguard.gate import Gate
+from burstd.domain.links import LinkName, LinkView, SessionOffer
+from burstd.ports.errors import PortError, Unreachable
+
+DEADLINE = 30.0  #: seconds for one answer of netd (a handshake may take ten)
+
+
+class WireguardLink:
+    """``Link``. Safe for threads: one brings it up, the others wait."""
+
+    def __init__(self, name: LinkName, netd: Path, gate: Gate) -> None:
+        self._name, self._netd, self._gate = name, netd, gate
+        self._lock = threading.Lock()
+
+    def view(self) -> LinkView:
+        seen = self._ask("view")
+        at = seen["last_handshake"]
+        return LinkView(
+            self._name,
+            up=bool(seen["up"]),
+            session=bool(seen["session"]),
+            last_handshake=datetime.fromtimestamp(at, UTC) if at else None,
+            bytes_in=int(seen["bytes_in"]),
+            bytes_out=int(seen["bytes_out"]),
+        )
+
+    def ensure_up(self) -> None:
+        with self._lock:
+            seen = self.view()
+            if seen.up and seen.session:
+                return
+            self._ask("enrol")
+            offer = self._ask("offer")
+            self._gate.admit(SessionOffer(**offer))
+            self._ask("commit")
+
+    def ensure_down(self) -> None:
+        with self._lock:
+            seen = self._ask("view")
+            if seen["session"]:
+                # A gate that can't be told forgets this session at the next one.
+                with contextlib.suppress(PortError):
+                    self._gate.withdraw(seen["public_key"])
+            self._ask("down")
+
+    def _ask(self, verb: str) -> dict[str, Any]:
+        try:
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(DEADLINE)
+                sock.connect(str(self._netd))
+                sock.sendall(json.dumps({"verb": verb, "link": self._name}).encode() + b"\n")
+                answer: dict[str, Any] = json.loads(sock.makefile().readline() or "{}")
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"burst-netd at {self._netd}: {error}") from error
+        if "error" in answer:
+            raise Unreachable(f"link {self._name}: {answer['error']}")
+        return answer

@@ -1,0 +1,224 @@
+"""The agent's loop: ask for the order, carry it out, wait in the tiny waiter, begin again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NoReturn
+
+from burstd.agent import memory as remembered
+from burstd.agent.api import Api, Away, Denied
+from burstd.agent.decks import MissingInput
+from burstd.agent.follow import Follower
+from burstd.agent.inputs import NotStageable, find, manifest, marks
+from burstd.agent.landing import Damaged, Landing
+from burstd.agent.memory import Memory
+from burstd.agent.standin import StandIn
+from burstd.domain.data import OutputFile
+from burstd.ports.depot import Depot, Execution
+from burstd.ports.errors import Mismatch, Permanent, Rejected, Transient
+
+TERM = "BURST_AGENT_TERM"
+#: Seconds until the next look, by order; a move of the burst ends every wait at once.
+PERIODS = {"wait": 60, "stage_in": 3, "follow": 8, "stage_out": 3, "exit": 3}
+#: Variables that every payload gets, beside the profile's.
+_ALWAYS = ("HOME", "USER", "LOGNAME", "LANG", "LC_*", "TZ")
+#: After TERM the agent stays only while there is something to bring home.
+_WORTH_STAYING = frozenset({"running", "cancelling", "ended", "staging_out", "staged_out"})
+
+Words = Mapping[str, Any]
+
+
+@dataclass
+class Agent:
+    """``connect`` opens the depot; ``wait`` turns this process into the waiter."""
+
+    job: StandIn
+    api: Api
+    memory: Memory
+    connect: Callable[[Words, Path], Depot]
+    wait: Callable[[int, int], None]
+
+    def live(self) -> NoReturn:
+        """Turns until the job is over."""
+        signal.signal(signal.SIGTERM, _remember_term)
+        while True:
+            words: Words = {"order": "wait", "version": 0}
+            try:
+                words = self._hello()
+                self._obey(words)
+            except (Away, Transient) as error:
+                self._say(f"{error}; waiting")
+                words = {**words, "order": "stage_in"}
+            except OSError as error:
+                self._say(f"{error.strerror or error}: {error.filename or ''}; waiting for room")
+                words = {**words, "order": "stage_in"}
+            except Exception:  # noqa: BLE001
+                # The stand-in must outlive any fault of ours: its end would end the user's job.
+                (self.memory.directory / "fault.txt").write_text(traceback.format_exc())
+                self._say(f"a fault of burstd, see {self.memory.directory}/fault.txt; waiting")
+                words = {**words, "order": "wait"}
+            self.memory.save()
+            period = 2 if _termed() else PERIODS[words["order"]]
+            self.wait(int(words["version"]), period)
+
+    def _hello(self) -> Words:
+        words = self.api.post("/v1/standins", {"job": self.job.job, "restarts": self.job.restarts})
+        if words.get("burst") is None:
+            if _termed():
+                self._end(0, signal.SIGTERM)
+            self._say(str(words["cause"]))
+            return words
+        if _termed():
+            self._report(words, "recalled", {})
+            if words["stage"] not in _WORTH_STAYING:
+                self._end(0, signal.SIGTERM)
+        return words
+
+    def _obey(self, words: Words) -> None:
+        order = words["order"]
+        if order == "stage_in":
+            self._stage_in(words)
+        elif order == "follow":
+            self._with_depot(words, self._follow)
+        elif order == "stage_out":
+            self._with_depot(words, self._stage_out)
+        elif order == "exit":
+            if _termed():
+                self._end(0, signal.SIGTERM)
+            self._end(words["exit_code"], words["signal"])
+
+    # --- in
+
+    def _stage_in(self, words: Words) -> None:
+        if self._reported(words, "staged_in") is not None:
+            return
+        try:
+            files = manifest(find(self.job, words["resolver"]))
+        except (MissingInput, NotStageable) as error:
+            self._report(words, "refused", {"cause": str(error)})
+            return
+        roots = [self.job.directory]
+        known = marks(roots)
+
+        secret = secrets.token_hex(32)
+
+        def send(_words: Words, depot: Depot) -> None:
+            depot.push(files)
+            execution = self._execution(words, secret)
+            depot.order(execution, files, self.job.script.read_bytes())
+
+        try:
+            self._with_depot(words, send)
+        except Mismatch as error:
+            raise Transient(str(error)) from error  # a file changed since: read it again
+        except Permanent as error:
+            self._report(words, "refused", {"cause": str(error)})
+            return
+        body = remembered.to_report(files, known, [str(root) for root in roots])
+        self._report(words, "staged_in", {**body, "secret": secret})
+
+    def _execution(self, words: Words, secret: str) -> Execution:
+        patterns = (*_ALWAYS, *words["environment"])
+        return Execution(
+            arguments=self.job.arguments,
+            directory=str(self.job.directory),
+            environment={
+                name: value
+                for name, value in self.job.environment.items()
+                if any(fnmatchcase(name, pattern) for pattern in patterns)
+            },
+            exports=self.job.exports,
+            roots=(str(self.job.directory),),
+            merged=self.job.merged,
+            time_limit_s=float(words["time_limit_s"]),
+            live=tuple(words["live"]),
+            secret=secret,
+        )
+
+    # --- while it runs, and out
+
+    def _follow(self, words: Words, depot: Depot) -> None:
+        staged = self._reported(words, "staged_in")
+        if staged is None:
+            return
+        known, _ = remembered.from_report(staged)
+        Follower(depot, self.memory.positions, known, self.memory.copies).once()
+
+    def _stage_out(self, words: Words, depot: Depot) -> None:
+        if self._reported(words, "staged_out") is not None:
+            return
+        staged = self._reported(words, "staged_in")
+        if staged is None:  # cancelled before the inputs were sent
+            self._report(words, "staged_out", {"files": 0, "bytes": 0, "notes": []})
+            return
+        known, roots = remembered.from_report(staged)
+        Follower(depot, self.memory.positions, known, self.memory.copies).streams(depot.growing())
+        entries, outside = depot.outputs(staged["secret"])
+
+        def fetch(entry: OutputFile, descriptor: int) -> None:
+            with os.fdopen(os.dup(descriptor), "wb") as file:
+                depot.fetch(entry, file.write)
+
+        landing = Landing(words["burst"], roots, {**known, **self.memory.copies}, fetch)
+        # Directories last and deepest first: their modes must not hinder the files in them.
+        for entry in sorted(entries, key=lambda e: (e.kind == "dir", -e.path.count("/"), e.path)):
+            try:
+                landing.land(entry)
+            except Damaged as error:
+                raise Transient(str(error)) from error
+        landing.notes += [f"{path} was written outside the job's directory" for path in outside]
+        for note in landing.notes:
+            self._say(note)
+        bytes_landed = sum(entry.size for entry in entries)
+        body = {"files": len(entries), "bytes": bytes_landed, "notes": landing.notes}
+        self._report(words, "staged_out", body)
+
+    def _with_depot(self, words: Words, work: Callable[[Words, Depot], None]) -> None:
+        depot = self.connect(words, self.memory.directory)
+        try:
+            work(words, depot)
+        finally:
+            depot.close()
+
+    # --- words
+
+    def _report(self, words: Words, kind: str, body: Words) -> None:
+        self.api.post(f"/v1/standins/{words['burst']}/reports", {"kind": kind, "body": dict(body)})
+
+    def _reported(self, words: Words, kind: str) -> dict[str, Any] | None:
+        try:
+            return self.api.get(f"/v1/standins/{words['burst']}/reports/{kind}")
+        except Denied as error:
+            if error.status == 404:
+                return None
+            raise Rejected(str(error)) from error
+
+    def _say(self, line: str) -> None:
+        """One line into the job's error output, each text once."""
+        if line not in self.memory.said:
+            self.memory.said.append(line)
+            os.write(2, f"burstd: {line}\n".encode(errors="replace"))
+
+    def _end(self, code: int, number: int) -> NoReturn:
+        """End as the payload ended, so that Slurm records the same."""
+        self.memory.forget()
+        if number:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        sys.exit(code)
+
+
+def _remember_term(_number: int, _frame: object) -> None:
+    os.environ[TERM] = "1"
+
+
+def _termed() -> bool:
+    return os.environ.get(TERM) == "1"

@@ -1,0 +1,68 @@
+"""CalculiX decks: which further files one reads.
+
+As CalculiX itself does it (readinput.c): a name is opened as given, so relative to the directory
+in which ccx runs; keywords in any case; blanks inside a line do not count, so no name has one;
+includes may nest nine levels.
+"""
+
+from __future__ import annotations
+
+import os.path
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+LEVELS = 9
+_CARD = re.compile(rb"^[ \t]*\*[^*\r\n][^\r\n]*", re.MULTILINE)
+_FILE = re.compile(r",(INPUT|STIFFNESSFILE|MASSFILE)=([^,]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """``name`` is read by line ``line`` of ``deck``."""
+
+    name: str
+    deck: Path
+    line: int
+    include: bool
+
+
+class MissingInput(Exception):
+    """A deck asks for a file that is not there."""
+
+    def __init__(self, reference: Reference, path: Path) -> None:
+        super().__init__(
+            f"missing input file {path} (named {reference.name} in line {reference.line} of "
+            f"{reference.deck})"
+        )
+
+
+def references(deck: Path) -> Iterator[Reference]:
+    """The files that the cards of ``deck`` name. Raises ``OSError``."""
+    text = deck.read_bytes()
+    for card in _CARD.finditer(text):
+        line = card[0].decode("latin-1").replace(" ", "").replace("\t", "")
+        for _, name in _FILE.findall(line):
+            number = text.count(b"\n", 0, card.start()) + 1
+            yield Reference(name, deck, number, line.upper().startswith("*INCLUDE"))
+
+
+def closure(deck: Path, directory: Path) -> list[Path]:
+    """All files that ``ccx`` reads for ``deck`` when run in ``directory``, the deck first.
+
+    Raises ``MissingInput``, and ``OSError`` where a file can't be read.
+    """
+    found = {deck: None}
+    level = [deck]
+    for _ in range(LEVELS):
+        following = []
+        for reference in (r for one in level for r in references(one)):
+            path = Path(os.path.normpath(directory / reference.name))
+            if not path.is_file():
+                raise MissingInput(reference, path)
+            if path not in found:
+                found[path] = None
+                following += [path] if reference.include else []
+        level = following
+    return list(found)

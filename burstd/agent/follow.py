@@ -1,0 +1,95 @@
+"""What grows while the job runs: standard output and error, and the profile's live files."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from burstd.domain.data import Mark
+from burstd.ports.depot import Depot, Growing
+
+BLOCK = 2**20
+_OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass
+class Follower:
+    """``positions``: bytes of "stdout"/"stderr" that this stand-in has written already.
+
+    ``copies``: the live files that are ours, as we left them; ``marks``: how names looked at
+    stage-in. Only those two kinds are written to.
+    """
+
+    depot: Depot
+    positions: MutableMapping[str, int]
+    marks: MutableMapping[str, Mark]
+    copies: MutableMapping[str, Mark]
+
+    def once(self) -> None:
+        """Copy what has grown since the last time."""
+        now = self.depot.growing()
+        self.streams(now)
+        for path, size in sorted(now.files.items()):
+            self._live(path, size)
+
+    def streams(self, now: Growing) -> None:
+        """Append to the job's own output files, where slurmd opened them."""
+        self._stream("stdout", 1, now.stdout)
+        self._stream("stderr", 2, now.stderr)
+
+    def _stream(self, name: str, descriptor: int, size: int) -> None:
+        position = self.positions.get(name, 0)
+        while position < size:
+            block = self.depot.read(name, position, min(BLOCK, size - position))
+            if not block:
+                return
+            while block:
+                written = os.write(descriptor, block)
+                position += written
+                block = block[written:]
+                self.positions[name] = position
+
+    def _live(self, path: str, size: int) -> None:
+        """Append to our copy; one that is not ours any more is left alone (landing decides)."""
+        descriptor = self._ours(path)
+        if descriptor is None:
+            return
+        with os.fdopen(descriptor, "r+b", buffering=0) as file:
+            have = file.seek(0, os.SEEK_END)
+            if path not in self.copies or have > size:  # an older run's file, or a rewritten one
+                file.truncate(0)
+                have = file.seek(0)
+            while have < size:
+                block = self.depot.read(path, have, min(BLOCK, size - have))
+                if not block:
+                    break
+                have += file.write(block) or 0
+            seen = os.fstat(file.fileno())
+            self.copies[path] = Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
+
+    def _ours(self, path: str) -> int | None:
+        parent = Path(path).parent
+        if not parent.is_dir():  # made when the results land
+            return None
+        directory = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            name = Path(path).name
+            try:
+                descriptor = os.open(name, _OPEN, dir_fd=directory)
+            except FileNotFoundError:
+                return os.open(name, _OPEN | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=directory)
+            except OSError:
+                return None
+            seen = os.fstat(descriptor)
+            known = self.copies.get(path) or self.marks.get(path)
+            if stat.S_ISREG(seen.st_mode) and known == Mark(
+                seen.st_size, seen.st_mtime_ns, seen.st_ino
+            ):
+                return descriptor
+            os.close(descriptor)
+            return None
+        finally:
+            os.close(directory)

@@ -1,0 +1,143 @@
+"""Which files a job needs, and a manifest of them that is true."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from burstd.agent.decks import closure
+from burstd.agent.standin import StandIn
+from burstd.agent.words import directories, expand, words
+from burstd.domain.data import InputFile, Mark
+
+#: Bounds of the fallback that sends a whole directory.
+MOST_FILES, MOST_BYTES = 100_000, 200 * 2**30
+BLOCK = 2**20
+
+
+class NotStageable(Exception):
+    """The inputs can't be sent as they are; the job stays."""
+
+
+def find(job: StandIn, resolver: str) -> list[Path]:
+    """Absolute paths of the regular files to send, sorted.
+
+    With resolver ``calculix``: decks that the script names, closed over their includes, and every
+    other file or directory that it names. Where no deck is recognised, and for every other
+    resolver: the whole working directory. Raises ``MissingInput`` or ``NotStageable``.
+    """
+    script = job.script.read_text(errors="surrogateescape")
+    text = expand(script, job.arguments, job.environment)
+    bases = [job.directory]
+    bases += [p for d in directories(text) if (p := _path(job.directory, d)).is_dir()]
+    found: set[Path] = set()
+    decks = 0
+    for base in dict.fromkeys(bases):
+        for word in words(text, job.arguments):
+            for path in _named(base, word, job.directory):
+                if path.is_dir():
+                    found.update(_files_below(path))
+                    continue
+                found.add(path)
+                if resolver == "calculix" and path.suffix == ".inp":
+                    decks += 1
+                    found.update(closure(path, base))
+    if resolver != "calculix" or not decks:
+        found.update(_files_below(job.directory))
+    return sorted(found)
+
+
+def _path(base: Path, word: str) -> Path:
+    return Path(os.path.normpath(base / word))
+
+
+def _named(base: Path, word: str, home: Path) -> Iterator[Path]:
+    """The word as a file, as a job name of ccx (``beam`` for ``beam.inp``), or as a directory."""
+    if not word or len(word) > 4096 or "\0" in word or word.startswith(("-", "/dev/", "/proc/")):
+        return
+    path = _path(base, word)
+    deck = path.with_name(path.name + ".inp") if path.name else path
+    try:
+        below = path.is_dir() and home in path.parents
+        if below or (path.is_file() and not _of_the_system(path)):
+            yield path
+        if deck.is_file():
+            yield deck
+    except OSError:  # a word that can't be a name: too long, a component that is a file
+        return
+
+
+_SYSTEM = frozenset(
+    {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr", "var"}
+)
+
+
+def _of_the_system(path: Path) -> bool:
+    """Programs and libraries come from the image."""
+    return len(path.parts) > 1 and path.parts[1] in _SYSTEM
+
+
+def _files_below(top: Path) -> Iterator[Path]:
+    files, total = 0, 0
+    for directory, _, names in os.walk(top):
+        for name in names:
+            path = Path(directory, name)
+            seen = path.lstat()
+            if not stat.S_ISREG(seen.st_mode):
+                continue
+            files, total = files + 1, total + seen.st_size
+            if files > MOST_FILES or total > MOST_BYTES:
+                raise NotStageable(
+                    f"{top} holds more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB: name "
+                    "the inputs in the script"
+                )
+            yield path
+
+
+def manifest(paths: Iterable[Path]) -> list[InputFile]:
+    """Read and digest every file; one that changes meanwhile is read again.
+
+    Raises ``NotStageable`` for one that will not hold still, ``OSError`` if it can't be read.
+    """
+    return [_read(path) for path in paths]
+
+
+def _read(path: Path) -> InputFile:
+    for _ in range(5):
+        with path.open("rb") as file:
+            before = os.fstat(file.fileno())
+            digest = hashlib.sha256()
+            while block := file.read(BLOCK):
+                digest.update(block)
+            after = os.fstat(file.fileno())
+        if _fingerprint(before) == _fingerprint(after):
+            return InputFile(
+                str(path),
+                after.st_size,
+                digest.hexdigest(),
+                after.st_mtime_ns,
+                after.st_mode & 0o777,
+            )
+    raise NotStageable(f"{path} changes while it is read")
+
+
+def _fingerprint(seen: os.stat_result) -> tuple[int, int, int, int]:
+    return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino
+
+
+def marks(roots: Iterable[Path]) -> dict[str, Mark]:
+    """How every file below the output roots looks now: what the landing may replace later."""
+    found = {}
+    for root in roots:
+        for directory, _, names in os.walk(root):
+            for name in names:
+                path = os.path.join(directory, name)  # noqa: PTH118 - a hundred thousand of them
+                try:
+                    seen = os.lstat(path)
+                except FileNotFoundError:
+                    continue
+                found[path] = Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
+    return found

@@ -1,0 +1,194 @@
+"""Results into the user's directory: whole or not at all, never through a link, never over a
+file that the user changed meanwhile.
+
+Directories are held open and every name is used relative to them; each component is opened with
+O_NOFOLLOW, so nobody can turn a path aside while we write.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from burstd.domain.data import Mark, OutputFile
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+#: What a shell or a daemon would run or believe; a job that writes these gets a copy beside it.
+_NEVER = frozenset(
+    {
+        ".ssh", ".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".profile", ".zshrc",
+        ".zshenv", ".zprofile", ".zlogin", ".login", ".cshrc", ".tcshrc", ".kshrc", ".rhosts",
+        ".shosts", ".forward", ".netrc", ".k5login", ".pam_environment", ".config", ".local",
+        ".gnupg", ".git", ".gitconfig", ".vimrc", ".exrc", ".inputrc", ".xinitrc", ".xsession",
+    }
+)  # fmt: skip
+
+#: Writes the file's bytes into the descriptor.
+Fetch = Callable[[OutputFile, int], None]
+
+
+class Refused(Exception):
+    """This entry may not be landed under its name."""
+
+
+class Damaged(Exception):
+    """The bytes that came are not those of the far end's record."""
+
+
+@dataclass
+class Landing:
+    """One burst's landing. ``notes`` are lines for the user: conflict copies, things left out."""
+
+    burst: str
+    roots: tuple[Path, ...]
+    marks: Mapping[str, Mark]  #: how names looked when the inputs were taken, or live copies since
+    fetch: Fetch
+    notes: list[str] = field(default_factory=list)
+
+    def land(self, entry: OutputFile) -> None:
+        """Put one entry in place; again after any interruption. Raises ``OSError`` (no space
+        among them) and ``Damaged``."""
+        try:
+            root, parts = self._inside(entry.path)
+        except Refused as error:
+            self.notes.append(f"{entry.path} was not brought back: {error}")
+            return
+        if entry.kind not in {"file", "dir"}:
+            self.notes.append(f"{entry.path} was not brought back: it is a {entry.kind}")
+            return
+        parents = parts if entry.kind == "dir" else parts[:-1]
+        try:
+            directory = _descend(root, parents)
+        except Refused as error:
+            self.notes.append(f"{entry.path} was not brought back: {error}")
+            return
+        try:
+            if entry.kind == "file":
+                self._file(directory, parts[-1], entry)
+            else:
+                os.fchmod(directory, entry.mode & 0o777)
+        finally:
+            os.close(directory)
+
+    def _inside(self, path: str) -> tuple[Path, tuple[str, ...]]:
+        pure = PurePosixPath(path)
+        if not pure.is_absolute() or ".." in pure.parts or "\0" in path:
+            raise Refused("its name is not an absolute path")
+        for root in self.roots:
+            if PurePosixPath(root) in pure.parents:
+                parts = pure.relative_to(root).parts
+                if bad := next((part for part in parts if part in _NEVER), None):
+                    raise Refused(f"{bad} is never written from elsewhere")
+                if any(len(os.fsencode(part)) > 255 for part in parts):
+                    raise Refused("its name is too long")
+                return root, parts
+        raise Refused("it is outside the job's directory")
+
+    def _file(self, directory: int, name: str, entry: OutputFile) -> None:
+        existing = _look(directory, name)
+        if existing is not None and _is(directory, name, existing, entry):
+            os.chmod(name, entry.mode & 0o777, dir_fd=directory)
+            _set_time(directory, name, entry)
+            return
+        temporary = f".burst-{self.burst}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
+        _discard(directory, temporary)  # left by an interrupted landing of ours
+        self._write(directory, temporary, entry)
+        if existing is None:
+            try:  # link() never replaces: a name that appeared meanwhile is the user's
+                os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+                os.unlink(temporary, dir_fd=directory)
+                os.fsync(directory)
+                return
+            except FileExistsError:
+                existing = _look(directory, name)
+        if existing is not None and self._changed(entry.path, existing):
+            copy = f"{name}.burst-{self.burst}"
+            os.rename(temporary, copy, src_dir_fd=directory, dst_dir_fd=directory)
+            self.notes.append(
+                f"{entry.path} was changed on-prem while the job ran: its result is in {copy}"
+            )
+        else:
+            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        os.fsync(directory)
+
+    def _changed(self, path: str, seen: os.stat_result) -> bool:
+        """True unless the name is the very file that was there at stage-in, or our live copy."""
+        if not stat.S_ISREG(seen.st_mode):
+            return True
+        return self.marks.get(path) != Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
+
+    def _write(self, directory: int, temporary: str, entry: OutputFile) -> None:
+        descriptor = os.open(temporary, _NEW, 0o600, dir_fd=directory)
+        try:
+            self.fetch(entry, descriptor)
+            os.fsync(descriptor)
+            if digest_of(temporary, directory) != entry.sha256:
+                raise Damaged(f"{entry.path} arrived damaged")
+            os.fchmod(descriptor, entry.mode & 0o777)
+            os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+        except BaseException:
+            _discard(directory, temporary)
+            raise
+        finally:
+            os.close(descriptor)
+
+
+def digest_of(name: str, directory: int | None = None) -> str:
+    """SHA-256 of a regular file, never through a link. Raises ``OSError``."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    with os.fdopen(descriptor, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _descend(root: Path, parts: tuple[str, ...]) -> int:
+    """A descriptor of the directory ``root/parts``, made where missing; the caller closes it."""
+    current = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    for part in parts:
+        try:
+            try:
+                following = os.open(part, _DIRECTORY, dir_fd=current)
+            except FileNotFoundError:
+                os.mkdir(part, 0o777, dir_fd=current)
+                following = os.open(part, _DIRECTORY, dir_fd=current)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                raise Refused(f"{part} is a link or a file on-prem") from error
+            raise
+        finally:
+            os.close(current)
+        current = following
+    return current
+
+
+def _look(directory: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _is(directory: int, name: str, seen: os.stat_result, entry: OutputFile) -> bool:
+    """Landed already: same size and digest, in a plain file."""
+    return (
+        stat.S_ISREG(seen.st_mode)
+        and seen.st_size == entry.size
+        and digest_of(name, directory) == entry.sha256
+    )
+
+
+def _set_time(directory: int, name: str, entry: OutputFile) -> None:
+    times = (entry.mtime_ns, entry.mtime_ns)
+    os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False)
+
+
+def _discard(directory: int, name: str) -> None:
+    try:
+        os.unlink(name, dir_fd=directory)
+    except FileNotFoundError:
+        return

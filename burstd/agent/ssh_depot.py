@@ -1,0 +1,208 @@
+"""Port ``Depot`` over SSH: the far program's ``serve``, reached with a ticket of burstd's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, cast
+
+from burstd.agent.api import Api
+from burstd.domain.data import InputFile, OutputFile
+from burstd.far import order as far_order
+from burstd.far.client import Client, Upload
+from burstd.far.endrecord import EndForged, EndRecord
+from burstd.far.errors import FULL, MISMATCH, MISSING, FarError, FarLost
+from burstd.ports.depot import Depot, Execution, Growing
+from burstd.ports.errors import Mismatch, NoRoom, PortError, Rejected, Unreachable
+
+
+@dataclass(frozen=True)
+class SshTicket:
+    """The fields of a ticket of kind ``ssh``."""
+
+    host: str
+    port: str
+    user: str
+    known_hosts: str
+    certificate: str
+
+
+class SshDepot:
+    """One connection; the far program serves one run directory and nothing else."""
+
+    def __init__(self, process: subprocess.Popen[bytes], key: str) -> None:
+        if process.stdin is None or process.stdout is None:
+            raise Unreachable("ssh without pipes")
+        self._process, self._key = process, key
+        self._client = Client(cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout))
+        with self._translated():
+            self._client.hello()
+
+    def push(self, files: Sequence[InputFile]) -> None:
+        entries = [_entry(file) for file in files]
+        with self._translated():
+            held = self._client.have(entries)
+            uploads = (
+                Upload(entry, partial(_opened, entry.path), part.size)
+                for entry, part in zip(entries, held, strict=True)
+                if not part.whole
+            )
+            failed = [error for _, error in self._client.put_all(uploads) if error is not None]
+            if failed:
+                raise failed[0]
+            if bad := self._client.verify(entries):
+                raise Mismatch(f"{len(bad)} files arrived damaged, {bad[0]} first")
+
+    def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None:
+        paths = (execution.directory, *execution.roots, *(file.path for file in files))
+        try:
+            order = far_order.Order(
+                key=self._key,
+                attempt=1,
+                argv=execution.arguments,
+                cwd=execution.directory,
+                env=execution.environment,
+                binds=tuple(sorted({"/" + PurePosixPath(path).parts[1] for path in paths})),
+                output_roots=execution.roots,
+                merged=execution.merged,
+                time_limit_s=max(1, int(execution.time_limit_s)),
+                live=execution.live,
+                exports=execution.exports,
+                inputs=tuple(_entry(file) for file in files),
+                secret=execution.secret,
+            )
+        except far_order.OrderError as error:
+            raise Rejected(str(error)) from error
+        with self._translated():
+            for root in execution.roots:
+                self._client.mkdir(root, 0o755)
+            self._client.order(order, script)
+
+    def growing(self) -> Growing:
+        with self._translated():
+            seen = self._client.status()
+        files = {live.path: live.size for live in seen.live}
+        return Growing(seen.stdout or 0, seen.stderr or 0, files)
+
+    def read(self, what: str, offset: int, length: int) -> bytes:
+        which = what if what in {"stdout", "stderr"} else {"path": what}
+        with self._translated():
+            return self._client.read(which, offset, length)
+
+    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str]]:
+        with self._translated():
+            try:
+                document = self._client.outputs()
+            except FarError as error:
+                if error.code == MISSING:
+                    return [], []
+                raise
+        try:
+            end = EndRecord.unseal(document, secret, self._key)
+        except EndForged as error:
+            raise Mismatch(str(error)) from error
+        entries = [
+            OutputFile(o.path, o.kind, o.size, o.sha256 or "", o.mtime_ns, o.mode)
+            for o in end.outputs
+        ]
+        return entries, list(end.outside)
+
+    def fetch(self, entry: OutputFile, write: Callable[[bytes], object]) -> None:
+        sink: Any = _Sink(write)
+        with self._translated():
+            got = self._client.read_into({"path": entry.path}, sink, 0, entry.size)
+        if got != entry.size:
+            raise Unreachable(f"{entry.path} ends after {got} of {entry.size} bytes")
+
+    def close(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    continue
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except FarError as error:
+            raise _port_error(error) from error
+        except (FarLost, BrokenPipeError, EOFError) as error:
+            raise Unreachable(f"the way to the target is cut: {error}") from error
+
+
+class _Sink:
+    """A function as the file that ``Client.read_into`` writes to."""
+
+    def __init__(self, write: Callable[[bytes], object]) -> None:
+        self.write = write
+
+
+def _port_error(error: FarError) -> PortError:
+    kinds: Mapping[str, type[PortError]] = {FULL: NoRoom, MISMATCH: Mismatch}
+    kind = kinds.get(error.code, Rejected)
+    return kind(f"the far end says {error}")
+
+
+def _opened(path: str) -> BinaryIO:
+    return Path(path).open("rb")  # closed by the client
+
+
+def _entry(file: InputFile) -> far_order.InputFile:
+    return far_order.InputFile(file.path, file.size, file.sha256, file.mtime_ns, file.mode)
+
+
+def connector(api: Api) -> Callable[[Mapping[str, Any], Path], Depot]:
+    """How the agent opens its depot: a key of its own, a ticket for it, one ssh process.
+
+    The function raises ``Away`` while burstd prepares the target, ``Unreachable`` if nobody
+    answers there.
+    """
+
+    def connect(words: Mapping[str, Any], directory: Path) -> Depot:
+        key = directory / "id"
+        if not key.exists():
+            argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "burst", "-f", str(key)]
+            subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+        public = (directory / "id.pub").read_text()
+        answer = api.post(f"/v1/standins/{words['burst']}/ticket", {"public_key": public})
+        if answer["kind"] != "ssh":
+            raise Rejected(f"this agent knows no depot of kind {answer['kind']!r}")
+        fields = {name: answer["fields"][name] for name in SshTicket.__dataclass_fields__}
+        ticket = SshTicket(**fields)
+        (directory / "id-cert.pub").write_text(ticket.certificate + "\n")
+        (directory / "known_hosts").write_text(ticket.known_hosts)
+        return SshDepot(_ssh(ticket, directory), words["key"])
+
+    return connect
+
+
+def _ssh(ticket: SshTicket, directory: Path) -> subprocess.Popen[bytes]:
+    options = {
+        "BatchMode": "yes",
+        "ConnectTimeout": "15",
+        "ServerAliveInterval": "10",
+        "ServerAliveCountMax": "3",
+        "UserKnownHostsFile": str(directory / "known_hosts"),
+        "StrictHostKeyChecking": "yes",
+        "IdentitiesOnly": "yes",
+        "ControlPath": "none",
+        "LogLevel": "ERROR",
+    }
+    words = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    argv = ["ssh", "-T", "-F", os.devnull, "-i", str(directory / "id"), "-p", ticket.port, *words]
+    # The forced command of the certificate decides what runs; ours is only a name for the logs.
+    argv += [f"{ticket.user}@{ticket.host}", "burst-far"]
+    with (directory / "ssh.log").open("ab") as log:
+        return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)

@@ -1,0 +1,1 @@
+"""What others ask burstd: people through ``burst``, the agents of its stand-ins, dashboards."""

@@ -1,0 +1,193 @@
+"""Routes of the agents. A user can speak for the stand-ins of that user's own jobs only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from burstd.api.desk import Desk
+from burstd.api.peers import peer_of
+from burstd.core.orders import Order, ending, order_for
+from burstd.domain.burst import Burst, Stage
+from burstd.domain.jobs import JobKey
+from burstd.ports.errors import PortError, Transient
+
+LONGEST_WAIT = 120.0  #: seconds of one long poll
+LONGEST_REPORT = 64 * 2**20  #: bytes; a manifest of some 300,000 files
+
+
+class Hello(BaseModel):
+    """The first words of an agent, again after each restart."""
+
+    model_config = ConfigDict(extra="forbid")
+    job: str = Field(pattern=r"^\d+(_\d+)?$")
+    restarts: int = 0
+
+
+class Told(BaseModel):
+    """A report; ``body`` is kept as it is and given back to a restarted agent."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: str = Field(pattern=r"^(staged_in|refused|staged_out|recalled|notes)$")
+    body: dict[str, Any]
+
+
+class TicketWish(BaseModel):
+    """The public half of the key that the agent made for this burst."""
+
+    model_config = ConfigDict(extra="forbid")
+    public_key: str = Field(max_length=2000)
+
+
+def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
+    world = desk.world
+    app = world.applications.get(burst.application)
+    code, signal = ending(burst.outcome)
+    limit = burst.record.time_limit if burst.record else None
+    return {
+        "burst": burst.id,
+        "key": burst.work_key,
+        "target": burst.target,
+        "stage": burst.stage.value,
+        "version": burst.version,
+        "order": order_for(burst).value,
+        "cause": burst.cause,
+        "exit_code": code,
+        "signal": signal,
+        "time_limit_s": limit.total_seconds() if limit else 0,
+        "resolver": app.resolver if app else "all",
+        "live": list(app.live) if app else [],
+        "environment": list(app.environment) if app else [],
+    }
+
+
+def _waiting(cause: str) -> dict[str, Any]:
+    return {"burst": None, "version": 0, "order": Order.WAIT.value, "cause": cause}
+
+
+class AgentRoutes:
+    """The handlers, bound to one desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/standins", self.hello, methods=["POST"]),
+            Route("/v1/standins/{burst}", self.order),
+            Route("/v1/standins/{burst}/reports", self.report, methods=["POST"]),
+            Route("/v1/standins/{burst}/reports/{kind}", self.reported),
+            Route("/v1/standins/{burst}/ticket", self.ticket, methods=["POST"]),
+            Route("/v1/wait/{job}", self.wait),
+        ]
+
+    async def hello(self, request: Request) -> Response:
+        """Which burst is this stand-in of, and what should it do?"""
+        said = Hello.model_validate_json(await request.body())
+        job = JobKey.parse(self._desk.world.cluster, said.job)
+        burst = await run_in_threadpool(self._desk.burst_of, job)
+        if burst is None or burst.stage in {Stage.RETURNED, Stage.SETTLED, Stage.QUARANTINED}:
+            mode = self._desk.world.policy.mode.value
+            why = "waiting for burstd's decision on this job"
+            if burst is not None and burst.stage is Stage.QUARANTINED:
+                why = f"burst {burst.id} waits for an operator: {burst.cause}"
+            elif mode == "observe":
+                why = "burstd only observes (policy.mode); it will not take this job"
+            return JSONResponse(_waiting(why))
+        if not self._is_owner(request, burst):
+            return _refusal(403, "this job is not yours")
+        await run_in_threadpool(
+            self._desk.world.store.report, burst.id, "hello", {"restarts": said.restarts}
+        )
+        self._desk.nudge.set()
+        return JSONResponse(_describe(burst, self._desk))
+
+    async def wait(self, request: Request) -> Response:
+        """Long poll: answers when the job's burst has moved past ``version``, or at the time."""
+        job = JobKey.parse(self._desk.world.cluster, request.path_params["job"])
+        version = int(request.query_params.get("version", "0"))
+        seconds = min(LONGEST_WAIT, float(request.query_params.get("seconds", "60")))
+        burst = await run_in_threadpool(self._desk.burst_of, job)
+        if burst is None or burst.stage.final or burst.version <= version:
+            await self._desk.bell.wait(job, seconds)
+        return Response(status_code=204)
+
+    async def order(self, request: Request) -> Response:
+        """What to do now."""
+        burst = await self._own(request)
+        if isinstance(burst, Response):
+            return burst
+        return JSONResponse(_describe(burst, self._desk))
+
+    async def report(self, request: Request) -> Response:
+        """Something the agent did or learned."""
+        burst = await self._own(request)
+        if isinstance(burst, Response):
+            return burst
+        raw = await request.body()
+        if len(raw) > LONGEST_REPORT:
+            return _refusal(413, "the report is too long")
+        told = Told.model_validate_json(raw)
+        await run_in_threadpool(self._desk.world.store.report, burst.id, told.kind, told.body)
+        self._desk.nudge.set()
+        return Response(status_code=204)
+
+    async def reported(self, request: Request) -> Response:
+        """What this burst's agent said before it was restarted."""
+        burst = await self._own(request)
+        if isinstance(burst, Response):
+            return burst
+        reports = await run_in_threadpool(self._desk.world.store.reports, burst.id)
+        kind = request.path_params["kind"]
+        if kind not in reports:
+            return _refusal(404, f"no report {kind}")
+        return JSONResponse(dict(reports[kind].body))
+
+    async def ticket(self, request: Request) -> Response:
+        """A short-lived right to the burst's run directory at the target."""
+        burst = await self._own(request)
+        if isinstance(burst, Response):
+            return burst
+        wish = TicketWish.model_validate_json(await request.body())
+        site = self._desk.world.sites[burst.target]
+
+        def issue() -> dict[str, Any]:
+            if site.link is not None:
+                site.link.ensure_up()
+            ticket = site.target.ticket(burst.work_key, burst.identity.user, wish.public_key)
+            return {
+                "kind": ticket.kind,
+                "expires_at": ticket.expires_at.isoformat(),
+                "fields": dict(ticket.fields),
+            }
+
+        try:
+            return JSONResponse(await run_in_threadpool(issue))
+        except Transient as error:
+            return _refusal(503, str(error))
+        except PortError as error:
+            return _refusal(409, str(error))
+
+    def _is_owner(self, request: Request, burst: Burst) -> bool:
+        return peer_of(request, frozenset()).user == burst.identity.user
+
+    async def _own(self, request: Request) -> Burst | Response:
+        burst = await run_in_threadpool(self._desk.world.store.burst, request.path_params["burst"])
+        if burst is None or not self._is_owner(request, burst):
+            return _refusal(404, "no such burst of yours")
+        return burst
+
+
+def _refusal(status: int, why: str) -> JSONResponse:
+    return JSONResponse({"error": why}, status_code=status)
+
+
+async def bad_request(_request: Request, error: Exception) -> Response:
+    """Words that are not of the agents' language."""
+    first = error.errors()[0] if isinstance(error, ValidationError) else {"msg": str(error)}
+    return _refusal(400, str(first["msg"]))

@@ -1,0 +1,68 @@
+"""What the API may know and do: the world, the last tick's memory, and those who wait."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from burstd.domain.burst import Burst
+from burstd.domain.jobs import JobKey
+from burstd.shell.tick import Memory
+from burstd.shell.world import World
+
+
+class Bell:
+    """Wakes coroutines that wait for a burst to move; rung from the daemon's threads."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[JobKey, set[asyncio.Event]] = defaultdict(set)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+
+    def attach(self) -> None:
+        """Called once from the loop that serves the API."""
+        self._loop = asyncio.get_running_loop()
+
+    def ring(self, job: JobKey) -> None:
+        """From any thread; nobody waiting is fine."""
+        with self._lock:
+            events = tuple(self._waiting.get(job, ()))
+        if self._loop is not None and not self._loop.is_closed():
+            for event in events:
+                self._loop.call_soon_threadsafe(event.set)
+
+    async def wait(self, job: JobKey, seconds: float) -> None:
+        """Until ``job``'s burst moves or the time is over."""
+        event = asyncio.Event()
+        with self._lock:
+            self._waiting[job].add(event)
+        try:
+            await asyncio.wait_for(event.wait(), seconds)
+        except TimeoutError:
+            return
+        finally:
+            with self._lock:
+                self._waiting[job].discard(event)
+                if not self._waiting[job]:
+                    del self._waiting[job]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Everything a route needs."""
+
+    world: World
+    memory: Memory
+    operators: frozenset[str]
+    started_at: datetime
+    bell: Bell = field(default_factory=Bell)
+    #: Asks the daemon for a tick soon: an agent has said something new.
+    nudge: threading.Event = field(default_factory=threading.Event)
+
+    def burst_of(self, job: JobKey) -> Burst | None:
+        """The open burst of a job, else its latest."""
+        found = self.world.store.bursts(job)
+        return next((b for b in found if not b.stage.final), found[0] if found else None)

@@ -1,0 +1,244 @@
+"""Routes of ``burst``: read only. A user sees own jobs, an operator all."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from burstd import __version__
+from burstd.api.desk import Desk
+from burstd.api.peers import Peer, peer_of
+from burstd.core.decide import decide
+from burstd.domain.burst import Burst
+from burstd.domain.jobs import JobKey, QueuedJob
+from burstd.domain.plan import Plan
+from burstd.ports.errors import PortError
+from burstd.shell.tick import look, summary
+
+META = {"burstd_version": __version__, "schema": 1}
+
+
+class PeopleRoutes:
+    """The handlers, bound to one desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/v1/status", self._handler(self.status)),
+            Route("/v1/jobs", self._handler(self.jobs)),
+            Route("/v1/jobs/{job}", self._handler(self.show)),
+            Route("/v1/jobs/{job}/why", self._handler(self.why)),
+            Route("/v1/jobs/{job}/journal", self._handler(self.journal)),
+            Route("/v1/plan", self._handler(self.plan)),
+        ]
+
+    def _handler(self, answer: Any) -> Any:
+        async def handle(request: Request) -> Response:
+            peer = peer_of(request, self._desk.operators)
+            found = await run_in_threadpool(answer, request, peer)
+            if isinstance(found, Response):
+                return found
+            return JSONResponse({"meta": META, **found})
+
+        return handle
+
+    def status(self, _request: Request, peer: Peer) -> Any:
+        """One screen: mode, pressure, bursts by stage, links, money."""
+        world, memory = self._desk.world, self._desk.memory
+        ledger = world.store.ledger()
+        stages: dict[str, int] = {}
+        for burst in world.store.open_bursts():
+            stages[burst.stage.value] = stages.get(burst.stage.value, 0) + 1
+        return {
+            "mode": world.policy.mode.value,
+            "since": self._desk.started_at.isoformat(),
+            "backlog_core_hours": memory.plan.backlog if memory.plan else None,
+            "surging": ledger.surging,
+            "high": world.policy.watermarks.high,
+            "low": world.policy.watermarks.low,
+            "bursts": stages,
+            "links": [self._link(name) for name in world.sites],
+            "spent": str(ledger.spent),
+            "reserved": str(ledger.reserved),
+            "budget": str(world.policy.budget),
+            "currency": world.policy.currency,
+            "queue_seen_at": _iso(memory.queue.taken_at if memory.queue else None),
+        }
+
+    def _link(self, name: Any) -> dict[str, Any]:
+        link = self._desk.world.sites[name].link
+        if link is None:
+            return {"target": name, "up": None}
+        try:
+            view = link.view()
+        except PortError as error:
+            return {"target": name, "up": None, "error": str(error)}
+        return {
+            "target": name,
+            "up": view.up,
+            "session": view.session,
+            "last_handshake": _iso(view.last_handshake),
+        }
+
+    def jobs(self, _request: Request, peer: Peer) -> Any:
+        """The open bursts beside the waiting jobs, with squeue's columns."""
+        world, queue = self._desk.world, self._desk.memory.queue
+        bursts = {b.job: b for b in world.store.open_bursts()}
+        rows = []
+        for job in queue.jobs if queue else ():
+            if not peer.may_see(job.identity.user):
+                continue
+            rows.append(_job_row(job, bursts.pop(job.key, None)))
+        rows += [_burst_row(b) for b in bursts.values() if peer.may_see(b.identity.user)]
+        return {"jobs": rows}
+
+    def show(self, request: Request, peer: Peer) -> Any:
+        """Everything about one job's latest burst."""
+        burst = self._burst(request)
+        if burst is None or not peer.may_see(burst.identity.user):
+            return _none(request)
+        return {"burst": _burst_detail(burst)}
+
+    def why(self, request: Request, peer: Peer) -> Any:
+        """The last verdict, and where the burst stands."""
+        job = self._job(request)
+        verdict = self._desk.world.store.verdict(job)
+        burst = self._burst(request)
+        owner = burst.identity.user if burst else verdict.user if verdict else ""
+        if not peer.may_see(owner) or (burst is None and verdict is None):
+            return _none(request)
+        lines = []
+        if verdict is not None:
+            word = "leaves" if verdict.placed else "stays"
+            lines.append(f"{_iso(verdict.at)}  {word}: {verdict.text}")
+        if burst is not None:
+            cause = f" ({burst.cause})" if burst.cause else ""
+            lines.append(
+                f"{_iso(burst.stage_since)}  burst {burst.id} is {burst.stage.value}{cause}"
+            )
+        return {"job": str(job), "why": lines}
+
+    def journal(self, request: Request, peer: Peer) -> Any:
+        """The burst's story."""
+        burst = self._burst(request)
+        if burst is None or not peer.may_see(burst.identity.user):
+            return _none(request)
+        entries = self._desk.world.store.journal(burst.id)
+        return {
+            "burst": burst.id,
+            "journal": [
+                {"at": _iso(e.at), "event": e.event, "stage": e.stage, "detail": e.detail}
+                for e in entries
+            ],
+        }
+
+    def plan(self, _request: Request, peer: Peer) -> Any:
+        """The decision of this moment, not carried out."""
+        world = self._desk.world
+        ledger = world.store.ledger()
+        snapshot = look(world, self._desk.memory, ledger)
+        if snapshot is None:
+            return JSONResponse({"error": "the queue cannot be read now"}, status_code=503)
+        return _plan(decide(snapshot, world.policy, ledger), peer)
+
+    def _job(self, request: Request) -> JobKey:
+        return JobKey.parse(self._desk.world.cluster, request.path_params["job"])
+
+    def _burst(self, request: Request) -> Burst | None:
+        text = request.path_params["job"]
+        if (found := self._desk.world.store.burst(text)) is not None:
+            return found
+        return self._desk.burst_of(self._job(request))
+
+
+def _plan(plan: Plan, peer: Peer) -> dict[str, Any]:
+    return {
+        **summary(plan),
+        "placements": [
+            {"job": str(p.identity.key), "user": p.identity.user, "target": p.target,
+             "application": p.application, "cores": p.cores, "reserved": str(p.reserved)}
+            for p in plan.placements
+            if peer.may_see(p.identity.user)
+        ],
+        "declines": [
+            {"jobs": [str(k) for k in d.elements], "user": d.identity.user,
+             "reason": d.reason.name.lower(), "text": d.text}
+            for d in plan.declined
+            if peer.may_see(d.identity.user)
+        ],
+    }  # fmt: skip
+
+
+def _job_row(job: QueuedJob, burst: Burst | None) -> dict[str, Any]:
+    tasks = f"_[{','.join(map(str, job.tasks))}]" if job.tasks else ""
+    return {
+        "job": f"{job.key}{tasks}",
+        "partition": job.partition,
+        "name": job.identity.name,
+        "user": job.identity.user,
+        "state": job.state.value,
+        "nodes": burst.record.shape.nodes if burst and burst.record else job.nodes,
+        "reason": job.reason,
+        "where": burst.target if burst else "on-prem",
+        "stage": burst.stage.value if burst else "",
+    }
+
+
+def _burst_row(burst: Burst) -> dict[str, Any]:
+    return {
+        "job": str(burst.job),
+        "partition": "",
+        "name": burst.identity.name,
+        "user": burst.identity.user,
+        "state": "UNKNOWN",
+        "nodes": burst.record.shape.nodes if burst.record else 0,
+        "reason": "not in the queue",
+        "where": burst.target,
+        "stage": burst.stage.value,
+    }
+
+
+def _burst_detail(burst: Burst) -> dict[str, Any]:
+    o = burst.outcome
+    return {
+        "id": burst.id,
+        "job": str(burst.job),
+        "name": burst.identity.name,
+        "user": burst.identity.user,
+        "submitted_at": _iso(burst.identity.submitted_at),
+        "target": burst.target,
+        "application": burst.application,
+        "stage": burst.stage.value,
+        "since": _iso(burst.stage_since),
+        "cause": burst.cause,
+        "remote_id": burst.remote_id,
+        "cores": burst.cores,
+        "reserved": str(burst.reserved),
+        "cost": str(burst.cost) if burst.cost is not None else None,
+        "core_hours": burst.core_hours,
+        "outcome": None
+        if o is None
+        else {
+            "reason": o.reason,
+            "exit_code": o.exit_code,
+            "signal": o.signal,
+            "elapsed_s": o.elapsed.total_seconds(),
+            "detail": o.detail,
+        },
+    }
+
+
+def _none(request: Request) -> Response:
+    text = f"burstd knows no job {request.path_params['job']} of yours"
+    return JSONResponse({"error": text}, status_code=404)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None

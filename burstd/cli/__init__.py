@@ -1,0 +1,1 @@
+"""The two commands: ``burstd`` (the daemon) and ``burst`` (for people)."""

@@ -1,0 +1,89 @@
+"""``config.example.toml``, written from the model: ``python -m burstd.config.example``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from burstd.config import model as m
+
+HEAD = """\
+# burstd's configuration, /etc/burstd/config.toml. Written from the model; every value that is
+# commented out is the default. `burstd check-config` lists all problems at once.
+"""
+
+#: One example of each named table, beside the defaults.
+_NAMED: tuple[tuple[str, type[m.Table], dict[str, Any]], ...] = (
+    ("links.cloud", m.LinkTable, {}),
+    (
+        "targets.cloud",
+        m.TargetTable,
+        {
+            "link": "cloud",
+            "settings": {
+                "host": "10.200.0.1",
+                "known_hosts": "/etc/burstd/known_hosts",
+                "root": "/scratch/burst",
+                "partition": "hpc",
+                "users": {"alice": "cae01"},
+                "max_nodes": 16,
+                "max_cores": 1024,
+                "max_time": "2d",
+            },
+        },
+    ),
+    ("images.calculix", m.ImageTable, {"file": "/var/lib/burstd/images/calculix.sqfs"}),
+)
+_TABLES = ("site", "policy", "state", "api", "paths")
+
+
+def render() -> str:
+    """The text of the example."""
+    parts = [HEAD]
+    for name in _TABLES:
+        table = m.Config.model_fields[name].annotation
+        if isinstance(table, type) and issubclass(table, m.Table):
+            parts.append(_table(name, table, {}))
+    parts += [_table(name, table, given) for name, table, given in _NAMED]
+    return "\n".join(parts)
+
+
+def _table(name: str, table: type[m.Table], given: dict[str, Any]) -> str:
+    lines = [f"# {(table.__doc__ or '').splitlines()[0]}", f"[{name}]"]
+    nested: list[str] = []
+    for key, field in table.model_fields.items():
+        about = [f"# {line.strip()}" for line in (field.description or "").splitlines()]
+        if isinstance(given.get(key), dict):
+            nested += ["", *about, f"[{name}.{key}]"]
+            nested += [f"{k} = {_toml(v)}" for k, v in given[key].items()]
+        elif key in given:
+            lines += [*about, f"{key} = {_toml(given[key])}"]
+        elif _shown(field):
+            lines += [*about, f"# {key} = {_toml(field.default)}"]
+    return "\n".join([*lines, *nested]) + "\n"
+
+
+def _shown(field: FieldInfo) -> bool:
+    return field.default is not None and not field.is_required() and field.default_factory is None
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, Enum):
+        return json.dumps(value.value)
+    if isinstance(value, timedelta):
+        return json.dumps(f"{int(value.total_seconds())}s")
+    if isinstance(value, tuple):
+        return json.dumps(list(value))
+    return json.dumps(str(value) if isinstance(value, Path) else value)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())

@@ -1,0 +1,145 @@
+"""What may stand in ``config.toml``. The text under each field is its documentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from burstd.config.units import Budget, CoreHoursValue, Duration, Price
+from burstd.domain.policy import Mode
+
+
+def _there(path: Path) -> Path:
+    if not path.exists():
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+ExistingPath = Annotated[Path, AfterValidator(_there)]
+
+
+class Table(BaseModel):
+    """Base of all tables: an unknown key is an error, a value never changes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class SiteTable(Table):
+    """The on-prem cluster."""
+
+    cluster: str = "onprem"
+    """Slurm's ClusterName."""
+    burst_partition: str = "burst"
+    """Partition of the proxy nodes, where stand-ins run."""
+    home_partition: str = "batch"
+    """Where a job goes that was submitted straight to the burst partition and is declined."""
+    poll: Duration = Field(default="30s", validate_default=True)
+    """Time between two looks at the queue."""
+
+
+class PolicyTable(Table):
+    """When jobs leave, and which."""
+
+    mode: Mode = Mode.OBSERVE
+    """"observe": decide, record, touch nothing. "auto": do it."""
+    high: CoreHoursValue = Field(default="5000 core-hours", validate_default=True)
+    """Bursting starts when the pending core-hours that may leave reach this."""
+    low: CoreHoursValue = Field(default="2000 core-hours", validate_default=True)
+    """Bursting stops when they fall below this."""
+    partitions: tuple[str, ...] = ("batch",)
+    """Partitions whose jobs may leave."""
+    reasons: tuple[str, ...] = ("Resources", "Priority")
+    """Slurm's pending reasons that count as pressure."""
+    users: tuple[str, ...] = ()
+    """Users who may burst; empty: everyone with an account at a target."""
+    accounts: tuple[str, ...] = ()
+    """Accounts that may burst; empty: all."""
+    budget: Budget = Field(default="1000 EUR/month", validate_default=True)
+    """Most that may be spent in a calendar month, worst cases of open bursts included."""
+    min_age: Duration = Field(default="5m", validate_default=True)
+    """A job must have waited this long."""
+    max_open_bursts: int = Field(default=500, ge=0)
+    """Bursts under way at once."""
+    max_new_per_tick: int = Field(default=50, ge=1)
+    """Bursts begun in one cycle."""
+
+
+class LinkTable(Table):
+    """An encrypted way to a target. Keys and addresses are in burst-netd's own file."""
+
+    kind: Literal["wireguard"] = "wireguard"
+    """burst-netd makes the link."""
+    gate_host: str = "10.200.0.1"
+    """The far gate's address inside the link, where its SSH answers."""
+    gate_user: str = "burst"
+    """Account there that may change the WireGuard peers of ``gate_interface``."""
+    gate_interface: str = "wg0"
+    """The far end's WireGuard interface."""
+    gate_command: tuple[str, ...] = ("wg",)
+    """How that account runs wg(8): ["wg"] or ["sudo", "-n", "wg"]."""
+    known_hosts: ExistingPath = Field(default=Path("/etc/burstd/known_hosts"))
+    """File with the gate's SSH host key."""
+
+
+class TargetTable(Table):
+    """A place where jobs can run."""
+
+    plugin: str = "slurm"
+    """Entry point in the group burstd.targets."""
+    price: Price = Field(default="0.05 EUR/core-hour", validate_default=True)
+    """What a core-hour costs there."""
+    link: str | None = None
+    """Name of the link that leads there; none where the network is private already."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """The plugin's own table."""
+
+
+class ImageTable(Table):
+    """A container image."""
+
+    file: ExistingPath = Path("/var/lib/burstd/images/calculix.sqfs")
+    """SIF or squashfs file on this machine; its SHA-256 is its name at the targets."""
+
+
+class StateTable(Table):
+    """Where burstd keeps what it must not forget."""
+
+    directory: Path = Path("/var/lib/burstd")
+    """Ledger, keys of this process; owned by burstd, mode 0700, on a local file system."""
+
+
+class ApiTable(Table):
+    """Who can ask burstd, and where."""
+
+    socket: Path = Path("/run/burstd/burstd.sock")
+    """Unix socket of the commands and of the agents; callers are known by their user id."""
+    metrics: str = "127.0.0.1:9817"
+    """host:port of /metrics for Prometheus; empty: none."""
+    operators: tuple[str, ...] = ("root",)
+    """Users who see every job; others see their own."""
+
+
+class PathsTable(Table):
+    """Files that come with the installation."""
+
+    applications: ExistingPath = Path("/usr/share/burstd/apps")
+    """Directory of application profiles (*.toml)."""
+    ssh_authority: ExistingPath = Path("/etc/burstd/ca")
+    """burstd's SSH authority key (ed25519, mode 0600); targets trust its public half."""
+    netd: Path = Path("/run/burst-netd/netd.sock")
+    """burst-netd's socket."""
+
+
+class Config(Table):
+    """The whole file."""
+
+    site: SiteTable = SiteTable()
+    policy: PolicyTable = PolicyTable()
+    state: StateTable = StateTable()
+    api: ApiTable = ApiTable()
+    paths: PathsTable
+    links: dict[str, LinkTable] = Field(default_factory=dict)
+    targets: dict[str, TargetTable] = Field(default_factory=dict)
+    images: dict[str, ImageTable] = Field(default_factory=dict)

@@ -1,0 +1,152 @@
+"""From the file to a checked ``Config``: every problem at once, with dotted path and line."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from burstd.config.model import Config
+from burstd.domain.applications import Application
+
+
+class ConfigError(Exception):
+    """The configuration can't be used. ``problems``: one line each, ``path: what``."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def read(path: Path) -> Config:
+    """Read and check the whole file. Raises ``ConfigError`` with all problems."""
+    try:
+        text = path.read_text()
+        tables = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError([f"{path}: {error}"]) from error
+    tables.setdefault("paths", {})  # its defaults are checked like given values
+    for name in ("applications", "ssh_authority"):
+        tables["paths"].setdefault(name, _default(name))
+    try:
+        config = Config.model_validate(tables)
+    except ValidationError as error:
+        raise ConfigError(sorted(_lines(error, path, text))) from error
+    problems = list(_contradictions(config))
+    if problems:
+        raise ConfigError([_at(path, text, where) + what for where, what in problems])
+    return config
+
+
+def check_settings(model: type[BaseModel], config: Config, name: str, path: Path) -> BaseModel:
+    """A plugin's own table. Raises ``ConfigError``."""
+    try:
+        return model.model_validate(config.targets[name].settings)
+    except ValidationError as error:
+        prefix = ("targets", name, "settings")
+        raise ConfigError(sorted(_lines(error, path, path.read_text(), prefix))) from error
+
+
+def applications(directory: Path) -> dict[str, Application]:
+    """The profiles, by name. Raises ``ConfigError``."""
+    found: dict[str, Application] = {}
+    problems = []
+    for file in sorted(directory.glob("*.toml")):
+        try:
+            app = _profile(tomllib.loads(file.read_text()))
+            found[app.name] = app
+        except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, re.error) as error:
+            problems.append(f"{file}: {type(error).__name__}: {error}")
+    if problems:
+        raise ConfigError(problems)
+    return found
+
+
+def _profile(tables: Mapping[str, Any]) -> Application:
+    known = {"schema", "name", "image", "detect", "inputs", "outputs", "environment"}
+    if unknown := set(tables) - known:
+        raise KeyError(f"unknown keys {sorted(unknown)}")
+    detect = tuple(tables["detect"]["script"])
+    for pattern in detect:
+        re.compile(pattern)
+    return Application(
+        name=tables["name"],
+        image=tables["image"],
+        detect=detect,
+        resolver=tables.get("inputs", {}).get("resolver", "all"),
+        live=tuple(tables.get("outputs", {}).get("live", ())),
+        environment=tuple(tables.get("environment", {}).get("keep", ())),
+    )
+
+
+def _default(name: str) -> str:
+    from burstd.config.model import PathsTable
+
+    return str(PathsTable.model_fields[name].default)
+
+
+def _lines(
+    error: ValidationError, path: Path, text: str, prefix: tuple[str, ...] = ()
+) -> Iterator[str]:
+    for problem in error.errors():
+        where = (*prefix, *map(str, problem["loc"]))
+        what = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            what = "unknown key" + _did_you_mean(where)
+        yield _at(path, text, where) + what
+
+
+def _did_you_mean(where: tuple[str, ...]) -> str:
+    known = {name for table in _tables(Config) for name in table.model_fields}
+    near = get_close_matches(where[-1], sorted(known), 1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _tables(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for field in model.model_fields.values():
+        for part in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from _tables(part)
+
+
+def _at(path: Path, text: str, where: tuple[str, ...]) -> str:
+    line = _line_of(text, where)
+    return f"{path}{f':{line}' if line else ''}: {'.'.join(where)}: "
+
+
+def _line_of(text: str, where: tuple[str, ...]) -> int | None:
+    """The line of the key, found as text: tomllib keeps no positions."""
+    table: tuple[str, ...] = ()
+    nearest = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
+            table = tuple(part.strip().strip("\"'") for part in header[1].split("."))
+            nearest = number if where[: len(table)] == table else nearest
+        elif where[:-1] == table and _key(line) == where[-1]:
+            return number
+    return nearest
+
+
+def _key(line: str) -> str | None:
+    found = re.match(r"\s*([\w.\"'-]+)\s*=", line)
+    return found[1].strip("\"'") if found else None
+
+
+def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What is wrong although each value is right."""
+    policy = config.policy
+    if policy.low >= policy.high:
+        yield ("policy", "low"), f"must be below policy.high ({policy.high:g} core-hours)"
+    if config.site.burst_partition in policy.partitions:
+        yield ("policy", "partitions"), "must not name the burst partition"
+    for name, target in config.targets.items():
+        if target.link is not None and target.link not in config.links:
+            yield ("targets", name, "link"), f"there is no [links.{target.link}]"
+        if target.price[1] != policy.budget[1]:
+            yield ("targets", name, "price"), f"must be in {policy.budget[1]} as policy.budget is"

@@ -1,0 +1,61 @@
+"""Values with their unit beside them: ``"500 core-hours"``, ``"15m"``, ``"150 EUR/month"``."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+_DURATION = re.compile(r"(\d+)\s*(s|m|h|d)$")
+_SCALE = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_CORE_HOURS = re.compile(r"(\d+(?:\.\d+)?)\s*core-hours$")
+_BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/month$")
+_PRICE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/core-hour$")
+
+
+def duration(value: object) -> timedelta:
+    """``30s``, ``15m``, ``24h``, ``2d``. Raises ``ValueError``."""
+    if isinstance(value, timedelta):
+        return value
+    found = _DURATION.match(str(value).strip())
+    if found is None:
+        raise ValueError("expected a duration with its unit, like '30s', '15m', '24h' or '2d'")
+    return timedelta(**{_SCALE[found[2]]: int(found[1])})
+
+
+def core_hours(value: object) -> float:
+    """``500 core-hours``. Raises ``ValueError``."""
+    if isinstance(value, float):
+        return value
+    found = _CORE_HOURS.match(str(value).strip())
+    if found is None:
+        raise ValueError("expected core-hours with the unit, like '500 core-hours'")
+    return float(found[1])
+
+
+def _money(pattern: re.Pattern[str], value: object, example: str) -> tuple[Decimal, str]:
+    if isinstance(value, tuple):
+        return value
+    found = pattern.match(str(value).strip())
+    if found is None:
+        raise ValueError(f"expected money with currency and period, like '{example}'")
+    return Decimal(found[1]), found[2]
+
+
+def budget(value: object) -> tuple[Decimal, str]:
+    """``150 EUR/month``: amount and currency. Raises ``ValueError``."""
+    return _money(_BUDGET, value, "150 EUR/month")
+
+
+def price(value: object) -> tuple[Decimal, str]:
+    """``0.04 EUR/core-hour``: amount and currency. Raises ``ValueError``."""
+    return _money(_PRICE, value, "0.04 EUR/core-hour")
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+CoreHoursValue = Annotated[float, BeforeValidator(core_hours)]
+Budget = Annotated[tuple[Decimal, str], BeforeValidator(budget)]
+Price = Annotated[tuple[Decimal, str], BeforeValidator(price)]

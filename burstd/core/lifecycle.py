@@ -1,0 +1,113 @@
+"""The burst's state machine.
+
+Constitution: every move of a burst is a row of ``TRANSITIONS``; a missing row *is* the error;
+nothing else in burstd asks ``if stage is``. ``Deferred`` moves nothing: it only waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from burstd.domain import events as ev
+from burstd.domain.burst import Burst, Stage
+from burstd.domain.events import Event
+
+Row = Mapping[type[Event], Stage]
+
+
+class IllegalTransition(Exception):
+    """An event arrived in a stage that cannot take it: a bug, or a second writer."""
+
+    def __init__(self, burst: Burst, event: Event) -> None:
+        super().__init__(f"burst {burst.id}: {type(event).__name__} in {burst.stage.name}")
+        self.burst = burst
+        self.event = event
+
+
+_STOP: Row = {ev.Broken: Stage.QUARANTINED}
+_GO_HOME: Row = {ev.Refused: Stage.RETURNING, ev.Recalled: Stage.CANCELLING, **_STOP}
+#: Results exist: running the job again is the wrong cure, so a refusal calls a human.
+_CALL_A_HUMAN: Row = {ev.Refused: Stage.QUARANTINED, **_STOP}
+
+TRANSITIONS: Mapping[Stage, Row] = MappingProxyType(
+    {
+        Stage.PLANNED: {
+            ev.Kept: Stage.CLAIMING,
+            ev.Refused: Stage.RETURNED,  # nothing was touched yet
+            ev.Recalled: Stage.RETURNED,
+            **_STOP,
+        },
+        Stage.CLAIMING: {ev.Claimed: Stage.CLAIMED, **_GO_HOME},
+        Stage.CLAIMED: {ev.Begun: Stage.STAGING_IN, **_STOP},
+        Stage.STAGING_IN: {ev.Done: Stage.STAGED_IN, **_GO_HOME},
+        Stage.STAGED_IN: {ev.Begun: Stage.SUBMITTING, **_STOP},
+        Stage.SUBMITTING: {ev.Accepted: Stage.SUBMITTED, **_GO_HOME},
+        Stage.SUBMITTED: {
+            ev.Done: Stage.PERMITTING,
+            ev.Reclaimed: Stage.SUBMITTED,
+            ev.Vanished: Stage.SUBMITTING,
+            **_GO_HOME,
+        },
+        # A permit given can't be taken back by refusing: only the twin's proven end opens the way.
+        Stage.PERMITTING: {
+            ev.Done: Stage.RUNNING,
+            ev.Recalled: Stage.CANCELLING,
+            ev.Refused: Stage.RETURNING,
+            **_STOP,
+        },
+        Stage.RUNNING: {
+            ev.Ended: Stage.ENDED,
+            ev.Recalled: Stage.CANCELLING,
+            **_CALL_A_HUMAN,
+        },
+        Stage.CANCELLING: {ev.Ended: Stage.ENDED, **_CALL_A_HUMAN},
+        Stage.ENDED: {ev.Begun: Stage.STAGING_OUT, **_STOP},
+        Stage.STAGING_OUT: {
+            ev.Done: Stage.STAGED_OUT,
+            ev.Skipped: Stage.STAGED_OUT,
+            **_CALL_A_HUMAN,
+        },
+        Stage.STAGED_OUT: {ev.Begun: Stage.SETTLING, **_STOP},
+        Stage.SETTLING: {ev.Settled: Stage.SETTLED, **_CALL_A_HUMAN},
+        Stage.RETURNING: {ev.Done: Stage.RETURNED, **_CALL_A_HUMAN},
+        Stage.SETTLED: {},
+        Stage.RETURNED: {},
+        Stage.QUARANTINED: {},
+    }
+)
+
+
+def advance(burst: Burst, event: Event) -> Burst:
+    """Return the burst after ``event``; pure.
+
+    Raises ``IllegalTransition`` where the table has no row; the burst is left as it was.
+    """
+    if isinstance(event, ev.Deferred) and not burst.stage.final:
+        return burst.delayed_until(event.due_at, event.cause)
+    try:
+        stage = TRANSITIONS[burst.stage][type(event)]
+    except KeyError:
+        raise IllegalTransition(burst, event) from None
+    moved = _with_evidence(burst.moved_to(stage), event)
+    return replace(moved, submit_intended=moved.submit_intended or stage is Stage.SUBMITTING)
+
+
+def _with_evidence(moved: Burst, event: Event) -> Burst:
+    match event:
+        case ev.Kept(record):
+            return replace(moved, record=record)
+        case ev.Claimed(epoch) | ev.Reclaimed(epoch):
+            return replace(moved, claim=epoch)
+        case ev.Accepted(remote_id, epoch):
+            return replace(moved, remote_id=remote_id, remote=epoch)
+        case ev.Vanished(cause):
+            return replace(moved, remote_id=None, remote=None, cause=cause)
+        case ev.Ended(outcome):
+            return replace(moved, outcome=outcome)
+        case ev.Settled(core_hours, cost):
+            return replace(moved, core_hours=core_hours, cost=cost)
+        case ev.Refused(cause) | ev.Recalled(cause) | ev.Skipped(cause) | ev.Broken(cause):
+            return replace(moved, cause=cause)
+    return moved

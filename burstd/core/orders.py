@@ -1,0 +1,47 @@
+"""What the agent in a stand-in should do now, from its burst's stage alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+from burstd.domain.burst import Burst, Stage
+from burstd.domain.targets import Outcome
+
+
+class Order(Enum):
+    """The agent's vocabulary."""
+
+    WAIT = "wait"
+    STAGE_IN = "stage_in"
+    FOLLOW = "follow"  #: copy what grows: stdout, stderr, live files
+    STAGE_OUT = "stage_out"
+    EXIT = "exit"
+
+
+ORDERS: Mapping[Stage, Order] = {
+    **dict.fromkeys(Stage, Order.WAIT),
+    Stage.STAGING_IN: Order.STAGE_IN,
+    Stage.RUNNING: Order.FOLLOW,
+    Stage.CANCELLING: Order.FOLLOW,
+    Stage.STAGING_OUT: Order.STAGE_OUT,
+    Stage.SETTLING: Order.EXIT,
+    Stage.SETTLED: Order.EXIT,
+}
+
+
+def order_for(burst: Burst) -> Order:
+    """The agent's order at this stage."""
+    return ORDERS[burst.stage]
+
+
+def ending(outcome: Outcome | None) -> tuple[int, int]:
+    """(exit code, signal) with which the stand-in must end; 1 where the payload never ended.
+
+    A time-out at the far end becomes 1: the stand-in itself has no time limit that could expire.
+    """
+    if outcome is None:
+        return 1, 0
+    if outcome.signal:
+        return 0, outcome.signal
+    return (1 if outcome.exit_code is None else outcome.exit_code), 0

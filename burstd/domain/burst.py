@@ -1,0 +1,106 @@
+"""A burst: one job's trip to a target and back.
+
+Stages ending in -ING record an intent: we may or may not have caused the effect.
+Every other stage records a fact for which we hold evidence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import NewType, Self
+
+from burstd.domain.jobs import JobIdentity, JobKey, JobRecord
+from burstd.domain.targets import Generation, Money, Outcome, RemoteId, TargetName, WorkKey
+
+BurstId = NewType("BurstId", str)
+
+
+class Stage(Enum):
+    """Where a burst is. ``core.lifecycle.TRANSITIONS`` says what may follow."""
+
+    PLANNED = "planned"
+    CLAIMING = "claiming"
+    CLAIMED = "claimed"
+    STAGING_IN = "staging_in"
+    STAGED_IN = "staged_in"
+    SUBMITTING = "submitting"
+    SUBMITTED = "submitted"
+    PERMITTING = "permitting"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    ENDED = "ended"
+    STAGING_OUT = "staging_out"
+    STAGED_OUT = "staged_out"
+    SETTLING = "settling"
+    SETTLED = "settled"
+    RETURNING = "returning"
+    RETURNED = "returned"
+    QUARANTINED = "quarantined"
+
+    @property
+    def final(self) -> bool:
+        return self in {Stage.SETTLED, Stage.RETURNED, Stage.QUARANTINED}
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Evidence of a moment: what a controller's boot time was when we looked, and when.
+
+    An acknowledged change is durable once ``since`` is old enough and the boot time unchanged.
+    """
+
+    boot: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Burst:
+    """One row of the ledger. ``version`` grows by one with every event (compare-and-swap)."""
+
+    id: BurstId
+    identity: JobIdentity
+    target: TargetName
+    application: str
+    cores: int
+    reserved: Money  #: worst case: the whole time limit
+    created_at: datetime
+    stage: Stage = Stage.PLANNED
+    stage_since: datetime | None = None
+    record: JobRecord | None = None
+    claim: Epoch | None = None
+    remote_id: RemoteId | None = None
+    remote: Epoch | None = None
+    submit_intended: bool = False  #: from here on a twin may exist at the target
+    outcome: Outcome | None = None
+    cost: Money | None = None
+    core_hours: float | None = None
+    cause: str = ""  #: why it was deferred, refused, recalled or broken last
+    attempt: int = 0
+    due_at: datetime | None = None
+    version: int = 0
+
+    @property
+    def job(self) -> JobKey:
+        return self.identity.key
+
+    @property
+    def work_key(self) -> WorkKey:
+        return WorkKey(f"b-{self.id}")
+
+    def moved_to(self, stage: Stage) -> Self:
+        return replace(self, stage=stage, attempt=0, due_at=None, version=self.version + 1)
+
+    def delayed_until(self, due_at: datetime, cause: str) -> Self:
+        return replace(
+            self, attempt=self.attempt + 1, due_at=due_at, cause=cause, version=self.version + 1
+        )
+
+    @property
+    def generation(self) -> Generation | None:
+        return Generation(self.remote.boot) if self.remote else None
+
+
+ZERO = Money(Decimal(0))

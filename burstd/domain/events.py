@@ -1,0 +1,112 @@
+"""What can happen to a burst. Past tense; each carries its own evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from burstd.domain.burst import Epoch
+from burstd.domain.jobs import JobRecord
+from burstd.domain.targets import Money, Outcome, RemoteId
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of every event."""
+
+
+@dataclass(frozen=True)
+class Begun(Event):
+    """The next effect is about to be attempted."""
+
+
+@dataclass(frozen=True)
+class Kept(Event):
+    """The job's record before any change of ours is written down; it may now be claimed."""
+
+    record: JobRecord
+
+
+@dataclass(frozen=True)
+class Claimed(Event):
+    """The stand-in runs in the burst partition and its agent has reported in."""
+
+    epoch: Epoch
+
+
+@dataclass(frozen=True)
+class Reclaimed(Event):
+    """The controller restarted, the claim survived: the durability barrier starts again."""
+
+    epoch: Epoch
+
+
+@dataclass(frozen=True)
+class Done(Event):
+    """The effect is known to have happened."""
+
+
+@dataclass(frozen=True)
+class Accepted(Event):
+    """The target holds our work under ``remote_id``."""
+
+    remote_id: RemoteId
+    epoch: Epoch
+
+
+@dataclass(frozen=True)
+class Vanished(Event):
+    """The target lost an acknowledged submission; proven absent, so it may be submitted again."""
+
+    cause: str
+
+
+@dataclass(frozen=True)
+class Ended(Event):
+    """The remote execution reached an end, proven by its record or the far scheduler."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Recalled(Event):
+    """The user (or an administrator) ended the job on-prem: its twin must stop."""
+
+    cause: str
+
+
+@dataclass(frozen=True)
+class Skipped(Event):
+    """Nobody can land results any more: the stand-in is gone."""
+
+    cause: str
+
+
+@dataclass(frozen=True)
+class Settled(Event):
+    """The job is over on-prem, the far side is clean, and this is what it cost."""
+
+    core_hours: float
+    cost: Money
+
+
+@dataclass(frozen=True)
+class Deferred(Event):
+    """A transient failure: the same effect is due again at ``due_at``."""
+
+    due_at: datetime
+    cause: str
+
+
+@dataclass(frozen=True)
+class Refused(Event):
+    """A permanent failure: this burst goes home."""
+
+    cause: str
+
+
+@dataclass(frozen=True)
+class Broken(Event):
+    """A fault of burstd itself: stop this burst and call a human."""
+
+    cause: str

@@ -1,0 +1,165 @@
+"""What the on-prem Slurm tells us: jobs, what they ask for, and the queue they stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import NewType
+
+CoreHours = NewType("CoreHours", float)
+"""CPUs times hours of wall clock."""
+
+
+@dataclass(frozen=True, order=True)
+class JobKey:
+    """One Slurm job, or one task of a job array, as users write it: ``123`` or ``123_4``.
+
+    ``job_id`` is the array's job id (Slurm's ``%F``) where ``array_task`` is set.
+    A key names a job but does not identify it: Slurm reuses ids (see ``JobIdentity``).
+    """
+
+    cluster: str
+    job_id: int
+    array_task: int | None = None
+
+    def __str__(self) -> str:
+        return str(self.job_id) if self.array_task is None else f"{self.job_id}_{self.array_task}"
+
+    @classmethod
+    def parse(cls, cluster: str, text: str) -> JobKey:
+        """Read ``123`` or ``123_4``. Raises ``ValueError`` for any other form."""
+        head, _, task = text.partition("_")
+        return cls(cluster, int(head), int(task) if task else None)
+
+
+@dataclass(frozen=True)
+class JobIdentity:
+    """Who a job really is. Slurm may lose an acknowledged job and give its id to a stranger."""
+
+    key: JobKey
+    submitted_at: datetime
+    user: str
+    name: str
+
+
+class JobState(Enum):
+    """Slurm's base states, folded to what burstd distinguishes."""
+
+    PENDING = "PENDING"
+    RUNNING = "RUNNING"
+    COMPLETING = "COMPLETING"
+    SUSPENDED = "SUSPENDED"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    UNKNOWN = "UNKNOWN"
+
+    @property
+    def over(self) -> bool:
+        """True only with proof: Slurm named a final state."""
+        return self in {JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a job asks for, per Slurm's words; memory in MiB, ``None`` where not asked."""
+
+    nodes: int = 1
+    tasks: int = 1
+    cpus: int = 1
+    cpus_per_task: int = 1
+    tasks_per_node: int | None = None
+    memory_per_node: int | None = None
+    memory_per_cpu: int | None = None
+    gpus: int = 0
+    exclusive: bool = False
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """One line of the queue. A pending job array is one line with its waiting ``tasks``."""
+
+    identity: JobIdentity
+    state: JobState
+    reason: str
+    partition: str
+    account: str
+    qos: str
+    cpus: int
+    nodes: int
+    time_limit: timedelta | None  #: ``None`` where the job has no limit.
+    priority: int
+    tasks: tuple[int, ...] = ()
+    het: bool = False
+    gres: str = ""
+    licences: str = ""
+    comment: str = ""
+    dependency: str = ""
+
+    @property
+    def key(self) -> JobKey:
+        return self.identity.key
+
+    @property
+    def elements(self) -> tuple[JobKey, ...]:
+        """The keys of the jobs that this line stands for, in order."""
+        if not self.tasks:
+            return (self.key,)
+        return tuple(JobKey(self.key.cluster, self.key.job_id, task) for task in self.tasks)
+
+    @property
+    def core_hours(self) -> CoreHours:
+        """Upper bound of one element: CPUs times its time limit; 0 where there is no limit."""
+        if self.time_limit is None:
+            return CoreHours(0.0)
+        return CoreHours(self.cpus * self.time_limit.total_seconds() / 3600)
+
+
+@dataclass(frozen=True)
+class QueueSnapshot:
+    """The whole queue at one moment, pending and running, with the controller's boot time."""
+
+    cluster: str
+    taken_at: datetime
+    jobs: tuple[QueuedJob, ...]
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as Slurm held it before burstd touched it: what is needed to undo a claim exactly.
+
+    ``fields`` are Slurm's own texts by ``scontrol update`` name (``partition``, ...).
+    """
+
+    identity: JobIdentity
+    shape: Shape
+    time_limit: timedelta | None
+    fields: Mapping[str, str] = field(default_factory=dict)
+    wish: bool = False  #: It was submitted straight to the burst partition.
+
+
+@dataclass(frozen=True)
+class JobSight:
+    """One fresh, single-job look at Slurm. ``state`` UNKNOWN where it could not be learned."""
+
+    identity: JobIdentity | None
+    state: JobState
+    partition: str = ""
+    reason: str = ""
+    held: bool = False
+    node: str = ""
+    exit_code: int | None = None
+    signal: int | None = None
+    restarts: int = 0
+
+    def is_job(self, who: JobIdentity) -> bool:
+        """True if this sight shows that very job, not a later one with its id.
+
+        A requeue gives a job a new submit time, so a restarted job is known by the rest.
+        """
+        seen = self.identity
+        if seen is None or (seen.key, seen.user, seen.name) != (who.key, who.user, who.name):
+            return False
+        return seen.submitted_at == who.submitted_at or self.restarts > 0

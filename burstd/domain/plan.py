@@ -1,0 +1,93 @@
+"""What the core decided, and why, for every job it looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from burstd.domain.jobs import CoreHours, JobIdentity, JobKey, QueueSnapshot
+from burstd.domain.targets import Money, TargetName, TargetView
+
+
+@dataclass(frozen=True)
+class ScriptFacts:
+    """What a job's batch script says. ``application`` is ``None`` where no profile matches."""
+
+    present: bool
+    application: str | None = None
+    never: bool = False  #: the user forbids bursting (``#BURST mode=never``)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All the core may know about the world at one moment."""
+
+    queue: QueueSnapshot
+    targets: tuple[TargetView, ...]
+    scripts: Mapping[JobIdentity, ScriptFacts] = field(default_factory=dict)
+
+
+class Reason(Enum):
+    """Why a job stays. The text is the first half of ``burst why``."""
+
+    BELOW_WATERMARK = "the queue is below the high-water mark"
+    DAMPED = "the jobs placed before it already bring the queue below the low-water mark"
+    NOT_WAITING = "it is not waiting for resources"
+    HELD = "it is held"
+    DEPENDENT = "it waits for another job"
+    OTHER_PARTITION = "its partition is not one that bursts"
+    OTHER_USER = "its user is not allowed to burst"
+    OTHER_ACCOUNT = "its account is not allowed to burst"
+    HETEROGENEOUS = "heterogeneous jobs are not bursted"
+    NO_TIME_LIMIT = "it has no time limit, so its cost has no bound"
+    NO_SCRIPT = "it is interactive or has no batch script"
+    SCRIPT_UNREAD = "its batch script has not been read yet"
+    NO_APPLICATION = "no application profile matches its script"
+    USER_FORBIDS = "its user forbids it"
+    TOO_YOUNG = "it has not waited long enough"
+    NO_TARGET_FITS = "no target fits"
+    NO_BUDGET = "the budget does not cover its worst case"
+    TOO_MANY_OPEN = "too many bursts are open"
+    PACED = "enough bursts were started in this cycle"
+    RETURNED_BEFORE = "it was given back once"
+    LICENCES = "it asks for licences"
+    GPUS = "it asks for generic resources no target offers"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """This job leaves, to there, at no more than that."""
+
+    identity: JobIdentity
+    target: TargetName
+    application: str
+    cores: int
+    reserved: Money
+    wish: bool = False
+
+
+@dataclass(frozen=True)
+class Decline:
+    """This job stays, and why, with the numbers that decided it."""
+
+    identity: JobIdentity
+    reason: Reason
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    wish: bool = False
+    elements: tuple[JobKey, ...] = ()  #: the keys that this verdict is for
+
+    @property
+    def text(self) -> str:
+        detail = ", ".join(f"{name} {value}" for name, value in self.numbers.items())
+        return f"{self.reason.value} ({detail})" if detail else self.reason.value
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One decision: every pending job has a placement or a decline."""
+
+    backlog: CoreHours
+    surging: bool
+    placements: tuple[Placement, ...] = ()
+    declined: tuple[Decline, ...] = ()

@@ -1,0 +1,59 @@
+"""What the site allows: thresholds, eligibility and money; and the ledger it is held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from enum import Enum
+
+from burstd.domain.jobs import CoreHours, JobKey
+from burstd.domain.targets import Money, TargetName
+
+
+class Mode(Enum):
+    """How far burstd goes by itself. A fresh install observes."""
+
+    OBSERVE = "observe"
+    AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Watermarks:
+    """Bursting starts at ``high`` and stops below ``low``; the gap is the hysteresis."""
+
+    high: CoreHours
+    low: CoreHours
+
+
+@dataclass(frozen=True)
+class BurstPolicy:
+    """One site's rules. Empty ``users``/``accounts`` mean everyone."""
+
+    mode: Mode
+    watermarks: Watermarks
+    partitions: frozenset[str]
+    burst_partition: str
+    targets: tuple[TargetName, ...]
+    budget: Money  #: per calendar month, in the site's currency
+    currency: str = "EUR"
+    reasons: frozenset[str] = frozenset({"Resources", "Priority"})
+    users: frozenset[str] = frozenset()
+    accounts: frozenset[str] = frozenset()
+    min_age: timedelta = timedelta(0)
+    max_open_bursts: int = 1000
+    max_new_per_tick: int = 50
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Money promised and spent this month, open bursts, and jobs that came back once."""
+
+    surging: bool = False
+    spent: Money = field(default=Money(Decimal(0)))
+    reserved: Money = field(default=Money(Decimal(0)))
+    open: frozenset[JobKey] = frozenset()
+    returned: frozenset[JobKey] = frozenset()
+
+    def left(self, budget: Money) -> Money:
+        return Money(max(Decimal(0), budget - self.spent - self.reserved))

@@ -1,0 +1,105 @@
+"""Where jobs can go: cloud partitions, what they offer, and what runs there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import NewType
+
+from burstd.domain.jobs import Shape
+
+TargetName = NewType("TargetName", str)
+RemoteId = NewType("RemoteId", str)
+WorkKey = NewType("WorkKey", str)
+"""Idempotency key of one execution; written on the remote job and its run directory."""
+Generation = NewType("Generation", str)
+"""Opaque; differs when the far scheduler may have lost work that it had acknowledged."""
+Money = NewType("Money", Decimal)
+"""An amount in the site's one currency."""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a target can do; declared once, as data, never discovered by trying."""
+
+    max_nodes: int
+    max_cores: int
+    max_time: timedelta
+    gpus: bool = False
+
+
+@dataclass(frozen=True)
+class TargetView:
+    """One look at a target. The price lets the core reckon without I/O."""
+
+    name: TargetName
+    capabilities: Capabilities
+    price: Money  #: per core-hour
+    open: bool = True  #: takes new work; an unreachable target whose link is down may be open
+
+
+@dataclass(frozen=True)
+class Image:
+    """A container image as a file on-prem; ``digest`` is its SHA-256 in hex."""
+
+    name: str
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class WorkOrder:
+    """All that a target needs to run one job. ``key`` makes submission idempotent."""
+
+    key: WorkKey
+    user: str  #: the on-prem user; the target maps it to its own
+    shape: Shape
+    time_limit: timedelta
+    image: Image
+
+
+class RemoteState(Enum):
+    """What became of our work. UNKNOWN is never read as an ending."""
+
+    HELD = "held"
+    QUEUED = "queued"
+    RUNNING = "running"
+    ENDED = "ended"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an execution ended. ``exit_code``/``signal`` are those of the payload."""
+
+    reason: str  #: exited, signalled, timeout, cancelled, failed_to_start, lost, never_started
+    exit_code: int | None = None
+    signal: int | None = None
+    elapsed: timedelta = timedelta()
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class RemoteJob:
+    """Our work as the target shows it."""
+
+    id: RemoteId
+    key: WorkKey
+    state: RemoteState
+    outcome: Outcome | None = None  #: set exactly when ENDED
+    place: str = ""  #: where it runs, in the target's words
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A short-lived right to one burst's run directory at the target's depot.
+
+    ``kind`` names the depot adapter; ``fields`` are its own (addresses, certificates), all text.
+    """
+
+    kind: str
+    expires_at: datetime
+    fields: Mapping[str, str]

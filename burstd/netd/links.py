@@ -1,0 +1,92 @@
+"""What netd does for each verb. A link lives through: absent, enrolled, session, absent."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from wireguard_tools import WireguardKey
+
+from burstd.netd.device import Device, Keys, NoWireguard, read_key
+from burstd.netd.settings import LinkSettings
+
+HANDSHAKE_TIME = 10.0  #: seconds until the gate counts as silent
+
+
+class NoAnswer(Exception):
+    """The gate did not shake hands."""
+
+
+class LinkKeeper:
+    """One link and its verbs. Session keys exist in this process's memory only."""
+
+    def __init__(self, settings: LinkSettings) -> None:
+        self._settings = settings
+        self._device = Device(settings)
+        self._offered: Keys | None = None
+        self._session: Keys | None = None
+        self._lock = threading.Lock()
+
+    def view(self) -> dict[str, Any]:
+        """What is there now."""
+        with self._lock:
+            peer = self._device.peer()
+            return {
+                "up": peer is not None and bool(peer.last_handshake),
+                "session": self._session is not None and peer is not None,
+                "public_key": str(self._session.private.public_key()) if self._session else None,
+                "last_handshake": peer.last_handshake if peer else None,
+                "bytes_in": (peer.rx_bytes or 0) if peer else 0,
+                "bytes_out": (peer.tx_bytes or 0) if peer else 0,
+            }
+
+    def enrol(self) -> dict[str, Any]:
+        """Bring the link up with the enrolment keys. Raises ``NoAnswer``."""
+        with self._lock:
+            s = self._settings
+            keys = Keys(
+                read_key(s.enrol_private_key), read_key(s.enrol_preshared_key), s.enrol_address
+            )
+            self._session = None
+            self._switch(keys)
+            return {}
+
+    def offer(self) -> dict[str, Any]:
+        """Fresh keys for one session; nothing changes before ``commit``."""
+        with self._lock:
+            private, preshared = WireguardKey.generate(), WireguardKey.generate()
+            self._offered = Keys(private, preshared, self._settings.session_address)
+            return {
+                "public_key": str(private.public_key()),
+                "preshared_key": str(preshared),
+                "address": str(self._settings.session_address.ip),
+            }
+
+    def commit(self) -> dict[str, Any]:
+        """Switch to the offered keys. Raises ``NoAnswer`` if the gate does not know them."""
+        with self._lock:
+            if self._offered is None:
+                raise NoAnswer("no session keys were offered since burst-netd started")
+            self._switch(self._offered)
+            self._offered, self._session = None, self._offered
+            return {}
+
+    def down(self) -> dict[str, Any]:
+        """Remove the interface and forget the session."""
+        with self._lock:
+            self._device.remove()
+            self._offered = self._session = None
+            return {}
+
+    def _switch(self, keys: Keys) -> None:
+        self._device.ensure()
+        self._device.use(keys, read_key(self._settings.gate_public_key))
+        if not self._device.wait_for_handshake(HANDSHAKE_TIME):
+            raise NoAnswer(
+                f"{self._settings.endpoint}:{self._settings.port} did not shake hands within "
+                f"{HANDSHAKE_TIME:g} s: is UDP let through, do the keys match?"
+            )
+
+
+VERBS = frozenset({"view", "enrol", "offer", "commit", "down"})
+EXPECTED = (NoAnswer, NoWireguard, OSError, ValueError)

@@ -1,0 +1,165 @@
+"""What dashboards read: gauges made from the state at each scrape, base units, no job ids."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from burstd import __version__
+
+HOUR = 3600
+
+
+@dataclass(frozen=True)
+class LinkFigures:
+    """One link at this moment."""
+
+    target: str
+    up: bool
+    last_handshake: float  #: seconds since 1970, 0 where there was none
+    bytes_in: int
+    bytes_out: int
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Everything that is shown, as plain values."""
+
+    cluster: str
+    currency: str
+    #: (partition, account, reason, eligible) -> pending core-seconds and jobs
+    pending: dict[tuple[str, str, str, str], tuple[float, int]] = field(default_factory=dict)
+    high: float = 0.0
+    low: float = 0.0
+    surging: bool = False
+    bursts: Counter[tuple[str, str]] = field(default_factory=Counter)  #: (target, stage), open
+    ended: Counter[tuple[str, str]] = field(default_factory=Counter)  #: (target, final stage)
+    spent: dict[str, float] = field(default_factory=dict)  #: by target
+    budget: float = 0.0
+    left: float = 0.0
+    staged: dict[tuple[str, str], int] = field(default_factory=dict)  #: (target, direction)
+    links: tuple[LinkFigures, ...] = ()
+    queue_seen: float = 0.0  #: seconds since 1970
+
+
+class BurstdCollector(Collector):
+    """Asks for the figures at each scrape: counters come from the ledger, so restarts of the
+    daemon do not reset them."""
+
+    def __init__(self, figures: Callable[[], Figures]) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterable[Metric]:
+        f = self._figures()
+        yield _gauge("burstd_build_info", "The program.", {"version": __version__}, 1)
+        yield from _pending(f)
+        yield _gauge(
+            "burstd_policy_state",
+            "1 in the state that holds.",
+            {"cluster": f.cluster, "state": "bursting" if f.surging else "idle"},
+            1,
+        )
+        yield from _bursts(f)
+        yield from _money(f)
+        yield from _links(f)
+        yield _gauge(
+            "burstd_queue_seen_timestamp_seconds",
+            "When the queue was last read whole.",
+            {"cluster": f.cluster},
+            f.queue_seen,
+        )
+
+
+def _gauge(name: str, about: str, labels: dict[str, str], value: float) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, about, labels=list(labels))
+    family.add_metric(list(labels.values()), value)
+    return family
+
+
+def _pending(f: Figures) -> Iterator[Metric]:
+    labels = ["cluster", "partition", "account", "reason", "eligible"]
+    seconds = GaugeMetricFamily(
+        "burstd_queue_pending_core_seconds", "CPUs times time limit of pending jobs.", labels=labels
+    )
+    jobs = GaugeMetricFamily("burstd_queue_pending_jobs", "Pending jobs.", labels=labels)
+    for key, (core_seconds, count) in f.pending.items():
+        seconds.add_metric([f.cluster, *key], core_seconds)
+        jobs.add_metric([f.cluster, *key], count)
+    yield seconds
+    yield jobs
+    marks = GaugeMetricFamily(
+        "burstd_policy_threshold_core_seconds",
+        "Bursting starts at edge high and stops below edge low.",
+        labels=["policy", "edge"],
+    )
+    marks.add_metric(["default", "high"], f.high * HOUR)
+    marks.add_metric(["default", "low"], f.low * HOUR)
+    yield marks
+
+
+def _bursts(f: Figures) -> Iterator[Metric]:
+    now = GaugeMetricFamily("burstd_jobs", "Open bursts.", labels=["target", "state"])
+    for (target, stage), count in f.bursts.items():
+        now.add_metric([target, stage], count)
+    yield now
+    ended = CounterMetricFamily("burstd_jobs", "Bursts ended.", labels=["target", "outcome"])
+    ended.name = "burstd_jobs_ended"
+    for (target, stage), count in f.ended.items():
+        ended.add_metric([target, stage], count)
+    yield ended
+    moved = CounterMetricFamily(
+        "burstd_transfer_bytes", "Bytes staged, by file size.", labels=["target", "direction"]
+    )
+    for (target, direction), size in f.staged.items():
+        moved.add_metric([target, direction], size)
+    yield moved
+
+
+def _money(f: Figures) -> Iterator[Metric]:
+    cost = CounterMetricFamily(
+        "burstd_cost", "Spent, an estimate.", labels=["target", "kind", "currency"]
+    )
+    for target, amount in f.spent.items():
+        cost.add_metric([target, "compute", f.currency], amount)
+    yield cost
+    labels = {"budget": "month", "currency": f.currency}
+    yield _gauge("burstd_budget_limit", "This month's budget.", labels, f.budget)
+    yield _gauge("burstd_budget_remaining", "Neither spent nor reserved.", labels, f.left)
+
+
+def _links(f: Figures) -> Iterator[Metric]:
+    up = GaugeMetricFamily("burstd_tunnel_up", "1 if the link answers.", labels=["target"])
+    seen = GaugeMetricFamily(
+        "burstd_tunnel_last_handshake_timestamp_seconds", "0: never.", labels=["target"]
+    )
+    moved = CounterMetricFamily(
+        "burstd_tunnel_bytes", "Bytes since the link is up.", labels=["target", "direction"]
+    )
+    for link in f.links:
+        up.add_metric([link.target], float(link.up))
+        seen.add_metric([link.target], link.last_handshake)
+        moved.add_metric([link.target, "in"], link.bytes_in)
+        moved.add_metric([link.target, "out"], link.bytes_out)
+    yield up
+    yield seen
+    yield moved
+
+
+def serve(address: str, figures: Callable[[], Figures]) -> Callable[[], None]:
+    """Answer /metrics at ``host:port``; returns what stops it."""
+    host, _, port = address.rpartition(":")
+    registry = CollectorRegistry()
+    registry.register(BurstdCollector(figures))
+    server, thread = start_http_server(int(port), host or "127.0.0.1", registry)
+
+    def stop() -> None:
+        server.shutdown()
+        thread.join(5)
+
+    return stop

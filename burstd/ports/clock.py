@@ -1,0 +1,16 @@
+"""The seam for time and for fresh names."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time as burstd sees it."""
+
+    def now(self) -> datetime:
+        """Aware, UTC."""
+
+    def fresh_id(self) -> str:
+        """A name never used before, [0-9a-f]{12}; the source of burst ids."""

@@ -1,0 +1,64 @@
+"""The seam for moving one burst's files. The agent holds it, as the job's user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from burstd.domain.data import InputFile, OutputFile
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What the far end is to run, beside the script's bytes and the inputs."""
+
+    arguments: tuple[str, ...]
+    directory: str
+    environment: Mapping[str, str]
+    exports: Mapping[str, str]  #: SLURM_ variables with the on-prem values
+    roots: tuple[str, ...]  #: directories whose new and changed files come back
+    merged: bool
+    time_limit_s: float
+    live: tuple[str, ...]
+    secret: str  #: hex; proves that the end record is the runner's
+
+
+@dataclass(frozen=True)
+class Growing:
+    """What can be followed now: sizes in bytes by stream name or absolute path."""
+
+    stdout: int = 0
+    stderr: int = 0
+    files: Mapping[str, int] = field(default_factory=dict)
+
+
+class Depot(Protocol):
+    """Every method may raise ``Unreachable`` (cut: call again), ``NoRoom`` or ``Rejected``."""
+
+    def push(self, files: Sequence[InputFile]) -> None:
+        """Send what the far end lacks; resumes; returns when all is verified there.
+
+        Raises ``Mismatch`` if a file is no longer what its entry says.
+        """
+
+    def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None:
+        """Leave the order to run. Idempotent."""
+
+    def growing(self) -> Growing:
+        """How much there is to follow."""
+
+    def read(self, what: str, offset: int, length: int) -> bytes:
+        """Bytes of ``"stdout"``, ``"stderr"`` or of an absolute path; fewer at its end."""
+
+    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str]]:
+        """The end record: results, and paths that were written outside the roots.
+
+        Both empty where the work never started. Raises ``Mismatch`` for a forged record.
+        """
+
+    def fetch(self, entry: OutputFile, write: Callable[[bytes], object]) -> None:
+        """All bytes of a result, in order."""
+
+    def close(self) -> None:
+        """Give the connection back."""

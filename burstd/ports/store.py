@@ -1,0 +1,107 @@
+"""The seam for durable state. The database is the truth; memory is a cache of one tick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from burstd.domain.burst import Burst, BurstId
+from burstd.domain.events import Event
+from burstd.domain.jobs import JobKey, JobRecord
+from burstd.domain.plan import Plan
+from burstd.domain.policy import Ledger
+
+
+class StaleBurst(Exception):
+    """Someone else moved this burst first. Reload; never overwrite."""
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+    """One event of one burst: the story that ``burst logs`` tells."""
+
+    at: datetime
+    burst: BurstId
+    event: str
+    stage: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The last decision on a job, for ``burst why``."""
+
+    at: datetime
+    job: JobKey
+    user: str
+    placed: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an agent told us of its burst. ``body`` is the agent's JSON, checked by the API."""
+
+    kind: str
+    at: datetime
+    body: Mapping[str, Any]
+
+
+class BurstStore(Protocol):
+    """One writer. Every method that writes is one transaction, durable when it returns.
+
+    Raises ``NoRoom`` when the disk is full: nothing was written.
+    """
+
+    def open_bursts(self) -> tuple[Burst, ...]:
+        """All bursts not in a final stage, oldest first."""
+
+    def bursts(self, job: JobKey | None = None) -> tuple[Burst, ...]:
+        """All bursts ever, newest first; of one job if given."""
+
+    def burst(self, id: BurstId) -> Burst | None:
+        """One burst."""
+
+    def ledger(self) -> Ledger:
+        """Money of this calendar month, open bursts, returned jobs, whether a surge is on."""
+
+    def record(self, plan: Plan) -> tuple[Burst, ...]:
+        """Write the plan's verdicts and new bursts with their reservations; return the new.
+
+        A placement whose job already has an open burst makes none.
+        """
+
+    def send_home(self, record: JobRecord, cause: str) -> Burst:
+        """Open a burst without a target that only returns: a declined wish on its way home.
+
+        Returns the open burst of that job if there is one.
+        """
+
+    def note(self, plan: Plan) -> None:
+        """Write the plan's verdicts only (mode observe)."""
+
+    def append(self, before: Burst, event: Event, after: Burst) -> Burst:
+        """Write ``event`` to the journal and move the row.
+
+        Raises ``StaleBurst`` unless the stored version is ``before.version``.
+        """
+
+    def journal(self, burst: BurstId) -> tuple[JournalEntry, ...]:
+        """The burst's story, oldest first."""
+
+    def verdict(self, job: JobKey) -> Verdict | None:
+        """The last decision on this job or on the array it belongs to."""
+
+    def permit(self, burst: BurstId, attempt: int) -> bool:
+        """Write the one run permit of (burst, attempt). False if it was already written."""
+
+    def report(self, burst: BurstId, kind: str, body: Mapping[str, Any]) -> None:
+        """Keep what the agent said; a later report of the same kind replaces it."""
+
+    def reports(self, burst: BurstId) -> Mapping[str, Report]:
+        """What the agent has said so far, by kind."""
+
+    def staged(self) -> dict[tuple[str, str], int]:
+        """Bytes by (target, ``in``/``out``) that agents have moved, for dashboards."""

@@ -1,0 +1,64 @@
+"""The seam for places where jobs can run. The one Protocol a target plugin implements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from burstd.domain.targets import (
+    Generation,
+    Image,
+    RemoteId,
+    RemoteJob,
+    TargetView,
+    Ticket,
+    WorkKey,
+    WorkOrder,
+)
+
+
+class Target(Protocol):
+    """Every method may raise any ``Transient`` error or ``AccessDenied``; others are named."""
+
+    def observe(self) -> TargetView:
+        """What it offers and costs. Never needs the link: an unreachable target is no error."""
+
+    def prepare(self, image: Image) -> None:
+        """Make sure that our program and ``image`` are there, by digest. Idempotent."""
+
+    def ticket(self, key: WorkKey, user: str, public_key: str) -> Ticket:
+        """Give ``user``'s agent, who holds the private half of ``public_key`` (OpenSSH text),
+        a short-lived right to the run directory of ``key`` and to nothing else.
+
+        Raises ``Rejected`` if the user has no account there.
+        """
+
+    def generation(self) -> Generation:
+        """Changes when the target may have forgotten acknowledged work."""
+
+    def submit(self, work: WorkOrder) -> RemoteId:
+        """Hand in ``work``, held: it may not start before ``start``.
+
+        The caller has asked ``find`` first. Raises ``Rejected`` if the target will never run it.
+        """
+
+    def find(self, key: WorkKey) -> RemoteJob | None:
+        """Our work by its key, whoever submitted it; ``None`` only if proven absent.
+
+        Of several, the one that started, else the oldest; the others are cancelled.
+        """
+
+    def poll(self, keys: Sequence[WorkKey]) -> Mapping[WorkKey, RemoteJob]:
+        """Report each key in one call to the far scheduler.
+
+        One we cannot learn about is ``UNKNOWN``, never an ending.
+        """
+
+    def start(self, key: WorkKey) -> None:
+        """The run permit: let the held work start. Idempotent."""
+
+    def cancel(self, key: WorkKey) -> None:
+        """Stop it. Ended or absent work is not an error; ``find`` tells when it is over."""
+
+    def clean(self, key: WorkKey, user: str) -> None:
+        """Remove all that the burst left at the target. Absent is fine."""

@@ -1,0 +1,1 @@
+"""Effects in order: calls core and ports, knows no vendor."""

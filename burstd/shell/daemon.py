@@ -1,0 +1,73 @@
+"""The daemon's clockwork: APScheduler turns the ticks, signals end it, systemd hears of it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from burstd.obs.notify import notify
+from burstd.ports.errors import PortError
+from burstd.shell.tend import tend
+from burstd.shell.tick import Memory, pooled, tick
+from burstd.shell.world import World
+
+log = structlog.get_logger()
+
+DRIVERS = 8  #: bursts driven at once; each mostly waits for a far answer
+SOON = 1.0  #: seconds: least time between two ticks that agents ask for
+
+
+@dataclass
+class Daemon:
+    """Ticks every ``poll``, and soon after an agent has said something (``nudge``)."""
+
+    world: World
+    memory: Memory
+    poll: timedelta
+    nudge: threading.Event
+    after_tick: Callable[[], None] = field(default=lambda: None)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _turning: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self) -> None:
+        """Until TERM or INT. Work under way is finished; what is not is found again at start."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        scheduler = BackgroundScheduler(timezone="UTC")
+        pool = ThreadPoolExecutor(DRIVERS, thread_name_prefix="drive")
+        every = self.poll.total_seconds()
+        scheduler.add_job(
+            self._turn, "interval", args=[pool], seconds=every, max_instances=1, coalesce=True
+        )
+        scheduler.start()
+        notify("READY=1")
+        self._turn(pool)
+        while not self._stop.is_set():
+            if self.nudge.wait(0.5):
+                self.nudge.clear()
+                self._turn(pool)
+                self._stop.wait(SOON)
+        notify("STOPPING=1")
+        scheduler.shutdown(wait=True)
+        pool.shutdown(wait=True)
+        log.info("daemon.stopped")
+
+    def _turn(self, pool: ThreadPoolExecutor) -> None:
+        """One tick; a fault in it must not end the daemon."""
+        with self._turning:
+            try:
+                tick(self.world, self.memory, pooled(pool))
+                tend(self.world)
+            except PortError as error:
+                log.warning("tick.failed", cause=str(error))
+            except Exception:
+                log.exception("tick.broken")
+            self.after_tick()
+            notify("WATCHDOG=1")

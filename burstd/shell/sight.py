@@ -1,0 +1,58 @@
+"""What one tick has seen: read once, used by every step of that tick."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from burstd.domain.burst import Burst
+from burstd.domain.jobs import JobKey, QueuedJob, QueueSnapshot
+from burstd.domain.targets import RemoteJob, RemoteState, TargetName, WorkKey
+from burstd.ports.errors import PortError
+from burstd.shell.world import World
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Sight:
+    """The queue (``None``: unreadable) and what the targets say of our work, in bulk."""
+
+    queue: QueueSnapshot | None = None
+    lines: Mapping[JobKey, QueuedJob] = field(default_factory=dict)
+    remote: Mapping[WorkKey, RemoteJob] = field(default_factory=dict)
+
+    def missing(self, job: JobKey) -> bool:
+        """True if the queue was read and does not list the job: time to look closer, no more."""
+        return self.queue is not None and job not in self.lines
+
+
+def take_sight(world: World, queue: QueueSnapshot | None) -> Sight:
+    """Poll each target once for all of its open work. A silent target is only unknown."""
+    lines: dict[JobKey, QueuedJob] = {}
+    for job in queue.jobs if queue else ():
+        lines |= dict.fromkeys(job.elements, job)
+    remote: dict[WorkKey, RemoteJob] = {}
+    for name, keys in _open_work(world.store.open_bursts()).items():
+        try:
+            remote |= world.sites[name].target.poll(keys)
+        except PortError as error:
+            log.warning("target.unreachable", target=name, cause=str(error))
+    return Sight(queue, lines, remote)
+
+
+def state_of(sight: Sight, burst: Burst) -> RemoteState:
+    """The bulk poll's answer for this burst."""
+    seen = sight.remote.get(burst.work_key)
+    return seen.state if seen else RemoteState.UNKNOWN
+
+
+def _open_work(bursts: Iterable[Burst]) -> Mapping[TargetName, list[WorkKey]]:
+    work: dict[TargetName, list[WorkKey]] = defaultdict(list)
+    for burst in bursts:
+        if burst.remote_id is not None and burst.outcome is None:
+            work[burst.target].append(burst.work_key)
+    return work

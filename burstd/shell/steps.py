@@ -1,0 +1,246 @@
+"""One step per stage that acts: cause the effect, or learn that it already happened.
+
+A step returns the event that it has evidence for, or ``None``: nothing new, look again next tick.
+Steps learn before they do, so that a crash at any point is repaired by running them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from burstd.core.barrier import Durability, durability
+from burstd.core.money import core_hours, price
+from burstd.domain import events as ev
+from burstd.domain.burst import Burst, Epoch, Stage
+from burstd.domain.events import Event
+from burstd.domain.jobs import JobRecord, JobSight, JobState
+from burstd.domain.targets import Outcome, RemoteJob, RemoteState, WorkOrder
+from burstd.ports.errors import Rejected
+from burstd.shell.sight import Sight
+from burstd.shell.world import World
+
+Step = Callable[[Burst, World, Sight], Event | None]
+
+
+def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
+    """Keep the job's record as it is before we change anything."""
+    return ev.Kept(world.queue.record(burst.identity))
+
+
+def claim(burst: Burst, world: World, sight: Sight) -> Event | None:
+    """Park the job; it is claimed when its stand-in runs and the agent has reported in."""
+    record = _record(burst)
+    boot = world.queue.boot()
+    seen = world.queue.look(burst.identity)
+    if (stop := _stopped(burst, seen)) is not None:
+        return stop
+    if seen.state is JobState.RUNNING:
+        if seen.partition != world.policy.burst_partition:
+            return ev.Refused("it started on-prem before it could be claimed")
+        if "hello" in world.store.reports(burst.id):
+            return ev.Claimed(Epoch(boot, world.clock.now()))
+        return None
+    world.queue.park(record, mark=f"burst={burst.id}")
+    return None
+
+
+def stage_in(burst: Burst, world: World, sight: Sight) -> Event | None:
+    """Open the way; the agent sends the inputs and reports when the far end verified them."""
+    if (recalled := _recalled(burst, world, sight)) is not None:
+        return recalled
+    site = world.sites[burst.target]
+    if site.link is not None:
+        site.link.ensure_up()
+    site.target.prepare(world.images[world.applications[burst.application].image])
+    reports = world.store.reports(burst.id)
+    if "refused" in reports:
+        return ev.Refused(str(reports["refused"].body["cause"]))
+    return ev.Done() if "staged_in" in reports else None
+
+
+def submit(burst: Burst, world: World, sight: Sight) -> Event | None:
+    """Find by key, else submit held."""
+    if (recalled := _recalled(burst, world, sight)) is not None:
+        return recalled
+    target = world.sites[burst.target].target
+    boot = target.generation()
+    found = target.find(burst.work_key)
+    remote_id = found.id if found is not None else target.submit(_work_order(burst, world))
+    return ev.Accepted(remote_id, Epoch(boot, world.clock.now()))
+
+
+def settle_in(burst: Burst, world: World, sight: Sight) -> Event | None:
+    """Wait until neither the claim nor the submission can be forgotten by a crash."""
+    if (recalled := _recalled(burst, world, sight)) is not None:
+        return recalled
+    if burst.claim is None or burst.remote is None:
+        raise Rejected(f"burst {burst.id} has no evidence of its claim or submission")
+    target, now = world.sites[burst.target].target, world.clock.now()
+    boot = world.queue.boot()
+    on_prem = durability(burst.claim, boot, now)
+    if on_prem is Durability.RESTARTED:
+        seen = world.queue.look(burst.identity)
+        if not _stands_in(burst, seen, world):
+            return None
+        return ev.Reclaimed(Epoch(boot, now))
+    remote = durability(burst.remote, target.generation(), now)
+    if Durability.TOO_EARLY in (on_prem, remote):
+        return None
+    if target.find(burst.work_key) is None:
+        return ev.Vanished("the target lost the submission")
+    return ev.Done()
+
+
+def permit(burst: Burst, world: World, sight: Sight) -> Event | None:
+    """The run permit: the claim still ours and durable at this instant, then one start."""
+    if burst.claim is None:
+        raise Rejected(f"burst {burst.id} has no evidence of its claim")
+    boot = world.queue.boot()
+    seen = world.queue.look(burst.identity)
+    if (stop := _stopped(burst, seen)) is not None:
+        return stop
+    if not _stands_in(burst, seen, world):
+        return None
+    if durability(burst.claim, boot, world.clock.now()) is not Durability.DURABLE:
+        return ev.Refused("the claim was lost in a restart of the on-prem controller")
+    world.store.permit(burst.id, attempt=1)
+    world.sites[burst.target].target.start(burst.work_key)
+    return ev.Done()
+
+
+def follow(burst: Burst, world: World, sight: Sight) -> Event | None:
+    """Wait for the proven end; a job ended by its user on-prem is recalled."""
+    if (recalled := _recalled(burst, world, sight)) is not None:
+        return recalled
+    return _end_of(sight.remote.get(burst.work_key))
+
+
+def cancel(burst: Burst, world: World, sight: Sight) -> Event | None:
+    """Stop the twin; go on only when it is proven over or never to start."""
+    if not burst.submit_intended:
+        return ev.Ended(Outcome("cancelled", detail="it was never submitted"))
+    target = world.sites[burst.target].target
+    twin = target.find(burst.work_key)
+    if twin is None:
+        return ev.Ended(Outcome("cancelled", detail="no twin is at the target"))
+    if (ended := _end_of(twin)) is not None:
+        return ended
+    target.cancel(burst.work_key)
+    return None
+
+
+def stage_out(burst: Burst, world: World, sight: Sight) -> Event | None:
+    """The agent lands the results; without a stand-in nobody can."""
+    if "staged_out" in world.store.reports(burst.id):
+        return ev.Done()
+    if sight.missing(burst.job) or _recall_reported(burst, world):
+        seen = world.queue.look(burst.identity)
+        if seen.is_job(burst.identity) and seen.state.over:
+            return ev.Skipped("the stand-in ended before the results could be landed")
+    return None
+
+
+def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
+    """Once the job is over on-prem: clean the far side, reckon the cost."""
+    seen = world.queue.look(burst.identity)
+    if not (seen.is_job(burst.identity) and seen.state.over):
+        return None
+    site = world.sites[burst.target]
+    if site.link is not None and burst.claim is not None:
+        site.link.ensure_up()
+    if burst.claim is not None:
+        site.target.clean(burst.work_key, burst.identity.user)
+    elapsed = burst.outcome.elapsed if burst.outcome else timedelta()
+    hours = core_hours(burst.cores, elapsed)
+    cost = price(burst.cores, elapsed, site.target.observe().price)
+    world.queue.annotate(
+        burst.identity,
+        f"burst=1 id={burst.id} where={burst.target} core_hours={hours:.4f} "
+        f"cost={cost}{world.policy.currency}",
+    )
+    return ev.Settled(hours, cost)
+
+
+def go_home(burst: Burst, world: World, sight: Sight) -> Event | None:
+    """Give the job back only once its remote twin is proven over or absent."""
+    if burst.submit_intended:
+        target = world.sites[burst.target].target
+        twin = target.find(burst.work_key)
+        if twin is not None and twin.state is not RemoteState.ENDED:
+            target.cancel(burst.work_key)
+            return None
+    if not world.queue.give_back(_record(burst)):
+        return None
+    if burst.claim is not None:
+        world.sites[burst.target].target.clean(burst.work_key, burst.identity.user)
+    return ev.Done()
+
+
+STEPS: Mapping[Stage, Step] = {
+    Stage.PLANNED: examine,
+    Stage.CLAIMING: claim,
+    Stage.STAGING_IN: stage_in,
+    Stage.SUBMITTING: submit,
+    Stage.SUBMITTED: settle_in,
+    Stage.PERMITTING: permit,
+    Stage.RUNNING: follow,
+    Stage.CANCELLING: cancel,
+    Stage.STAGING_OUT: stage_out,
+    Stage.SETTLING: settle,
+    Stage.RETURNING: go_home,
+}
+
+
+def _record(burst: Burst) -> JobRecord:
+    if burst.record is None:
+        raise Rejected(f"burst {burst.id} has no record of its job")
+    return burst.record
+
+
+def _stopped(burst: Burst, seen: JobSight) -> Event | None:
+    """The job ended, or its id belongs to someone else now."""
+    if seen.identity is not None and not seen.is_job(burst.identity):
+        return ev.Recalled(f"job {burst.job} is gone and its id was given to another job")
+    if seen.state.over:
+        return ev.Recalled(f"job {burst.job} is {seen.state.value} on-prem")
+    return None
+
+
+def _stands_in(burst: Burst, seen: JobSight, world: World) -> bool:
+    return (
+        seen.is_job(burst.identity)
+        and seen.state is JobState.RUNNING
+        and seen.partition == world.policy.burst_partition
+    )
+
+
+def _recall_reported(burst: Burst, world: World) -> bool:
+    return "recalled" in world.store.reports(burst.id)
+
+
+def _recalled(burst: Burst, world: World, sight: Sight) -> Event | None:
+    """Look closer when the queue no longer shows the stand-in or its agent got TERM."""
+    line = sight.lines.get(burst.job)
+    going = line is not None and line.state is JobState.COMPLETING
+    reported = _recall_reported(burst, world)
+    if not (sight.missing(burst.job) or going or reported):
+        return None
+    seen = world.queue.look(burst.identity)
+    if seen.state is JobState.COMPLETING and reported:
+        return ev.Recalled(f"job {burst.job} is being ended on-prem")
+    return _stopped(burst, seen)
+
+
+def _end_of(seen: RemoteJob | None) -> Event | None:
+    if seen is None or seen.state is not RemoteState.ENDED:
+        return None
+    return ev.Ended(seen.outcome or Outcome("lost", detail="the target gave no outcome"))
+
+
+def _work_order(burst: Burst, world: World) -> WorkOrder:
+    record = _record(burst)
+    if record.time_limit is None:
+        raise Rejected("the job has no time limit")
+    image = world.images[world.applications[burst.application].image]
+    return WorkOrder(burst.work_key, burst.identity.user, record.shape, record.time_limit, image)

@@ -1,0 +1,166 @@
+"""One turn of the daemon: look, decide, write it down, then act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import structlog
+
+from burstd.core import script
+from burstd.core.decide import acts, decide, needs_script
+from burstd.core.lifecycle import IllegalTransition, advance
+from burstd.core.retries import next_due
+from burstd.domain import events as ev
+from burstd.domain.burst import Burst, Stage
+from burstd.domain.events import Event
+from burstd.domain.jobs import JobIdentity, QueueSnapshot
+from burstd.domain.plan import Plan, ScriptFacts, Snapshot
+from burstd.domain.policy import Ledger
+from burstd.ports.errors import Permanent, Transient
+from burstd.ports.store import StaleBurst
+from burstd.shell.sight import Sight, take_sight
+from burstd.shell.steps import STEPS, Step
+from burstd.shell.wishes import send_home
+from burstd.shell.world import World
+
+log = structlog.get_logger()
+
+#: Scripts read in one tick: one call to the controller each, so a bound.
+SCRIPTS_PER_TICK = 100
+
+
+@dataclass
+class Memory:
+    """What a tick keeps for the next one; losing it costs a few reads, nothing else."""
+
+    scripts: dict[JobIdentity, ScriptFacts] = field(default_factory=dict)
+    plan: Plan | None = None
+    queue: QueueSnapshot | None = None
+
+
+Drivers = Callable[[Callable[[Burst], None], Iterable[Burst]], None]
+
+
+def one_by_one(drive_one: Callable[[Burst], None], bursts: Iterable[Burst]) -> None:
+    """Drive bursts in order, in this thread."""
+    for burst in bursts:
+        drive_one(burst)
+
+
+def pooled(pool: ThreadPoolExecutor) -> Drivers:
+    """Drive bursts at once, as many as the pool has threads."""
+
+    def drivers(drive_one: Callable[[Burst], None], bursts: Iterable[Burst]) -> None:
+        for done in [pool.submit(drive_one, burst) for burst in bursts]:
+            done.result()
+
+    return drivers
+
+
+def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | None:
+    """A crash between any two lines is safe. Without a view of the queue nothing is decided,
+    but open bursts go on."""
+    ledger = world.store.ledger()
+    snapshot = look(world, memory, ledger)
+    plan = None
+    if snapshot is not None:
+        plan = decide(snapshot, world.policy, ledger)
+        memory.plan, memory.queue = plan, snapshot.queue
+        if acts(world.policy):
+            world.store.record(plan)
+            send_home(plan, world)
+        else:
+            world.store.note(plan)
+        log.info("plan.decided", **summary(plan))
+    sight = take_sight(world, snapshot.queue if snapshot else None)
+    drivers(lambda burst: drive(burst, world, sight), world.store.open_bursts())
+    return plan
+
+
+def look(world: World, memory: Memory, ledger: Ledger) -> Snapshot | None:
+    """See the whole queue and what the targets offer, or nothing: never decide on half a view."""
+    try:
+        queue = world.queue.observe()
+        targets = tuple(site.target.observe() for site in world.sites.values())
+        known = {job.identity for job in queue.jobs}
+        memory.scripts = {who: f for who, f in memory.scripts.items() if who in known}
+        snapshot = Snapshot(queue, targets, memory.scripts)
+        for job in needs_script(snapshot, world.policy, ledger)[:SCRIPTS_PER_TICK]:
+            text = world.queue.script(job.identity)
+            memory.scripts[job.identity] = script.facts(text, world.applications.values())
+    except Transient as error:
+        log.warning("queue.unreadable", cause=str(error))
+        return None
+    return snapshot
+
+
+def summary(plan: Plan) -> dict[str, object]:
+    """The plan in one log line."""
+    return {
+        "backlog_core_hours": round(plan.backlog, 3),
+        "surging": plan.surging,
+        "placed": len(plan.placements),
+        "declined": len(plan.declined),
+    }
+
+
+def drive(burst: Burst, world: World, sight: Sight, steps: Mapping[Stage, Step] = STEPS) -> None:
+    """Take one burst as far as it will go now, one journalled event at a time."""
+    with structlog.contextvars.bound_contextvars(
+        burst_id=burst.id, job=str(burst.job), target=burst.target
+    ):
+        try:
+            while not burst.stage.final and not _waits(burst, world):
+                event = next_event(burst, world, sight, steps)
+                if event is None:
+                    return
+                burst = move(burst, event, world)
+        except StaleBurst:
+            log.warning("burst.stale")
+        except IllegalTransition as error:
+            log.exception("burst.broken")
+            move(burst, ev.Broken(cause=str(error)), world)
+        except Transient as error:  # the store itself has no room: nothing was recorded
+            log.warning("burst.parked", cause=str(error))
+
+
+def move(burst: Burst, event: Event, world: World) -> Burst:
+    """Write the event down; from here on the burst is where the event puts it."""
+    after = world.store.append(burst, event, advance(burst, event))
+    if after.stage is burst.stage:
+        log.info("burst.waiting", stage=after.stage.value, cause=after.cause)
+    else:
+        log.info(
+            "burst.moved",
+            stage=after.stage.value,
+            was=burst.stage.value,
+            on=type(event).__name__,
+            cause=after.cause,
+        )
+    world.moved(burst.job)
+    return after
+
+
+def _waits(burst: Burst, world: World) -> bool:
+    return burst.due_at is not None and burst.due_at > world.clock.now()
+
+
+def next_event(
+    burst: Burst, world: World, sight: Sight, steps: Mapping[Stage, Step]
+) -> Event | None:
+    """Run the stage's step; turn whatever comes out of it into an event."""
+    step = steps.get(burst.stage)
+    if step is None:
+        return ev.Begun()
+    try:
+        return step(burst, world, sight)
+    except Transient as error:
+        due = next_due(world.clock.now(), burst.attempt, error.retry_after)
+        return ev.Deferred(due, cause=f"{type(error).__name__}: {error}")
+    except Permanent as error:
+        return ev.Refused(cause=f"{type(error).__name__}: {error}")
+    except Exception as error:
+        log.exception("burst.broken")
+        return ev.Broken(cause=repr(error))

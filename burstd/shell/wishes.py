@@ -1,0 +1,35 @@
+"""Jobs submitted straight to the burst partition that the policy declines: they go home."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import structlog
+
+from burstd.domain.jobs import JobIdentity
+from burstd.domain.plan import Decline, Plan, Reason
+from burstd.ports.errors import PortError
+from burstd.shell.world import World
+
+log = structlog.get_logger()
+
+#: Reasons that pass by themselves: the wish waits in the burst partition.
+PASSING = frozenset(
+    {Reason.SCRIPT_UNREAD, Reason.PACED, Reason.TOO_MANY_OPEN, Reason.DEPENDENT, Reason.HELD}
+)
+
+
+def send_home(plan: Plan, world: World) -> None:
+    """Open a return for every declined wish; one that can't be read now waits for next time."""
+    for decline in plan.declined:
+        if decline.wish and decline.reason not in PASSING:
+            for key in decline.elements:
+                _send_one(replace(decline.identity, key=key), decline, world)
+
+
+def _send_one(who: JobIdentity, decline: Decline, world: World) -> None:
+    try:
+        world.store.send_home(world.queue.record(who), decline.text)
+        log.info("wish.declined", job=str(who.key), cause=decline.text)
+    except PortError as error:
+        log.warning("wish.stuck", job=str(who.key), cause=str(error))

@@ -1,0 +1,40 @@
+"""Everything outside, gathered in one frozen record: the shell's only argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from burstd.domain.applications import Application
+from burstd.domain.jobs import JobKey
+from burstd.domain.policy import BurstPolicy
+from burstd.domain.targets import Image, TargetName
+from burstd.ports.clock import Clock
+from burstd.ports.link import Link
+from burstd.ports.queue import Queue
+from burstd.ports.store import BurstStore
+from burstd.ports.target import Target
+
+
+@dataclass(frozen=True)
+class Site:
+    """A target with the way to it. ``link`` is ``None`` where the network is already private."""
+
+    target: Target
+    link: Link | None = None
+
+
+@dataclass(frozen=True)
+class World:
+    """All ports, and the policy of this moment."""
+
+    clock: Clock
+    store: BurstStore
+    queue: Queue
+    sites: Mapping[TargetName, Site]
+    policy: BurstPolicy
+    applications: Mapping[str, Application]
+    images: Mapping[str, Image]
+    cluster: str = "onprem"  #: Slurm's ClusterName, part of every JobKey
+    #: Wakes agents that wait for their burst to move.
+    moved: Callable[[JobKey], None] = field(default=lambda _job: None)

@@ -1,0 +1,47 @@
+"""A work order in sbatch(1)'s words."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+from burstd.domain.targets import WorkOrder
+from burstd_slurm.settings import SlurmTargetSettings
+
+#: The runner enforces the job's own limit; the margin is for hashing and listing the results.
+MARGIN = timedelta(minutes=10)
+
+
+def arguments(work: WorkOrder, settings: SlurmTargetSettings) -> list[str]:
+    """The command line. Held, one at a time by name, never requeued, no variable of ours."""
+    shape = work.shape
+    minutes = math.ceil((work.time_limit + MARGIN).total_seconds() / 60)
+    argv = [
+        "sbatch",
+        "--parsable",
+        "--hold",
+        f"--job-name={work.key}",
+        "--dependency=singleton",
+        "--no-requeue",
+        f"--comment={work.key}",
+        "--export=NIL",
+        f"--chdir={settings.root}/runs/{work.key}",
+        f"--output={settings.root}/runs/{work.key}/runner.log",
+        "--open-mode=append",
+        f"--partition={settings.partition}",
+        f"--time={minutes}",
+        f"--nodes={shape.nodes}",
+        f"--ntasks={shape.tasks}",
+        f"--cpus-per-task={shape.cpus_per_task}",
+    ]
+    if shape.tasks_per_node is not None:
+        argv.append(f"--ntasks-per-node={shape.tasks_per_node}")
+    if shape.memory_per_node is not None:
+        argv.append(f"--mem={shape.memory_per_node}M")
+    elif shape.memory_per_cpu is not None:
+        argv.append(f"--mem-per-cpu={shape.memory_per_cpu}M")
+    if shape.exclusive:
+        argv.append("--exclusive")
+    if settings.account is not None:
+        argv.append(f"--account={settings.account}")
+    return argv

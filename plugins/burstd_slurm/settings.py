@@ -1,0 +1,50 @@
+"""The ``[targets.NAME.settings]`` table of a Slurm target."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def _duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    text = str(value)
+    if text[:-1].isdigit() and text[-1:] in _UNITS:
+        return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+    raise ValueError("expected a duration like '30s', '15m', '24h' or '2d'")
+
+
+class SlurmTargetSettings(BaseModel):
+    """A cluster of its own: other user ids, other paths, its own munge key and accounting."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str
+    """Login node, by its address inside the link."""
+    port: int = Field(default=22, ge=1, le=65535)
+    known_hosts: Path
+    """File with the login node's host key."""
+    service_user: str = "burst"
+    """Account that polls, starts and cancels: a Slurm operator there. Owns ``root``."""
+    root: PurePosixPath
+    """Directory on the far cluster's shared file system, with runs/ (mode 1777) in it."""
+    partition: str
+    """Partition that runs the work."""
+    account: str | None = None
+    """Account to charge there, if it needs one."""
+    users: dict[str, str]
+    """On-prem user to far user; who is not listed cannot burst there."""
+    runtimes: tuple[str, ...] = ("apptainer", "bwrap")
+    """Container runtimes in order of preference; the first that is there is used."""
+    python: str = "python3"
+    """Python 3.9 or newer on the far nodes."""
+    max_nodes: int = Field(default=1, ge=1)
+    max_cores: int = Field(default=1, ge=1)
+    max_time: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(days=1)
+    """Longest time limit that is sent there."""

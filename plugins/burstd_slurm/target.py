@@ -1,0 +1,204 @@
+"""Port ``Target`` on a remote Slurm. Our key is the job name there; an id alone says nothing."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from burstd.domain.targets import (
+    Capabilities,
+    Generation,
+    Image,
+    RemoteId,
+    RemoteJob,
+    RemoteState,
+    TargetView,
+    Ticket,
+    WorkKey,
+    WorkOrder,
+)
+from burstd.far import pack
+from burstd.ports.errors import NoRoom, Rejected, Unreachable
+from burstd.ports.plugin import PluginContext
+from burstd.ports.remote import Failed, RemoteShell, SshHost
+from burstd_slurm import batch, records
+from burstd_slurm.settings import SlurmTargetSettings
+
+TICKET_TIME = timedelta(hours=12)  #: an agent asks for a new one when its own has expired
+UPLOAD_TIME = 3600.0  #: seconds for one image
+#: Slurm's programs speak of a passing trouble in these words.
+_AWAY = re.compile(r"Unable to contact|Socket timed out|Connection refused|slurmdbd|try again")
+
+
+def open_target(settings: SlurmTargetSettings, context: PluginContext) -> SlurmTarget:
+    """The plugin's door."""
+    host = SshHost(settings.host, settings.port, settings.known_hosts)
+    return SlurmTarget(settings, context, context.shell(host))
+
+
+class SlurmTarget:
+    """See ``ports.target.Target``; safe for threads."""
+
+    def __init__(
+        self, settings: SlurmTargetSettings, context: PluginContext, shell: RemoteShell
+    ) -> None:
+        self._settings, self._context, self._shell = settings, context, shell
+        self._program = context.state / "burst-far.pyz"
+        self._sha = pack.build(self._program)
+        self._there: set[str] = set()
+        self._lock = threading.Lock()
+
+    def observe(self) -> TargetView:
+        s = self._settings
+        return TargetView(
+            self._context.name,
+            Capabilities(s.max_nodes, s.max_cores, s.max_time),
+            self._context.price,
+        )
+
+    # --- what must lie at the target
+
+    def prepare(self, image: Image) -> None:
+        with self._lock:
+            self._upload(self._program, self._far_program, self._sha)
+            self._upload(Path(image.path), self._far_image(image), image.digest)
+
+    def ticket(self, key: WorkKey, user: str, public_key: str) -> Ticket:
+        far_user = self._far_user(user)
+        command = [self._settings.python, self._far_program, "serve"]
+        command += ["--root", str(self._settings.root), "--key", key]
+        certificate = self._shell.certify(public_key, far_user, shlex.join(command), TICKET_TIME)
+        expires = self._context.clock.now() + TICKET_TIME
+        fields = {**self._shell.access, "user": far_user, "certificate": certificate}
+        return Ticket("ssh", expires, fields)
+
+    def clean(self, key: WorkKey, user: str) -> None:
+        argv = [self._settings.python, self._far_program, "clean"]
+        self._run(self._far_user(user), [*argv, "--root", str(self._settings.root), "--key", key])
+
+    # --- work
+
+    def generation(self) -> Generation:
+        found = re.search(
+            r"^BOOT_TIME\s*=\s*(\S+)", self._service("scontrol", "show", "config"), re.M
+        )
+        if found is None:
+            raise Unreachable("the far scontrol gave no BOOT_TIME")
+        return Generation(found[1])
+
+    def submit(self, work: WorkOrder) -> RemoteId:
+        runner = [self._settings.python, self._far_program, "run"]
+        runner += ["--root", str(self._settings.root), "--key", work.key, "--attempt", "1"]
+        runner += ["--image", self._far_image(work.image)]
+        runner += ["--runtimes", ",".join(self._settings.runtimes)]
+        argv = batch.arguments(work, self._settings)
+        script = f"#!/bin/sh\nexec {shlex.join(runner)}\n".encode()
+        answer = self._run(self._far_user(work.user), argv, script)
+        remote_id = answer.strip().split(";")[0]
+        if not remote_id.isdigit():
+            raise Unreachable(f"sbatch answered {answer[:100]!r}")
+        return RemoteId(remote_id)
+
+    def find(self, key: WorkKey) -> RemoteJob | None:
+        rows = self._rows([key]).get(key)
+        if not rows:
+            return None
+        chosen = records.choose(rows)
+        for row in records.spare(rows, chosen):
+            self._service("scancel", f"--name={key}", str(row.id))
+        return chosen
+
+    def poll(self, keys: Sequence[WorkKey]) -> Mapping[WorkKey, RemoteJob]:
+        rows = self._rows(keys)
+        nothing = RemoteId("")
+        return {
+            key: records.choose(rows[key])
+            if rows.get(key)
+            else RemoteJob(nothing, key, RemoteState.UNKNOWN)
+            for key in keys
+        }
+
+    def start(self, key: WorkKey) -> None:
+        job = self.find(key)
+        if job is None:
+            raise Unreachable(f"{key} is not at the target: it can't be started")
+        if job.state is RemoteState.HELD:
+            self._service("scontrol", "release", job.id)
+
+    def cancel(self, key: WorkKey) -> None:
+        # By name: it is unique for ever, while an id may belong to a stranger by now.
+        self._service("scancel", f"--name={key}")
+
+    # --- inside
+
+    @property
+    def _far_program(self) -> str:
+        return str(self._settings.root / "bin" / f"burst-far-{self._sha[:16]}.pyz")
+
+    def _far_image(self, image: Image) -> str:
+        suffix = Path(image.path).suffix
+        return str(self._settings.root / "images" / f"{image.digest[:32]}{suffix}")
+
+    def _far_user(self, user: str) -> str:
+        try:
+            return self._settings.users[user]
+        except KeyError:
+            raise Rejected(f"{user} has no account at {self._context.name}") from None
+
+    def _rows(self, keys: Sequence[WorkKey]) -> dict[WorkKey, list[records.Row]]:
+        """What controller and accounting know; both must have answered."""
+        names = ",".join(keys)
+        since = self._context.clock.now() - timedelta(days=30)
+        script = (
+            f"squeue -h -a -t all --name={shlex.quote(names)} -o {shlex.quote(records.SQUEUE)} "
+            f"&& echo && sacct -n -X -P -D -a -S {_day(since)} --name={shlex.quote(names)} "
+            f"-o {records.SACCT}"
+        )
+        live, _, past = self._service("sh", "-c", script).partition("\n\n")
+        if live.startswith("\n"):  # nothing in the queue
+            live, past = "", live[1:] + past
+        return records.merge(records.queue_rows(live), records.accounting_rows(past))
+
+    def _upload(self, source: Path, destination: str, digest: str) -> None:
+        """Put a file under its name, once; a cut upload leaves only a .part."""
+        if destination in self._there:
+            return
+        try:
+            self._service("test", "-f", destination)
+        except Failed:
+            script = (
+                'umask 022 && mkdir -p "${1%/*}" && cat > "$1.part" && '
+                'echo "$2  $1.part" | sha256sum -c --quiet - && sync "$1.part" && mv "$1.part" "$1"'
+            )
+            with source.open("rb") as file:
+                argv = ["sh", "-c", script, "sh", destination, digest]
+                self._run(self._settings.service_user, argv, file, UPLOAD_TIME)
+        self._there.add(destination)
+
+    def _service(self, *argv: str) -> str:
+        return self._run(self._settings.service_user, argv)
+
+    def _run(
+        self,
+        user: str,
+        argv: Sequence[str],
+        stdin: bytes | BinaryIO = b"",
+        deadline: float = 60.0,
+    ) -> str:
+        try:
+            return self._shell.run(user, argv, stdin, deadline)
+        except Failed as error:
+            if "No space left" in error.complaint or "quota exceeded" in error.complaint:
+                raise NoRoom(str(error)) from error
+            if _AWAY.search(error.complaint):
+                raise Unreachable(str(error)) from error
+            raise
+
+
+def _day(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d")

@@ -1,0 +1,58 @@
+/*
+ * SPANK plugin for proxy nodes: a batch job that starts here is a stand-in, so burst-agent runs in
+ * place of its script, as the job's user, in its directory, with its environment and arguments.
+ *
+ * plugstack.conf on the proxy node, and on no other:
+ *     required burst_spank.so agent=/usr/bin/burst-agent
+ *
+ * User code never runs on a proxy node, whatever is wrong: while the agent is missing the job
+ * waits; a step or an interactive job is refused. spank(8), slurm_spank_task_init: runs as the
+ * user, just before the task's execve.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <slurm/spank.h>
+
+SPANK_PLUGIN(burst, 1);
+
+#define BATCH_STEP 0xfffffffbU /* slurm.h: SLURM_BATCH_SCRIPT */
+#define RETRY_SECONDS 10
+
+static const char *agent_path(int count, char **options) {
+    for (int i = 0; i < count; i++)
+        if (strncmp(options[i], "agent=", 6) == 0) return options[i] + 6;
+    return "/usr/bin/burst-agent";
+}
+
+int slurm_spank_task_init(spank_t spank, int option_count, char **options) {
+    uint32_t step = 0;
+    int argc = 0;
+    char **argv = NULL, **environment = NULL;
+
+    if (spank_get_item(spank, S_JOB_STEPID, &step) != ESPANK_SUCCESS || step != BATCH_STEP) {
+        dprintf(2, "burstd: partition of stand-ins: only batch jobs may come here\n");
+        _exit(1);
+    }
+    if (spank_get_item(spank, S_JOB_ARGV, &argc, &argv) != ESPANK_SUCCESS ||
+        spank_get_item(spank, S_JOB_ENV, &environment) != ESPANK_SUCCESS) {
+        dprintf(2, "burstd: Slurm does not say what to run\n");
+        _exit(1);
+    }
+    const char *agent = agent_path(option_count, options);
+    char **with_agent = calloc((size_t)argc + 2, sizeof *with_agent);
+    if (with_agent == NULL) _exit(1);
+    with_agent[0] = (char *)agent;
+    memcpy(with_agent + 1, argv, (size_t)argc * sizeof *argv);
+
+    for (int said = 0;; sleep(RETRY_SECONDS)) {
+        execve(agent, with_agent, environment);
+        if (said++ == 0)
+            dprintf(2, "burstd: %s: %s; this job waits until an administrator mends it\n", agent,
+                    strerror(errno));
+    }
+}

@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from burstd.agent.decks import closure
@@ -16,6 +17,8 @@ from burstd.domain.data import InputFile, Mark
 #: Bounds of the fallback that sends a whole directory.
 MOST_FILES, MOST_BYTES = 100_000, 200 * 2**30
 BLOCK = 2**20
+LONGEST_SCRIPT = 2**20
+MOST_MATCHES = 10_000
 
 
 class NotStageable(Exception):
@@ -29,8 +32,8 @@ def find(job: StandIn, resolver: str) -> list[Path]:
     other file or directory that it names. Where no deck is recognised, and for every other
     resolver: the whole working directory. Raises ``MissingInput`` or ``NotStageable``.
     """
-    script = job.script.read_text(errors="surrogateescape")
-    text = expand(script, job.arguments, job.environment)
+    text = expand(_text(job.script), job.arguments, job.environment)
+    text += "".join(f"\n{_called(path, job)}" for path in _scripts(text, job))
     bases = [job.directory]
     bases += [p for d in directories(text) if (p := _path(job.directory, d)).is_dir()]
     found: set[Path] = set()
@@ -50,6 +53,24 @@ def find(job: StandIn, resolver: str) -> list[Path]:
     return sorted(found)
 
 
+def _text(path: Path) -> str:
+    return path.read_text(errors="surrogateescape")
+
+
+def _scripts(text: str, job: StandIn) -> Iterator[Path]:
+    """Scripts of the user's that the batch script names: what they name is needed too."""
+    for word in dict.fromkeys(words(text, job.arguments)):
+        for path in _named(job.directory, word, job.directory):
+            if path.is_file() and path.stat().st_size < LONGEST_SCRIPT:
+                with path.open("rb") as file:
+                    if file.read(2) == b"#!":
+                        yield path
+
+
+def _called(script: Path, job: StandIn) -> str:
+    return expand(_text(script), (), job.environment)
+
+
 def _path(base: Path, word: str) -> Path:
     return Path(os.path.normpath(base / word))
 
@@ -57,6 +78,9 @@ def _path(base: Path, word: str) -> Path:
 def _named(base: Path, word: str, home: Path) -> Iterator[Path]:
     """The word as a file, as a job name of ccx (``beam`` for ``beam.inp``), or as a directory."""
     if not word or len(word) > 4096 or "\0" in word or word.startswith(("-", "/dev/", "/proc/")):
+        return
+    if "*" in word or "?" in word:
+        yield from _matching(base, word)
         return
     path = _path(base, word)
     deck = path.with_name(path.name + ".inp") if path.name else path
@@ -68,6 +92,20 @@ def _named(base: Path, word: str, home: Path) -> Iterator[Path]:
             yield deck
     except OSError:  # a word that can't be a name: too long, a component that is a file
         return
+
+
+def _matching(base: Path, pattern: str) -> Iterator[Path]:
+    """Files of a pattern with at least two literal characters: ``*`` alone names nothing."""
+    if len(pattern.replace("*", "").replace("?", "").strip("./")) < 2 or pattern.startswith("/"):
+        return
+    for suffix in ("", ".inp"):
+        try:
+            found = [
+                Path(os.path.normpath(p)) for p in islice(base.glob(pattern + suffix), MOST_MATCHES)
+            ]
+        except (ValueError, NotImplementedError, OSError):
+            return
+        yield from (path for path in found if path.is_file())
 
 
 _SYSTEM = frozenset(

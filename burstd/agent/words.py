@@ -20,9 +20,10 @@ def without_comments(script: str) -> str:
 
 
 def expand(script: str, arguments: Sequence[str], environment: Mapping[str, str]) -> str:
-    """Replace variables that can be known without running anything; others stay as they are.
+    """Replace variables that can be known without running anything.
 
-    Known: literal assignments in the script, positional arguments, the job's own variables.
+    Known: literal assignments in the script, positional arguments, the job's own variables. Any
+    other becomes ``*``: ``part_$SLURM_PROCID`` may be any file of that form.
     """
     known = {name: value for name, value in environment.items() if name.startswith("SLURM_")}
     known |= {str(i): value for i, value in enumerate(arguments, 1)}
@@ -37,7 +38,7 @@ def _substitute(text: str, known: Mapping[str, str]) -> str:
         name = found[1] or found[3]
         if name in known:
             return known[name]
-        return found[2] if found[2] is not None else found[0]
+        return found[2] if found[2] is not None else "*"
 
     return _VARIABLE.sub(value, text)
 

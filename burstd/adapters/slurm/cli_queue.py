@@ -87,7 +87,7 @@ class CliQueue:
 
     def script(self, who: JobIdentity) -> str | None:
         try:
-            return self._scontrol("write", "batch_script", str(who.key), "-")
+            return self._scontrol("write", "batch_script", str(who.key), "-") or None
         except NoSuchJob as error:
             raise Unreachable(str(error)) from error
         except Rejected:

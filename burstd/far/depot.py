@@ -1,0 +1,227 @@
+"""The verb `serve`: one conversation with the on-prem agent over stdin and stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from typing import BinaryIO, Callable, Optional
+
+from burstd.far import endrecord, live, paths, rundir, wire
+from burstd.far.errors import BROKEN, MISSING, REFUSED, FarError, FarLost, from_os
+from burstd.far.fields import BadFields, Fields, canonical
+from burstd.far.holdings import Holdings
+from burstd.far.order import InputFile, Order, OrderError
+from burstd.far.program import program_digest
+
+MAX_READ = 8 * 1024 * 1024
+MAX_ORDER = 512 * 1024 * 1024
+
+Answer = tuple[wire.Header, bytes]
+
+
+class Session:
+    """Answers requests in their order until the line ends. The key is fixed by the caller."""
+
+    def __init__(self, root: str, key: str, stdin: BinaryIO, stdout: BinaryIO) -> None:
+        self._root = root
+        self._key = paths.checked_key(key)
+        self._in = stdin
+        self._out = stdout
+        self._left = 0  # bytes of the current payload that nobody has read yet
+        self._opened: Optional[rundir.RunDir] = None
+        self._held: Optional[Holdings] = None
+        self._ops: dict[str, Callable[[Fields], Answer]] = {
+            "hello": self._hello,
+            "have": self._have,
+            "put": self._put,
+            "mkdir": self._mkdir,
+            "order": self._order,
+            "verify": self._verify,
+            "status": self._status,
+            "read": self._read,
+            "outputs": self._outputs,
+        }
+
+    def serve(self) -> None:
+        """Runs the conversation. Raises FarLost if it ends inside a frame."""
+        while True:
+            header = wire.receive(self._in)
+            if header is None:
+                return
+            self._left = wire.payload_size(header)
+            answer, payload = self._answer(header)
+            # Drained before the answer: a client that has sent all can read without a deadlock.
+            for _ in self._blocks():
+                pass
+            wire.send(self._out, answer, payload)
+            self._out.flush()
+
+    def _answer(self, header: wire.Header) -> Answer:
+        try:
+            op = self._ops.get(str(header.get("op")))
+            if op is None:
+                raise FarError(REFUSED, f"no such request: {header.get('op')!r}")
+            answer, payload = op(Fields(header, str(header["op"])))
+        except FarError as error:
+            return _refusal(error)
+        except (BadFields, OrderError) as error:
+            return _refusal(FarError(REFUSED, str(error)))
+        except OSError as error:
+            return _refusal(from_os(error))
+        return {"ok": True, **answer}, payload
+
+    def _blocks(self) -> Iterator[bytes]:
+        while self._left:
+            block = wire.read_exactly(self._in, min(self._left, wire.BLOCK))
+            self._left -= len(block)
+            yield block
+
+    def _payload(self, limit: int) -> bytes:
+        if self._left > limit:
+            raise FarError(REFUSED, f"a payload of {self._left} bytes")
+        return b"".join(self._blocks())
+
+    def _run(self) -> rundir.RunDir:
+        if self._opened is None:
+            self._opened = rundir.RunDir.open(self._root, self._key)
+        return self._opened
+
+    def _holdings(self, for_change: bool) -> Holdings:
+        if for_change and self._run().last_start():
+            raise FarError(REFUSED, "this burst has started: its inputs are closed")
+        if self._held is None:
+            self._held = Holdings(self._run())
+        return self._held
+
+    def _hello(self, fields: Fields) -> Answer:
+        if fields.integer("protocol") != wire.PROTOCOL:
+            raise FarError(REFUSED, f"this end speaks protocol {wire.PROTOCOL}")
+        self._opened = rundir.RunDir.open(self._root, self._key, create=True)
+        room = os.fstatvfs(self._opened.fd)
+        free = room.f_bavail * room.f_frsize
+        program = program_digest()
+        return {"protocol": wire.PROTOCOL, "program": program, "free": free}, b""
+
+    def _have(self, fields: Fields) -> Answer:
+        holdings = self._holdings(for_change=True)
+        held = [holdings.have(entry) for entry in _manifest(fields)]
+        return {"held": [size for size, _ in held], "whole": [whole for _, whole in held]}, b""
+
+    def _put(self, fields: Fields) -> Answer:
+        holdings = self._holdings(for_change=True)
+        entry = InputFile.read(Fields(fields.raw("file"), "put.file"))
+        return {"held": holdings.put(entry, fields.integer("offset"), self._blocks())}, b""
+
+    def _mkdir(self, fields: Fields) -> Answer:
+        self._holdings(for_change=True).mkdir(fields.text("path"), fields.integer("mode"))
+        return {}, b""
+
+    def _order(self, fields: Fields) -> Answer:
+        run = self._run()
+        content = self._payload(MAX_ORDER)
+        length = fields.integer("order_size")
+        order = Order.parse(content[:length])
+        if order.key != self._key:
+            raise FarError(REFUSED, "an order for another burst")
+        if order.attempt <= run.last_start():
+            raise FarError(REFUSED, f"attempt {order.attempt} has started already")
+        if run.busy():
+            raise FarError(REFUSED, "an earlier attempt is still running")
+        run.write(rundir.SCRIPT, content[length:], mode=0o700)
+        # Its own small file: `status` must not read a manifest of a million files each time.
+        run.write(rundir.LIVE, canonical({"cwd": order.cwd, "live": list(order.live)}))
+        run.write(rundir.ORDER, content[:length])
+        return {}, b""
+
+    def _verify(self, fields: Fields) -> Answer:
+        holdings = self._holdings(for_change=False)
+        return {"bad": [e.path for e in _manifest(fields) if not _is_right(holdings, e)]}, b""
+
+    def _status(self, _: Fields) -> Answer:
+        run = self._run()
+        started = run.last_start()
+        status, end = run.read(rundir.STATUS), run.read(rundir.END)
+        with paths.directory(run.fd, (rundir.IO,), create=True) as io:
+            streams = {name: _size(io, name.encode()) for name in ("stdout", "stderr")}
+        return {
+            "started": started,
+            "busy": run.busy(),
+            "status": None if status is None else json.loads(status.decode("ascii")),
+            "end": None if end is None else endrecord.summary(end),
+            **streams,
+            "live": self._live(run),
+        }, b""
+
+    def _live(self, run: rundir.RunDir) -> list[dict[str, object]]:
+        document = run.read(rundir.LIVE)
+        if document is None:
+            return []
+        fields = Fields.parse(document, "live")
+        with paths.directory(run.fd, (rundir.TREE,), create=True) as tree:
+            return live.sizes(tree, fields.text("cwd"), fields.texts("live"))
+
+    def _read(self, fields: Fields) -> Answer:
+        offset, length = fields.integer("offset"), fields.integer("length")
+        if length > MAX_READ:
+            raise FarError(REFUSED, f"at most {MAX_READ} bytes at a time")
+        which = fields.raw("which")
+        if which in ("stdout", "stderr"):
+            place: paths.Parts = (rundir.IO, which.encode())
+        else:
+            place = (rundir.TREE, *paths.split(Fields(which, "read.which").text("path")))
+        fd = paths.open_regular(self._run().fd, place)
+        try:
+            content = os.pread(fd, length, offset)
+            total = os.fstat(fd).st_size
+        finally:
+            os.close(fd)
+        return {"total": total}, content
+
+    def _outputs(self, _: Fields) -> Answer:
+        document = self._run().read(rundir.END)
+        if document is None:
+            raise FarError(MISSING, "this burst has not ended")
+        return {}, document
+
+
+def serve(root: str, key: str, stdin: BinaryIO, stdout: BinaryIO) -> int:
+    """The verb: 0 after a clean end of the line, 1 if it broke."""
+    try:
+        Session(root, key, stdin, stdout).serve()
+    except FarLost:
+        return 1
+    except FarError as error:
+        wire.send(stdout, {"error": error.code, "message": error.message})
+        stdout.flush()
+        return 1
+    except BrokenPipeError:
+        return 1
+    return 0
+
+
+def _refusal(error: FarError) -> Answer:
+    # Short: the answers to all requests in flight must fit a pipe, whatever names are in them.
+    return {"error": error.code, "message": error.message[:120]}, b""
+
+
+def _manifest(fields: Fields) -> list[InputFile]:
+    return [InputFile.read(Fields(e, "manifest entry")) for e in fields.items("entries")]
+
+
+def _is_right(holdings: Holdings, entry: InputFile) -> bool:
+    try:
+        return holdings.right(entry)
+    except FarError as error:
+        if error.code == BROKEN:
+            raise
+        return False  # a link or a directory in its place
+
+
+def _size(parent: int, name: bytes) -> Optional[int]:
+    try:
+        fact = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return fact.st_size if stat.S_ISREG(fact.st_mode) else None

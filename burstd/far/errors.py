@@ -1,0 +1,46 @@
+"""What can go wrong between the two ends, in five words that both of them know."""
+
+from __future__ import annotations
+
+import errno
+
+REFUSED = "refused"  # a bad path or a bad request: the same again will be refused again
+FULL = "full"  # no room or no quota: the same again may work later
+MISSING = "missing"  # not there (yet)
+MISMATCH = "mismatch"  # the bytes are not the ones that were promised
+BROKEN = "broken"  # anything else: a fault of ours or of the file system
+
+_CODES = {
+    errno.ENOSPC: FULL,
+    errno.EDQUOT: FULL,
+    errno.ENOENT: MISSING,
+    errno.ELOOP: REFUSED,
+    errno.ENOTDIR: REFUSED,
+    errno.EISDIR: REFUSED,
+    errno.ENAMETOOLONG: REFUSED,
+    errno.EACCES: REFUSED,
+    errno.EPERM: REFUSED,
+}
+
+
+class FarError(Exception):
+    """An answer of the far end that is not the wished one: a code of this module and words."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class FarLost(Exception):
+    """The other end is gone in the middle of a conversation. What it last did is unknown."""
+
+
+def from_os(error: OSError) -> FarError:
+    """The file system's refusal as an answer of the protocol."""
+    code = _CODES.get(error.errno or 0, BROKEN)
+    name = error.filename
+    if isinstance(name, bytes):
+        name = name.decode("utf-8", "backslashreplace")
+    words = error.strerror or str(error)
+    return FarError(code, words if name is None else f"{words}: {name}")

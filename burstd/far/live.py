@@ -1,0 +1,51 @@
+"""The files that a user watches while the job runs: globs beneath the job's directory."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import stat
+from collections.abc import Sequence
+
+from burstd.far import paths
+
+
+def sizes(tree: int, cwd: str, patterns: Sequence[str]) -> list[dict[str, object]]:
+    """Path, size and mtime of every regular file that matches; links are not followed."""
+    found: dict[str, dict[str, object]] = {}
+    base = paths.split(cwd)
+    for pattern in patterns:
+        for parts in _match(tree, base, paths.split("/" + pattern)):
+            _look(tree, parts, found)
+    return [found[path] for path in sorted(found)]
+
+
+def _match(tree: int, base: paths.Parts, pattern: paths.Parts) -> list[paths.Parts]:
+    heads = [base]
+    for glob in pattern:
+        heads = [
+            (*head, name)
+            for head in heads
+            for name in _names(tree, head)
+            if fnmatch.fnmatchcase(name, glob)
+        ]
+    return heads
+
+
+def _names(tree: int, parts: paths.Parts) -> list[bytes]:
+    try:
+        with paths.directory(tree, parts) as fd:
+            return [os.fsencode(name) for name in os.listdir(fd)]
+    except OSError:  # gone meanwhile, or not a directory: nothing to watch there
+        return []
+
+
+def _look(tree: int, parts: paths.Parts, found: dict[str, dict[str, object]]) -> None:
+    try:
+        with paths.directory(tree, parts[:-1]) as parent:
+            fact = os.stat(parts[-1], dir_fd=parent, follow_symlinks=False)
+    except OSError:
+        return
+    if stat.S_ISREG(fact.st_mode):
+        path = paths.join(parts)
+        found[path] = {"path": path, "size": fact.st_size, "mtime_ns": fact.st_mtime_ns}

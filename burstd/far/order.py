@@ -1,0 +1,147 @@
+"""The order: everything the far end is told about one attempt of one burst.
+
+The on-prem agent writes it with `Order.to_json`, the runner reads it with `Order.parse`; both
+refuse the same things.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from burstd.far import paths
+from burstd.far.errors import FarError
+from burstd.far.fields import BadFields, Fields, canonical
+
+SCHEMA = 1
+
+_TOP = re.compile(r"/[A-Za-z0-9._-]+")
+_SYSTEM = re.compile(r"/(usr|bin|sbin|lib[^/]*|etc|dev|proc|sys|run|boot|root|var|\.+|\.burst)")
+_NAME = re.compile(r"[^=\0]+")
+_EXPORT = re.compile(r"SLURM_[A-Z0-9_]+")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_SECRET = re.compile(r"([0-9a-f]{2}){16,}")
+
+
+class OrderError(ValueError):
+    """An order that must not be carried out, in words."""
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A staged file: its on-prem path and what proves that it is the right one."""
+
+    path: str
+    size: int
+    sha256: str
+    mtime_ns: int
+    mode: int
+
+    @classmethod
+    def read(cls, fields: Fields) -> InputFile:
+        """Reads one entry of a manifest. Raises BadFields or FarError(refused)."""
+        entry = cls(
+            path=fields.text("path"),
+            size=fields.integer("size"),
+            sha256=fields.text("sha256"),
+            mtime_ns=fields.integer("mtime_ns", least=-(2**63)),
+            mode=fields.integer("mode") & 0o777,
+        )
+        fields.done()
+        paths.split(entry.path)
+        if not _DIGEST.fullmatch(entry.sha256):
+            raise BadFields("sha256 is not a digest")
+        return entry
+
+    def to_dict(self) -> dict[str, object]:
+        """The entry as JSON has it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to run. See the module's docstring; `schema` is implied."""
+
+    key: str
+    attempt: int
+    argv: tuple[str, ...]
+    cwd: str
+    env: Mapping[str, str]
+    binds: tuple[str, ...]
+    output_roots: tuple[str, ...]
+    merged: bool
+    time_limit_s: int
+    live: tuple[str, ...]
+    exports: Mapping[str, str]
+    inputs: tuple[InputFile, ...]
+    secret: str
+
+    def __post_init__(self) -> None:
+        try:
+            self._check()
+        except (FarError, BadFields) as error:
+            raise OrderError(str(error)) from error
+
+    def _check(self) -> None:
+        paths.checked_key(self.key)
+        for bind in self.binds:
+            if not _TOP.fullmatch(bind) or _SYSTEM.fullmatch(bind):
+                raise OrderError(f"{bind!r} cannot be bound into a container")
+        for path in (self.cwd, *self.output_roots, *(entry.path for entry in self.inputs)):
+            paths.split(path)
+            if not paths.beneath(path, self.binds):
+                raise OrderError(f"{path!r} lies under no bound directory")
+        for pattern in self.live:
+            paths.split("/" + pattern)
+        if self.attempt < 1 or self.time_limit_s < 1:
+            raise OrderError("attempt and time_limit_s count from 1")
+        _check_environment(self.env, _NAME)
+        _check_environment(self.exports, _EXPORT)
+        if any("\0" in argument for argument in self.argv):
+            raise OrderError("an argument with a NUL in it")
+        if not _SECRET.fullmatch(self.secret):
+            raise OrderError("secret is not at least 16 bytes in hex")
+
+    def to_json(self) -> bytes:
+        """The order as `parse` reads it."""
+        return canonical({"schema": SCHEMA, **asdict(self)})
+
+    @classmethod
+    def parse(cls, document: bytes) -> Order:
+        """Reads an order. Raises OrderError for anything unknown, missing or not allowed."""
+        try:
+            fields = Fields.parse(document, "order")
+            order = cls._read(fields)
+            fields.done()
+        except (BadFields, FarError) as error:
+            raise OrderError(str(error)) from error
+        return order
+
+    @classmethod
+    def _read(cls, fields: Fields) -> Order:
+        if fields.integer("schema") != SCHEMA:
+            raise OrderError("an order of another schema")
+        return cls(
+            key=fields.text("key"),
+            attempt=fields.integer("attempt"),
+            argv=fields.texts("argv"),
+            cwd=fields.text("cwd"),
+            env=fields.text_map("env"),
+            binds=fields.texts("binds"),
+            output_roots=fields.texts("output_roots"),
+            merged=fields.flag("merged"),
+            time_limit_s=fields.integer("time_limit_s"),
+            live=fields.texts("live"),
+            exports=fields.text_map("exports"),
+            inputs=tuple(
+                InputFile.read(Fields(entry, "order.inputs")) for entry in fields.items("inputs")
+            ),
+            secret=fields.text("secret"),
+        )
+
+
+def _check_environment(variables: Mapping[str, str], allowed: re.Pattern[str]) -> None:
+    for name, value in variables.items():
+        if not allowed.fullmatch(name) or "\0" in value:
+            raise OrderError(f"{name!r} cannot be set as an environment variable")

@@ -1,0 +1,202 @@
+"""What a job has left behind, compared with what it was given."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Callable, Optional
+
+from burstd.far import paths
+from burstd.far.endrecord import Output, StreamDigest
+from burstd.far.order import InputFile
+from burstd.far.wire import BLOCK
+
+MAX_DEPTH = 200
+# Clocks of one file system may differ a little between its servers; a file that was staged within
+# this margin is digested once more, which is only a cost.
+MARGIN_NS = 5_000_000_000
+
+Pulse = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The tree before the payload: its directories and links, and the file system's clock."""
+
+    moment_ns: int
+    directories: frozenset[str]
+    links: Mapping[str, str]
+
+    @classmethod
+    def take(cls, tree: int, moment_ns: int) -> Baseline:
+        """Looks at names only, not at contents."""
+        seen = list(_walk(tree, lambda: None))
+        return cls(
+            moment_ns,
+            frozenset(found.path for found in seen if found.kind in ("dir", "deep")),
+            {found.path: found.target or "" for found in seen if found.kind == "symlink"},
+        )
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """Results under the output roots, changes elsewhere, inputs that are gone."""
+
+    outputs: tuple[Output, ...]
+    outside: tuple[str, ...]
+    deleted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Found:
+    path: str
+    kind: str
+    fact: os.stat_result
+    target: Optional[str] = None
+    parts: paths.Parts = field(default=())
+
+
+def collect(
+    tree: int, baseline: Baseline, inputs: Sequence[InputFile], roots: Sequence[str], pulse: Pulse
+) -> Harvest:
+    """Compares the tree with the manifest and the baseline. Links are named, never followed.
+
+    `pulse` is called now and then. Files that nobody may read are opened up for their owner.
+    """
+    given = {entry.path: entry for entry in inputs}
+    outputs: list[Output] = []
+    outside: list[str] = []
+    for found in _walk(tree, pulse):
+        entry = given.get(found.path)
+        if found.kind == "file" and entry is not None:
+            del given[found.path]
+        output = _compare(tree, baseline, found, entry, pulse)
+        if output is None:
+            continue
+        if paths.beneath(found.path, roots):
+            outputs.append(output)
+        else:
+            outside.append(found.path)
+    outputs.sort(key=lambda output: output.path)
+    return Harvest(tuple(outputs), tuple(sorted(outside)), tuple(sorted(given)))
+
+
+def _compare(
+    tree: int, baseline: Baseline, found: _Found, entry: Optional[InputFile], pulse: Pulse
+) -> Optional[Output]:
+    if found.kind in ("dir", "deep") and found.path in baseline.directories:
+        return None
+    if found.kind == "symlink" and baseline.links.get(found.path) == found.target:
+        return None
+    sha256 = None
+    if found.kind == "file":
+        if entry is not None and _untouched(found.fact, entry, baseline):
+            return None
+        sha256 = _digest(tree, found, pulse)
+        if entry is not None and (found.fact.st_size, sha256) == (entry.size, entry.sha256):
+            return None
+    return Output(
+        path=found.path,
+        kind=found.kind,
+        size=found.fact.st_size if found.kind == "file" else 0,
+        mode=stat.S_IMODE(found.fact.st_mode),
+        mtime_ns=found.fact.st_mtime_ns,
+        sha256=sha256,
+        target=found.target,
+    )
+
+
+def _untouched(fact: os.stat_result, entry: InputFile, baseline: Baseline) -> bool:
+    """A job can set size and mtime back, but not the change time."""
+    same = fact.st_size == entry.size and fact.st_mtime_ns == entry.mtime_ns
+    return same and fact.st_ctime_ns < baseline.moment_ns - MARGIN_NS
+
+
+def _digest(tree: int, found: _Found, pulse: Pulse) -> str:
+    try:
+        fd = paths.open_regular(tree, found.parts)
+    except PermissionError:
+        with paths.directory(tree, found.parts[:-1]) as parent:
+            paths.open_up(parent, found.parts[-1])
+        fd = paths.open_regular(tree, found.parts)
+    try:
+        return _digest_open(fd, pulse)
+    finally:
+        os.close(fd)
+
+
+def _digest_open(fd: int, pulse: Pulse) -> str:
+    digest, offset = hashlib.sha256(), 0
+    while True:
+        block = os.pread(fd, BLOCK, offset)
+        if not block:
+            return digest.hexdigest()
+        digest.update(block)
+        offset += len(block)
+        pulse()
+
+
+def stream_digest(io: int, name: bytes, pulse: Pulse) -> Optional[StreamDigest]:
+    """Size and digest of stdout or stderr; None if there is no such file."""
+    try:
+        fd = paths.open_regular(io, (name,))
+    except FileNotFoundError:
+        return None
+    try:
+        return StreamDigest(size=os.fstat(fd).st_size, sha256=_digest_open(fd, pulse))
+    finally:
+        os.close(fd)
+
+
+def _walk(tree: int, pulse: Pulse) -> Iterator[_Found]:
+    heads: list[paths.Parts] = [()]
+    while heads:
+        head = heads.pop()
+        pulse()
+        for name, fact, target in _entries(tree, head):
+            parts = (*head, name)
+            path, kind = paths.join(parts), _kind(fact.st_mode)
+            if kind == "dir" and (len(parts) >= MAX_DEPTH or len(path) > paths.MAX_PATH - 512):
+                kind = "deep"  # nobody could fetch what lies below
+            elif kind == "dir":
+                heads.append(parts)
+            yield _Found(path, kind, fact, target, parts)
+
+
+def _entries(
+    tree: int, head: paths.Parts
+) -> list[tuple[bytes, os.stat_result, Optional[str]]]:
+    try:
+        fd = paths.open_directory(tree, head)
+    except PermissionError:
+        with paths.directory(tree, head[:-1]) as parent:
+            paths.open_up(parent, head[-1])
+        fd = paths.open_directory(tree, head)
+    try:
+        found = []
+        for name in sorted(map(os.fsencode, os.listdir(fd))):
+            try:
+                fact = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                link = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(fact.st_mode) else None
+            except OSError as error:
+                if error.errno == errno.ENOENT:
+                    continue
+                raise
+            found.append((name, fact, None if link is None else paths.to_text(link)))
+        return found
+    finally:
+        os.close(fd)
+
+
+def _kind(mode: int) -> str:
+    for test, kind in (
+        (stat.S_ISREG, "file"), (stat.S_ISDIR, "dir"), (stat.S_ISLNK, "symlink"),
+        (stat.S_ISFIFO, "fifo"), (stat.S_ISSOCK, "socket"),
+    ):
+        if test(mode):
+            return kind
+    return "device"

@@ -1,0 +1,1 @@
+"""The story that shows burstd at work on the lab, and the verdict on it."""

@@ -1,0 +1,186 @@
+"""The files that make a Debian root a host of the lab, as text. Pure: facts in, text out."""
+
+from __future__ import annotations
+
+from lab import facts
+from lab.facts import HostSpec, Site, User
+
+SHELL = "/bin/bash"
+
+_SLURM = """\
+ClusterName={site.name}
+SlurmctldHost={site.controller}
+SlurmUser=slurm
+AuthType=auth/munge
+StateSaveLocation=/var/spool/slurmctld
+SlurmdSpoolDir=/var/spool/slurmd
+SlurmctldPidFile=/run/slurm/slurmctld.pid
+SlurmdPidFile=/run/slurm/slurmd.pid
+SlurmctldLogFile=/var/log/slurm/slurmctld.log
+SlurmdLogFile=/var/log/slurm/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=2
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=100
+MaxJobCount=20000
+MaxArraySize=10001
+MpiDefault=none
+ReturnToService=2
+KillWait={kill_wait}
+MinJobAge=300
+SlurmdTimeout=30
+SlurmdParameters=config_overrides
+SchedulerParameters=sched_min_interval=100000,batch_sched_delay=0,bf_interval=5,bf_resolution=60
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost={site.controller}
+AccountingStorageEnforce=associations,limits,qos
+AccountingStoreFlags=job_comment,job_env,job_extra,job_script
+"""
+
+# The proxy node declares what it does not have: a job of any shape fits, and nothing of its record
+# must change.
+_NODES = {
+    "onprem": """\
+NodeName=n[1-2] CPUs=1 RealMemory=2000 State=UNKNOWN
+NodeName=px CPUs=8192 RealMemory=1000000000 TmpDisk=1000000000 State=UNKNOWN
+PartitionName=cae Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
+PartitionName=short Nodes=n[1-2] MaxTime=1:00:00 State=UP
+PartitionName=burst Nodes=px MaxTime=INFINITE PreemptMode=OFF OverSubscribe=NO State=UP
+""",
+    "cloud": """\
+NodeName=c[1-2] CPUs=4 RealMemory=4000 State=UNKNOWN
+PartitionName=hpc Nodes=c[1-2] Default=YES MaxTime=INFINITE State=UP
+""",
+}
+
+
+def slurm_conf(site: Site) -> str:
+    """slurm.conf, the same on all hosts of a site."""
+    kill_wait = 30 if site.name == "onprem" else 10
+    return _SLURM.format(site=site, kill_wait=kill_wait) + _NODES[site.name]
+
+
+def slurmdbd_conf(site: Site) -> str:
+    """slurmdbd.conf.
+
+    The database is reached by its Unix socket, as the user slurm, without a password.
+    """
+    return (
+        f"AuthType=auth/munge\nDbdHost={site.controller}\nSlurmUser=slurm\n"
+        "LogFile=/var/log/slurm/slurmdbd.log\nPidFile=/run/slurm/slurmdbd.pid\n"
+        "StorageType=accounting_storage/mysql\nStorageHost=localhost\n"
+        "StorageUser=slurm\nStorageLoc=slurm_acct_db\n"
+    )
+
+
+def accounts(site: Site) -> str:
+    """The site's accounts, as `sacctmgr load` reads them."""
+    lines = [
+        f"Cluster - '{site.name}'",
+        "Parent - 'root'",
+        "User - 'root':DefaultAccount='root':AdminLevel='Administrator':Fairshare=1",
+        "Account - 'phys':Description='physics':Organization='lab':Fairshare=1",
+        "Parent - 'phys'",
+        *(f"User - '{name}':DefaultAccount='phys':Fairshare=1" for name in site.members),
+        f"User - '{site.operator}':DefaultAccount='phys':AdminLevel='Operator':Fairshare=1",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+DATABASE_CONF = """\
+[mariadbd]
+user=mysql
+datadir=/var/lib/mysql
+socket=/run/mysqld/mysqld.sock
+pid-file=/run/mysqld/mysqld.pid
+log-error=/var/log/mariadb.log
+init-file=/etc/mysql/lab.sql
+skip-networking
+skip-name-resolve
+performance-schema=off
+innodb-buffer-pool-size=32M
+innodb-log-file-size=4M
+innodb-lock-wait-timeout=900
+# A lab that loses power is built again: it need not wait for the disk.
+innodb-flush-log-at-trx-commit=0
+innodb-flush-method=nosync
+"""
+
+# One statement a line: that is how init-file reads it.
+DATABASE_INIT = """\
+CREATE DATABASE IF NOT EXISTS slurm_acct_db;
+CREATE USER IF NOT EXISTS slurm@localhost IDENTIFIED VIA unix_socket;
+GRANT ALL ON slurm_acct_db.* TO slurm@localhost;
+"""
+
+SSHD_CONF = f"""\
+ListenAddress {facts.GATE_ADDRESS}:22
+HostKey /etc/ssh/ssh_host_ed25519_key
+TrustedUserCAKeys /etc/ssh/burstd_ca.pub
+PubkeyAuthentication yes
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+PermitRootLogin no
+UsePAM no
+UseDNS no
+PrintMotd no
+MaxSessions 1000
+MaxStartups 1000
+PidFile /run/sshd.pid
+Subsystem sftp internal-sftp
+"""
+
+CCX = """\
+#!/bin/sh
+dir=/opt/calculix
+exec $dir/lib/ld-linux-x86-64.so.2 --library-path $dir/lib $dir/bin/ccx "$@"
+"""
+
+# wireguard-go ends when the mode or owner of its control socket changes (it watches the file), and
+# makes the socket for its own user only. So it runs as the service user, who then needs no root to
+# add and remove peers.
+WIREGUARD = f"""\
+#!/bin/sh
+# The cloud's end of the link. Started by the lab; -f, or wireguard-go forks away from its log.
+set -eu
+rm -f /run/wireguard/wg0.sock
+install -d -o burst -g burst -m 755 /run/wireguard
+caps=-all,+net_admin
+setsid -f setpriv --reuid=burst --regid=burst --init-groups \\
+  --bounding-set=$caps --inh-caps=$caps --ambient-caps=$caps --no-new-privs \\
+  wireguard-go -f wg0 >>/var/log/wireguard.log 2>&1 </dev/null
+until [ -S /run/wireguard/wg0.sock ]; do sleep 0.02; done
+wg set wg0 listen-port {facts.GATE_PORT} private-key /etc/wireguard/gate.key \\
+  peer "$(cat /etc/wireguard/enrol.pub)" \\
+  preshared-key /etc/wireguard/enrol.psk allowed-ips {facts.ENROL_ADDRESS}
+ip address replace {facts.GATE_ADDRESS}/24 dev wg0
+ip link set wg0 mtu 1420 up
+"""
+
+
+def hosts_file(host: HostSpec) -> str:
+    """/etc/hosts of one host: its own site's names, no others."""
+    lines = ["127.0.0.1 localhost"]
+    lines += [f"{other.address} {other.name}" for other in facts.members_of(host.site)]
+    return "\n".join(lines) + "\n"
+
+
+def passwd_line(user: User) -> str:
+    return f"{user.name}:x:{user.uid}:{user.uid}::{user.home}:{SHELL}\n"
+
+
+def shadow_line(user: User) -> str:
+    """No password, and not locked either: sshd refuses keys of accounts marked with "!"."""
+    return f"{user.name}:*:20000::::::\n"
+
+
+def group_lines(users: tuple[User, ...]) -> str:
+    """The users' own groups, with those who are members of another's."""
+    lines = []
+    for user in users:
+        members = ",".join(other.name for other in users if user.name in other.groups)
+        lines.append(f"{user.name}:x:{user.uid}:{members}\n")
+    return "".join(lines)

@@ -1,0 +1,50 @@
+"""The daemons of the hosts as data: how each starts, is known, and is asked whether it serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Service:
+    """One daemon. `start` and `ready` are shell lines that run in the host as root.
+
+    `start` returns once the daemon is launched; `ready` exits 0 once it serves. `process` is its
+    short name.
+    """
+
+    name: str
+    process: str
+    start: str
+    ready: str
+    log: str
+    patience: float = 30.0
+
+
+_AS_MUNGE = "setpriv --reuid=munge --regid=munge --clear-groups"
+# slurmctld must know its cluster and people at its first start.
+_ACCOUNTS = (
+    'c=$(sed -n "s/^ClusterName=//p" /etc/slurm/slurm.conf); '
+    '[ -n "$(sacctmgr -n list cluster "$c" format=cluster)" ] '
+    "|| sacctmgr -i load file=/etc/slurm/accounts.cfg >/var/log/slurm/accounts.log"
+)
+
+_LAUNCH_MARIADB = "setsid -f mariadbd --defaults-file=/etc/mysql/lab.cnf >/dev/null 2>&1"
+_LAUNCH_SSHD = "/usr/sbin/sshd -E /var/log/sshd.log"
+_LOGS = "/var/log/slurm"
+
+SERVICES = {
+    row[0]: Service(*row)
+    for row in (
+        # name, process, start, ready, log
+        ("munged", "munged", f"{_AS_MUNGE} munged --force", "munge -n | unmunge >/dev/null",
+         "/var/log/munge/munged.log"),
+        ("mariadb", "mariadbd", _LAUNCH_MARIADB, "mariadb-admin ping", "/var/log/mariadb.log"),
+        ("slurmdbd", "slurmdbd", "slurmdbd", "sacctmgr -n list cluster", f"{_LOGS}/slurmdbd.log"),
+        ("slurmctld", "slurmctld", f"{_ACCOUNTS}; slurmctld", "scontrol ping | grep -q ' UP'",
+         f"{_LOGS}/slurmctld.log"),
+        ("slurmd", "slurmd", "slurmd", "test -e /run/slurm/slurmd.pid", f"{_LOGS}/slurmd.log"),
+        ("wireguard", "wireguard-go", "lab-wireguard", "wg show wg0", "/var/log/wireguard.log"),
+        ("sshd", "sshd", _LAUNCH_SSHD, "test -e /run/sshd.pid", "/var/log/sshd.log"),
+    )
+}  # fmt: skip

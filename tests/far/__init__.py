@@ -1,0 +1,1 @@
+"""The far end, tested as the built program, over pipes, with real containers."""

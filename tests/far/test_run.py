@@ -1,0 +1,303 @@
+"""The runner: real containers, real signals, the user's rights only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+
+import pytest
+
+from burstd.far.endrecord import EndForged, EndRecord
+from tests.far.kit import (
+    KEY,
+    SECRET,
+    FarEnd,
+    await_gone,
+    await_line,
+    children,
+    finish,
+    kill,
+    marked,
+    submit,
+)
+
+STUDY = "/home/alice/study"
+
+
+def test_exit_code_streams_and_record(site: FarEnd) -> None:
+    submit(site, "#!/bin/bash\necho out; echo err >&2; exit 3\n")
+    assert finish(site.run())[0] == 3
+    end = site.end()
+    assert (end.exit_code, end.signal, end.reason) == (3, None, "exited")
+    assert (site.output(), site.output("stderr")) == ("out\n", "err\n")
+    assert end.stdout is not None and end.stdout.size == 4
+    assert end.runtime == "bwrap" and end.runtime_version[0].isdigit()
+
+
+def test_merged_streams_keep_their_order(site: FarEnd) -> None:
+    submit(site, "#!/bin/bash\necho 1; echo 2 >&2; echo 3\n", merged=True)
+    assert finish(site.run())[0] == 0
+    assert site.output() == "1\n2\n3\n"
+    assert not (site.run_dir / "io/stderr").exists()
+    assert site.end().stderr is None
+
+
+def test_python_script_sees_its_place(site: FarEnd) -> None:
+    site.env = {"SLURM_JOB_ID": "99", "SLURM_NNODES": "2", "TOP_SECRET": "hush"}
+    script = (
+        "#!/usr/bin/env -S python3 -u\n"
+        "import os, sys\n"
+        "print(sys.argv[1:], os.getcwd(), open('beam.inp').read(), os.getuid())\n"
+        "print(sorted(os.environ))\n"
+        "print(os.environ['SLURM_JOB_ID'], os.environ['SLURM_NNODES'], os.environ['HOME'])\n"
+        "print(sys.argv[0], os.path.expanduser('~'), os.popen('whoami').read().strip())\n"
+    )
+    submit(site, script, {f"{STUDY}/beam.inp": b"*NODE"}, argv=("a b", "c\nd", ""))
+    assert finish(site.run())[0] == 0
+    first, names, slurm, last = site.output().splitlines()
+    owner = site.run_dir.stat().st_uid
+    assert first == f"['a b', 'c\\nd', ''] {STUDY} *NODE {owner}"
+    assert "TOP_SECRET" not in names
+    assert slurm == "4711 2 /home/alice"
+    assert last == "/.burst/slurm_script /home/alice alice"
+
+
+def test_nothing_of_the_host_is_visible(site: FarEnd) -> None:
+    (site.home / "secret").write_text("s")
+    submit(site, (
+        "#!/bin/bash\n"
+        f"ls -d {site.home} {site.run_dir}/order.json 2>/dev/null\n"
+        "ls /home /.burst; cat /proc/net/dev | grep -c :\n"
+        "ls /proc | grep -c '^[0-9]*$'\n"
+        "(exec 3<>/dev/tcp/127.0.0.1/22) 2>/dev/null || echo no network\n"
+        "env | grep -c TOP_SECRET\n"
+    ))
+    finish(site.run())
+    lines = site.output().splitlines()
+    assert lines[0] == "alice"
+    assert "no network" in lines
+    assert lines[-1] == "0"
+    assert "1" in lines, "only lo"
+
+
+def test_second_start_is_refused_without_a_trace(site: FarEnd) -> None:
+    submit(site, "#!/bin/sh\nexit 0\n")
+    assert finish(site.run())[0] == 0
+    before = {p.name: p.stat().st_mtime_ns for p in site.run_dir.iterdir()}
+    code, words = finish(site.run())
+    assert code == 75 and "started before" in words
+    assert before == {p.name: p.stat().st_mtime_ns for p in site.run_dir.iterdir()}
+
+
+def test_two_starts_at_once_start_one(site: FarEnd) -> None:
+    submit(site, "#!/bin/sh\necho once\n")
+    racers = [site.run() for _ in range(4)]
+    assert sorted(finish(racer)[0] for racer in racers) == [0, 75, 75, 75]
+    assert site.output() == "once\n"
+
+
+def test_outputs_are_told_exactly(site: FarEnd) -> None:
+    files = {
+        f"{STUDY}/{name}": f"content of {name}".encode()
+        for name in ("same", "inplace", "gone", "sneaky", "touched", "sub/same")
+    } | {"/home/alice/outside": b"x", "/home/alice/kept": b"y"}
+    submit(site, (
+        "#!/bin/bash\nset -e\n"
+        "echo new > new.frd; printf 'CONTENT of inplace' > inplace; rm gone\n"
+        "touch -r sneaky stamp; printf 'CONTENT of sneaky' > sneaky; touch -r stamp sneaky\n"
+        "rm stamp; touch touched; mkdir -p deep/er empty; echo d > deep/er/f; chmod 751 empty\n"
+        "ln -s /etc/passwd link; mkfifo pipe; echo o > ../outside; echo n > ../other\n"
+        "touch $'na\\xefve\\n'; chmod 000 new.frd\n"
+    ), files)
+    assert finish(site.run()) [0] == 0, site.output("stderr")
+    end = site.end()
+    told = {output.path.removeprefix(STUDY + "/"): output for output in end.outputs}
+    assert {name: output.kind for name, output in told.items()} == {
+        "new.frd": "file", "inplace": "file", "sneaky": "file", "deep": "dir", "deep/er": "dir",
+        "deep/er/f": "file", "empty": "dir", "link": "symlink", "pipe": "fifo",
+        "na\udcefve\n": "file",
+    }
+    assert told["link"].target == "/etc/passwd"
+    assert told["empty"].mode == 0o751
+    assert told["new.frd"].mode == 0 and told["new.frd"].size == 4
+    assert end.deleted == (f"{STUDY}/gone",)
+    assert end.outside == ("/home/alice/other", "/home/alice/outside")
+    with site.serving() as (client, _):
+        assert EndRecord.unseal(client.outputs(), SECRET, KEY) == end
+        assert client.read({"path": f"{STUDY}/new.frd"}, 0, 100) == b"new\n"
+
+
+def test_end_record_cannot_be_forged(site: FarEnd) -> None:
+    submit(site, "#!/bin/sh\nexit 1\n")
+    finish(site.run())
+    document = (site.run_dir / "end.json").read_bytes()
+    with pytest.raises(EndForged):
+        EndRecord.unseal(document.replace(b'"exit_code":1', b'"exit_code":0'), SECRET, KEY)
+    with pytest.raises(EndForged):
+        EndRecord.unseal(document, "00" * 32, KEY)
+    with pytest.raises(EndForged):
+        EndRecord.unseal(document, SECRET, "b-other")
+
+
+def test_payload_killed_by_a_signal(site: FarEnd) -> None:
+    submit(site, "#!/usr/bin/python3\nimport os\nos.kill(os.getpid(), 9)\n")
+    assert finish(site.run())[0] == 137
+    end = site.end()
+    assert (end.exit_code, end.signal, end.reason) == (137, 9, "signalled")
+
+
+def test_missing_interpreter_is_told(site: FarEnd) -> None:
+    submit(site, "#!/no/such/interpreter\n")
+    code, words = finish(site.run())
+    assert code == 126 and "interpreter" in words
+    assert site.end().reason == "failed_to_start"
+
+
+def test_deadline_ends_a_payload_that_ignores_term(
+    site: FarEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = f"86{os.getpid()}1"
+    submit(site, f"#!/bin/bash\ntrap '' TERM\nsleep {mark}\n", time_limit_s=1)
+    assert finish(site.run())[0] == 137
+    assert site.end().reason == "timeout"
+    assert not marked(mark)
+
+
+def test_term_gives_the_payload_its_last_words(site: FarEnd) -> None:
+    mark = f"86{os.getpid()}2"
+    submit(site, (
+        "#!/bin/bash\ntrap 'echo last words; exit 9' TERM\n"
+        f"sleep {mark} & setsid sleep {mark} & echo ready\nwait\n"
+    ))
+    runner = site.run()
+    await_line(site.run_dir / "io/stdout", "ready", lambda: runner.poll() is None)
+    left = marked(mark)
+    assert left
+    runner.terminate()
+    assert finish(runner)[0] == 9
+    assert site.output() == "ready\nlast words\n"
+    assert site.end().reason == "cancelled"
+    assert not marked(mark)
+
+
+def test_term_to_every_process_of_the_job_as_slurm_sends_it(site: FarEnd) -> None:
+    submit(site, (
+        "#!/usr/bin/python3 -u\nimport signal, sys\n"
+        "print('ready')\nsignal.sigwait({signal.SIGUSR1} if 0 else {signal.SIGTERM})\n"
+        "print('last words'); sys.exit(9)\n"
+    ).replace("print('ready')", "signal.pthread_sigmask(0, {15}); print('ready')"))
+    runner = site.run()
+    await_line(site.run_dir / "io/stdout", "ready", lambda: runner.poll() is None)
+    for pid in [runner.pid, *_below(runner.pid)]:
+        kill(pid, signal.SIGTERM)
+    assert finish(runner)[0] == 9
+    assert "last words" in site.output()
+    assert site.end().exit_code == 9
+
+
+def test_user_signals_arrive_once(site: FarEnd) -> None:
+    submit(site, (
+        "#!/usr/bin/python3 -u\nimport signal\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {10, 12}); print('ready')\n"
+        "print(signal.sigwait({10, 12})); print('again'); print(signal.sigwait({10, 12}))\n"
+    ))
+    runner = site.run()
+    place = site.run_dir / "io/stdout"
+    await_line(place, "ready", lambda: runner.poll() is None)
+    runner.send_signal(signal.SIGUSR1)
+    await_line(place, "again", lambda: runner.poll() is None)
+    runner.send_signal(signal.SIGUSR2)
+    assert finish(runner)[0] == 0
+    assert site.output().split() == ["ready", "10", "again", "12"]
+
+
+@pytest.mark.parametrize("victim", ["keeper", "runner"])
+def test_kill_9_leaves_no_payload(site: FarEnd, victim: str) -> None:
+    mark = f"86{os.getpid()}3"
+    submit(site, f"#!/bin/bash\ntrap '' TERM\nsetsid sleep {mark} & echo ready\nsleep {mark}\n")
+    runner = site.run()
+    await_line(site.run_dir / "io/stdout", "ready", lambda: runner.poll() is None)
+    left = marked(mark)
+    below = _below(runner.pid)
+    assert len(left) >= 1
+    kill(runner.pid if victim == "keeper" else children(runner.pid)[0], signal.SIGKILL)
+    finish(runner)
+    await_gone([*left, *below])
+    assert not marked(mark)
+    if victim == "keeper":  # nobody was there to remove it, `clean` on the run directory's side is
+        for place in (site.home / "tmp").iterdir():
+            subprocess.run(["rm", "-rf", str(place)], check=True)
+
+
+def test_background_processes_do_not_outlive_the_script(site: FarEnd) -> None:
+    mark = f"86{os.getpid()}4"
+    submit(site, f"#!/bin/bash\n(setsid sleep {mark} &)\nexit 0\n")
+    assert finish(site.run())[0] == 0
+    assert not marked(mark)
+
+
+def test_status_while_running_and_live_files(site: FarEnd) -> None:
+    submit(site, "#!/bin/bash\necho 12345 > beam.sta; echo ready; sleep 1000\n", live=("*.sta",))
+    runner = site.run()
+    await_line(site.run_dir / "io/stdout", "ready", lambda: runner.poll() is None)
+    with site.serving() as (client, _):
+        now = client.status()
+    runner.terminate()
+    finish(runner)
+    assert now.started == 1 and now.busy and now.end is None and now.stdout == 6
+    assert now.status is not None and now.status["attempt"] == 1
+    assert [(f.path, f.size) for f in now.live] == [(f"{STUDY}/beam.sta", 6)]
+    with site.serving() as (client, _):
+        after = client.status()
+    assert after.end is not None and after.end["reason"] == "cancelled" and not after.busy
+
+
+def test_disk_full_at_the_end_is_told(small_site: FarEnd, _containers: None) -> None:
+    submit(small_site, "#!/bin/bash\ncat /dev/zero > fill 2>/dev/null\nexit 0\n", time_limit_s=2)
+    code, words = finish(small_site.run())
+    assert code == 74 and "No space left" in words
+    assert not (small_site.run_dir / "end.json").exists()
+
+
+def test_squashfs_image(site: FarEnd) -> None:
+    image = site.home / "image.sqfs"
+    tree = site.home / "image"
+    for name in ("usr", "etc", "dev", "proc"):
+        (tree / name).mkdir(parents=True)
+    for name in ("bin", "lib", "lib64"):
+        (tree / name).symlink_to(f"usr/{name}")
+    for name in ("bin/dash", "lib64/ld-linux-x86-64.so.2", "lib/x86_64-linux-gnu/libc.so.6"):
+        copy = tree / "usr" / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-L", f"/usr/{name}", str(copy)], check=True)
+    (tree / "bin/sh").symlink_to("dash")
+    made = subprocess.run(["mksquashfs", str(tree), str(image), "-quiet", "-no-progress"],
+                          check=False, capture_output=True)
+    if made.returncode:
+        pytest.skip("no mksquashfs")
+    site.image = image
+    submit(site, "#!/bin/sh\necho in squashfs; kill -s USR1 $$\n")
+    assert finish(site.run())[0] == 138
+    assert site.output() == "in squashfs\n"
+
+
+def test_clean_refuses_while_running_and_removes_after(site: FarEnd) -> None:
+    submit(site, (
+        "#!/bin/bash\nmkdir -p a/b; ln -s / a/b/root; chmod 0 a/b; echo ready; sleep 1000\n"
+    ))
+    runner = site.run()
+    await_line(site.run_dir / "io/stdout", "ready", lambda: runner.poll() is None)
+    assert subprocess.run(site.argv("clean"), check=False).returncode == 75
+    runner.terminate()
+    finish(runner)
+    assert stat.S_ISDIR(site.run_dir.stat().st_mode)
+    assert subprocess.run(site.argv("clean"), check=False).returncode == 0
+    assert not site.run_dir.exists()
+    assert subprocess.run(site.argv("clean"), check=False).returncode == 0
+
+
+def _below(pid: int) -> list[int]:
+    found = children(pid)
+    return found + [below for child in found for below in _below(child)]

@@ -46,9 +46,7 @@ class Mesh:
                     yield f"{number},{','.join(map(str, self._corners(i, j, k)))}\n"
         for name, i in (("FIX", 0), ("TIP", nx)):
             yield f"*NSET, NSET={name}\n"
-            yield from (
-                f"{self._node(i, j, k)},\n" for j in range(ny + 1) for k in range(nz + 1)
-            )
+            yield from (f"{self._node(i, j, k)},\n" for j in range(ny + 1) for k in range(nz + 1))
 
     def _corners(self, i: int, j: int, k: int) -> list[int]:
         square = [(i, j), (i + 1, j), (i + 1, j + 1), (i, j + 1)]

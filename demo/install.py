@@ -79,7 +79,9 @@ def build_native(lab: Lab) -> Path:
     return out
 
 
-def install(lab: Lab, *, mode: str = "auto", high: str = "5", low: str = "0.5", poll: str = "2s") -> None:
+def install(
+    lab: Lab, *, mode: str = "auto", high: str = "5", low: str = "0.5", poll: str = "2s"
+) -> None:
     """Put burstd on the proxy host and let it rest. Idempotent."""
     native = build_native(lab)
     lab.install_python()
@@ -128,3 +130,9 @@ def _wait_for_file(host: Host, path: str, process: Spawned) -> None:
     if process.poll() is not None or host.run(["sh", "-c", script], check=False).returncode:
         tail = process.log.read_text(errors="replace")[-2000:]
         raise RuntimeError(f"{process.name} did not come up:\n{tail}")
+
+
+def stop(lab: Lab) -> None:
+    """End burstd and burst-netd, if they run; returns when both are gone."""
+    for name in ("burstd", "burst-netd"):
+        lab.host("px").end(name)

@@ -82,7 +82,7 @@ witness("end")
 sys.exit(code)
 '''
 
-_PARTS = 'srun -N2 -n2 ./part.sh\nrc=$?\n[ $rc = 0 ] || exit $rc\n'
+_PARTS = "srun -N2 -n2 ./part.sh\nrc=$?\n[ $rc = 0 ] || exit $rc\n"
 _PART = """#!/bin/bash
 # one part of the assembly on each node
 ccx -i part_$SLURM_PROCID > part_$SLURM_PROCID.log
@@ -96,7 +96,7 @@ def files() -> Mapping[str, tuple[str, int]]:
     found: dict[str, tuple[str, int]] = {
         "include/mesh.inp": (f"** {CANARY}\n{Mesh(3).text()}", 0o644),
         "include/fine.inp": (Mesh(4).text(), 0o644),
-        "bumper/bumper.inp": (deck(fine, 40, 0.4), 0o640),
+        "bumper/bumper.inp": (deck(fine, 25, 0.4), 0o640),
         "long/long.inp": (deck(fine, 900, 0.4), 0o644),
         "bracket/bracket.inp": (deck(mesh, 4, 0.4), 0o644),
         "assembly/part.sh": (_PART, 0o755),
@@ -107,7 +107,7 @@ def files() -> Mapping[str, tuple[str, int]]:
     for number in (0, 1):
         found[f"assembly/part_{number}.inp"] = (deck(mesh, 6, 0.3 + 0.1 * number), 0o644)
     for name in ("first", "second"):
-        found[f"{name}/{name}.inp"] = (deck(fine, 110, 0.4), 0o644)
+        found[f"{name}/{name}.inp"] = (deck(fine, 60, 0.4), 0o644)
     found["spare/spare.inp"] = (deck(mesh, 6, 0.35), 0o644)
     return found
 
@@ -122,8 +122,20 @@ class Study:
 
     jobs: tuple[Job, ...] = field(
         default_factory=lambda: (
-            Job("first", bash("first", _ccx("first"), minutes=10), "first", early=True, where="onprem"),
-            Job("second", bash("second", _ccx("second"), minutes=10), "second", early=True, where="onprem"),
+            Job(
+                "first",
+                bash("first", _ccx("first"), minutes=10),
+                "first",
+                early=True,
+                where="onprem",
+            ),
+            Job(
+                "second",
+                bash("second", _ccx("second"), minutes=10),
+                "second",
+                early=True,
+                where="onprem",
+            ),
             Job("bumper", bash("bumper", _ccx("bumper")), "bumper", early=True),
             Job(
                 "sweep",
@@ -147,7 +159,11 @@ class Study:
                 "bracket",
                 arguments=("load case 1", "push = 0.4", "it's"),
             ),
-            Job("assembly", bash("assembly", _PARTS, more="#SBATCH -N2 -n2\n"), "assembly"),
+            Job(
+                "assembly",
+                bash("assembly", _PARTS, more="#SBATCH -N2 -n2\n#BURST app=calculix\n"),
+                "assembly",
+            ),
             Job(
                 "broken",
                 bash("broken", "ccx -i broken > broken.log\nwitness end\nexit 3\n"),

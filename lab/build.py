@@ -61,6 +61,14 @@ class Builder:
                 procs.end([process for process, host in procs.marked(self.paths.base) if not host])
                 raise
 
+    def legacy(self) -> None:
+        """Make the legacy site's root if it is missing or its recipe changed."""
+        root = recipe.LEGACY_ROOT
+        if not self._there("legacy", root.digest()):
+            self.report("debian 12 with slurm 22.05 (about a minute)", None)
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            self._make_root("legacy", root, root.digest())
+
     @property
     def _scratch(self) -> Path:
         return self.paths.cache / "tmp"

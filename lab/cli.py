@@ -19,7 +19,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from lab import facts
 from lab.errors import LabError
-from lab.facts import HOSTS, SITES
+from lab.host import Host
+from lab.facts import HOSTS, OLD, SITES
 from lab.lab import Lab, Report
 from lab.status import Status, look
 from lab.wan import Weather
@@ -48,11 +49,18 @@ def main() -> None:
 
 
 @app.command()
-def up(as_json: Json = False) -> None:
+def up(
+    as_json: Json = False,
+    legacy: Annotated[
+        bool, typer.Option("--legacy", help="Start the host with Slurm 22.05, too.")
+    ] = False,
+) -> None:
     """Bring both sites up; builds what is missing (minutes at the first time, seconds later)."""
     lab = Lab.here()
     started = time.monotonic()
     _reported(lab.up, quiet=as_json)
+    if legacy:
+        _reported(lambda report: _ignore(lab.legacy_up(report)), quiet=as_json)
     if as_json:
         print(json.dumps({"up": True, "seconds": round(time.monotonic() - started, 1)}))
     else:
@@ -123,13 +131,17 @@ def wan(
     print(_weather(now))
 
 
+def _ignore(_host: Host) -> None:
+    """A report's work gives nothing back."""
+
+
 def _host_name(where: str) -> str:
     site, _, host = where.partition(":")
     if site in SITES:
         name = host or SITES[site].entry
         if HOSTS.get(name) and HOSTS[name].site == site:
             return name
-    elif where in HOSTS:
+    elif where in {*HOSTS, OLD.name}:
         return where
     places = [f"{host.site}:{host.name}" for host in HOSTS.values() if host.site in SITES]
     raise LabError(f"there is no {where}", f"one of: {', '.join([*SITES, *places])}, wan")

@@ -105,6 +105,22 @@ HOSTS = {
     )
 }
 
+#: A site of its own on one host: Slurm 22.05 on Debian 12. Joined to nothing, started on demand.
+LEGACY = Site(
+    name="legacy",
+    controller="old",
+    users=(
+        User("alice", 1001, "/home/alice"),
+        User("bob", 1002, "/home/bob"),
+        User("burstd", 990, "/var/lib/burstd"),
+    ),
+    members=("alice", "bob"),
+    operator="burstd",
+    shares=(),
+    entry="old",
+)
+OLD = HostSpec("old", "legacy", "", (*_CONTROL, "slurmds"))
+
 
 def members_of(site: str) -> tuple[HostSpec, ...]:
     """The hosts of one site, in the order of the plan."""

@@ -10,6 +10,7 @@ import os
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from lab import facts, procs
 from lab.errors import LabError
@@ -32,7 +33,7 @@ class Holders:
     def start(self) -> dict[str, Process]:
         """Start all hosts and wait until each has its root. Records them for `load`."""
         for host in HOSTS.values():
-            self._launch(host)
+            self.launch(host, self.paths.trixie)
         firsts = self._wait(20)
         self.paths.state.mkdir(parents=True, exist_ok=True)
         record = {name: [process.pid, process.started] for name, process in firsts.items()}
@@ -48,7 +49,8 @@ class Holders:
             return {}
         return {name: Process(*numbers) for name, numbers in json.loads(file.read_text()).items()}
 
-    def _launch(self, host: HostSpec) -> None:
+    def launch(self, host: HostSpec, base: Path) -> None:
+        """Start one host's first process over the root at `base`; it still has to get there."""
         folder = self.paths.host(host.name)
         for part in ("layer", "work", "root"):
             (folder / part).mkdir(parents=True, exist_ok=True)
@@ -56,7 +58,7 @@ class Holders:
         script = [
             str(self.paths.native / "node.sh"),
             host.name,
-            str(self.paths.trixie),
+            str(base),
             str(folder),
         ]
         marks = {procs.MARK: str(self.paths.base), procs.HOST_MARK: host.name}

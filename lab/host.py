@@ -165,6 +165,18 @@ class Host:
                 if process := Process.of(child):
                     process.signal(number)
 
+    def end(self, name: str, seconds: float = 20) -> None:
+        """TERM, then KILL, for a program started with `spawn`; returns when it is gone.
+
+        Nothing if it was never started or has ended.
+        """
+        outer = self._recorded(name)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if outer is None or not outer.alive():
+                return
+            self.kill(name, number)
+            outer.wait_gone(seconds)
+
     def start_service(self, name: str) -> None:
         """Start a service and wait until it serves; only the latter if it runs already.
 

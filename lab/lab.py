@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import build, enrol, layer, preflight, procs, pylib
+from lab import build, enrol, layer, legacy, preflight, procs, pylib
 from lab.errors import LabError, NotUp
-from lab.facts import HOSTS, SITES, Site
+from lab.facts import HOSTS, OLD, SITES, Site
 from lab.holders import INIT, Holders, cable
 from lab.host import Host
 from lab.paths import Paths
@@ -67,6 +67,16 @@ class Lab:
             self._wait_idle()
             report("both sites are idle and wait for jobs", 1.0)
 
+    def legacy_up(self, report: Report = silent) -> Host:
+        """Start the legacy site (Slurm 22.05, all on one host) beside the running lab.
+
+        Idempotent; `down` ends it with the rest. Raises NotUp if there is no lab.
+        """
+        if not self.is_up():
+            raise NotUp("the lab is not up", "python -m lab up --legacy")
+        with self._lock():
+            return legacy.up(self.paths, report)
+
     def down(self, purge: bool = False) -> None:
         """End everything that belongs to the lab.
 
@@ -89,6 +99,8 @@ class Lab:
 
     def host(self, name: str) -> Host:
         """A host by name. Raises LabError for an unknown one, NotUp if there is no lab."""
+        if name == OLD.name:
+            return legacy.host(self.paths)
         if name not in HOSTS:
             raise LabError(f"there is no host {name}", f"one of: {', '.join(HOSTS)}")
         first = Holders(self.paths).load().get(name)
@@ -107,17 +119,11 @@ class Lab:
         return self.paths.trixie / "usr/include"
 
     def share(self, site: str, folder: str) -> Path:
-        """Where the machine sees a path that a site's hosts share.
-
-        Share("onprem", "/home/alice").
-        """
+        """Where the machine sees a path that all hosts of a site share: of onprem, /home/alice."""
         return self.paths.share(site, folder)
 
     def install_python(self, requirements: Sequence[str] | None = None) -> Path:
-        """Install packages for the on-prem hosts' Python.
-
-        Burstd's own requirements if none are named.
-        """
+        """Install packages for the on-prem hosts' Python: burstd's own if none are named."""
         wanted = pylib.requirements(self.paths.checkout) if requirements is None else requirements
         return pylib.install(self.paths, wanted)
 
@@ -196,7 +202,8 @@ class Lab:
         script = 'base64 -d | install -D -m 644 /dev/stdin "$1.new" && mv -f "$1.new" "$1"'
         content = base64.b64encode(self.paths.spank.read_bytes()).decode()
         px.run(["sh", "-c", script, "sh", SPANK_PATH], input=content)
-        px.write("/etc/slurm/plugstack.conf", f"required {SPANK_PATH} agent=/usr/local/bin/burst-agent\n")
+        line = f"required {SPANK_PATH} agent=/usr/local/bin/burst-agent\n"
+        px.write("/etc/slurm/plugstack.conf", line)
 
     def _troubled(self, site: Site) -> list[str]:
         asked = ["sinfo", "-h", "-N", "-o", "%N %T"]

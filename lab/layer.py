@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import pylib, render
-from lab.facts import CLOUD, SITES, HostSpec, Site
+from lab.facts import CLOUD, LEGACY, OLD, SITES, HostSpec, Site
 from lab.paths import Paths
 
 
@@ -73,12 +73,7 @@ def numbers(base: Path, name: str) -> tuple[int, int]:
 
 def write_host(paths: Paths, host: HostSpec, munge_key: bytes) -> None:
     """Write the whole layer of one host."""
-    layer = Layer(paths.host(host.name) / "layer", paths.trixie)
-    layer.top.mkdir(parents=True, exist_ok=True)
-    layer.put("/etc/hostname", host.name + "\n")
-    layer.put("/etc/hosts", render.hosts_file(host))
-    layer.put("/etc/resolv.conf", "")
-    layer.put("/usr/local/sbin/labinit", (paths.programs / "init").read_bytes(), 0o755)
+    layer = _bare_host(paths, host, paths.trixie)
     if host.name == "wan":
         layer.put("/usr/local/sbin/wan-delay", (paths.programs / "delay").read_bytes(), 0o755)
     if host.site not in SITES:
@@ -99,6 +94,28 @@ def write_host(paths: Paths, host: HostSpec, munge_key: bytes) -> None:
         layer.put("/etc/ssh/sshd_config", render.SSHD_CONF)
         layer.folder("/etc/wireguard", 0o700)
         layer.put("/usr/local/sbin/lab-wireguard", render.WIREGUARD, 0o755)
+
+
+def write_legacy(paths: Paths, munge_key: bytes) -> None:
+    """Write the layer of the legacy site's one host: all of a site in one."""
+    layer = _bare_host(paths, OLD, paths.legacy)
+    _users(layer, LEGACY)
+    _slurm(layer, LEGACY, munge_key)
+    _database(layer, LEGACY)
+    for name in LEGACY.members:
+        layer.folder(f"/home/{name}", 0o700, name)
+    for node in ("n1", "n2", "px"):
+        layer.folder(f"/var/spool/slurmd-{node}", 0o755, "root")
+
+
+def _bare_host(paths: Paths, host: HostSpec, base: Path) -> Layer:
+    layer = Layer(paths.host(host.name) / "layer", base)
+    layer.top.mkdir(parents=True, exist_ok=True)
+    layer.put("/etc/hostname", host.name + "\n")
+    layer.put("/etc/hosts", render.hosts_file(host))
+    layer.put("/etc/resolv.conf", "")
+    layer.put("/usr/local/sbin/labinit", (paths.programs / "init").read_bytes(), 0o755)
+    return layer
 
 
 def write_shares(paths: Paths) -> None:
@@ -138,7 +155,7 @@ def _users(layer: Layer, site: Site) -> None:
 def _slurm(layer: Layer, site: Site, munge_key: bytes) -> None:
     layer.put("/etc/munge/munge.key", munge_key, 0o400, "munge")
     layer.put("/etc/slurm/slurm.conf", render.slurm_conf(site))
-    layer.put("/etc/slurm/cgroup.conf", "CgroupPlugin=disabled\n")
+    layer.put("/etc/slurm/cgroup.conf", render.cgroup_conf(site))
     layer.put("/etc/slurm/plugstack.conf", "")
     for folder in ("/var/log/slurm", "/var/spool/slurmctld"):
         layer.folder(folder, 0o755, "slurm")

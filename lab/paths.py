@@ -54,6 +54,11 @@ class Paths:
         return self.cache / "trixie"
 
     @property
+    def legacy(self) -> Path:
+        """The root of the legacy site's one host, read-only."""
+        return self.cache / "legacy"
+
+    @property
     def ccx(self) -> Path:
         return self.cache / "ccx"
 

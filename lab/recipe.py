@@ -41,7 +41,7 @@ HOST_PACKAGES = (
 
 # CalculiX is in Debian 12 and not in 13: it comes as an image, and as a folder for the on-prem
 # nodes.
-IMAGE_PACKAGES = ("calculix-ccx", "python3-minimal")
+IMAGE_PACKAGES = ("calculix-ccx", "python3")
 
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*")
 # Of the image: what a running system fills, and what only a package manager reads.
@@ -101,6 +101,19 @@ class Root:
 
 HOST_ROOT = Root("trixie", HOST_PACKAGES, HOOKS)
 IMAGE_ROOT = Root("bookworm", IMAGE_PACKAGES)
+#: Slurm 22.05, the oldest that burstd works with.
+LEGACY_PACKAGES = (
+    "slurmctld",
+    "slurmd",
+    "slurm-client",
+    "slurmdbd",
+    "munge",
+    "mariadb-server",
+    "iproute2",
+    "procps",
+    "util-linux",
+)
+LEGACY_ROOT = Root("bookworm", LEGACY_PACKAGES, (SMALL_DATABASE,))
 
 
 def mirror() -> str:

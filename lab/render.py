@@ -54,13 +54,37 @@ PartitionName=burst Nodes=px MaxTime=INFINITE PreemptMode=OFF OverSubscribe=NO S
 NodeName=c[1-2] CPUs=4 RealMemory=4000 State=UNKNOWN
 PartitionName=hpc Nodes=c[1-2] Default=YES MaxTime=INFINITE State=UP
 """,
+    "legacy": """\
+NodeName=DEFAULT NodeHostname=old NodeAddr=127.0.0.1
+NodeName=n1 Port=17001 CPUs=1 RealMemory=2000 State=UNKNOWN
+NodeName=n2 Port=17002 CPUs=1 RealMemory=2000 State=UNKNOWN
+NodeName=px Port=17010 CPUs=8192 RealMemory=1000000000 TmpDisk=1000000000 State=UNKNOWN
+PartitionName=cae Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
+PartitionName=short Nodes=n[1-2] MaxTime=1:00:00 State=UP
+PartitionName=burst Nodes=px MaxTime=INFINITE PreemptMode=OFF OverSubscribe=NO State=UP
+""",
 }
+#: What 22.05 does not know yet, and what three slurmds on one host need.
+_LEGACY_WORDS = (
+    ("job_comment,job_env,job_extra,job_script", "job_comment,job_env,job_script"),
+    ("/var/spool/slurmd\n", "/var/spool/slurmd-%n\n"),
+    ("/slurmd.pid", "/slurmd-%n.pid"),
+    ("/slurmd.log", "/slurmd-%n.log"),
+)
 
 
 def slurm_conf(site: Site) -> str:
     """slurm.conf, the same on all hosts of a site."""
     kill_wait = 30 if site.name == "onprem" else 10
-    return _SLURM.format(site=site, kill_wait=kill_wait) + _NODES[site.name]
+    text = _SLURM.format(site=site, kill_wait=kill_wait)
+    for word, legacy in _LEGACY_WORDS if site is facts.LEGACY else ():
+        text = text.replace(word, legacy)
+    return text + _NODES[site.name]
+
+
+def cgroup_conf(site: Site) -> str:
+    """cgroup.conf: none is used; 22.05 has no word for that."""
+    return f"CgroupPlugin={'cgroup/v1' if site is facts.LEGACY else 'disabled'}\n"
 
 
 def slurmdbd_conf(site: Site) -> str:
@@ -163,6 +187,8 @@ ip link set wg0 mtu 1420 up
 
 def hosts_file(host: HostSpec) -> str:
     """/etc/hosts of one host: its own site's names, no others."""
+    if host is facts.OLD:
+        return f"127.0.0.1 localhost {host.name}\n"
     lines = ["127.0.0.1 localhost"]
     lines += [f"{other.address} {other.name}" for other in facts.members_of(host.site)]
     return "\n".join(lines) + "\n"

@@ -44,6 +44,9 @@ SERVICES = {
         ("slurmctld", "slurmctld", f"{_ACCOUNTS}; slurmctld", "scontrol ping | grep -q ' UP'",
          f"{_LOGS}/slurmctld.log"),
         ("slurmd", "slurmd", "slurmd", "test -e /run/slurm/slurmd.pid", f"{_LOGS}/slurmd.log"),
+        # Three nodes on one host: the legacy site.
+        ("slurmds", "slurmd", "slurmd -N n1; slurmd -N n2; slurmd -N px",
+         "test -e /run/slurm/slurmd-px.pid", f"{_LOGS}/slurmd-px.log"),
         ("wireguard", "wireguard-go", "lab-wireguard", "wg show wg0", "/var/log/wireguard.log"),
         ("sshd", "sshd", _LAUNCH_SSHD, "test -e /run/sshd.pid", "/var/log/sshd.log"),
     )

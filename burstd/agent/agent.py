@@ -6,6 +6,7 @@ import os
 import secrets
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _ALWAYS = ("HOME", "USER", "LOGNAME", "LANG", "LC_*", "TZ")
 #: After TERM the agent stays only while there is something to bring home.
 _WORTH_STAYING = frozenset({"running", "cancelling", "ended", "staging_out", "staged_out"})
 
+PATIENCE = 20.0  #: seconds of trouble before the job's output says so
+
 Words = Mapping[str, Any]
 
 
@@ -54,11 +57,13 @@ class Agent:
             try:
                 words = self._hello()
                 self._obey(words)
+                if words.get("burst") is not None:
+                    self.memory.trouble_since = None
             except (Away, Transient) as error:
-                self._say(f"{error}; waiting")
+                self._say_later(f"{error}; waiting")
                 words = {**words, "order": "stage_in"}
             except OSError as error:
-                self._say(f"{error.strerror or error}: {error.filename or ''}; waiting for room")
+                self._say_later(f"{error.strerror or error} {error.filename or ''}; waiting")
                 words = {**words, "order": "stage_in"}
             except Exception:  # noqa: BLE001
                 # The stand-in must outlive any fault of ours: its end would end the user's job.
@@ -74,7 +79,7 @@ class Agent:
         if words.get("burst") is None:
             if _termed():
                 self._end(0, signal.SIGTERM)
-            self._say(str(words["cause"]))
+            self._say_later(str(words["cause"]))
             return words
         if _termed():
             self._report(words, "recalled", {})
@@ -174,6 +179,8 @@ class Agent:
                 landing.land(entry)
             except Damaged as error:
                 raise Transient(str(error)) from error
+        ours = set(self.memory.copies) - {entry.path for entry in entries}
+        landing.discard(sorted(ours))
         landing.notes += [f"{path} was written outside the job's directory" for path in outside]
         for note in landing.notes:
             self._say(note)
@@ -200,6 +207,15 @@ class Agent:
             if error.status == 404:
                 return None
             raise Rejected(str(error)) from error
+
+    def _say_later(self, line: str) -> None:
+        """Say what keeps the job waiting, but only once it has lasted: a way that is still being
+        opened is not worth a line in the user's output."""
+        now = time.time()  # noqa: TID251 - survives exec; a clock that jumps costs a line
+        if self.memory.trouble_since is None:
+            self.memory.trouble_since = now
+        if now - self.memory.trouble_since >= PATIENCE:
+            self._say(line)
 
     def _say(self, line: str) -> None:
         """One line into the job's error output, each text once."""

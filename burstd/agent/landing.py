@@ -11,7 +11,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -75,6 +75,21 @@ class Landing:
                 os.fchmod(directory, entry.mode & 0o777)
         finally:
             os.close(directory)
+
+    def discard(self, paths: Iterable[str]) -> None:
+        """Remove live copies of files that the job itself has removed, if they are still ours."""
+        for path in paths:
+            try:
+                root, parts = self._inside(path)
+                directory = _descend(root, parts[:-1])
+            except Refused:
+                continue
+            try:
+                seen = _look(directory, parts[-1])
+                if seen is not None and not self._changed(path, seen):
+                    os.unlink(parts[-1], dir_fd=directory)
+            finally:
+                os.close(directory)
 
     def _inside(self, path: str) -> tuple[Path, tuple[str, ...]]:
         pure = PurePosixPath(path)

@@ -25,6 +25,7 @@ class Memory:
     positions: dict[str, int] = field(default_factory=dict)
     copies: dict[str, Mark] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
+    trouble_since: float | None = None  #: seconds since 1970
 
     @property
     def _file(self) -> Path:
@@ -36,6 +37,7 @@ class Memory:
             "positions": self.positions,
             "copies": {path: asdict(mark) for path, mark in self.copies.items()},
             "said": self.said,
+            "trouble_since": self.trouble_since,
         }
         temporary = self.directory / "state.new"
         temporary.write_text(json.dumps(state))
@@ -52,7 +54,9 @@ def recall() -> Memory:
     if known is not None and (Path(known) / "state.json").exists():
         state = json.loads((Path(known) / "state.json").read_text())
         copies = {path: Mark(**mark) for path, mark in state["copies"].items()}
-        return Memory(Path(known), state["positions"], copies, state["said"])
+        return Memory(
+            Path(known), state["positions"], copies, state["said"], state["trouble_since"]
+        )
     memory = Memory(Path(tempfile.mkdtemp(prefix="burst-agent-")))
     os.environ[DIRECTORY] = str(memory.directory)
     memory.save()

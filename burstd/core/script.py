@@ -12,9 +12,17 @@ _BURST_LINE = re.compile(r"^#BURST\s+(.*)$", re.MULTILINE)
 
 
 def facts(script: str | None, applications: Iterable[Application]) -> ScriptFacts:
-    """Recognise the application and the user's wishes. ``None``: the job has no script."""
+    """Recognise the application and the user's wishes. ``None``: the job has no script.
+
+    ``#BURST app=NAME`` names the application outright; ``#BURST mode=never`` keeps the job here.
+    """
     if script is None:
         return ScriptFacts(present=False)
     words = [word for line in _BURST_LINE.findall(script) for word in line.split()]
-    found = next((app.name for app in applications if app.matches(script)), None)
+    known = {app.name: app for app in applications}
+    named = next((word[4:] for word in words if word.startswith("app=")), None)
+    if named is not None:
+        found = named if named in known else None
+    else:
+        found = next((app.name for app in known.values() if app.matches(script)), None)
     return ScriptFacts(present=True, application=found, never="mode=never" in words)

@@ -56,22 +56,24 @@ def _begin(here: rundir.RunDir, attempt: int) -> Optional[int]:
     except FileExistsError:
         return None
     if rundir.present(here.fd, rundir.END):  # of an earlier attempt
-        os.rename(rundir.END, b"end.before.%d.json" % attempt,
-                  src_dir_fd=here.fd, dst_dir_fd=here.fd)
+        os.rename(
+            rundir.END, b"end.before.%d.json" % attempt, src_dir_fd=here.fd, dst_dir_fd=here.fd
+        )
     return moment
 
 
-def _carry_out(
-    options: argparse.Namespace, here: rundir.RunDir, order: Order, moment: int
-) -> int:
+def _carry_out(options: argparse.Namespace, here: rundir.RunDir, order: Order, moment: int) -> int:
     work = make_work(os.environ.get("TMPDIR") or here.path)
     task = Assignment(
-        root=options.root, run=here, order=order, image=options.image,
-        runtimes=options.runtimes.split(","), work=work, moment_ns=moment,
+        root=options.root,
+        run=here,
+        order=order,
+        image=options.image,
+        runtimes=options.runtimes.split(","),
+        work=work,
+        moment_ns=moment,
     )
-    return keep(
-        lambda control: Runner(task, control).carry_out(), lambda: remove_work(work)
-    )
+    return keep(lambda control: Runner(task, control).carry_out(), lambda: remove_work(work))
 
 
 def show_runs(options: argparse.Namespace) -> int:
@@ -103,9 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         return one
 
     one = verb("serve", "talk to the on-prem agent over stdin and stdout")
-    one.set_defaults(
-        act=lambda o: depot.serve(o.root, o.key, sys.stdin.buffer, sys.stdout.buffer)
-    )
+    one.set_defaults(act=lambda o: depot.serve(o.root, o.key, sys.stdin.buffer, sys.stdout.buffer))
     one = verb("run", "start the payload once and own its end")
     one.add_argument("--attempt", type=int, required=True)
     one.add_argument("--image", required=True)
@@ -132,6 +132,6 @@ def main(arguments: Sequence[str]) -> int:
         return 64 if stop.code else 0
     try:
         return int(options.act(options))
-    except FarError as error:
+    except (FarError, OSError) as error:
         say(str(error))
         return 1

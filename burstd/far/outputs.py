@@ -167,9 +167,7 @@ def _walk(tree: int, pulse: Pulse) -> Iterator[_Found]:
             yield _Found(path, kind, fact, target, parts)
 
 
-def _entries(
-    tree: int, head: paths.Parts
-) -> list[tuple[bytes, os.stat_result, Optional[str]]]:
+def _entries(tree: int, head: paths.Parts) -> list[tuple[bytes, os.stat_result, Optional[str]]]:
     try:
         fd = paths.open_directory(tree, head)
     except PermissionError:
@@ -194,8 +192,11 @@ def _entries(
 
 def _kind(mode: int) -> str:
     for test, kind in (
-        (stat.S_ISREG, "file"), (stat.S_ISDIR, "dir"), (stat.S_ISLNK, "symlink"),
-        (stat.S_ISFIFO, "fifo"), (stat.S_ISSOCK, "socket"),
+        (stat.S_ISREG, "file"),
+        (stat.S_ISDIR, "dir"),
+        (stat.S_ISLNK, "symlink"),
+        (stat.S_ISFIFO, "fifo"),
+        (stat.S_ISSOCK, "socket"),
     ):
         if test(mode):
             return kind

@@ -118,8 +118,8 @@ def open_up(parent: int, name: bytes) -> None:
     fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
         mode = os.fstat(fd).st_mode
-        if not stat.S_ISLNK(mode):
-            more = 0o700 if stat.S_ISDIR(mode) else 0o400
+        more = 0o700 if stat.S_ISDIR(mode) else 0o400
+        if not stat.S_ISLNK(mode) and mode & more != more:
             os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(mode) | more)
     finally:
         os.close(fd)

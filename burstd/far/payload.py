@@ -19,7 +19,10 @@ class Payload:
     """One container under a runtime. `code` is its exit code as soon as `ended`."""
 
     def __init__(
-        self, loop: Loop, start: Start, streams: Callable[[], spawn.Streams],
+        self,
+        loop: Loop,
+        start: Start,
+        streams: Callable[[], spawn.Streams],
         helper: Optional[int] = None,
     ) -> None:
         """`helper` is a child of ours that does not belong to the container."""

@@ -28,9 +28,18 @@ EX_IOERR = 74
 
 # What the script may learn of the place where it really runs.
 _FACTS = (
-    "SLURM_NNODES", "SLURM_JOB_NUM_NODES", "SLURM_NTASKS", "SLURM_NPROCS", "SLURM_CPUS_PER_TASK",
-    "SLURM_CPUS_ON_NODE", "SLURM_JOB_NODELIST", "SLURM_NODELIST", "SLURM_NTASKS_PER_NODE",
-    "SLURM_TASKS_PER_NODE", "SLURM_JOB_CPUS_PER_NODE", "CUDA_VISIBLE_DEVICES",
+    "SLURM_NNODES",
+    "SLURM_JOB_NUM_NODES",
+    "SLURM_NTASKS",
+    "SLURM_NPROCS",
+    "SLURM_CPUS_PER_TASK",
+    "SLURM_CPUS_ON_NODE",
+    "SLURM_JOB_NODELIST",
+    "SLURM_NODELIST",
+    "SLURM_NTASKS_PER_NODE",
+    "SLURM_TASKS_PER_NODE",
+    "SLURM_JOB_CPUS_PER_NODE",
+    "CUDA_VISIBLE_DEVICES",
     "ROCR_VISIBLE_DEVICES",
 )
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
@@ -119,9 +128,12 @@ class Runner:
         try:
             self._mount = Mount(self._task.image, self._task.work)
             site = StepSite(
-                root=os.path.abspath(self._task.root), image=os.path.abspath(self._task.image),
-                runtime=self._runtime.name, binds=tuple(self._order.binds),
-                user=self._user(), home=home_of(self._order),
+                root=os.path.abspath(self._task.root),
+                image=os.path.abspath(self._task.image),
+                runtime=self._runtime.name,
+                binds=tuple(self._order.binds),
+                user=self._user(),
+                home=home_of(self._order),
             )
             self._steps = StepServer(self._loop, self._task.run, site)
             start = self._runtime.start(self._container(self._mount.root))
@@ -144,9 +156,13 @@ class Runner:
     def _container(self, root: str) -> Container:
         real = {k: paths.to_text(os.fsencode(v)) for k, v in os.environ.items()}
         return Container(
-            root=root, work=self._task.work, binds=binds(self._task.run, self._order.binds),
-            argv=(f"{MOUNTED}/{SCRIPT}", *self._order.argv), cwd=self._order.cwd,
-            env=payload_environment(self._order, real), user=self._user(),
+            root=root,
+            work=self._task.work,
+            binds=binds(self._task.run, self._order.binds),
+            argv=(f"{MOUNTED}/{SCRIPT}", *self._order.argv),
+            cwd=self._order.cwd,
+            env=payload_environment(self._order, real),
+            user=self._user(),
             home=home_of(self._order),
         )
 
@@ -209,12 +225,18 @@ class Runner:
         self._beat_due = now + HEARTBEAT_S
         sizes = [
             {"path": name, "size": os.stat(name, dir_fd=self._io).st_size}
-            for name in ("stdout", "stderr") if rundir.present(self._io, name.encode())
+            for name in ("stdout", "stderr")
+            if rundir.present(self._io, name.encode())
         ]
         status = {
-            "schema": 1, "attempt": self._order.attempt, "state": self._state,
-            "pid": os.getpid(), "host": os.uname().nodename, "started": self._started,
-            "age_s": round(now - self._began, 3), "streams": sizes,
+            "schema": 1,
+            "attempt": self._order.attempt,
+            "state": self._state,
+            "pid": os.getpid(),
+            "host": os.uname().nodename,
+            "started": self._started,
+            "age_s": round(now - self._began, 3),
+            "streams": sizes,
             "live": live.sizes(self._tree, self._order.cwd, self._order.live),
         }
         try:
@@ -243,13 +265,24 @@ class Runner:
             self._tree, baseline, order.inputs, order.output_roots, self._pulse
         )
         record = EndRecord(
-            key=order.key, attempt=order.attempt, exit_code=code, signal=number, reason=reason,
-            message=self._message, started=self._started, ended=ended,
-            elapsed_s=round(elapsed, 3), user_s=round(used.ru_utime, 3),
-            system_s=round(used.ru_stime, 3), max_rss_kib=used.ru_maxrss, hosts=_hosts(),
+            key=order.key,
+            attempt=order.attempt,
+            exit_code=code,
+            signal=number,
+            reason=reason,
+            message=self._message,
+            started=self._started,
+            ended=ended,
+            elapsed_s=round(elapsed, 3),
+            user_s=round(used.ru_utime, 3),
+            system_s=round(used.ru_stime, 3),
+            max_rss_kib=used.ru_maxrss,
+            hosts=_hosts(),
             runtime="" if self._runtime is None else self._runtime.name,
             runtime_version="" if self._runtime is None else self._runtime.version(),
-            outputs=harvest.outputs, outside=harvest.outside, deleted=harvest.deleted,
+            outputs=harvest.outputs,
+            outside=harvest.outside,
+            deleted=harvest.deleted,
             stdout=outputs.stream_digest(self._io, b"stdout", self._pulse),
             stderr=outputs.stream_digest(self._io, b"stderr", self._pulse),
         )
@@ -279,5 +312,3 @@ def _hosts() -> tuple[str, ...]:
 def _utc_now() -> str:
     now = datetime.datetime.now(datetime.timezone.utc)
     return now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-

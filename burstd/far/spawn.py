@@ -51,8 +51,8 @@ def start(program: Program, streams: Callable[[], Streams]) -> int:
         return pid
     try:
         _become(program, streams, parent)
-    except OSError as error:
-        os.write(2, f"burst-far: {os.fsdecode(program.argv[0])}: {error.strerror}\n".encode())
+    except Exception as error:  # noqa: BLE001 (a forked child must not go on as its parent)
+        os.write(2, f"burst-far: {os.fsdecode(program.argv[0])}: {error}\n".encode())
     finally:
         os._exit(127)
 

@@ -22,14 +22,31 @@ from burstd.far.workplace import make_work, remove_work
 # The launcher's word, which only the task itself has.
 _PER_TASK = ("PMIX_", "PMI_", "PMI2_", "SLURM_STEP_", "SLURM_PMI", "PALS_")
 _TASK_NAMES = (
-    "SLURM_PROCID", "SLURM_NODEID", "SLURM_LOCALID", "SLURM_STEPID", "SLURM_NTASKS",
-    "SLURM_NPROCS", "SLURM_NNODES", "SLURM_TASKS_PER_NODE", "SLURM_TASK_PID", "SLURM_GTIDS",
-    "SLURM_CPUS_PER_TASK", "SLURMD_NODENAME", "SLURM_NODELIST", "SLURM_DISTRIBUTION",
-    "CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES",
+    "SLURM_PROCID",
+    "SLURM_NODEID",
+    "SLURM_LOCALID",
+    "SLURM_STEPID",
+    "SLURM_NTASKS",
+    "SLURM_NPROCS",
+    "SLURM_NNODES",
+    "SLURM_TASKS_PER_NODE",
+    "SLURM_TASK_PID",
+    "SLURM_GTIDS",
+    "SLURM_CPUS_PER_TASK",
+    "SLURMD_NODENAME",
+    "SLURM_NODELIST",
+    "SLURM_DISTRIBUTION",
+    "CUDA_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
 )
 _ALONE = {
-    "SLURM_PROCID": "0", "SLURM_NODEID": "0", "SLURM_LOCALID": "0", "SLURM_NTASKS": "1",
-    "SLURM_STEP_ID": "0", "SLURM_STEPID": "0", "SLURM_STEP_NUM_TASKS": "1",
+    "SLURM_PROCID": "0",
+    "SLURM_NODEID": "0",
+    "SLURM_LOCALID": "0",
+    "SLURM_NTASKS": "1",
+    "SLURM_STEP_ID": "0",
+    "SLURM_STEPID": "0",
+    "SLURM_STEP_NUM_TASKS": "1",
 }
 
 
@@ -50,7 +67,8 @@ def step_exec(root: str, key: str, step: int) -> int:
 def task_environment(step: Mapping[str, str], real: Mapping[str, str]) -> dict[str, str]:
     """The step's environment with what its launcher tells this one task."""
     told = {
-        name: value for name, value in real.items()
+        name: value
+        for name, value in real.items()
         if name in _TASK_NAMES or name.startswith(_PER_TASK)
     }
     if "SLURM_PROCID" not in told:
@@ -80,9 +98,15 @@ def _run(run: rundir.RunDir, spec: Fields, work: str, control: int) -> int:
         say(str(error))
         return 125
     container = Container(
-        root=mount.root, work=work, binds=binds(run, spec.texts("binds")),
-        argv=spec.texts("argv"), cwd=spec.text("cwd"), env=env, user=spec.text("user"),
-        home=spec.text("home"), shared_node=launched_for_mpi(env),
+        root=mount.root,
+        work=work,
+        binds=binds(run, spec.texts("binds")),
+        argv=spec.texts("argv"),
+        cwd=spec.text("cwd"),
+        env=env,
+        user=spec.text("user"),
+        home=spec.text("home"),
+        shared_node=launched_for_mpi(env),
     )
     payload = Payload(loop, runtime.start(container), lambda: (0, 1, 2), mount.helper)
     loop.watch(control, lambda: _signalled(payload, control, loop))

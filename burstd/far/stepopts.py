@@ -6,88 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Optional
 
-FLAG, VALUE, MAYBE = "flag", "value", "maybe"  # no value, a value, a value only if attached
-
-SRUN_SHORT: Mapping[str, str] = {
-    "A": "account", "B": "extra-node-info", "b": "begin", "C": "constraint",
-    "c": "cpus-per-task", "D": "chdir", "d": "dependency", "E": "preserve-env", "e": "error",
-    "F": "nodefile", "G": "gpus", "H": "hold", "i": "input", "I": "immediate", "J": "job-name",
-    "k": "no-kill", "K": "kill-on-bad-exit", "l": "label", "L": "licenses", "M": "clusters",
-    "m": "distribution", "N": "nodes", "n": "ntasks", "O": "overcommit", "o": "output",
-    "p": "partition", "q": "qos", "Q": "quiet", "r": "relative", "S": "core-spec",
-    "s": "oversubscribe", "T": "threads", "t": "time", "u": "unbuffered", "v": "verbose",
-    "W": "wait", "w": "nodelist", "X": "disable-status", "x": "exclude", "Z": "no-allocate",
-}
-SRUN_LONG: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("preserve-env", "hold", "label", "overcommit", "quiet", "unbuffered", "verbose",
-         "disable-status", "no-allocate", "oversubscribe", "overlap", "contiguous", "exact",
-         "spread-job", "use-min-nodes", "whole", "multi-prog", "pty", "reboot", "send-libs",
-         "interactive", "version", "help", "usage", "x11"),
-        FLAG,
-    ),
-    **dict.fromkeys(
-        ("exclusive", "immediate", "kill-on-bad-exit", "no-kill", "resv-ports", "nice", "bcast",
-         "propagate"),
-        MAYBE,
-    ),
-    **dict.fromkeys(
-        ("account", "extra-node-info", "begin", "constraint", "cpus-per-task", "chdir",
-         "dependency", "error", "nodefile", "gpus", "input", "job-name", "licenses", "clusters",
-         "distribution", "nodes", "ntasks", "output", "partition", "qos", "relative", "core-spec",
-         "threads", "time", "wait", "nodelist", "exclude", "mpi", "export", "jobid", "mem",
-         "mem-per-cpu", "mem-per-gpu", "mem-bind", "cpu-bind", "cpu-freq", "ntasks-per-node",
-         "ntasks-per-core", "ntasks-per-socket", "ntasks-per-gpu", "gres", "gres-flags",
-         "gpus-per-node", "gpus-per-task", "gpus-per-socket", "gpu-bind", "gpu-freq",
-         "cpus-per-gpu", "cores-per-socket", "sockets-per-node", "threads-per-core", "hint",
-         "open-mode", "signal", "comment", "reservation", "tmp", "network", "profile",
-         "acctg-freq", "slurmd-debug", "deadline", "mincpus", "mail-type", "mail-user", "wckey",
-         "het-group", "epilog", "prolog", "task-epilog", "task-prolog", "container", "uid", "gid",
-         "export-file", "container-id", "bell", "power", "priority", "switches", "time-min",
-         "delay-boot", "exclude-nodes", "cluster-constraint", "tres-per-task", "tres-bind"),
-        VALUE,
-    ),
-}
-LEAVES = "would leave this job's allocation"
-ESCAPES = "would leave the container"
-REFUSED: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("jobid", "clusters", "account", "no-allocate", "dependency", "begin", "hold",
-         "cluster-constraint", "het-group", "uid", "gid", "reboot", "deadline"),
-        LEAVES,
-    ),
-    **dict.fromkeys(
-        ("epilog", "prolog", "task-epilog", "task-prolog", "container", "container-id", "bcast",
-         "send-libs", "multi-prog", "nodefile", "export-file", "slurmd-debug", "x11",
-         "network"),
-        ESCAPES,
-    ),
-    **dict.fromkeys(("pty", "interactive"), "needs a terminal, and a batch job has none"),
-    **dict.fromkeys(("version", "help", "usage"), "is not answered by burstd's srun"),
-}
-# Words of the other site that mean nothing (or the wrong thing) at this one.
-DROPPED = frozenset({
-    "partition", "qos", "constraint", "reservation", "licenses", "comment", "mail-type",
-    "mail-user", "wckey", "nice", "priority", "immediate", "core-spec", "preserve-env",
-    "switches", "delay-boot", "power", "bell", "profile", "tmp",
-})
-
-MPI_VALUE: Mapping[str, int] = {
-    **dict.fromkeys(
-        ("bind-to", "rank-by", "hostfile", "machinefile", "f", "H", "host", "hosts", "bootstrap",
-         "launcher", "iface", "prefix", "timeout", "path", "rankfile", "rf", "personality",
-         "rmk", "order", "x", "wdir", "wd", "n", "np", "c", "N", "npernode", "ppn", "perhost",
-         "map-by", "genvlist", "envlist", "output", "cpus-per-proc", "cpus-per-rank"),
-        1,
-    ),
-    **dict.fromkeys(("mca", "gmca", "prtemca", "pmixmca", "genv", "env"), 2),
-}
-MPI_FLAG = frozenset({
-    "oversubscribe", "nooversubscribe", "allow-run-as-root", "q", "quiet", "v", "verbose",
-    "report-bindings", "display-map", "tag-output", "l", "prepend-rank", "genvall", "genvnone",
-    "use-hwthread-cpus", "bynode", "bycore", "bysocket", "bind-to-core", "bind-to-none", "nolocal",
-    "enable-recovery", "disable-auto-cleanup", "rr",
-})
+from burstd.far.stepwords import (
+    DROPPED,
+    FLAG,
+    MAYBE,
+    MPI_FLAG,
+    MPI_VALUE,
+    REFUSED,
+    SRUN_LONG,
+    SRUN_SHORT,
+    VALUE,
+)
 
 
 class StepRefused(Exception):

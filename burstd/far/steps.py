@@ -30,14 +30,25 @@ SPECS = b"spec"
 
 _ID = re.compile(rb"([A-Z0-9]+) ([A-Za-z0-9]{1,32})")
 _SIGNALS = {
-    b"TERM": signal.SIGTERM, b"INT": signal.SIGTERM, b"HUP": signal.SIGTERM,
-    b"USR1": signal.SIGUSR1, b"USR2": signal.SIGUSR2,
+    b"TERM": signal.SIGTERM,
+    b"INT": signal.SIGTERM,
+    b"HUP": signal.SIGTERM,
+    b"USR1": signal.SIGUSR1,
+    b"USR2": signal.SIGUSR2,
 }
 # What a script may say to srun by its environment; all else of it stays in the container.
 _TO_SRUN = (
-    "SLURM_MPI_TYPE", "SLURM_CPU_BIND", "SLURM_DISTRIBUTION", "SLURM_LABELIO", "SLURM_OVERLAP",
-    "SLURM_EXACT", "SRUN_CPUS_PER_TASK", "SLURM_KILL_BAD_EXIT", "SLURM_UNBUFFEREDIO",
+    "SLURM_MPI_TYPE",
+    "SLURM_CPU_BIND",
+    "SLURM_DISTRIBUTION",
+    "SLURM_LABELIO",
+    "SLURM_OVERLAP",
+    "SLURM_EXACT",
+    "SRUN_CPUS_PER_TASK",
+    "SLURM_KILL_BAD_EXIT",
+    "SLURM_UNBUFFEREDIO",
 )
+_FIFOS = (b"in", b"out", b"err")
 _MAX_REQUEST = 16 * 1024 * 1024
 
 
@@ -72,8 +83,9 @@ class StepServer:
         _write(self._steps, SCRIPT.encode(), run.read(rundir.SCRIPT) or b"", 0o700)
         os.mkfifo(b"requests", 0o600, dir_fd=self._steps)
         # Read and write: it never ends, however many shims come and go.
-        self._line = os.open(b"requests", os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW,
-                             dir_fd=self._steps)
+        self._line = os.open(
+            b"requests", os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=self._steps
+        )
         self._rest = b""
         self._serial = 0
         self._alive: dict[bytes, int] = {}
@@ -143,31 +155,50 @@ class StepServer:
         env.update(step.env)
         self._serial += 1
         spec = b"%d.json" % self._serial
-        _write(self._specs, spec, canonical({
-            "argv": step.command, "cwd": step.cwd, "env": env, "image": self._site.image,
-            "runtime": self._site.runtime, "binds": list(self._site.binds),
-            "user": self._site.user, "home": self._site.home,
-        }), 0o600)
-        inner = [*program.command(), "step-exec", "--root", self._site.root,
-                 "--key", self._run.key, "--step", str(self._serial)]
+        _write(
+            self._specs,
+            spec,
+            canonical(
+                {
+                    "argv": step.command,
+                    "cwd": step.cwd,
+                    "env": env,
+                    "image": self._site.image,
+                    "runtime": self._site.runtime,
+                    "binds": list(self._site.binds),
+                    "user": self._site.user,
+                    "home": self._site.home,
+                }
+            ),
+            0o600,
+        )
+        inner = [
+            *program.command(),
+            "step-exec",
+            "--root",
+            self._site.root,
+            "--key",
+            self._run.key,
+            "--step",
+            str(self._serial),
+        ]
         words = [*_launcher(step), *inner]
         outer = {os.fsencode(k): os.fsencode(v) for k, v in os.environ.items()}
-        outer.update(
-            {k.encode(): paths.to_bytes(env[k]) for k in _TO_SRUN if k in env}
-        )
+        outer.update({k.encode(): paths.to_bytes(env[k]) for k in _TO_SRUN if k in env})
         return spawn.Program(argv=[os.fsencode(w) for w in words], env=outer), step
 
-    def _streams(
-        self, fd: int, cwd: str, files: tuple[Optional[str], ...]
-    ) -> spawn.Streams:
+    def _streams(self, fd: int, cwd: str, files: tuple[Optional[str], ...]) -> spawn.Streams:
         """In the child: the shim's fifos, or files that the step names instead of them."""
         opened = []
-        for number, (name, file) in enumerate(zip((b"in", b"out", b"err"), files)):  # noqa: B905
+        for number, name in enumerate(_FIFOS):
             flags = os.O_WRONLY if number else os.O_RDONLY
-            carrier = os.open(name, flags | os.O_NOFOLLOW, dir_fd=fd)
-            if not stat.S_ISFIFO(os.fstat(carrier).st_mode):
+            opened.append(os.open(name, flags | os.O_NOFOLLOW, dir_fd=fd))
+            if not stat.S_ISFIFO(os.fstat(opened[-1]).st_mode):
                 os._exit(125)
-            opened.append(carrier if not file else self._file(cwd, file, bool(number)))
+        os.dup2(opened[2], 2)  # what goes wrong from here on is told to the script
+        for number, file in enumerate(files):
+            if file:
+                opened[number] = self._file(cwd, file, bool(number))
         return (opened[0], opened[1], opened[2])
 
     def _file(self, cwd: str, file: str, out: bool) -> int:
@@ -186,13 +217,17 @@ class StepServer:
 
     def _kill(self, name: bytes, pid: int) -> None:
         if self._alive.get(name) == pid:
-            procs.send([*procs.descendants(pid), procs.Process(pid, 0, (pid,), "?")],
-                       signal.SIGKILL)
+            procs.send(
+                [*procs.descendants(pid), procs.Process(pid, 0, (pid,), "?")], signal.SIGKILL
+            )
 
     def _ended(self, name: bytes, status: int) -> None:
         del self._alive[name]
         with contextlib.suppress(OSError):
             os.write(self._answers[name], b"%d\n" % exit_code(status))
+        with contextlib.suppress(OSError), paths.directory(self._requests, (name,)) as fd:
+            for number, fifo in enumerate(_FIFOS):
+                _release(fd, fifo, bool(number))
 
     def _forget(self, name: bytes) -> None:
         if name in self._answers:
@@ -213,6 +248,13 @@ class StepServer:
     def close(self) -> None:
         """No more requests are read."""
         self._loop.unwatch(self._line)
+
+
+def _release(parent: int, fifo: bytes, out: bool) -> None:
+    """Frees a shim that waits for a step which ended before it opened its streams."""
+    flags = (os.O_WRONLY if out else os.O_RDONLY) | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+    with contextlib.suppress(OSError):  # nobody waits there
+        os.close(os.open(fifo, flags, dir_fd=parent))
 
 
 def _launcher(step: Step) -> list[str]:

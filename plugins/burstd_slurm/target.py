@@ -70,6 +70,8 @@ class SlurmTarget:
 
     def ticket(self, key: WorkKey, user: str, public_key: str) -> Ticket:
         far_user = self._far_user(user)
+        if self._far_program not in self._there:
+            raise Unreachable(f"{self._context.name} is being prepared")
         command = [self._settings.python, self._far_program, "serve"]
         command += ["--root", str(self._settings.root), "--key", key]
         certificate = self._shell.certify(public_key, far_user, shlex.join(command), TICKET_TIME)

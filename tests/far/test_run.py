@@ -21,6 +21,7 @@ from tests.far.kit import (
     kill,
     marked,
     submit,
+    with_fuse,
 )
 
 STUDY = "/home/alice/study"
@@ -66,20 +67,25 @@ def test_python_script_sees_its_place(site: FarEnd) -> None:
 
 def test_nothing_of_the_host_is_visible(site: FarEnd) -> None:
     (site.home / "secret").write_text("s")
-    submit(site, (
-        "#!/bin/bash\n"
-        f"ls -d {site.home} {site.run_dir}/order.json 2>/dev/null\n"
-        "ls /home /.burst; cat /proc/net/dev | grep -c :\n"
-        "ls /proc | grep -c '^[0-9]*$'\n"
-        "(exec 3<>/dev/tcp/127.0.0.1/22) 2>/dev/null || echo no network\n"
-        "env | grep -c TOP_SECRET\n"
-    ))
+    submit(
+        site,
+        (
+            "#!/bin/bash\n"
+            f"ls -d {site.home}/secret {site.run_dir}/order.json 2>/dev/null\n"
+            "echo home: /home/* /.burst/* /tmp/*\n"
+            "echo nets: $(cut -sd: -f1 /proc/net/dev)\n"
+            "echo procs: $(ls /proc | grep -c '^[0-9]*$')\n"
+            "(exec 3<>/dev/tcp/127.0.0.1/22) 2>/dev/null || echo no network\n"
+            "env | grep -c TOP_SECRET\n"
+        ),
+    )
+    site.env = {"TOP_SECRET": "hush"}
     finish(site.run())
-    lines = site.output().splitlines()
-    assert lines[0] == "alice"
-    assert "no network" in lines
-    assert lines[-1] == "0"
-    assert "1" in lines, "only lo"
+    home, nets, count, network, secrets = site.output().splitlines()
+    shared = " ".join(f"/.burst/{name}" for name in ("bin", "req", "requests", "slurm_script"))
+    assert home == f"home: /home/alice {shared} /tmp/*"
+    assert (nets, network, secrets) == ("nets: lo", "no network", "0")
+    assert int(count.split()[1]) < 8
 
 
 def test_second_start_is_refused_without_a_trace(site: FarEnd) -> None:
@@ -103,20 +109,31 @@ def test_outputs_are_told_exactly(site: FarEnd) -> None:
         f"{STUDY}/{name}": f"content of {name}".encode()
         for name in ("same", "inplace", "gone", "sneaky", "touched", "sub/same")
     } | {"/home/alice/outside": b"x", "/home/alice/kept": b"y"}
-    submit(site, (
-        "#!/bin/bash\nset -e\n"
-        "echo new > new.frd; printf 'CONTENT of inplace' > inplace; rm gone\n"
-        "touch -r sneaky stamp; printf 'CONTENT of sneaky' > sneaky; touch -r stamp sneaky\n"
-        "rm stamp; touch touched; mkdir -p deep/er empty; echo d > deep/er/f; chmod 751 empty\n"
-        "ln -s /etc/passwd link; mkfifo pipe; echo o > ../outside; echo n > ../other\n"
-        "touch $'na\\xefve\\n'; chmod 000 new.frd\n"
-    ), files)
-    assert finish(site.run()) [0] == 0, site.output("stderr")
+    submit(
+        site,
+        (
+            "#!/bin/bash\nset -e\n"
+            "echo new > new.frd; printf 'CONTENT of inplace' > inplace; rm gone\n"
+            "touch -r sneaky stamp; printf 'CONTENT of sneaky' > sneaky; touch -r stamp sneaky\n"
+            "rm stamp; touch touched; mkdir -p deep/er empty; echo d > deep/er/f; chmod 751 empty\n"
+            "ln -s /etc/passwd link; mkfifo pipe; echo o > ../outside; echo n > ../other\n"
+            "touch $'na\\xefve\\n'; chmod 000 new.frd\n"
+        ),
+        files,
+    )
+    assert finish(site.run())[0] == 0, site.output("stderr")
     end = site.end()
     told = {output.path.removeprefix(STUDY + "/"): output for output in end.outputs}
     assert {name: output.kind for name, output in told.items()} == {
-        "new.frd": "file", "inplace": "file", "sneaky": "file", "deep": "dir", "deep/er": "dir",
-        "deep/er/f": "file", "empty": "dir", "link": "symlink", "pipe": "fifo",
+        "new.frd": "file",
+        "inplace": "file",
+        "sneaky": "file",
+        "deep": "dir",
+        "deep/er": "dir",
+        "deep/er/f": "file",
+        "empty": "dir",
+        "link": "symlink",
+        "pipe": "fifo",
         "na\udcefve\n": "file",
     }
     assert told["link"].target == "/etc/passwd"
@@ -167,10 +184,13 @@ def test_deadline_ends_a_payload_that_ignores_term(
 
 def test_term_gives_the_payload_its_last_words(site: FarEnd) -> None:
     mark = f"86{os.getpid()}2"
-    submit(site, (
-        "#!/bin/bash\ntrap 'echo last words; exit 9' TERM\n"
-        f"sleep {mark} & setsid sleep {mark} & echo ready\nwait\n"
-    ))
+    submit(
+        site,
+        (
+            "#!/bin/bash\ntrap 'echo last words; exit 9' TERM\n"
+            f"sleep {mark} & setsid sleep {mark} & echo ready\nwait\n"
+        ),
+    )
     runner = site.run()
     await_line(site.run_dir / "io/stdout", "ready", lambda: runner.poll() is None)
     left = marked(mark)
@@ -183,11 +203,14 @@ def test_term_gives_the_payload_its_last_words(site: FarEnd) -> None:
 
 
 def test_term_to_every_process_of_the_job_as_slurm_sends_it(site: FarEnd) -> None:
-    submit(site, (
-        "#!/usr/bin/python3 -u\nimport signal, sys\n"
-        "print('ready')\nsignal.sigwait({signal.SIGUSR1} if 0 else {signal.SIGTERM})\n"
-        "print('last words'); sys.exit(9)\n"
-    ).replace("print('ready')", "signal.pthread_sigmask(0, {15}); print('ready')"))
+    submit(
+        site,
+        (
+            "#!/usr/bin/python3 -u\nimport signal, sys\n"
+            "print('ready')\nsignal.sigwait({signal.SIGUSR1} if 0 else {signal.SIGTERM})\n"
+            "print('last words'); sys.exit(9)\n"
+        ).replace("print('ready')", "signal.pthread_sigmask(0, {15}); print('ready')"),
+    )
     runner = site.run()
     await_line(site.run_dir / "io/stdout", "ready", lambda: runner.poll() is None)
     for pid in [runner.pid, *_below(runner.pid)]:
@@ -198,11 +221,14 @@ def test_term_to_every_process_of_the_job_as_slurm_sends_it(site: FarEnd) -> Non
 
 
 def test_user_signals_arrive_once(site: FarEnd) -> None:
-    submit(site, (
-        "#!/usr/bin/python3 -u\nimport signal\n"
-        "signal.pthread_sigmask(signal.SIG_BLOCK, {10, 12}); print('ready')\n"
-        "print(signal.sigwait({10, 12})); print('again'); print(signal.sigwait({10, 12}))\n"
-    ))
+    submit(
+        site,
+        (
+            "#!/usr/bin/python3 -u\nimport signal\n"
+            "signal.pthread_sigmask(signal.SIG_BLOCK, {10, 12}); print('ready')\n"
+            "print(signal.sigwait({10, 12})); print('again'); print(signal.sigwait({10, 12}))\n"
+        ),
+    )
     runner = site.run()
     place = site.run_dir / "io/stdout"
     await_line(place, "ready", lambda: runner.poll() is None)
@@ -273,20 +299,24 @@ def test_squashfs_image(site: FarEnd) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["cp", "-L", f"/usr/{name}", str(copy)], check=True)
     (tree / "bin/sh").symlink_to("dash")
-    made = subprocess.run(["mksquashfs", str(tree), str(image), "-quiet", "-no-progress"],
-                          check=False, capture_output=True)
+    made = subprocess.run(
+        ["mksquashfs", str(tree), str(image), "-quiet", "-no-progress"],
+        check=False,
+        capture_output=True,
+    )
     if made.returncode:
         pytest.skip("no mksquashfs")
-    site.image = image
+    site.image, site.within = image, with_fuse(site.home)
     submit(site, "#!/bin/sh\necho in squashfs; kill -s USR1 $$\n")
-    assert finish(site.run())[0] == 138
+    code, words = finish(site.run())
+    assert code == 138, words
     assert site.output() == "in squashfs\n"
 
 
 def test_clean_refuses_while_running_and_removes_after(site: FarEnd) -> None:
-    submit(site, (
-        "#!/bin/bash\nmkdir -p a/b; ln -s / a/b/root; chmod 0 a/b; echo ready; sleep 1000\n"
-    ))
+    submit(
+        site, ("#!/bin/bash\nmkdir -p a/b; ln -s / a/b/root; chmod 0 a/b; echo ready; sleep 1000\n")
+    )
     runner = site.run()
     await_line(site.run_dir / "io/stdout", "ready", lambda: runner.poll() is None)
     assert subprocess.run(site.argv("clean"), check=False).returncode == 75

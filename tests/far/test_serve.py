@@ -1,0 +1,290 @@
+"""The depot over real pipes, from the built program."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import subprocess
+from typing import BinaryIO, cast
+
+import pytest
+
+from burstd.far.client import Held, Upload
+from burstd.far.errors import FarError, FarLost
+from burstd.far.order import InputFile
+from tests.far.kit import KEY, MTIME, PYTHON, FarEnd, as_user, entry, order, submit
+
+STUDY = "/home/alice/study"
+MIB = 1024 * 1024
+
+
+def test_a_file_goes_there_and_back(far: FarEnd) -> None:
+    content = os.urandom(3 * MIB + 17)
+    one = entry(f"{STUDY}/beam.inp", content, mode=0o4751)
+    with far.serving() as (client, _):
+        hello = client.hello()
+        assert hello.protocol == 1 and hello.free > 0 and len(hello.program or "") == 64
+        assert client.have([one]) == [Held(0, False)]
+        client.put(one, io.BytesIO(content))
+        assert client.have([one]) == [Held(len(content), True)]
+        assert client.verify([one, entry(f"{STUDY}/none", b"")]) == (f"{STUDY}/none",)
+        back = io.BytesIO()
+        assert client.read_into({"path": one.path}, back, 0, 10 * MIB) == len(content)
+        assert back.getvalue() == content
+        assert client.read({"path": one.path}, len(content) - 3, 100) == content[-3:]
+    fact = far.file(one.path).stat()
+    assert (fact.st_mode & 0o7777, fact.st_mtime_ns) == (0o751, MTIME)
+    assert not list((far.run_dir / "part").iterdir())
+    assert far.run_dir.stat().st_mode & 0o777 == 0o700
+
+
+def test_many_files_of_any_name_and_size(far: FarEnd) -> None:
+    names = [f"{STUDY}/{n}" for n in ("a b", "new\nline", "\udcff\udcfe", "ü", "x" * 255, "empty")]
+    names += [f"{STUDY}/d{n % 7}/f{n}" for n in range(500)]
+    contents = {
+        name: (b"" if name.endswith("empty") else name.encode("utf-8", "surrogateescape"))
+        for name in names
+    }
+    files = {name: entry(name, content) for name, content in contents.items()}
+
+    def upload(name: str) -> Upload:
+        return Upload(files[name], lambda: io.BytesIO(contents[name]))
+
+    with far.serving() as (client, _):
+        client.hello()
+        results = list(client.put_all(upload(name) for name in names))
+        assert sorted(e.path for e, _ in results) == sorted(names)
+        assert not [error for _, error in results if error]
+        assert client.verify(list(files.values())) == ()
+        client.mkdir(f"{STUDY}/hollow/inner", 0o750)
+    assert (far.file(STUDY) / "hollow/inner").is_dir()
+    assert (far.file(STUDY) / os.fsdecode(b"\xff\xfe")).is_file()
+
+
+def test_a_cut_in_the_middle_of_a_put_is_resumed(far: FarEnd) -> None:
+    content = os.urandom(5 * MIB)
+    one = entry(f"{STUDY}/big", content)
+    with far.serving() as (client, program):
+        client.hello()
+        pipe = cast(BinaryIO, program.stdin)
+        header = b'{"op":"put","file":' + _json(one) + b',"offset":0,"size":%d}' % len(content)
+        pipe.write(struct.pack(">I", len(header)) + header + content[: 2 * MIB + 5])
+        pipe.flush()
+    with far.serving() as (client, program):
+        client.hello()
+        (held,) = client.have([one])
+        assert held == Held(2 * MIB, False)  # whole blocks only: memory is bounded
+        sent = _Counting(content)
+        client.put(one, sent, held.size)
+        assert sent.read_bytes == len(content) - held.size
+        assert client.verify([one]) == ()
+
+
+def test_wrong_bytes_never_land(far: FarEnd) -> None:
+    one = entry(f"{STUDY}/f", b"right")
+    with far.serving() as (client, _):
+        client.hello()
+        assert _code(lambda: client.put(one, io.BytesIO(b"wrong"))) == "mismatch"
+        assert not far.file(one.path).exists()
+        assert _code(lambda: client.put(one, io.BytesIO(b"righ"))) == "mismatch"
+        client.put(one, io.BytesIO(b"right"), offset=client.have([one])[0].size)
+        client.put(one, io.BytesIO(b"right"))
+        assert client.verify([one]) == ()
+
+
+def test_an_error_of_one_file_does_not_stop_the_others(far: FarEnd) -> None:
+    contents = {"a": b"1" * 5 * MIB, "b": b"2", "c": b"3"}
+    with far.serving() as (client, _):
+        client.hello()
+        uploads = [
+            Upload(entry(f"{STUDY}/{n}", c), lambda c=c: io.BytesIO(c))  # type: ignore[misc]
+            for n, c in contents.items()
+        ]
+        uploads[0] = Upload(uploads[0].entry, lambda: io.BytesIO(b"x" * 5 * MIB))
+        told = {e.path[-1]: error and error.code for e, error in client.put_all(uploads)}
+    assert told == {"a": "mismatch", "b": None, "c": None}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "relative",
+        "",
+        "/",
+        "/home/../etc/passwd",
+        "/home/./x",
+        "/home//x",
+        "/home/x/",
+        "/..",
+        "/home/a\0b",
+        "/" + "x" * 256,
+        "/home" + "/y" * 3000,
+    ],
+)
+def test_hostile_paths_are_refused(far: FarEnd, path: str) -> None:
+    good = entry(f"{STUDY}/x", b"x")
+    bad = InputFile(path, good.size, good.sha256, good.mtime_ns, good.mode)
+    with far.serving() as (client, _):
+        client.hello()
+        assert _code(lambda: client.put(bad, io.BytesIO(b"x"))) == "refused"
+        assert _code(lambda: client.have([bad])) == "refused"
+        assert _code(lambda: client.mkdir(path, 0o700)) == "refused"
+        assert _code(lambda: client.read({"path": path}, 0, 1)) == "refused"
+        client.put(good, io.BytesIO(b"x"))  # the line is still in step
+
+
+def test_planted_links_lead_nowhere(far: FarEnd) -> None:
+    outside = far.home / "outside"
+    outside.mkdir(mode=0o777)
+    outside.chmod(0o777)
+    (outside / "secret").write_text("s")
+    with far.serving() as (client, _):
+        client.hello()
+        client.mkdir(STUDY, 0o700)
+        (far.file(STUDY) / "dir").symlink_to(outside)
+        (far.file(STUDY) / "file").symlink_to(outside / "secret")
+        os.mkfifo(far.file(STUDY) / "pipe")
+        below = entry(f"{STUDY}/dir/new", b"x")
+        assert _code(lambda: client.put(below, io.BytesIO(b"x"))) == "refused"
+        assert _code(lambda: client.mkdir(f"{STUDY}/dir/new", 0o700)) == "refused"
+        for name in ("dir/secret", "file", "pipe"):
+            assert _code(lambda n=name: client.read({"path": f"{STUDY}/{n}"}, 0, 1)) == "refused"
+        over = entry(f"{STUDY}/file", b"new")
+        client.put(over, io.BytesIO(b"new"))  # replaces the link itself
+    assert sorted(p.name for p in outside.iterdir()) == ["secret"]
+    assert (outside / "secret").read_text() == "s"
+    assert far.file(f"{STUDY}/file").read_text() == "new"
+
+
+@pytest.mark.parametrize("key", ["..", ".", "a/b", "", "a b", "x" * 200])
+def test_bad_keys_are_refused(far: FarEnd, key: str) -> None:
+    argv = [key if word == KEY else word for word in far.argv("serve")]
+    done = subprocess.run(argv, input=b"", capture_output=True, env=far.environment(), check=False)
+    assert done.returncode == 1
+    assert b"refused" in done.stdout
+    assert not list(far.root.rglob("*"))
+
+
+def test_a_full_disk_is_told_and_survived(small_site: FarEnd) -> None:
+    content = os.urandom(5 * MIB)
+    ballast = small_site.root / "ballast"
+    with small_site.serving() as (client, _):
+        client.hello()
+        ballast.write_bytes(b"x" * (6 * MIB))
+        one = entry(f"{STUDY}/big", content)
+        assert _code(lambda: client.put(one, io.BytesIO(content))) == "full"
+        ballast.unlink()
+        (held,) = client.have([one])
+        assert 0 < held.size < len(content)
+        client.put(one, io.BytesIO(content), held.size)
+        assert client.verify([one]) == ()
+
+
+def test_inputs_are_closed_by_the_start(far: FarEnd) -> None:
+    submit(far, "#!/bin/sh\n", {f"{STUDY}/f": b"x"})
+    (far.run_dir / "start.1").touch()
+    with far.serving() as (client, _):
+        client.hello()
+        one = entry(f"{STUDY}/f", b"y")
+        assert _code(lambda: client.put(one, io.BytesIO(b"y"))) == "refused"
+        assert _code(lambda: client.have([one])) == "refused"
+        assert _code(lambda: client.mkdir(f"{STUDY}/d", 0o700)) == "refused"
+        assert _code(lambda: client.order(order(), b"")) == "refused"
+        client.order(order(attempt=2), b"#!/bin/sh\n")
+        assert _code(client.outputs) == "missing"
+        assert client.status().started == 1
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"\xff\xff\xff\xff",
+        b"\0\0\0\1x",
+        b"\0\0\0\2[]",
+        b'\0\0\0\x05{"a":',
+        b'\0\0\0\x0b{"size":-1}',
+    ],
+)
+def test_garbage_ends_the_conversation(far: FarEnd, frame: bytes) -> None:
+    done = subprocess.run(
+        far.argv("serve"), input=frame, capture_output=True, env=far.environment(), check=False
+    )
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b'{"op":"fly"}',
+        b"{}",
+        b'{"op":"put"}',
+        b'{"op":"have","entries":7}',
+        b'{"op":"read","which":"stdout","offset":0,"length":99999999}',
+        b'{"op":"hello","protocol":2}',
+        b'{"op":["x"]}',
+    ],
+)
+def test_bad_requests_are_refused_in_words(far: FarEnd, request_: bytes) -> None:
+    with far.serving() as (client, program):
+        client.hello()
+        pipe = cast(BinaryIO, program.stdin)
+        pipe.write(struct.pack(">I", len(request_)) + request_)
+        pipe.flush()
+        with pytest.raises(FarError) as refusal:
+            client._receive()
+        assert refusal.value.code == "refused"
+        client.status()
+
+
+def test_a_lost_line_is_its_own_error(far: FarEnd) -> None:
+    with far.serving() as (client, program):
+        client.hello()
+        program.kill()
+        program.wait()
+        with pytest.raises(FarLost):
+            client.status()
+
+
+def test_list_and_clean(far: FarEnd) -> None:
+    submit(far, "#!/bin/sh\n", {f"{STUDY}/f": b"x"})
+    argv = [word for word in far.argv("list", "--json") if word not in ("--key", KEY)]
+    done = subprocess.run(argv, capture_output=True, check=True)
+    assert b'"state": "staging"' in done.stdout and KEY.encode() in done.stdout
+    assert subprocess.run(far.argv("clean"), check=False).returncode == 0
+    assert not far.run_dir.exists()
+
+
+def test_clean_removes_ten_thousand_nested_directories(far: FarEnd) -> None:
+    submit(far, "#!/bin/sh\n")
+    deep = (
+        "import os, sys; os.chdir(sys.argv[1])\n"
+        "for _ in range(10000): os.mkdir('d'); os.chdir('d')\n"
+    )
+    subprocess.run(as_user([PYTHON, "-c", deep, str(far.run_dir)]), check=True)
+    assert subprocess.run(far.argv("clean"), check=False).returncode == 0
+    assert not far.run_dir.exists()
+
+
+class _Counting(io.BytesIO):
+    """A stream that knows how much was read of it."""
+
+    read_bytes = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        block = super().read(size)
+        self.read_bytes += len(block)
+        return block
+
+
+def _code(act: object) -> str:
+    with pytest.raises(FarError) as refusal:
+        act()  # type: ignore[operator]
+    return refusal.value.code
+
+
+def _json(one: InputFile) -> bytes:
+    from burstd.far.fields import canonical
+
+    return canonical(one.to_dict())

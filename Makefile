@@ -1,0 +1,54 @@
+# make demo       the main job, for real: two Slurm sites, a tunnel, a container, a solver
+# make test       everything: unit, flow, contract and lab tests
+# make check      the quick half: format, lint, types, imports, tests without the lab
+# make demo-down  end the lab; leaves nothing outside this folder
+
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+APT := requirements.apt lab/requirements.apt
+
+.PHONY: demo demo-down test check format tools docs
+
+demo: tools .venv/ready
+	$(BIN)/python -m demo
+
+demo-down: .venv/ready
+	$(BIN)/python -m lab down
+
+test: tools .venv/ready
+	$(MAKE) --no-print-directory check
+	$(BIN)/pytest -q tests/packaging tests/far tests/lab tests/contract -m "lab or not lab" --durations=15
+	$(BIN)/python -m lab down
+
+check: .venv/ready
+	$(BIN)/ruff format --check -q .
+	$(BIN)/ruff check -q .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache > build/imports.log || { cat build/imports.log; exit 1; }
+	$(BIN)/pytest -q tests/unit tests/flow tests/contract -m "not lab"
+
+format: .venv/ready
+	$(BIN)/ruff format -q .
+	$(BIN)/ruff check -q --fix .
+
+# What is generated from the code: the example configuration and the drawing of the life cycle.
+docs: .venv/ready
+	$(BIN)/python -m burstd.config.example > config.example.toml
+	$(BIN)/python -m docs.draw
+
+# Debian packages that are missing here, and nothing where all are there.
+tools:
+	@missing=$$(for p in $$(cat $(APT)); do dpkg -s $$p > /dev/null 2>&1 || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	  echo "installing: $$missing"; \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends $$missing; } > /dev/null; \
+	fi
+
+.venv/ready: pyproject.toml
+	@echo "installing Python packages into .venv"
+	@mkdir -p build
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e .[dev]
+	@touch $@

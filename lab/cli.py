@@ -19,8 +19,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from lab import facts
 from lab.errors import LabError
-from lab.host import Host
 from lab.facts import HOSTS, OLD, SITES
+from lab.host import Host
 from lab.lab import Lab, Report
 from lab.status import Status, look
 from lab.wan import Weather

@@ -113,7 +113,12 @@ LEGACY_PACKAGES = (
     "procps",
     "util-linux",
 )
-LEGACY_ROOT = Root("bookworm", LEGACY_PACKAGES, (SMALL_DATABASE,))
+# Its older MariaDB wants to look up the machine's name, which the root does not know.
+LEGACY_ROOT = Root(
+    "bookworm",
+    LEGACY_PACKAGES,
+    (SMALL_DATABASE.replace("--skip-test-db", "--skip-test-db --force"),),
+)
 
 
 def mirror() -> str:

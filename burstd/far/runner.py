@@ -61,6 +61,8 @@ class Assignment:
 def payload_environment(order: Order, real: Mapping[str, str]) -> dict[str, str]:
     """The script's environment: the order's, the job's on-prem names, and this node's facts."""
     env = {**order.env, **order.exports}
+    if "SLURM_JOB_ID" in env:  # the old name: Open MPI takes no launch by srun without it
+        env["SLURM_JOBID"] = env["SLURM_JOB_ID"]
     env.update({name: real[name] for name in _FACTS if name in real})
     env["HOME"] = home_of(order)
     env["PATH"] = f"{MOUNTED}/bin:{order.env.get('PATH', _DEFAULT_PATH)}"
@@ -158,6 +160,7 @@ class Runner:
         return Container(
             root=root,
             work=self._task.work,
+            scratch=self._task.work,
             binds=binds(self._task.run, self._order.binds),
             argv=(f"{MOUNTED}/{SCRIPT}", *self._order.argv),
             cwd=self._order.cwd,

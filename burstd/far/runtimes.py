@@ -27,6 +27,7 @@ class Container:
 
     root: str
     work: str
+    scratch: str  # its tmp/ is the container's /tmp
     binds: Sequence[tuple[str, str]]
     argv: Sequence[str]
     cwd: str
@@ -100,11 +101,13 @@ class Bubblewrap:
         options = ["--unshare-user"] if container.shared_node else ["--unshare-all"]
         options += ["--new-session", *_root_view(container.root)]
         options += ["--proc", "/proc", "--dev", "/dev"]
+        # The node's CPUs and NUMA domains: what solvers and MPI libraries place themselves by.
+        options += ["--ro-bind", "/sys/devices/system", "/sys/devices/system"]
         if container.shared_node:
             options += ["--bind", "/dev/shm", "/dev/shm"]  # noqa: S108 (ranks meet there)
-        scratch = os.path.join(container.work, "tmp")
-        os.makedirs(scratch, mode=0o700, exist_ok=True)
-        options += ["--bind", scratch, "/tmp", "--tmpfs", "/run"]  # noqa: S108
+        tmp = os.path.join(container.scratch, "tmp")
+        os.makedirs(tmp, mode=0o700, exist_ok=True)
+        options += ["--bind", tmp, "/tmp", "--tmpfs", "/run"]  # noqa: S108
         options += _accounts(container)
         for outside, inside in container.binds:
             options += ["--bind", outside, inside]
@@ -132,11 +135,14 @@ class Apptainer:
     def start(self, container: Container) -> Start:
         words = [self._program(), "-s", "exec", "--no-home", "--cleanenv"]
         if container.shared_node:
-            words += ["--contain", "--bind", "/dev/shm"]  # noqa: S108 (ranks meet there)
+            # Not --contain: it gives every rank a /dev/shm of its own, whatever is bound there.
+            tmp = os.path.join(container.scratch, "tmp")
+            os.makedirs(tmp, mode=0o700, exist_ok=True)
+            words += ["--no-mount", "home,cwd,tmp,hostfs", "--bind", f"{tmp}:/tmp"]
         else:
-            words += ["--containall", "--net", "--network", "none"]
-        # Without a workdir /tmp would be a tmpfs of 64 MiB.
-        words += ["--workdir", container.work, "--pwd", container.cwd]
+            # Without a workdir /tmp would be a tmpfs of 64 MiB.
+            words += ["--containall", "--net", "--network", "none", "--workdir", container.scratch]
+        words += ["--pwd", container.cwd]
         for outside, inside in container.binds:
             words += ["--bind", f"{outside}:{inside}"]
         # HOME cannot be set from outside, and a function's name is no name for apptainer.

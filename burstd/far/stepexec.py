@@ -17,7 +17,7 @@ from burstd.far.payload import Payload, say
 from burstd.far.rundir import STEPS, TREE
 from burstd.far.runtimes import KNOWN, Container
 from burstd.far.steps import MOUNTED, SPECS
-from burstd.far.workplace import make_work, remove_work
+from burstd.far.workplace import SharedPlace, make_work, remove_work
 
 # The launcher's word, which only the task itself has.
 _PER_TASK = ("PMIX_", "PMI_", "PMI2_", "SLURM_STEP_", "SLURM_PMI", "PALS_")
@@ -60,8 +60,24 @@ def step_exec(root: str, key: str, step: int) -> int:
     except (OSError, BadFields) as error:
         say(f"no step {step}: {error}")
         return 125
-    work = make_work(tempfile.gettempdir())
-    return keep(lambda control: _run(run, spec, work, control), lambda: remove_work(work))
+    parent = tempfile.gettempdir()
+    work = make_work(parent)
+    shared = _meeting_place(parent, key)
+
+    def cleanup() -> None:
+        remove_work(work)
+        if shared is not None:
+            shared.leave()
+
+    scratch = work if shared is None else shared.path
+    return keep(lambda control: _run(run, spec, (work, scratch), control), cleanup)
+
+
+def _meeting_place(parent: str, key: str) -> Optional[SharedPlace]:
+    if not launched_for_mpi(os.environ):
+        return None
+    names = (os.environ.get(name, "0") for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+    return SharedPlace(parent, "-".join((key, *names)))
 
 
 def task_environment(step: Mapping[str, str], real: Mapping[str, str]) -> dict[str, str]:
@@ -74,9 +90,13 @@ def task_environment(step: Mapping[str, str], real: Mapping[str, str]) -> dict[s
     if "SLURM_PROCID" not in told:
         told = dict(_ALONE)
     env = {**step, **told}
+    if "SLURM_JOB_ID" in env:  # the old name: Open MPI takes no launch by srun without it
+        env["SLURM_JOBID"] = env["SLURM_JOB_ID"]
     if launched_for_mpi(told):
         # The shared-memory store of PMIx lies where a container cannot see it.
         env["PMIX_MCA_gds"] = "hash"
+        # Ranks have user namespaces of their own: no reading of each other's memory.
+        env.setdefault("OMPI_MCA_btl_vader_single_copy_mechanism", "none")
     return env
 
 
@@ -85,7 +105,8 @@ def launched_for_mpi(env: Mapping[str, str]) -> bool:
     return any(name in env for name in ("PMIX_RANK", "PMI_RANK", "PMI2_RANK", "PMI_FD"))
 
 
-def _run(run: rundir.RunDir, spec: Fields, work: str, control: int) -> int:
+def _run(run: rundir.RunDir, spec: Fields, places: tuple[str, str], control: int) -> int:
+    work, scratch = places
     loop = Loop()
     runtime = KNOWN[spec.text("runtime")]
     env = task_environment(
@@ -100,6 +121,7 @@ def _run(run: rundir.RunDir, spec: Fields, work: str, control: int) -> int:
     container = Container(
         root=mount.root,
         work=work,
+        scratch=scratch,
         binds=binds(run, spec.texts("binds")),
         argv=spec.texts("argv"),
         cwd=spec.text("cwd"),

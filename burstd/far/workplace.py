@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import tempfile
 
@@ -25,3 +26,39 @@ def remove_work(work: str) -> None:
             paths.remove_tree(parent, os.fsencode(os.path.basename(work)))
     finally:
         os.close(parent)
+
+
+class SharedPlace:
+    """A directory that all ranks of a step on one node use; the last one to leave removes it.
+
+    MPI libraries meet there: a rank with a /tmp of its own finds no shared memory.
+    """
+
+    def __init__(self, parent: str, name: str) -> None:
+        """Makes or joins it (0700). Raises OSError if somebody else's directory is in the way."""
+        self.path = os.path.join(parent, f"{PREFIX}{name}")
+        self._parent = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._name = os.fsencode(os.path.basename(self.path))
+        while not self._joined():
+            pass
+
+    def _joined(self) -> bool:
+        self._fd = paths.open_directory(self._parent, (self._name,), create=True)
+        fact = os.fstat(self._fd)
+        if fact.st_uid != os.geteuid():
+            raise PermissionError(f"{self.path} belongs to somebody else")
+        fcntl.flock(self._fd, fcntl.LOCK_SH)
+        with contextlib.suppress(FileNotFoundError):
+            now = os.stat(self._name, dir_fd=self._parent, follow_symlinks=False)
+            if (now.st_dev, now.st_ino) == (fact.st_dev, fact.st_ino):
+                return True
+        os.close(self._fd)  # the last of the others removed it just now
+        return False
+
+    def leave(self) -> None:
+        """Gives it up; removes it if nobody else is there."""
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            paths.remove_tree(self._parent, self._name)
+        os.close(self._fd)
+        os.close(self._parent)

@@ -108,8 +108,7 @@ def _bursts(f: Figures) -> Iterator[Metric]:
     for (target, stage), count in f.bursts.items():
         now.add_metric([target, stage], count)
     yield now
-    ended = CounterMetricFamily("burstd_jobs", "Bursts ended.", labels=["target", "outcome"])
-    ended.name = "burstd_jobs_ended"
+    ended = CounterMetricFamily("burstd_jobs_ended", "Bursts ended.", labels=["target", "outcome"])
     for (target, stage), count in f.ended.items():
         ended.add_metric([target, stage], count)
     yield ended

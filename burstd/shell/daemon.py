@@ -14,7 +14,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from burstd.obs.notify import notify
 from burstd.ports.errors import PortError
-from burstd.shell.tend import tend
+from burstd.shell.tend import lower_links, raise_links
 from burstd.shell.tick import Memory, pooled, tick
 from burstd.shell.world import World
 
@@ -63,8 +63,9 @@ class Daemon:
         """One tick; a fault in it must not end the daemon."""
         with self._turning:
             try:
+                raise_links(self.world)
                 tick(self.world, self.memory, pooled(pool))
-                tend(self.world)
+                lower_links(self.world)
             except PortError as error:
                 log.warning("tick.failed", cause=str(error))
             except Exception:

@@ -147,8 +147,6 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     if not (seen.is_job(burst.identity) and seen.state.over):
         return None
     site = world.sites[burst.target]
-    if site.link is not None and burst.claim is not None:
-        site.link.ensure_up()
     if burst.claim is not None:
         site.target.clean(burst.work_key, burst.identity.user)
     elapsed = burst.outcome.elapsed if burst.outcome else timedelta()

@@ -10,8 +10,23 @@ from burstd.shell.world import World
 log = structlog.get_logger()
 
 
-def tend(world: World) -> None:
-    """Bring down every link that no open burst needs. Steps bring them up."""
+def raise_links(world: World) -> None:
+    """Bring up the link of every target that may hold something of an open burst.
+
+    A link lost meanwhile (burst-netd restarted, machine rebooted) comes back here.
+    """
+    for name in {b.target for b in world.store.open_bursts() if b.claim is not None}:
+        link = world.sites[name].link
+        if link is None:
+            continue
+        try:
+            link.ensure_up()
+        except PortError as error:
+            log.warning("link.stuck", target=name, cause=str(error))
+
+
+def lower_links(world: World) -> None:
+    """Bring down every link that no open burst needs."""
     ledger = world.store.ledger()
     needed = {burst.target for burst in world.store.open_bursts()}
     for name, site in world.sites.items():

@@ -80,8 +80,10 @@ class SlurmTarget:
         return Ticket("ssh", expires, fields)
 
     def clean(self, key: WorkKey, user: str) -> None:
-        argv = [self._settings.python, self._far_program, "clean"]
-        self._run(self._far_user(user), [*argv, "--root", str(self._settings.root), "--key", key])
+        root = str(self._settings.root)
+        clean = [self._settings.python, self._far_program, "clean", "--root", root, "--key", key]
+        script = f"test ! -e {shlex.quote(f'{root}/runs/{key}')} || exec {shlex.join(clean)}"
+        self._run(self._far_user(user), ["sh", "-c", script])
 
     # --- work
 

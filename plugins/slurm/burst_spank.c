@@ -29,6 +29,26 @@ static const char *agent_path(int count, char **options) {
     return "/usr/bin/burst-agent";
 }
 
+/* What would let the user's own code into the agent: loaders, interpreters, allocators. */
+static int is_ours(const char *variable) {
+    static const char *const theirs[] = {"LD_", "PYTHON", "BASH_ENV=", "ENV=", "GCONV_PATH=",
+                                         "GLIBC_TUNABLES=", "MALLOC_", "BURST_AGENT_", NULL};
+    for (int i = 0; theirs[i] != NULL; i++)
+        if (strncmp(variable, theirs[i], strlen(theirs[i])) == 0) return 0;
+    return 1;
+}
+
+static char **clean(char **environment) {
+    size_t count = 0, kept = 0;
+    while (environment[count] != NULL) count++;
+    char **result = calloc(count + 2, sizeof *result);
+    if (result == NULL) _exit(1);
+    for (size_t i = 0; i < count; i++)
+        if (is_ours(environment[i])) result[kept++] = environment[i];
+    result[kept] = "PYTHONNOUSERSITE=1";
+    return result;
+}
+
 int slurm_spank_task_init(spank_t spank, int option_count, char **options) {
     uint32_t step = 0;
     int argc = 0;
@@ -48,6 +68,8 @@ int slurm_spank_task_init(spank_t spank, int option_count, char **options) {
     if (with_agent == NULL) _exit(1);
     with_agent[0] = (char *)agent;
     memcpy(with_agent + 1, argv, (size_t)argc * sizeof *argv);
+
+    environment = clean(environment);
 
     for (int said = 0;; sleep(RETRY_SECONDS)) {
         execve(agent, with_agent, environment);

@@ -220,9 +220,11 @@ def test_a_task_gets_its_launchers_word() -> None:
     assert env == {
         "A": "1",
         "SLURM_JOB_ID": "4711",
+        "SLURM_JOBID": "4711",
         "SLURM_PROCID": "2",
         "PMIX_RANK": "2",
         "PMIX_MCA_gds": "hash",
+        "OMPI_MCA_btl_vader_single_copy_mechanism": "none",
     }
     assert launched_for_mpi(env) and not launched_for_mpi(step)
 

@@ -1,0 +1,128 @@
+"""Jobs of the simulated Slurm, and the texts in which its programs show them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+OVER = frozenset({"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"})
+
+
+def _shown() -> dict[str, str]:
+    return {
+        "Partition": "cae", "TimeLimit": "01:00:00", "Requeue": "1", "Dependency": "(null)",
+        "ReqNodeList": "(null)", "ExcNodeList": "(null)", "NumNodes": "1", "NumCPUs": "1",
+        "NumTasks": "1", "CPUs/Task": "1", "NtasksPerN:B:S:C": "0:0:*:*", "MinMemoryCPU": "100M",
+        "OverSubscribe": "OK", "Licenses": "(null)", "TresPerNode": "(null)",
+    }  # fmt: skip
+
+
+@dataclass
+class SimulatedJob:
+    """``shown``: fields by the names of ``scontrol show job``."""
+
+    job_id: int
+    user: str
+    name: str
+    submitted_at: datetime
+    script: str | None
+    array_id: int | None = None
+    task: int | None = None
+    split: bool = False
+    state: str = "PENDING"
+    reason: str = "None"
+    held: bool = False
+    cancelled: bool = False
+    requeued: bool = False
+    restarts: int = 0
+    exit_code: int = 0
+    signal: int = 0
+    node: str = ""
+    comment: str = ""
+    het: bool = False
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    kill_at: datetime | None = None
+    shown: dict[str, str] = field(default_factory=_shown)
+
+
+def key_text(job: SimulatedJob) -> str:
+    """``12`` or ``12_3``."""
+    return str(job.job_id) if job.array_id is None else f"{job.array_id}_{job.task}"
+
+
+def squeue_lines(jobs: Iterable[SimulatedJob], form: str) -> Iterator[str]:
+    """One line a job; the untouched elements of an array share one."""
+    done: set[int] = set()
+    jobs = list(jobs)
+    for job in jobs:
+        whole = job.array_id is not None and not job.split and job.state == "PENDING"
+        if whole and job.array_id in done:
+            continue
+        tasks = _together(job, jobs) if whole else None
+        if whole and job.array_id is not None:
+            done.add(job.array_id)
+        yield re.sub(r"%([A-Za-z])", lambda m, j=job, t=tasks: _letter(m[1], j, t), form) + "\n"  # type: ignore[misc]
+
+
+def _together(job: SimulatedJob, jobs: Sequence[SimulatedJob]) -> str:
+    same = [j for j in jobs if j.array_id == job.array_id and not j.split]
+    return ",".join(str(j.task) for j in same)
+
+
+def _letter(letter: str, job: SimulatedJob, tasks: str | None) -> str:
+    key = f"{job.array_id}_[{tasks}]" if tasks is not None else key_text(job)
+    task = "N/A" if job.array_id is None else (tasks if tasks is not None else str(job.task))
+    shown = job.shown
+    values = {
+        "i": f"{key}+0" if job.het else key,
+        "F": str(job.job_id if job.array_id is None else job.array_id),
+        "K": task,
+        "T": job.state,
+        "r": job.reason,
+        "P": shown["Partition"],
+        "a": "phys",
+        "q": "normal",
+        "u": job.user,
+        "C": shown["NumCPUs"],
+        "D": shown["NumNodes"],
+        "l": _squeue_time(shown["TimeLimit"]),
+        "V": job.submitted_at.strftime("%s"),
+        "Q": "0" if job.held else "1000",
+        "b": "N/A" if shown["TresPerNode"] == "(null)" else shown["TresPerNode"],
+        "W": shown["Licenses"],
+        "E": shown["Dependency"],
+        "k": job.comment or "(null)",
+        "j": job.name,
+        "N": job.node,
+    }
+    return values[letter]
+
+
+def _squeue_time(text: str) -> str:
+    """squeue leaves leading hours of zero out."""
+    return text[3:] if text.startswith("00:") and text.count(":") == 2 else text
+
+
+def record_line(job: SimulatedJob, jobs: Sequence[SimulatedJob]) -> str:
+    """``scontrol show job -o``."""
+    array = ""
+    if job.array_id is not None:
+        task = str(job.task) if job.split else _together(job, jobs)
+        array = f"ArrayJobId={job.array_id} ArrayTaskId={task} "
+    if job.het:
+        array += f"HetJobId={job.job_id} HetJobOffset=0 "
+    stamp = job.submitted_at.strftime("%s")
+    shown = {k: v for k, v in job.shown.items() if k not in {"Extra", "TresPerNode"}}
+    pairs = " ".join(f"{name}={value}" for name, value in shown.items())
+    extra = f" Extra={job.shown['Extra']}" if "Extra" in job.shown else ""
+    return (
+        f"JobId={job.job_id} {array}JobName={job.name} UserId={job.user}(1001) "
+        f"GroupId={job.user}(1001) MCS_label=N/A Priority={0 if job.held else 1000} Nice=0 "
+        f"Account=phys QOS=normal JobState={job.state} Reason={job.reason} "
+        f"Restarts={job.restarts} BatchFlag={0 if job.script is None else 1} Reboot=0 "
+        f"ExitCode={job.exit_code}:{job.signal} SubmitTime={stamp} NodeList={job.node} {pairs} "
+        f"Command=/home/{job.user}/job.sh WorkDir=/home/{job.user}{extra}"
+    )

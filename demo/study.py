@@ -85,8 +85,8 @@ sys.exit(code)
 _PARTS = "srun -N2 -n2 ./part.sh\nrc=$?\n[ $rc = 0 ] || exit $rc\n"
 _PART = """#!/bin/bash
 # one part of the assembly on each node
-ccx -i part_$SLURM_PROCID > part_$SLURM_PROCID.log
-echo "part $SLURM_PROCID of $SLURM_NTASKS done"
+ccx -i part_$SLURM_PROCID > part_$SLURM_PROCID.log || exit $?
+echo "part $SLURM_PROCID of $SLURM_NTASKS" > part_$SLURM_PROCID.done
 """
 
 

@@ -119,7 +119,7 @@ LEGACY = Site(
     shares=(),
     entry="old",
 )
-OLD = HostSpec("old", "legacy", "", (*_CONTROL, "slurmds"))
+OLD = HostSpec("old", "legacy", "10.73.0.10", (*_CONTROL, "slurmds"))
 
 
 def members_of(site: str) -> tuple[HostSpec, ...]:

@@ -56,11 +56,14 @@ def _start(paths: Paths) -> Host:
             log = paths.host(OLD.name) / "holder.log"
             raise LabError(f"host {OLD.name} does not start: {log.read_text().strip()}")
         time.sleep(0.02)
+    old = Host(OLD, first, paths)
+    # Slurm looks for an address that is not the loopback's own; no cable is needed for that.
+    old.run(["ip", "address", "add", f"{OLD.address}/24", "dev", "lo"])
     record = _record(paths)
     fresh = record.with_suffix(".new")
     fresh.write_text(json.dumps([first.pid, first.started]))
     fresh.rename(record)
-    return Host(OLD, first, paths)
+    return old
 
 
 def _first(paths: Paths) -> Process | None:

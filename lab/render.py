@@ -55,10 +55,9 @@ NodeName=c[1-2] CPUs=4 RealMemory=4000 State=UNKNOWN
 PartitionName=hpc Nodes=c[1-2] Default=YES MaxTime=INFINITE State=UP
 """,
     "legacy": """\
-NodeName=DEFAULT NodeHostname=old NodeAddr=127.0.0.1
-NodeName=n1 Port=17001 CPUs=1 RealMemory=2000 State=UNKNOWN
-NodeName=n2 Port=17002 CPUs=1 RealMemory=2000 State=UNKNOWN
-NodeName=px Port=17010 CPUs=8192 RealMemory=1000000000 TmpDisk=1000000000 State=UNKNOWN
+NodeName=n1 NodeHostname=old NodeAddr=old Port=17001 CPUs=1 RealMemory=2000 State=UNKNOWN
+NodeName=n2 NodeHostname=old NodeAddr=old Port=17002 CPUs=1 RealMemory=2000 State=UNKNOWN
+NodeName=px NodeHostname=old NodeAddr=old Port=17010 CPUs=8192 RealMemory=1000000000 TmpDisk=1000000000 State=UNKNOWN
 PartitionName=cae Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
 PartitionName=short Nodes=n[1-2] MaxTime=1:00:00 State=UP
 PartitionName=burst Nodes=px MaxTime=INFINITE PreemptMode=OFF OverSubscribe=NO State=UP
@@ -188,7 +187,7 @@ ip link set wg0 mtu 1420 up
 def hosts_file(host: HostSpec) -> str:
     """/etc/hosts of one host: its own site's names, no others."""
     if host is facts.OLD:
-        return f"127.0.0.1 localhost {host.name}\n"
+        return f"127.0.0.1 localhost\n{host.address} {host.name}\n"
     lines = ["127.0.0.1 localhost"]
     lines += [f"{other.address} {other.name}" for other in facts.members_of(host.site)]
     return "\n".join(lines) + "\n"

@@ -32,7 +32,7 @@ def find(job: StandIn, resolver: str) -> list[Path]:
     other file or directory that it names. Where no deck is recognised, and for every other
     resolver: the whole working directory. Raises ``MissingInput`` or ``NotStageable``.
     """
-    text = expand(_text(job.script), job.arguments, job.environment)
+    text = expand(_text(job.script), job.arguments, job.exports)
     text += "".join(f"\n{_called(path, job)}" for path in _scripts(text, job))
     bases = [job.directory]
     bases += [p for d in directories(text) if (p := _path(job.directory, d)).is_dir()]
@@ -68,7 +68,7 @@ def _scripts(text: str, job: StandIn) -> Iterator[Path]:
 
 
 def _called(script: Path, job: StandIn) -> str:
-    return expand(_text(script), (), job.environment)
+    return expand(_text(script), (), job.exports)
 
 
 def _path(base: Path, word: str) -> Path:

@@ -19,13 +19,14 @@ def without_comments(script: str) -> str:
     return "\n".join(ln for ln in script.splitlines() if not ln.lstrip().startswith("#"))
 
 
-def expand(script: str, arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+def expand(script: str, arguments: Sequence[str], exports: Mapping[str, str]) -> str:
     """Replace variables that can be known without running anything.
 
-    Known: literal assignments in the script, positional arguments, the job's own variables. Any
-    other becomes ``*``: ``part_$SLURM_PROCID`` may be any file of that form.
+    Known: literal assignments in the script, positional arguments, what Slurm says of the job as
+    a whole (``exports``). Any other becomes ``*``: ``part_$SLURM_PROCID`` may be any file of that
+    form.
     """
-    known = {name: value for name, value in environment.items() if name.startswith("SLURM_")}
+    known = dict(exports)
     known |= {str(i): value for i, value in enumerate(arguments, 1)}
     text = without_comments(script)
     for name, value in _ASSIGNMENT.findall(text):

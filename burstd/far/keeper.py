@@ -11,10 +11,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import traceback
 from typing import Callable
 
 from burstd.far import procs, spawn
 
+EX_SOFTWARE = 70
 HANDED_ON = (
     signal.SIGTERM,
     signal.SIGINT,
@@ -35,10 +37,14 @@ def keep(body: Callable[[int], int], cleanup: Callable[[], None]) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, waited)
     spawn.adopt_orphans()
     read, write = os.pipe()
+    keeper = os.getpid()
     pid = os.fork()
     if not pid:
         os.close(write)
-        _run(body, read, waited)
+        code = _run(lambda: body(read), waited)
+        if os.getppid() != keeper:  # it was killed: nobody else would do it
+            cleanup()
+        os._exit(code)
     os.close(read)
     status = _wait(pid, write, waited)
     procs.sweep((), _reap, lambda: None, signal.SIGKILL)
@@ -46,20 +52,16 @@ def keep(body: Callable[[int], int], cleanup: Callable[[], None]) -> int:
     return exit_code(status)
 
 
-def _run(body: Callable[[int], int], control: int, waited: tuple[signal.Signals, ...]) -> None:
-    code = 70
+def _run(body: Callable[[], int], waited: tuple[signal.Signals, ...]) -> int:
     try:
         for number in HANDED_ON:
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, waited)
         spawn.adopt_orphans()
-        code = body(control)
-    finally:
-        if code == 70:
-            import traceback
-
-            traceback.print_exc()
-        os._exit(code)
+        return body()
+    except BaseException:  # noqa: BLE001 (a forked child must not go on as its parent)
+        traceback.print_exc()
+        return EX_SOFTWARE
 
 
 def _wait(pid: int, control: int, waited: tuple[signal.Signals, ...]) -> int:

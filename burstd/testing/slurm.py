@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import copy
 import re
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from burstd.adapters.slurm.commands import Slurm, translate
 from burstd.testing.clock import SteppedClock
@@ -342,7 +341,7 @@ def _cell(job: SimulatedJob, column: str) -> str:
     cells: Mapping[str, str] = {
         "JobID": key_text(job),
         "User": job.user,
-        "Submit": job.submitted_at.astimezone(UTC).strftime("%s"),
+        "Submit": str(int(job.submitted_at.timestamp())),
         "State": "CANCELLED by 1001" if job.state == "CANCELLED" else job.state,
         "ExitCode": f"{job.exit_code}:{job.signal}",
         "JobName": job.name,
@@ -350,8 +349,3 @@ def _cell(job: SimulatedJob, column: str) -> str:
         "NodeList": job.node or "None assigned",
     }
     return cells[column]
-
-
-def words_of(command: Sequence[str]) -> str:
-    """A command as one would type it."""
-    return shlex.join(command)

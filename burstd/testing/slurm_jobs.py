@@ -89,7 +89,7 @@ def _letter(letter: str, job: SimulatedJob, tasks: str | None) -> str:
         "C": shown["NumCPUs"],
         "D": shown["NumNodes"],
         "l": _squeue_time(shown["TimeLimit"]),
-        "V": job.submitted_at.strftime("%s"),
+        "V": str(int(job.submitted_at.timestamp())),
         "Q": "0" if job.held else "1000",
         "b": "N/A" if shown["TresPerNode"] == "(null)" else shown["TresPerNode"],
         "W": shown["Licenses"],
@@ -114,7 +114,7 @@ def record_line(job: SimulatedJob, jobs: Sequence[SimulatedJob]) -> str:
         array = f"ArrayJobId={job.array_id} ArrayTaskId={task} "
     if job.het:
         array += f"HetJobId={job.job_id} HetJobOffset=0 "
-    stamp = job.submitted_at.strftime("%s")
+    stamp = int(job.submitted_at.timestamp())
     shown = {k: v for k, v in job.shown.items() if k not in {"Extra", "TresPerNode"}}
     pairs = " ".join(f"{name}={value}" for name, value in shown.items())
     extra = f" Extra={job.shown['Extra']}" if "Extra" in job.shown else ""

@@ -31,6 +31,11 @@ from burstd_slurm.settings import SlurmTargetSettings
 
 TICKET_TIME = timedelta(hours=12)  #: an agent asks for a new one when its own has expired
 UPLOAD_TIME = 3600.0  #: seconds for one image
+#: ``--export=NIL`` leaves the job without a PATH.
+_SCRIPT = """#!/bin/sh
+export PATH="${{PATH:-/usr/local/bin:/usr/bin:/bin}}"
+exec {}
+"""
 #: Slurm's programs speak of a passing trouble in these words.
 _AWAY = re.compile(r"Unable to contact|Socket timed out|Connection refused|slurmdbd|try again")
 
@@ -101,8 +106,9 @@ class SlurmTarget:
         runner += ["--image", self._far_image(work.image)]
         runner += ["--runtimes", ",".join(self._settings.runtimes)]
         argv = batch.arguments(work, self._settings)
-        script = f"#!/bin/sh\nexec {shlex.join(runner)}\n".encode()
-        answer = self._run(self._far_user(work.user), argv, script)
+        answer = self._run(
+            self._far_user(work.user), argv, _SCRIPT.format(shlex.join(runner)).encode()
+        )
         remote_id = answer.strip().split(";")[0]
         if not remote_id.isdigit():
             raise Unreachable(f"sbatch answered {answer[:100]!r}")

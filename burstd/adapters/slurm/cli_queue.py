@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from burstd.adapters.slurm import records
@@ -68,7 +68,7 @@ class CliQueue:
         argv += ["-o", "JobID,User,Submit,State,ExitCode,JobName", f"--delimiter={records.FIELD}"]
         rows = [
             row.split(records.FIELD)
-            for row in Slurm(self.slurm.deadline, {**self.slurm.environment, "TZ": "UTC"})
+            for row in replace(self.slurm, environment={**self.slurm.environment, "TZ": "UTC"})
             .run(argv)
             .splitlines()
         ]

@@ -10,6 +10,7 @@ import contextlib
 import json
 import socket
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from burstd.adapters.wireguard.gate import Gate
 from burstd.domain.links import LinkName, LinkView, SessionOffer
 from burstd.ports.errors import PortError, Unreachable
 
+FORGETTING = 1.0  #: seconds; see Gate.withdraw
 DEADLINE = 30.0  #: seconds for one answer of netd (a handshake may take ten)
 
 
@@ -57,6 +59,8 @@ class WireguardLink:
                 # A gate that can't be told forgets this session at the next one.
                 with contextlib.suppress(PortError):
                     self._gate.withdraw(seen["public_key"])
+                    # Until it has forgotten us it may still send: nobody should answer "closed".
+                    time.sleep(FORGETTING)
             self._ask("down")
 
     def _ask(self, verb: str) -> dict[str, Any]:

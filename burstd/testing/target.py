@@ -1,0 +1,222 @@
+"""A far scheduler with one held queue, and a link that can be cut."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from burstd.domain.links import LinkName, LinkView
+from burstd.domain.targets import (
+    Capabilities,
+    Generation,
+    Image,
+    Money,
+    Outcome,
+    RemoteId,
+    RemoteJob,
+    RemoteState,
+    TargetName,
+    TargetView,
+    Ticket,
+    WorkKey,
+    WorkOrder,
+)
+from burstd.ports.errors import Rejected, Unreachable
+from burstd.testing.clock import SteppedClock
+
+SAVED_AFTER = timedelta(seconds=5)
+NEVER = datetime.min.replace(tzinfo=UTC)
+CLOUD = "cloud"
+
+
+@dataclass
+class SimulatedLink:
+    """``ports.link.Link``. ``cut``: the far gate does not answer."""
+
+    name: LinkName = field(default=LinkName(CLOUD))
+    cut: bool = False
+    up: bool = False
+    raised: int = 0  #: how often it was brought up
+    lowered: int = 0
+
+    def view(self) -> LinkView:
+        return LinkView(self.name, up=self.up and not self.cut, session=self.up)
+
+    def ensure_up(self) -> None:
+        if self.cut:
+            raise Unreachable(f"link {self.name}: no handshake")
+        self.raised += not self.up
+        self.up = True
+
+    def ensure_down(self) -> None:
+        self.lowered += self.up
+        self.up = False
+
+
+@dataclass(frozen=True)
+class Work:
+    """One remote job: ``order`` as it was handed in, ``job`` as it is shown."""
+
+    order: WorkOrder
+    job: RemoteJob
+
+
+@dataclass
+class SimulatedTarget:
+    """``ports.target.Target`` in memory; a crash forgets what is younger than five seconds.
+
+    ``executions`` is the witness: one entry each time a payload really started.
+    """
+
+    clock: SteppedClock
+    name: TargetName = field(default=TargetName(CLOUD))
+    price: Money = field(default=Money(Decimal("0.05")))
+    capabilities: Capabilities = field(
+        default_factory=lambda: Capabilities(16, 1024, timedelta(days=2))
+    )
+    link: SimulatedLink | None = None  #: nothing answers while it is not up
+    users: Mapping[str, str] = field(default_factory=lambda: {"alice": "cae01", "bob": "cae02"})
+    away: bool = False  #: the far controller does not answer
+    silent: bool = False  #: it answers, and knows nothing of our work for now
+    stubborn: bool = False  #: a cancel is accepted and has no effect yet
+    rejects: bool = False
+    boots: int = 1
+    work: dict[RemoteId, Work] = field(default_factory=dict)
+    executions: list[WorkKey] = field(default_factory=list)
+    cleaned: list[WorkKey] = field(default_factory=list)
+    images: set[str] = field(default_factory=set)
+    calls: list[str] = field(default_factory=list)
+    _next_id: int = 1
+    _saves: list[tuple[datetime, int, dict[RemoteId, Work]]] = field(default_factory=list)
+
+    # --- the port
+
+    def observe(self) -> TargetView:
+        return TargetView(self.name, self.capabilities, self.price)
+
+    def prepare(self, image: Image) -> None:
+        self._asked("prepare")
+        self.images.add(image.digest)
+
+    def ticket(self, key: WorkKey, user: str, public_key: str) -> Ticket:
+        self._asked("ticket")
+        far_user = self._far_user(user)
+        expires = self.clock.now() + timedelta(hours=1)
+        return Ticket("simulated", expires, {"user": far_user, "key": key})
+
+    def generation(self) -> Generation:
+        self._asked("generation")
+        return Generation(str(self.boots))
+
+    def submit(self, work: WorkOrder) -> RemoteId:
+        self._asked("submit")
+        self._far_user(work.user)
+        if self.rejects or work.shape.cpus > self.capabilities.max_cores:
+            raise Rejected("the far scheduler will never run this")
+        remote_id = RemoteId(str(self._next_id))
+        self._next_id += 1
+        self.work[remote_id] = Work(work, RemoteJob(remote_id, work.key, RemoteState.HELD))
+        self._note()
+        return remote_id
+
+    def find(self, key: WorkKey) -> RemoteJob | None:
+        self._asked("find")
+        if self.silent:
+            raise Unreachable("the far accounting does not answer")
+        mine = [w.job for w in self.work.values() if w.job.key == key]
+        begun = {RemoteState.RUNNING, RemoteState.ENDED}
+        chosen = next((j for j in mine if j.state in begun), mine[0] if mine else None)
+        for spare in mine:
+            if chosen is not None and spare.id != chosen.id and spare.state not in begun:
+                self._set(spare, RemoteState.ENDED, Outcome("cancelled"))
+        return chosen
+
+    def poll(self, keys: Sequence[WorkKey]) -> Mapping[WorkKey, RemoteJob]:
+        self._asked("poll")
+        known = {} if self.silent else {w.job.key: w.job for w in self.work.values()}
+        return {
+            key: known.get(key, RemoteJob(RemoteId(""), key, RemoteState.UNKNOWN)) for key in keys
+        }
+
+    def start(self, key: WorkKey) -> None:
+        self._asked("start")
+        job = self.find(key)
+        if job is None:
+            raise Unreachable(f"{key} is not here: it can't be started")
+        if job.state is RemoteState.HELD:
+            self._set(job, RemoteState.QUEUED)
+
+    def cancel(self, key: WorkKey) -> None:
+        self._asked("cancel")
+        for work in list(self.work.values()):
+            if not self.stubborn and work.job.key == key and work.job.state in _OPEN:
+                self._set(work.job, RemoteState.ENDED, Outcome("cancelled", elapsed=_HOUR))
+
+    def clean(self, key: WorkKey, user: str) -> None:
+        self._asked("clean")
+        self._far_user(user)
+        self.cleaned.append(key)
+
+    # --- the world's hands
+
+    def schedule(self) -> None:
+        """Queued work starts."""
+        for work in list(self.work.values()):
+            if work.job.state is RemoteState.QUEUED:
+                self.executions.append(work.job.key)
+                self._set(work.job, RemoteState.RUNNING)
+
+    def finish_all(self, outcome: Outcome | None = None) -> None:
+        """Running payloads end, with exit code 0 if nothing else is asked."""
+        for work in list(self.work.values()):
+            if work.job.state is RemoteState.RUNNING:
+                self._set(
+                    work.job, RemoteState.ENDED, outcome or Outcome("exited", 0, elapsed=_HOUR)
+                )
+
+    def crash(self) -> None:
+        """The far controller dies and comes back; what runs goes on running."""
+        horizon = self.clock.now() - SAVED_AFTER
+        kept = [save for save in self._saves if save[0] <= horizon]
+        going = {i: w for i, w in self.work.items() if w.job.state is RemoteState.RUNNING}
+        _, self._next_id, work = kept[-1] if kept else (NEVER, 1, {})
+        self.work = {**copy.copy(work), **{i: w for i, w in going.items() if i in work}}
+        self.boots += 1
+        self._saves = [(horizon, self._next_id, copy.copy(self.work))]
+
+    def state_of(self, key: WorkKey) -> RemoteState | None:
+        """What a far administrator would see of this work."""
+        return next((w.job.state for w in self.work.values() if w.job.key == key), None)
+
+    # --- inside
+
+    def _asked(self, what: str) -> None:
+        self.calls.append(what)
+        if self.away or (self.link is not None and not self.link.view().up):
+            raise Unreachable(f"{self.name} does not answer")
+
+    def _far_user(self, user: str) -> str:
+        if user not in self.users:
+            raise Rejected(f"{user} has no account at {self.name}")
+        return self.users[user]
+
+    def _set(self, job: RemoteJob, state: RemoteState, outcome: Outcome | None = None) -> None:
+        old = self.work[job.id]
+        place = "c1" if state is RemoteState.RUNNING else job.place
+        fresh = replace(old.job, state=state, outcome=outcome, place=place)
+        self.work[job.id] = replace(old, job=fresh)
+        self._note()
+
+    def _note(self) -> None:
+        now = self.clock.now()
+        horizon = now - 2 * SAVED_AFTER
+        recent = [save for save in self._saves if save[0] > horizon]
+        last = [save for save in self._saves if save[0] <= horizon][-1:]
+        self._saves = [*last, *recent, (now, self._next_id, copy.copy(self.work))]
+
+
+_OPEN = frozenset({RemoteState.HELD, RemoteState.QUEUED, RemoteState.RUNNING})
+_HOUR = timedelta(hours=1)

@@ -1,0 +1,162 @@
+"""One site, one cloud, their users and accidents: the floor on which the stories are played."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Engine
+
+from burstd.adapters.store.sql import SqlStore
+from burstd.domain.applications import Application
+from burstd.domain.burst import Burst, Stage
+from burstd.domain.jobs import CoreHours, JobKey
+from burstd.domain.plan import Plan
+from burstd.domain.policy import BurstPolicy, Mode, Watermarks
+from burstd.domain.targets import Image, Money, RemoteState, TargetName
+from burstd.ports.errors import PortError
+from burstd.shell.tend import lower_links, raise_links
+from burstd.shell.tick import Memory, tick
+from burstd.shell.world import Site, World
+from burstd.testing.simulators import (
+    SimulatedAgents,
+    SimulatedLink,
+    SimulatedSlurm,
+    SimulatedTarget,
+    SteppedClock,
+    memory,
+    simulated_queue,
+    store_in,
+)
+from burstd.testing.slurm_jobs import key_text
+
+CLOUD = TargetName("cloud")
+CALCULIX = Application("calculix", "calculix", (r"\bccx\b",), "calculix")
+POLICY = BurstPolicy(
+    mode=Mode.AUTO,
+    watermarks=Watermarks(high=CoreHours(2), low=CoreHours(0.5)),
+    partitions=frozenset({"cae"}),
+    burst_partition="burst",
+    targets=(CLOUD,),
+    budget=Money(Decimal(100)),
+)
+
+
+def unwatched(port: Any) -> Any:
+    """The port as it is."""
+    return port
+
+
+@dataclass
+class Scene:
+    """``wire`` wraps every port that burstd holds: that is where a test can kill it."""
+
+    policy: BurstPolicy = POLICY
+    wire: Callable[[Any], Any] = unwatched
+    clock: SteppedClock = field(default_factory=SteppedClock)
+    database: Engine = field(default_factory=memory)
+    link: SimulatedLink = field(default_factory=SimulatedLink)
+    seconds: float = 5  #: of one turn
+
+    def __post_init__(self) -> None:
+        self.slurm = SimulatedSlurm(self.clock)
+        self.target = SimulatedTarget(self.clock, link=self.link)
+        self.store: SqlStore = store_in(self.database, self.clock)
+        self.agents = SimulatedAgents(self.slurm, self.store, self.link)
+        self.start()
+
+    def start(self) -> None:
+        """burstd comes up: nothing is left of an earlier one but its database."""
+        store = store_in(self.database, self.clock)
+        self.memory = Memory()
+        self.world = World(
+            clock=self.clock,
+            store=self.wire(store),
+            queue=simulated_queue(self.wire(self.slurm)),
+            sites={CLOUD: Site(self.wire(self.target), self.wire(self.link))},
+            policy=self.policy,
+            applications={"calculix": CALCULIX},
+            images={"calculix": Image("calculix", "/opt/images/calculix.sqfs", "ab" * 32)},
+        )
+
+    # --- time
+
+    def tick(self) -> Plan | None:
+        """burstd's part of a turn."""
+        raise_links(self.world)
+        plan = tick(self.world, self.memory)
+        lower_links(self.world)
+        return plan
+
+    def others(self) -> None:
+        """Everybody else's part of a turn."""
+        self.slurm.schedule()
+        try:
+            self.agents.work()
+        except PortError:
+            return
+        self.target.schedule()
+        self.clock.forward(seconds=self.seconds)
+
+    def turn(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.tick()
+            self.others()
+
+    def until(self, stage: Stage, key: str = "1", most: int = 40) -> Burst:
+        """Turns until the latest burst of a job is at ``stage``."""
+        for _ in range(most):
+            if self.bursts(key) and self.burst(key).stage is stage:
+                return self.burst(key)
+            self.turn()
+        raise AssertionError(f"{key} never came to {stage}: {self.story(key)}")
+
+    def finish(self, key: str = "1") -> Burst:
+        """From RUNNING to the end."""
+        self.until(Stage.RUNNING, key)
+        self.turn()
+        self.target.finish_all()
+        return self.until(Stage.SETTLED, key)
+
+    # --- what is there
+
+    def bursts(self, key: str) -> tuple[Burst, ...]:
+        return self.store.bursts(JobKey.parse("onprem", key))
+
+    def burst(self, key: str = "1") -> Burst:
+        """The latest burst of a job."""
+        return self.bursts(key)[0]
+
+    def story(self, key: str = "1") -> list[str]:
+        """The stages a job's bursts went through, oldest first, waits left out."""
+        stages: list[str] = []
+        for burst in reversed(self.bursts(key)):
+            for entry in self.store.journal(burst.id):
+                if not stages or stages[-1] != entry.stage:
+                    stages.append(entry.stage)
+        return stages
+
+    def living(self, name: str) -> int:
+        """How many executions of the job of this name are alive at this instant, anywhere."""
+        local = [
+            j for j in self.slurm.jobs
+            if j.name == name and j.state == "RUNNING" and j.node != "px"
+        ]  # fmt: skip
+        keys = {b.work_key for b in self.store.bursts() if b.identity.name == name}
+        far = [
+            w for w in self.target.work.values()
+            if w.job.key in keys and w.job.state is RemoteState.RUNNING
+        ]  # fmt: skip
+        return len(local) + len(far)
+
+    def executions(self, name: str) -> int:
+        """How often the job of this name was ever started for real, anywhere."""
+        keys = {b.work_key for b in self.store.bursts() if b.identity.name == name}
+        far = [key for key in self.target.executions if key in keys]
+        return len(far) + sum(run.name == name for run in self.slurm.runs)
+
+    def held(self) -> list[str]:
+        """Jobs on which a hold is left."""
+        return [key_text(j) for j in self.slurm.jobs if j.held and j.state == "PENDING"]

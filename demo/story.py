@@ -52,7 +52,7 @@ class Story:
         px, ctl, cctl = (self.lab.host(name) for name in ("px", "ctl", "cctl"))
         install.stop(self.lab)
         for site in (ctl, cctl):
-            site.sh("scancel -t PENDING,RUNNING,SUSPENDED -u alice,cae01 2>/dev/null; true")
+            site.sh("squeue -h -o %A | xargs -r scancel")
         self._until("earlier jobs end", lambda: not ctl.sh("squeue -h") + cctl.sh("squeue -h"), 60)
         px.sh("rm -rf /var/lib/burstd/*")
         self.lab.host("login").sh("rm -rf /scratch/burst/runs/*")

@@ -81,11 +81,11 @@ def _age(case: Case) -> Objection | None:
 
 
 RULES: tuple[Callable[[Case], Objection | None], ...] = (
-    _waiting,
     _partition,
     _kind,
     _who,
     _comment,
+    _waiting,
     _age,
 )
 

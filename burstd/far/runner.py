@@ -202,7 +202,8 @@ class Runner:
         self._stop(endrecord.TIMEOUT)
 
     def _stop(self, reason: str) -> None:
-        self._reason = self._reason or reason
+        if self._payload is None or not self._payload.ended:
+            self._reason = self._reason or reason
         if self._payload is not None:
             self._payload.stop()
         if self._steps is not None:

@@ -17,7 +17,7 @@ from burstd.domain.events import Event
 from burstd.domain.jobs import JobRecord, JobSight, JobState
 from burstd.domain.targets import Outcome, RemoteJob, RemoteState, WorkOrder
 from burstd.ports.errors import Rejected
-from burstd.shell.sight import Sight
+from burstd.shell.sight import Sight, state_of
 from burstd.shell.world import World
 
 Step = Callable[[Burst, World, Sight], Event | None]
@@ -102,10 +102,14 @@ def permit(burst: Burst, world: World, sight: Sight) -> Event | None:
         return stop
     if not _stands_in(burst, seen, world):
         return None
+    target = world.sites[burst.target].target
     if durability(burst.claim, boot, world.clock.now()) is not Durability.DURABLE:
+        twin = target.find(burst.work_key)
+        if twin is not None and twin.state is not RemoteState.HELD:
+            return ev.Done()  # we were killed after the start: what began is never begun at home
         return ev.Refused("the claim was lost in a restart of the on-prem controller")
     world.store.permit(burst.id, attempt=1)
-    world.sites[burst.target].target.start(burst.work_key)
+    target.start(burst.work_key)
     return ev.Done()
 
 
@@ -113,6 +117,8 @@ def follow(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Wait for the proven end; a job ended by its user on-prem is recalled."""
     if (recalled := _recalled(burst, world, sight)) is not None:
         return recalled
+    if state_of(sight, burst) is RemoteState.HELD:  # the far controller forgot the permit
+        world.sites[burst.target].target.start(burst.work_key)
     return _end_of(sight.remote.get(burst.work_key))
 
 

@@ -7,10 +7,9 @@ requeue changes the submit time, ended jobs are forgotten after MinJobAge and st
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from burstd.adapters.slurm.commands import Slurm, translate
@@ -143,9 +142,9 @@ class SimulatedSlurm:
         _, self._next_id, jobs = kept[-1] if kept else (horizon, self._next_id, [])
         if not kept and self._saves:
             self._next_id = min(save[1] for save in self._saves)
-        self.jobs = copy.deepcopy(jobs)
+        self.jobs = _copies(jobs)
         self.boots += 1
-        self._saves = [(horizon, self._next_id, copy.deepcopy(self.jobs))]
+        self._saves = [(horizon, self._next_id, _copies(self.jobs))]
         for job in self.jobs:  # nodes tell of jobs that ended unsaved: lost, so requeued
             before = was.get((job.job_id, job.submitted_at))
             if job.state == "RUNNING" and (before is None or before.state in OVER):
@@ -312,7 +311,7 @@ class SimulatedSlurm:
         self._note()
 
     def _write_down(self, job: SimulatedJob) -> None:
-        self.accounting[(key_text(job), job.submitted_at)] = copy.deepcopy(job)
+        self.accounting[(key_text(job), job.submitted_at)] = _copies([job])[0]
 
     def _forget_old(self) -> None:
         old = self._now - MIN_JOB_AGE
@@ -323,7 +322,7 @@ class SimulatedSlurm:
         horizon = self._now - 2 * SAVED_AFTER
         recent = [save for save in self._saves if save[0] > horizon]
         last = [save for save in self._saves if save[0] <= horizon][-1:]
-        self._saves = [*last, *recent, (self._now, self._next_id, copy.deepcopy(self.jobs))]
+        self._saves = [*last, *recent, (self._now, self._next_id, _copies(self.jobs))]
 
 
 @dataclass(frozen=True)
@@ -334,6 +333,10 @@ class SimulatedCommands(Slurm):
 
     def run(self, argv: Sequence[str]) -> str:
         return self.controller.run(argv)
+
+
+def _copies(jobs: Sequence[SimulatedJob]) -> list[SimulatedJob]:
+    return [replace(job, shown=dict(job.shown)) for job in jobs]
 
 
 def _cell(job: SimulatedJob, column: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -172,7 +173,8 @@ class CliQueue:
 
     def _release_home(self, who: JobIdentity) -> None:
         # A requeued job may not start for two minutes (Slurm lets its credential expire first).
-        self._update(who, ["starttime=now"])
+        with contextlib.suppress(Rejected):  # a site's rule against it must not leave the hold
+            self._update(who, ["starttime=now"])
         self._scontrol("release", str(who.key))
 
     def _mark(self, who: JobIdentity, mark: str) -> None:

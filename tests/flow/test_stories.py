@@ -1,0 +1,385 @@
+"""Whole turns, told as stories: what a user, an accident or a policy does, and what becomes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from burstd.domain import events as ev
+from burstd.domain.burst import Stage
+from burstd.domain.plan import Reason
+from burstd.domain.policy import Mode
+from burstd.domain.targets import Money, Outcome, RemoteState, WorkKey
+from burstd.shell.sight import Sight
+from burstd.shell.steps import STEPS
+from burstd.shell.tick import drive
+from burstd.testing.slurm import KILL_WAIT
+from tests.flow.scene import POLICY, Scene
+
+#: The stages between two turns, in the order of a life; the others pass within one tick.
+RESTING = [Stage.CLAIMING, Stage.STAGING_IN, Stage.SUBMITTED, Stage.RUNNING, Stage.STAGING_OUT]
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """One job of two core-hours waits in a full queue."""
+    scene = Scene()
+    scene.slurm.submit(name="beam", minutes=120)
+    return scene
+
+
+def reach(scene: Scene, stage: Stage) -> None:
+    """Stop the world at a stage: its burst is there and nobody has answered yet."""
+    if stage is Stage.STAGING_OUT:
+        scene.until(Stage.RUNNING)
+        scene.turn()
+        scene.target.finish_all()
+    scene.link.cut = stage is Stage.STAGING_IN
+    scene.agents.asleep = stage in {Stage.CLAIMING, Stage.STAGING_OUT}
+    scene.until(stage)
+
+
+def test_a_waiting_job_runs_in_the_cloud_and_ends_on_prem_with_its_exit_code(scene: Scene) -> None:
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.target.finish_all(Outcome("exited", 7, elapsed=timedelta(minutes=30)))
+    burst = scene.until(Stage.SETTLED)
+
+    assert ("FAILED", 7) == (scene.slurm.job("1").state, scene.slurm.job("1").exit_code)
+    assert (Money(Decimal("0.0250")), 0.5) == (burst.cost, burst.core_hours)
+    assert ["1"] == scene.agents.landed
+    assert [burst.work_key] == scene.target.cleaned
+    assert "where=cloud core_hours=0.5000 cost=0.0250EUR" in scene.slurm.comments["1"]
+
+
+def test_a_missing_input_sends_the_job_home_as_it_was_and_it_does_not_bounce(scene: Scene) -> None:
+    before = dict(scene.slurm.job("1").shown)
+    scene.agents.missing["1"] = "missing input file /home/alice/mesh.inc"
+    burst = scene.until(Stage.RETURNED)
+    scene.turn(5)
+
+    assert "missing input file /home/alice/mesh.inc" == burst.cause
+    job = scene.slurm.job("1")
+    assert before == {k: v for k, v in job.shown.items() if k != "Extra"}
+    assert ("PENDING", False, 1) == (job.state, job.held, job.restarts)
+    assert 1 == len(scene.bursts("1"))
+    assert [Reason.RETURNED_BEFORE] == [d.reason for d in scene.memory.plan.declined]  # type: ignore[union-attr]
+    scene.slurm.slots = 1
+    scene.turn()
+    assert ["1"] == [run.key for run in scene.slurm.runs]
+    assert [] == scene.target.executions
+
+
+@pytest.mark.parametrize("stage", RESTING, ids=lambda s: s.value)
+def test_a_user_who_cancels_gets_it_cancelled_at_every_stage(scene: Scene, stage: Stage) -> None:
+    reach(scene, stage)
+    scene.slurm.cancel("1")
+    scene.link.cut = scene.agents.asleep = False
+    for _ in range(20):
+        scene.turn()
+
+    assert "CANCELLED" == scene.slurm.job("1").state
+    assert scene.burst().stage.final
+    assert Stage.QUARANTINED is not scene.burst().stage
+    assert RemoteState.ENDED is (
+        scene.target.state_of(scene.burst().work_key) or RemoteState.ENDED
+    )
+    assert [] == scene.held()
+
+
+def test_a_cancelled_job_whose_agent_is_gone_is_settled_without_its_results(scene: Scene) -> None:
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.agents.asleep = True
+    scene.slurm.cancel("1")
+    scene.clock.forward(seconds=KILL_WAIT.total_seconds())
+    scene.turn(6)
+
+    assert Stage.SETTLED is scene.burst().stage
+    assert [] == scene.agents.landed
+    assert "cancelled" == scene.burst().outcome.reason  # type: ignore[union-attr]
+
+
+def test_a_job_that_starts_on_prem_between_look_and_hold_stays_on_prem(scene: Scene) -> None:
+    def starts() -> None:
+        scene.slurm.slots = 1
+        scene.slurm.schedule()
+
+    scene.slurm.meanwhile["scontrol hold"] = starts
+    burst = scene.until(Stage.RETURNED)
+
+    assert "it started on-prem before it could be claimed" == burst.cause
+    assert ["1"] == [run.key for run in scene.slurm.runs]
+    assert {"cae"} == {job.shown["Partition"] for job in scene.slurm.jobs}
+    assert [] == scene.target.executions
+
+
+def test_a_claim_that_the_site_refuses_is_undone_and_declined_in_slurms_words(scene: Scene) -> None:
+    scene.slurm.accepts = False
+    burst = scene.until(Stage.RETURNED)
+
+    assert "Job rejected by the site's rules" in burst.cause
+    assert [] == scene.held()
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [Stage.STAGING_IN, Stage.SUBMITTED, Stage.RUNNING, Stage.STAGING_OUT],
+    ids=lambda s: s.value,
+)
+def test_a_far_end_that_is_away_only_delays(scene: Scene, stage: Stage) -> None:
+    reach(scene, stage)
+    scene.link.cut = True
+    scene.target.away = True
+    scene.agents.asleep = True
+    before = list(scene.slurm.changes)
+    scene.turn(30)
+
+    assert stage is scene.burst().stage
+    assert before == scene.slurm.changes
+    scene.link.cut = scene.target.away = scene.agents.asleep = False
+    scene.clock.forward(minutes=10)
+    for _ in range(20):
+        scene.turn()
+        scene.target.finish_all()
+    assert Stage.SETTLED is scene.burst().stage
+    assert 1 == scene.executions("beam")
+
+
+def test_what_the_far_end_does_not_know_is_not_over(scene: Scene) -> None:
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.target.silent = True
+    submitted, before = scene.target.calls.count("submit"), list(scene.slurm.changes)
+    scene.turn(30)
+
+    assert Stage.RUNNING is scene.burst().stage
+    assert before == scene.slurm.changes
+    assert submitted == scene.target.calls.count("submit")
+    assert "clean" not in scene.target.calls
+    assert "cancel" not in scene.target.calls
+
+
+def test_a_queue_that_cannot_be_read_stops_decisions_and_nothing_else(scene: Scene) -> None:
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.slurm.submit(name="rod", minutes=120)
+    scene.slurm.up = False
+    scene.target.finish_all()
+
+    assert scene.tick() is None
+    assert () == scene.bursts("2")
+    assert Stage.STAGING_OUT is scene.burst().stage
+    assert Stage.STAGING_OUT is scene.until(Stage.STAGING_OUT).stage
+
+
+def test_a_stand_in_that_no_list_shows_is_looked_for_before_it_counts_as_gone(
+    scene: Scene,
+) -> None:
+    scene.until(Stage.RUNNING)
+    scene.slurm.job("1").state = "RESIZING"  # a state that the list does not ask for
+    scene.turn(5)
+
+    assert Stage.RUNNING is scene.burst().stage
+
+
+# --- lapses of the controllers
+
+
+def test_an_on_prem_restart_after_the_claim_starts_the_barrier_again(scene: Scene) -> None:
+    scene.until(Stage.SUBMITTED)
+    scene.clock.forward(seconds=6)  # the claim is saved, and younger than the barrier
+    scene.slurm.crash()
+    scene.tick()
+    assert Stage.SUBMITTED is scene.burst().stage
+    assert [] == scene.target.executions
+    scene.finish()
+    assert 1 == scene.executions("beam")
+
+
+@pytest.mark.parametrize("age", [0, 3, 5, 9, 10])
+@pytest.mark.parametrize("stage", RESTING, ids=lambda s: s.value)
+def test_an_on_prem_crash_at_any_moment_never_makes_two_runs(stage: Stage, age: int) -> None:
+    scene = Scene(seconds=1)
+    scene.slurm.submit(name="beam", minutes=120)
+    reach(scene, stage)
+    scene.link.cut = scene.agents.asleep = False
+    scene.clock.forward(seconds=age)
+    scene.slurm.crash()
+    scene.slurm.slots = 1  # whatever comes back without its hold starts at once
+    for _ in range(25):
+        scene.turn()
+        assert scene.living("beam") <= 1
+        scene.target.finish_all()
+    assert scene.executions("beam") <= 1
+
+
+@pytest.mark.parametrize("age", [0, 2, 5, 8, 10, 12])
+def test_a_far_crash_that_forgets_the_submission_makes_no_second_twin(age: int) -> None:
+    scene = Scene(seconds=1)
+    scene.slurm.submit(name="beam", minutes=120)
+    scene.until(Stage.SUBMITTED)
+    scene.clock.forward(seconds=age)
+    scene.target.crash()
+    scene.turn(3)
+    scene.finish()
+
+    assert 1 == scene.executions("beam")
+
+
+def test_a_far_crash_that_forgets_the_permit_is_given_it_again(scene: Scene) -> None:
+    scene.until(Stage.SUBMITTED)
+    scene.clock.forward(seconds=20)
+    scene.tick()  # submitted long ago, permitted and started just now
+    assert Stage.RUNNING is scene.burst().stage
+    scene.target.crash()
+    assert RemoteState.HELD is scene.target.state_of(scene.burst().work_key)
+    scene.turn(2)
+    scene.finish()
+
+    assert 1 == scene.executions("beam")
+
+
+def test_a_stranger_who_got_the_id_of_a_lost_submission_is_left_alone() -> None:
+    scene = Scene(seconds=1)
+    scene.slurm.submit(name="beam", minutes=120)
+    ours = scene.until(Stage.SUBMITTED)
+    (work,) = scene.target.work.values()
+    scene.target.crash()
+    stranger = replace(work.order, key=WorkKey("b-stranger"))
+    assert ours.remote_id == scene.target.submit(stranger)
+    scene.slurm.cancel("1")
+    scene.turn(10)
+
+    assert RemoteState.HELD is scene.target.state_of(stranger.key)
+    assert scene.burst().stage.final
+
+
+# --- wishes
+
+
+def test_a_wish_that_the_policy_declines_goes_home_and_runs_there() -> None:
+    scene = Scene()
+    scene.slurm.submit(name="wish", partition="burst", script="#!/bin/sh\nfluent\n")
+    burst = scene.until(Stage.RETURNED)
+    scene.slurm.slots = 1
+    scene.turn(2)
+
+    assert "no application profile matches its script" == burst.cause
+    assert ("cae", "RUNNING") == (
+        scene.slurm.job("1").shown["Partition"],
+        scene.slurm.job("1").state,
+    )
+    assert [] == scene.target.executions
+
+
+def test_a_wish_that_only_has_to_wait_keeps_its_place() -> None:
+    scene = Scene(replace(POLICY, max_open_bursts=0))
+    scene.slurm.submit(name="wish", partition="burst", minutes=120)
+    scene.turn(3)
+
+    assert () == scene.bursts("1")
+    assert "burst" == scene.slurm.job("1").shown["Partition"]
+
+
+# --- what the policy says
+
+
+def test_observing_touches_nothing_and_still_says_what_it_would_do() -> None:
+    scene = Scene(replace(POLICY, mode=Mode.OBSERVE))
+    scene.slurm.submit(name="beam", minutes=120)
+    scene.slurm.submit(name="wish", partition="burst", script="#!/bin/sh\nfluent\n")
+    scene.turn(5)
+
+    assert [] == scene.slurm.changes
+    assert [] == scene.target.calls
+    assert 0 == scene.link.raised
+    assert () == scene.store.bursts()
+    assert scene.store.verdict(scene.memory.plan.placements[0].identity.key).placed  # type: ignore[union-attr]
+
+
+def test_a_budget_is_never_promised_twice() -> None:
+    scene = Scene(replace(POLICY, budget=Money(Decimal("0.25"))))
+    for name in ("a", "b", "c", "d"):
+        scene.slurm.submit(name=name, minutes=120)  # 0.10 each at worst
+    scene.turn(3)
+
+    assert 2 == len(scene.store.open_bursts())
+    assert Decimal("0.20") == scene.store.ledger().reserved
+    declined = {d.identity.name: d.reason for d in scene.memory.plan.declined}  # type: ignore[union-attr]
+    assert {"c": Reason.NO_BUDGET, "d": Reason.NO_BUDGET} == declined
+
+
+def test_the_link_is_up_for_a_surge_and_down_after_it(scene: Scene) -> None:
+    scene.finish()
+    scene.turn()
+
+    assert (1, 1, False) == (scene.link.raised, scene.link.lowered, scene.link.up)
+
+
+def test_an_element_of_an_array_leaves_alone() -> None:
+    scene = Scene(replace(POLICY, max_open_bursts=1))
+    scene.slurm.submit(name="sweep", minutes=120, tasks=(1, 2, 3))
+    scene.finish("1_1")
+
+    assert "COMPLETED" == scene.slurm.job("1_1").state
+    rest = [j for j in scene.slurm.jobs if j.task != 1]
+    assert [("cae", 2), ("cae", 3)] == [(j.shown["Partition"], j.task) for j in rest]
+
+
+# --- faults of our own
+
+
+def test_an_illegal_move_stops_its_burst_and_no_other(scene: Scene) -> None:
+    scene.slurm.submit(name="rod", minutes=120)
+    scene.until(Stage.SUBMITTED)
+    first = scene.burst("1")
+    drive(first, scene.world, Sight(), {**STEPS, Stage.SUBMITTED: lambda *_: ev.Begun()})
+    assert Stage.QUARANTINED is scene.burst("1").stage
+    scene.finish("2")
+
+    assert Stage.QUARANTINED is scene.burst("1").stage
+    assert 1 == scene.executions("rod")
+
+
+def test_a_fault_in_a_step_stops_its_burst_and_no_other(scene: Scene) -> None:
+    scene.slurm.submit(name="rod", minutes=120)
+    scene.until(Stage.SUBMITTED)
+
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError("a fault")
+
+    drive(scene.burst("1"), scene.world, Sight(), {**STEPS, Stage.SUBMITTED: breaks})
+
+    assert (Stage.QUARANTINED, "ZeroDivisionError('a fault')") == (
+        scene.burst("1").stage,
+        scene.burst("1").cause,
+    )
+    assert Stage.SUBMITTED is scene.burst("2").stage
+
+
+def test_a_burst_that_another_writer_moved_is_left_to_it(scene: Scene) -> None:
+    scene.until(Stage.SUBMITTED)
+    stale = scene.burst()
+    scene.until(Stage.RUNNING)
+    drive(stale, scene.world, Sight(), {**STEPS, Stage.SUBMITTED: lambda *_: ev.Refused("late")})
+
+    assert Stage.RUNNING is scene.burst().stage
+
+
+def test_a_job_comes_home_only_when_its_twin_is_proven_over(scene: Scene) -> None:
+    scene.until(Stage.SUBMITTED)
+    burst = scene.burst()
+    scene.target.stubborn = True
+    drive(burst, scene.world, Sight(), {**STEPS, Stage.SUBMITTED: lambda *_: ev.Refused("no")})
+    before = list(scene.slurm.changes)
+    scene.turn(5)
+    assert (Stage.RETURNING, before) == (scene.burst().stage, scene.slurm.changes)
+    scene.target.stubborn = False
+    scene.until(Stage.RETURNED)
+
+    assert "PENDING" == scene.slurm.job("1").state
+    assert [] == scene.target.executions

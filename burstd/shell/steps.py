@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from burstd.core.barrier import Durability, durability
+from burstd.core.barrier import SAVE_TIME, Durability, durability
 from burstd.core.money import core_hours, price
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Epoch, Stage
@@ -152,6 +152,8 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     seen = world.queue.look(burst.identity)
     if not (seen.is_job(burst.identity) and seen.state.over):
         return None
+    if seen.ended_at is not None and world.clock.now() - seen.ended_at < SAVE_TIME:
+        return None  # a crash now would forget the end and start the stand-in again
     site = world.sites[burst.target]
     if burst.claim is not None:
         site.target.clean(burst.work_key, burst.identity.user)

@@ -46,8 +46,8 @@ class SimulatedAgents:
     def _turn(self, job: SimulatedJob, key: str) -> None:
         burst = self._burst_of(JobKey.parse(self.slurm.cluster, key))
         if burst is None or burst.stage in _OVER:
-            if job.cancelled or (burst is not None and burst.stage is Stage.SETTLED):
-                self._exit(key, burst)
+            if job.cancelled:
+                self.slurm.finish(key, 0, 15)
             return
         self.store.report(burst.id, "hello", {"restarts": job.restarts})
         if job.cancelled:

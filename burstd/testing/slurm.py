@@ -56,6 +56,7 @@ class SimulatedSlurm:
     comments: dict[str, str] = field(default_factory=dict)  #: AdminComment by job, in accounting
     commands: list[tuple[str, ...]] = field(default_factory=list)  #: all that was asked, in order
     runs: list[Run] = field(default_factory=list)
+    reruns: list[str] = field(default_factory=list)  #: jobs whose end a crash forgot, by name
     #: What happens just before the next command that begins so, once: ``"scontrol hold"``.
     meanwhile: dict[str, Callable[[], None]] = field(default_factory=dict)
     _next_id: int = 1
@@ -148,6 +149,7 @@ class SimulatedSlurm:
         for job in self.jobs:  # nodes tell of jobs that ended unsaved: lost, so requeued
             before = was.get((job.job_id, job.submitted_at))
             if job.state == "RUNNING" and (before is None or before.state in OVER):
+                self.reruns.append(job.name)
                 self._requeue(job)
 
     # --- the port of ``adapters.slurm.commands.Slurm``

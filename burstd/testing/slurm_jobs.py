@@ -114,6 +114,7 @@ def record_line(job: SimulatedJob, jobs: Sequence[SimulatedJob]) -> str:
         array = f"ArrayJobId={job.array_id} ArrayTaskId={task} "
     if job.het:
         array += f"HetJobId={job.job_id} HetJobOffset=0 "
+    ended = int(job.ended_at.timestamp()) if job.ended_at else "Unknown"
     stamp = int(job.submitted_at.timestamp())
     shown = {k: v for k, v in job.shown.items() if k not in {"Extra", "TresPerNode"}}
     pairs = " ".join(f"{name}={value}" for name, value in shown.items())
@@ -123,6 +124,6 @@ def record_line(job: SimulatedJob, jobs: Sequence[SimulatedJob]) -> str:
         f"GroupId={job.user}(1001) MCS_label=N/A Priority={0 if job.held else 1000} Nice=0 "
         f"Account=phys QOS=normal JobState={job.state} Reason={job.reason} "
         f"Restarts={job.restarts} BatchFlag={0 if job.script is None else 1} Reboot=0 "
-        f"ExitCode={job.exit_code}:{job.signal} SubmitTime={stamp} NodeList={job.node} {pairs} "
+        f"ExitCode={job.exit_code}:{job.signal} SubmitTime={stamp} EndTime={ended} NodeList={job.node} {pairs} "
         f"Command=/home/{job.user}/job.sh WorkDir=/home/{job.user}{extra}"
     )

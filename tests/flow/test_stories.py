@@ -84,9 +84,7 @@ def test_a_user_who_cancels_gets_it_cancelled_at_every_stage(scene: Scene, stage
     assert "CANCELLED" == scene.slurm.job("1").state
     assert scene.burst().stage.final
     assert Stage.QUARANTINED is not scene.burst().stage
-    assert RemoteState.ENDED is (
-        scene.target.state_of(scene.burst().work_key) or RemoteState.ENDED
-    )
+    assert RemoteState.ENDED is (scene.target.state_of(scene.burst().work_key) or RemoteState.ENDED)
     assert [] == scene.held()
 
 
@@ -252,10 +250,26 @@ def test_a_stranger_who_got_the_id_of_a_lost_submission_is_left_alone() -> None:
     stranger = replace(work.order, key=WorkKey("b-stranger"))
     assert ours.remote_id == scene.target.submit(stranger)
     scene.slurm.cancel("1")
-    scene.turn(10)
+    scene.turn(20)
 
     assert RemoteState.HELD is scene.target.state_of(stranger.key)
     assert scene.burst().stage.final
+
+
+def test_an_end_that_the_controller_forgets_is_repeated_not_the_work(scene: Scene) -> None:
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.target.finish_all()
+    scene.seconds = 1
+    scene.until(Stage.SETTLING)
+    assert "COMPLETED" == scene.slurm.job("1").state
+    scene.slurm.crash()
+    assert (["beam"], "PENDING") == (scene.slurm.reruns, scene.slurm.job("1").state)
+    scene.turn(20)
+
+    assert Stage.SETTLED is scene.burst().stage
+    assert "COMPLETED" == scene.slurm.job("1").state
+    assert 1 == scene.executions("beam")
 
 
 # --- wishes

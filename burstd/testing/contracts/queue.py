@@ -1,0 +1,332 @@
+"""What every ``ports.queue.Queue`` must keep, tried on a cluster with a user's hands on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Protocol
+
+import pytest
+
+from burstd.domain.jobs import JobIdentity, JobKey, JobRecord, JobSight, JobState, QueuedJob
+from burstd.ports.errors import Rejected, Unreachable
+from burstd.ports.queue import Queue
+
+STRANGE = "two\nlines|a bar 'and' \"quotes\" Partition=x"
+
+
+class Cluster(Protocol):
+    """A small cluster whose home partition is full until ``make_room``; the burst partition has
+    a stand-in that just waits. ``shapes``: option sets that its nodes can run, with the shown
+    fields that are known not to come back."""
+
+    queue: Queue
+    burst_partition: str
+    home_partition: str
+    shapes: Mapping[str, frozenset[str]]
+
+    def submit(self, options: str = "", name: str = "job", script: str = "sleep 300") -> str:
+        """``sbatch`` as a user; the key as users write it."""
+
+    def interactive(self) -> str:
+        """``salloc``: a waiting job without a batch script."""
+
+    def heterogeneous(self) -> str | None:
+        """A waiting job of two parts; ``None`` where this can't be made."""
+
+    def cancel(self, key: str) -> None:
+        """``scancel``; returns when the job is over."""
+
+    def shown(self, key: str) -> Mapping[str, str]:
+        """Every field of the job's record that is the user's, not the moment's."""
+
+    def make_room(self) -> None:
+        """Nodes of the home partition become free."""
+
+    def wait(self, until: Callable[[], bool], seconds: float) -> bool:
+        """Let time pass until it is so, at most that long; whether it came."""
+
+    def controller(self, *, up: bool) -> None:
+        """Stop or start the controller."""
+
+    def forget(self, key: str) -> None:
+        """Make the controller forget an ended job; only accounting remembers it then."""
+
+
+class QueueContract:
+    """Give ``cluster``; it is empty of jobs at the beginning of each test."""
+
+    @pytest.fixture
+    def cluster(self) -> Cluster:
+        raise NotImplementedError("give the suite a cluster")
+
+    # --- seeing
+
+    def test_the_whole_queue_is_seen_with_names_of_any_kind(self, cluster: Cluster) -> None:
+        key = cluster.submit("-n1 -t 90", name=STRANGE)
+        job = line(cluster, key)
+
+        assert (STRANGE, "alice", JobState.PENDING) == (
+            job.identity.name, job.identity.user, job.state,
+        )  # fmt: skip
+        assert (timedelta(minutes=90), 1, cluster.home_partition, ()) == (
+            job.time_limit, job.cpus, job.partition, job.tasks,
+        )  # fmt: skip
+
+    def test_a_waiting_array_is_one_line_with_its_tasks(self, cluster: Cluster) -> None:
+        key = cluster.submit("--array=1-3,7")
+        job = line(cluster, key)
+
+        assert (1, 2, 3, 7) == job.tasks
+        assert [f"{key}_{task}" for task in (1, 2, 3, 7)] == [str(k) for k in job.elements]
+
+    def test_held_and_dependent_jobs_say_so(self, cluster: Cluster) -> None:
+        first = cluster.submit("--hold")
+        second = cluster.submit(f"--dependency=afterok:{first}")
+        assert cluster.wait(lambda: "Depend" in line(cluster, second).reason, 10)
+
+        assert "JobHeldUser" == line(cluster, first).reason
+        assert line(cluster, second).dependency.startswith(f"afterok:{first}")
+
+    def test_the_script_comes_back_as_it_was_and_is_none_for_an_interactive_job(
+        self, cluster: Cluster
+    ) -> None:
+        key = cluster.submit(script="#BURST app=calculix\nccx beam  # ünïcode")
+        assert "#BURST app=calculix\nccx beam  # ünïcode" in str(
+            cluster.queue.script(who(cluster, key))
+        )
+        assert cluster.queue.script(who(cluster, cluster.interactive())) is None
+
+    def test_a_stopped_controller_is_unreachable_and_never_an_empty_queue(
+        self, cluster: Cluster
+    ) -> None:
+        key = cluster.submit()
+        job = who(cluster, key)
+        record = cluster.queue.record(job)
+        boot = cluster.queue.boot()
+        cluster.controller(up=False)
+        try:
+            for call in (
+                cluster.queue.observe,
+                cluster.queue.boot,
+                lambda: cluster.queue.look(job),
+                lambda: cluster.queue.script(job),
+                lambda: cluster.queue.record(job),
+                lambda: cluster.queue.park(record, "burst=x"),
+                lambda: cluster.queue.give_back(record),
+            ):
+                with pytest.raises(Unreachable):
+                    call()
+        finally:
+            cluster.controller(up=True)
+        assert boot != cluster.queue.boot()
+        assert JobState.PENDING is cluster.queue.look(job).state
+
+    # --- what may be kept
+
+    def test_a_record_is_refused_of_a_job_that_is_not_the_one_that_was_seen(
+        self, cluster: Cluster
+    ) -> None:
+        job = who(cluster, cluster.submit())
+        day = timedelta(days=1)
+        for stranger in (
+            replace(job, name="another"),
+            replace(job, user="bob"),
+            replace(job, submitted_at=job.submitted_at - day),
+        ):
+            with pytest.raises(Rejected):
+                cluster.queue.record(stranger)
+
+    def test_a_record_is_refused_of_interactive_heterogeneous_and_running_jobs(
+        self, cluster: Cluster
+    ) -> None:
+        running = cluster.submit()
+        for key in (cluster.interactive(), cluster.heterogeneous()):
+            if key is not None:
+                assert JobState.PENDING is line(cluster, key).state
+                with pytest.raises(Rejected):
+                    cluster.queue.record(who(cluster, key))
+        cluster.make_room()
+        assert cluster.wait(lambda: line(cluster, running).state is JobState.RUNNING, 20)
+        with pytest.raises(Rejected):
+            cluster.queue.record(who(cluster, running))
+
+    # --- the claim
+
+    def test_a_parked_job_runs_as_a_stand_in_and_parking_again_changes_nothing(
+        self, cluster: Cluster
+    ) -> None:
+        key = cluster.submit("-t 60")
+        record = claimed(cluster, key)
+        before = cluster.shown(key)
+        cluster.queue.park(record, "burst=b1")
+        cluster.queue.park(record, "burst=b1")
+
+        assert before == cluster.shown(key)
+        seen = cluster.queue.look(record.identity)
+        assert (JobState.RUNNING, cluster.burst_partition, 0) == (
+            seen.state, seen.partition, seen.restarts,
+        )  # fmt: skip
+
+    def test_a_job_that_runs_is_not_changed_by_parking(self, cluster: Cluster) -> None:
+        key = cluster.submit()
+        record = cluster.queue.record(who(cluster, key))
+        cluster.make_room()
+        assert cluster.wait(lambda: look(cluster, record).state is JobState.RUNNING, 20)
+        before = cluster.shown(key)
+        cluster.queue.park(record, "burst=b1")
+
+        assert before == cluster.shown(key)
+        assert (cluster.home_partition, False) == (
+            look(cluster, record).partition, look(cluster, record).held,
+        )  # fmt: skip
+
+    def test_a_job_of_the_same_id_that_is_another_is_never_touched(self, cluster: Cluster) -> None:
+        key = cluster.submit()
+        record = cluster.queue.record(who(cluster, key))
+        before = cluster.shown(key)
+        stranger = replace(record, identity=replace(record.identity, name="another"))
+        for call in (
+            lambda: cluster.queue.park(stranger, "burst=b1"),
+            lambda: cluster.queue.give_back(stranger),
+        ):
+            try:
+                call()
+            except Rejected:
+                continue
+        seen = cluster.queue.look(stranger.identity)
+
+        assert before == cluster.shown(key)
+        assert not seen.is_job(stranger.identity)
+        assert not seen.state.over
+
+    def test_one_element_of_an_array_leaves_alone_and_comes_back(self, cluster: Cluster) -> None:
+        key = cluster.submit("--array=1-3")
+        record = claimed(cluster, f"{key}_2")
+        rest = [j for j in cluster.queue.observe().jobs if j.key.job_id == int(key)]
+        waiting = [e for j in rest if j.state is JobState.PENDING for e in j.elements]
+
+        assert [f"{key}_1", f"{key}_3"] == sorted(str(e) for e in waiting)
+        assert {cluster.home_partition} == {
+            j.partition for j in rest if j.state is JobState.PENDING
+        }
+        give_back(cluster, [record])
+        seen = look(cluster, record)
+        assert (JobState.PENDING, cluster.home_partition) == (seen.state, seen.partition)
+
+    # --- the way back
+
+    def test_jobs_of_many_shapes_run_as_stand_ins_and_come_home_as_they_were(
+        self, cluster: Cluster
+    ) -> None:
+        keys = {shape: cluster.submit(f"-t 60 {shape}") for shape in cluster.shapes}
+        keys = {s: f"{k}_2" if "--array" in s else k for s, k in keys.items()}
+        before = {shape: cluster.shown(key) for shape, key in keys.items()}
+        records = {shape: cluster.queue.record(who(cluster, key)) for shape, key in keys.items()}
+        park_all(cluster, list(records.values()))
+        give_back(cluster, list(records.values()))
+        after = {shape: cluster.shown(key) for shape, key in keys.items()}
+
+        changed = {
+            shape: {
+                name: (before[shape].get(name), after[shape].get(name))
+                for name in before[shape].keys() | after[shape].keys()
+                if before[shape].get(name) != after[shape].get(name)
+                and name not in cluster.shapes[shape]
+            }
+            for shape in keys
+        }
+        assert {} == {shape: fields for shape, fields in changed.items() if fields}
+
+    def test_a_job_given_back_before_it_started_is_as_it_was(self, cluster: Cluster) -> None:
+        key = cluster.submit("-t 60")
+        before = cluster.shown(key)
+        record = cluster.queue.record(who(cluster, key))
+        cluster.queue.park(record, "burst=b1")  # it may have started by now, or not
+        give_back(cluster, [record])
+
+        assert before == cluster.shown(key)
+        assert cluster.queue.give_back(record)
+        assert before == cluster.shown(key)
+
+    def test_a_job_given_back_runs_at_home_as_soon_as_there_is_room(self, cluster: Cluster) -> None:
+        record = claimed(cluster, cluster.submit("-t 60"))
+        give_back(cluster, [record])
+        cluster.make_room()
+
+        assert cluster.wait(lambda: look(cluster, record).state is JobState.RUNNING, 20)
+        assert cluster.home_partition == look(cluster, record).partition
+        assert cluster.queue.give_back(record)
+        assert look(cluster, record).is_job(record.identity)
+
+    # --- the end
+
+    def test_an_ended_job_is_seen_as_over_even_when_only_accounting_knows_it(
+        self, cluster: Cluster
+    ) -> None:
+        key = cluster.submit()
+        job = who(cluster, key)
+        record = cluster.queue.record(job)
+        cluster.cancel(key)
+        assert JobState.CANCELLED is cluster.queue.look(job).state
+        assert cluster.queue.give_back(record)
+        cluster.queue.park(record, "burst=b1")
+        cluster.forget(key)
+        assert cluster.wait(lambda: cluster.queue.look(job).state is JobState.CANCELLED, 15)
+        assert cluster.queue.look(job).is_job(job)
+
+    def test_what_slurm_never_heard_of_is_unknown_and_not_over(self, cluster: Cluster) -> None:
+        job = who(cluster, cluster.submit())
+        nobody = replace(job, key=JobKey(job.key.cluster, 7_654_321))
+        seen = cluster.queue.look(nobody)
+
+        assert (JobState.UNKNOWN, False) == (seen.state, seen.is_job(nobody))
+
+    def test_a_line_on_a_job_that_nobody_knows_is_no_error(self, cluster: Cluster) -> None:
+        job = who(cluster, cluster.submit())
+        cluster.queue.annotate(replace(job, key=JobKey(job.key.cluster, 7_654_321)), "burst=1")
+
+
+def line(cluster: Cluster, key: str) -> QueuedJob:
+    """The queue's line of a job, by ``12`` or ``12_3``."""
+    wanted = JobKey.parse(cluster.queue.observe().cluster, key)
+    jobs = cluster.queue.observe().jobs
+    return next(j for j in jobs if wanted in {j.key, *j.elements})
+
+
+def who(cluster: Cluster, key: str) -> JobIdentity:
+    """The identity of a job as the queue shows it."""
+    job = line(cluster, key)
+    return replace(job.identity, key=JobKey.parse(job.key.cluster, key))
+
+
+def look(cluster: Cluster, record: JobRecord) -> JobSight:
+    return cluster.queue.look(record.identity)
+
+
+def claimed(cluster: Cluster, key: str) -> JobRecord:
+    """Park a job until its stand-in runs."""
+    record = cluster.queue.record(who(cluster, key))
+    park_all(cluster, [record])
+    return record
+
+
+def park_all(cluster: Cluster, records: Sequence[JobRecord]) -> None:
+    def parked() -> bool:
+        going = [r for r in records if look(cluster, r).state is not JobState.RUNNING]
+        for record in going:
+            cluster.queue.park(record, "burst=b1")
+        return not going
+
+    assert cluster.wait(parked, 60), [look(cluster, r) for r in records]
+
+
+def give_back(cluster: Cluster, records: Sequence[JobRecord]) -> None:
+    left = list(records)
+
+    def home() -> bool:
+        left[:] = [record for record in left if not cluster.queue.give_back(record)]
+        return not left
+
+    assert cluster.wait(home, 90), [look(cluster, r) for r in left]

@@ -1,0 +1,26 @@
+"""The lab for contracts on real Slurms: burstd's own daemons rest, stand-ins are plain jobs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from lab import Lab
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """The running lab, without burstd and without the SPANK plugin on the proxy node."""
+    if os.geteuid() != 0:
+        pytest.skip("the lab needs root")
+    lab = Lab.here()
+    lab.up()
+    px = lab.host("px")
+    for name in ("burstd", "burst-netd"):
+        px.end(name)
+    plugins = px.read("/etc/slurm/plugstack.conf")
+    px.write("/etc/slurm/plugstack.conf", "")
+    yield lab
+    px.write("/etc/slurm/plugstack.conf", plugins)

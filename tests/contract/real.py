@@ -1,0 +1,165 @@
+"""The lab's clusters, with the hands that the contracts ask for: real Slurm, real users."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from burstd.adapters.clock import SystemClock
+from burstd.adapters.slurm.cli_queue import CliQueue
+from burstd.adapters.slurm.commands import Slurm, translate
+from burstd.ports.queue import Queue
+from lab import Host
+
+#: What is the moment's and not the user's.
+_PASSING = frozenset(
+    "Priority EligibleTime AccrueTime StartTime EndTime Deadline LastSchedEval Scheduler Reason "
+    "SubmitTime RunTime Restarts JobState PreemptEligibleTime PreemptTime SuspendTime "
+    "SecsPreSuspend AllocNode:Sid NodeList BatchHost AllocTRES StdErr StdIn StdOut SchedNodeList "
+    "ResvTime Extra".split()
+)
+#: Measured: a derived figure that stays changed although what was asked for is back.
+SHAPES: Mapping[str, frozenset[str]] = {
+    "-n1": frozenset(),
+    "-n2": frozenset(),
+    "-N2": frozenset(),
+    "-N1-2 -n2": frozenset({"NumNodes"}),
+    "-N2 --ntasks-per-node=1": frozenset(),
+    "-N2 --exclusive": frozenset(),
+    "-n1 --exclusive --mem=0": frozenset({"NumNodes"}),
+    "-n1 --mem=1500": frozenset(),
+    "-n2 --mem-per-cpu=500": frozenset(),
+    "-w n[1-2] -N2": frozenset(),
+    "-x n2 -n1": frozenset(),
+    "--contiguous -N2": frozenset(),
+    "--switches=1 -N2": frozenset(),
+    "--nice=100 -n1 --comment=hello --no-requeue": frozenset(),
+    "--distribution=block:cyclic -n2": frozenset(),
+    "-n1 --oversubscribe": frozenset(),
+    "--array=1-3 -n1": frozenset({"JobId"}),
+    "--array=1-5%2 -N2 --ntasks-per-node=1": frozenset({"JobId"}),
+}
+
+
+@dataclass(frozen=True)
+class BridgedSlurm(Slurm):
+    """``adapters.slurm.commands.Slurm`` whose programs run in a host of the lab, as burstd."""
+
+    host: Host | None = None
+
+    def run(self, argv: Sequence[str]) -> str:
+        assert self.host is not None
+        environment = {"LC_ALL": "C.UTF-8", "SLURM_TIME_FORMAT": "%s", **self.environment}
+        done = self.host.run(argv, "burstd", env=environment, check=False, timeout=self.deadline)
+        if done.returncode != 0:
+            raise translate(argv[0], done.stderr)
+        return done.stdout
+
+
+@dataclass
+class RealCluster:
+    """``Cluster`` of the queue's contract. ``login``: where users and the controller are;
+    ``proxy``: where burstd is."""
+
+    login: Host
+    proxy: Host
+    shapes: Mapping[str, frozenset[str]] = field(default_factory=lambda: SHAPES)
+    burst_partition: str = "burst"
+    home_partition: str = "cae"
+    cluster: str = "onprem"
+    blockers: list[str] = field(default_factory=list)
+    NODES: ClassVar[tuple[str, ...]] = ("n1", "n2")
+
+    @property
+    def queue(self) -> Queue:
+        slurm = BridgedSlurm(deadline=20.0, host=self.proxy)
+        now = SystemClock().now
+        return CliQueue(self.cluster, self.burst_partition, self.home_partition, now, slurm)
+
+    # --- before and after a test
+
+    def clear(self) -> None:
+        """No job of anybody's is left."""
+        users = ["--user=alice", "--user=bob"]
+        for user in users:
+            self.login.run(["scancel", "--signal=KILL", "--full", user], check=False)
+            self.login.run(["scancel", user], check=False)
+        assert self.wait(lambda: not self.login.run(["squeue", "-h", "-a"]).stdout, 45)
+        self.blockers.clear()
+
+    def fill(self) -> None:
+        """Bob's jobs hold all nodes of the home partition."""
+        for node in self.NODES:
+            argv = ["sbatch", "--parsable", "-w", node, "--exclusive", "-o", "/dev/null"]
+            done = self.login.run([*argv, "--wrap", "exec sleep 900"], "bob")
+            self.blockers.append(done.stdout.strip())
+        argv = ["squeue", "-h", "-t", "R", "-u", "bob"]
+        assert self.wait(
+            lambda: len(self.login.run(argv).stdout.splitlines()) == len(self.NODES), 20
+        )
+
+    # --- the hands
+
+    def submit(self, options: str = "", name: str = "job", script: str = "sleep 300") -> str:
+        argv = ["sbatch", "--parsable", f"--job-name={name}", "-o", "/dev/null"]
+        text = f"#!/bin/bash\nexec {script}\n" if script.startswith("sleep") else None
+        done = self.login.run(
+            [*argv, *shlex.split(options)], "alice", input=text or f"#!/bin/bash\n{script}\n"
+        )
+        return done.stdout.strip()
+
+    def interactive(self) -> str:
+        script = "salloc -n1 sleep 100 >/dev/null 2>&1 </dev/null &"
+        self.login.run(["sh", "-c", script], "alice")
+        asked = ["squeue", "-h", "-o", "%i", "--name=interactive,sleep,sh"]
+        assert self.wait(lambda: bool(self.login.run(asked).stdout), 10)
+        return self.login.run(asked).stdout.split()[0]
+
+    def heterogeneous(self) -> str | None:
+        argv = ["sbatch", "--parsable", "-o", "/dev/null", "-n1", ":", "-n1"]
+        done = self.login.run(argv, "alice", input="#!/bin/sh\nsleep 9\n")
+        return done.stdout.strip()
+
+    def cancel(self, key: str) -> None:
+        self.login.run(["scancel", key], "alice")
+        argv = ["squeue", "-h", "-j", key, "-t", "PD,R,CG"]
+        assert self.wait(lambda: not self.login.run(argv, check=False).stdout, 20)
+
+    def shown(self, key: str) -> Mapping[str, str]:
+        text = self.login.run(["scontrol", "show", "job", "-o", key]).stdout.strip()
+        pairs = re.finditer(r"(?:^|\s)([A-Za-z:/_-]+)=(.*?)(?=\s[A-Za-z][A-Za-z:/_-]*=|$)", text)
+        return {m[1]: m[2] for m in pairs if m[1] not in _PASSING}
+
+    def make_room(self) -> None:
+        self.login.run(["scancel", *self.blockers])
+
+    def wait(self, until: Callable[[], bool], seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while not until():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.2)
+        return True
+
+    def controller(self, *, up: bool) -> None:
+        if up:
+            time.sleep(max(0.0, 1.1 - time.time() % 1))  # noqa: TID251 - BOOT_TIME has seconds
+            self.login.start_service("slurmctld")
+        else:
+            self.login.stop_service("slurmctld")
+
+    def forget(self, key: str) -> None:
+        """As after MinJobAge: a controller that is started without its state knows no job."""
+        with self.stopped():
+            self.login.sh("rm -f /var/spool/slurmctld/job_state*")
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        self.login.stop_service("slurmctld")
+        yield
+        self.login.start_service("slurmctld")

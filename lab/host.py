@@ -145,6 +145,7 @@ class Host:
             popen = subprocess.Popen(
                 self.entry(argv, user, None, _limits(user, caps)), env=self.environment(user, env),
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True,  # a Ctrl-C at the terminal is not meant for it
             )  # fmt: skip
         _KEPT[:] = [kept for kept in _KEPT if kept.poll() is None] + [popen]
         if process := Process.of(popen.pid):

@@ -57,7 +57,8 @@ PartitionName=hpc Nodes=c[1-2] Default=YES MaxTime=INFINITE State=UP
     "legacy": """\
 NodeName=n1 NodeHostname=old NodeAddr=old Port=17001 CPUs=1 RealMemory=2000 State=UNKNOWN
 NodeName=n2 NodeHostname=old NodeAddr=old Port=17002 CPUs=1 RealMemory=2000 State=UNKNOWN
-NodeName=px NodeHostname=old NodeAddr=old Port=17010 CPUs=8192 RealMemory=1000000000 TmpDisk=1000000000 State=UNKNOWN
+NodeName=px NodeHostname=old NodeAddr=old Port=17010 CPUs=8192 RealMemory=1000000000 \\
+  TmpDisk=1000000000 State=UNKNOWN
 PartitionName=cae Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
 PartitionName=short Nodes=n[1-2] MaxTime=1:00:00 State=UP
 PartitionName=burst Nodes=px MaxTime=INFINITE PreemptMode=OFF OverSubscribe=NO State=UP

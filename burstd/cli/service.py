@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -33,6 +34,9 @@ def serve(settings: Settings) -> int:
     if lock is None:
         sys.stderr.write(f"burstd: another burstd uses {state}; stop it first\n")
         return 1
+    if _answers(config.api.socket):
+        sys.stderr.write(f"burstd: another burstd answers at {config.api.socket}; stop it first\n")
+        return 1
     bell = Bell()
     try:
         world = build(settings, bell.ring)
@@ -55,6 +59,12 @@ def serve(settings: Settings) -> int:
             stop_metrics()
         os.close(lock)
     return 0
+
+
+def _answers(path: Path) -> bool:
+    """True if somebody listens; a socket file that a killed daemon left does not."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(str(path)) == 0
 
 
 def _alone(state: Path) -> int | None:

@@ -196,7 +196,7 @@ class SimulatedSlurm:
         if verb == "write":
             script = self._looked_up(words[1])[0].script
             if script is None:
-                raise translate("scontrol", "job script retrieval failed: Unspecified error")
+                raise translate("scontrol", "job script retrieval failed: Job script not specified")
             return script
         key = words[0].removeprefix("jobid=")
         for job in self._looked_up(key):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 OVER = frozenset({"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"})
 
@@ -64,7 +65,12 @@ def squeue_lines(jobs: Iterable[SimulatedJob], form: str) -> Iterator[str]:
         tasks = _together(job, jobs) if whole else None
         if whole and job.array_id is not None:
             done.add(job.array_id)
-        yield re.sub(r"%([A-Za-z])", lambda m, j=job, t=tasks: _letter(m[1], j, t), form) + "\n"  # type: ignore[misc]
+        letters = {letter: _letter(letter, job, tasks) for letter in re.findall("%(.)", form)}
+        yield re.sub("%(.)", partial(_filled, letters), form) + "\n"
+
+
+def _filled(letters: Mapping[str, str], found: re.Match[str]) -> str:
+    return letters[found[1]]
 
 
 def _together(job: SimulatedJob, jobs: Sequence[SimulatedJob]) -> str:
@@ -124,6 +130,7 @@ def record_line(job: SimulatedJob, jobs: Sequence[SimulatedJob]) -> str:
         f"GroupId={job.user}(1001) MCS_label=N/A Priority={0 if job.held else 1000} Nice=0 "
         f"Account=phys QOS=normal JobState={job.state} Reason={job.reason} "
         f"Restarts={job.restarts} BatchFlag={0 if job.script is None else 1} Reboot=0 "
-        f"ExitCode={job.exit_code}:{job.signal} SubmitTime={stamp} EndTime={ended} NodeList={job.node} {pairs} "
+        f"ExitCode={job.exit_code}:{job.signal} SubmitTime={stamp} EndTime={ended} "
+        f"NodeList={job.node} {pairs} "
         f"Command=/home/{job.user}/job.sh WorkDir=/home/{job.user}{extra}"
     )

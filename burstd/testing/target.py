@@ -127,18 +127,22 @@ class SimulatedTarget:
         if self.silent:
             raise Unreachable("the far accounting does not answer")
         mine = [w.job for w in self.work.values() if w.job.key == key]
-        begun = {RemoteState.RUNNING, RemoteState.ENDED}
-        chosen = next((j for j in mine if j.state in begun), mine[0] if mine else None)
-        for spare in mine:
-            if chosen is not None and spare.id != chosen.id and spare.state not in begun:
-                self._set(spare, RemoteState.ENDED, Outcome("cancelled"))
+        if not mine:
+            return None
+        waiting = [j for j in mine if j.state in {RemoteState.HELD, RemoteState.QUEUED}]
+        begun = [j for j in mine if j.state is RemoteState.RUNNING or _ran(j)]
+        chosen = [*begun, *waiting, *mine][0]
+        for spare in (job for job in waiting if job.id != chosen.id):
+            self._set(spare, RemoteState.ENDED, Outcome("cancelled"))
         return chosen
 
     def poll(self, keys: Sequence[WorkKey]) -> Mapping[WorkKey, RemoteJob]:
         self._asked("poll")
-        known = {} if self.silent else {w.job.key: w.job for w in self.work.values()}
+        nothing = RemoteId("")
         return {
-            key: known.get(key, RemoteJob(RemoteId(""), key, RemoteState.UNKNOWN)) for key in keys
+            key: (None if self.silent else self.find(key))
+            or RemoteJob(nothing, key, RemoteState.UNKNOWN)
+            for key in keys
         }
 
     def start(self, key: WorkKey) -> None:
@@ -153,7 +157,8 @@ class SimulatedTarget:
         self._asked("cancel")
         for work in list(self.work.values()):
             if not self.stubborn and work.job.key == key and work.job.state in _OPEN:
-                self._set(work.job, RemoteState.ENDED, Outcome("cancelled", elapsed=_HOUR))
+                elapsed = _HOUR if work.job.state is RemoteState.RUNNING else timedelta()
+                self._set(work.job, RemoteState.ENDED, Outcome("cancelled", elapsed=elapsed))
 
     def clean(self, key: WorkKey, user: str) -> None:
         self._asked("clean")
@@ -216,6 +221,12 @@ class SimulatedTarget:
         recent = [save for save in self._saves if save[0] > horizon]
         last = [save for save in self._saves if save[0] <= horizon][-1:]
         self._saves = [*last, *recent, (now, self._next_id, copy.copy(self.work))]
+
+
+def _ran(job: RemoteJob) -> bool:
+    if job.outcome is None:
+        return False
+    return job.outcome.reason != "cancelled" or job.outcome.elapsed > timedelta()
 
 
 _OPEN = frozenset({RemoteState.HELD, RemoteState.QUEUED, RemoteState.RUNNING})

@@ -42,7 +42,9 @@ class Row:
 
     @property
     def started(self) -> bool:
-        return self.state in {RemoteState.RUNNING, RemoteState.ENDED}
+        if self.outcome is not None:  # a duplicate that was cancelled while it waited did not
+            return self.outcome.reason != "cancelled" or self.outcome.elapsed > timedelta()
+        return self.state is RemoteState.RUNNING
 
 
 def queue_rows(text: str) -> list[Row]:
@@ -101,8 +103,9 @@ def merge(live: Iterable[Row], past: Iterable[Row]) -> dict[WorkKey, list[Row]]:
 
 
 def choose(rows: list[Row]) -> RemoteJob:
-    """The one that started, else the oldest."""
-    row = next((r for r in rows if r.started), rows[0])
+    """The one that started, else the oldest that still can, else the oldest."""
+    waiting = (r for r in rows if r.state is not RemoteState.ENDED)
+    row = next((r for r in rows if r.started), next(waiting, rows[0]))
     return RemoteJob(RemoteId(str(row.id)), row.key, row.state, row.outcome, row.place)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from burstd.testing.contracts.queue import Cluster, QueueContract
 from lab import Lab
-from tests.contract.real import RealCluster
+from tests.contract.real import LEGACY_SHAPES, RealCluster
 from tests.contract.simulated import SimulatedCluster
 
 
@@ -29,13 +29,13 @@ def full(cluster: RealCluster) -> Iterator[RealCluster]:
 @pytest.mark.lab
 class TestSlurm24(QueueContract):
     @pytest.fixture
-    def cluster(self, lab: Lab) -> Iterator[Cluster]:  # type: ignore[override]
+    def cluster(self, lab: Lab) -> Iterator[Cluster]:
         yield from full(RealCluster(lab.host("ctl"), lab.host("px")))
 
 
 @pytest.mark.lab
 class TestSlurm22(QueueContract):
     @pytest.fixture
-    def cluster(self, lab: Lab) -> Iterator[Cluster]:  # type: ignore[override]
+    def cluster(self, lab: Lab) -> Iterator[Cluster]:
         old = lab.legacy_up()
-        yield from full(RealCluster(old, old, cluster="legacy"))
+        yield from full(RealCluster(old, old, LEGACY_SHAPES, cluster="legacy"))

@@ -1,4 +1,4 @@
-"""Whole turns, told as stories: what a user, an accident or a policy does, and what becomes of it."""
+"""Whole turns, told as stories: what a user, an accident or a policy does, and what follows."""
 
 from __future__ import annotations
 

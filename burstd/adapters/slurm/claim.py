@@ -24,11 +24,14 @@ SHOWN: Mapping[str, str] = {
     "reqnodelist": "ReqNodeList",
     "taskspernode": "NtasksPerN:B:S:C",
 }
+#: Beside them: the resources that were asked for, as Slurm counts them. Never written back.
+ASKED = "asked"
 
 
 def kept(f: Mapping[str, str]) -> dict[str, str]:
     """The fields to remember before the first change, by ``scontrol update`` name."""
-    return {name: f[key] for name, key in SHOWN.items() if key in f}
+    fields = {name: f[key] for name, key in SHOWN.items() if key in f}
+    return {**fields, ASKED: f.get("ReqTRES", f.get("TRES", ""))}
 
 
 def parking(fields: Mapping[str, str], burst_partition: str) -> list[list[str]]:
@@ -67,8 +70,15 @@ def undoing(record: JobRecord) -> list[list[str]]:
 
 
 def several_nodes(fields: Mapping[str, str]) -> bool:
-    """More than one node, or a range of nodes."""
-    return fields.get("numnodes", "1") not in {"1", "1-1"}
+    """More than one node, or a range of nodes, was asked for.
+
+    Without a range Slurm may show its own estimate (two tasks on nodes of one CPU): a job that
+    left as that and came back with it would be bound to it.
+    """
+    text = fields.get("numnodes", "1")
+    if "-" in text:
+        return text != "1-1"
+    return text != "1" and f"node={text}" in fields.get(ASKED, f"node={text}").split(",")
 
 
 def _tasks_per_node(fields: Mapping[str, str]) -> str | None:

@@ -89,10 +89,10 @@ class CliQueue:
     def script(self, who: JobIdentity) -> str | None:
         try:
             return self._scontrol("write", "batch_script", str(who.key), "-") or None
-        except NoSuchJob as error:
-            raise Unreachable(str(error)) from error
-        except Rejected:
-            return None  # "job script retrieval failed": salloc and srun have none
+        except Rejected as error:
+            if "Job script not specified" in str(error):
+                return None  # salloc and srun have none
+            raise Unreachable(str(error)) from error  # it went away, or nobody knows
 
     def record(self, who: JobIdentity) -> JobRecord:
         f = records.fields(self._scontrol("show", "job", "-o", str(who.key)).strip(), who.name)

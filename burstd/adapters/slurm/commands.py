@@ -35,6 +35,17 @@ def translate(program: str, complaint: str) -> PortError:
     return Rejected(f"{program}: {text}")
 
 
+#: What a program complains of and ends with 0 all the same: ``scontrol write batch_script``.
+_QUIET_FAILURE = "job script retrieval failed"
+
+
+def answer(program: str, code: int, stdout: str, stderr: str) -> str:
+    """What a program that ended so has said. Raises what ``translate`` makes of a failure."""
+    if code != 0 or (not stdout and _QUIET_FAILURE in stderr):
+        raise translate(program, stderr)
+    return stdout
+
+
 @dataclass(frozen=True)
 class Slurm:
     """Where Slurm's programs are and how long they may take."""
@@ -68,6 +79,4 @@ class Slurm:
             raise Unreachable(f"{argv[0]} gave no answer in {self.deadline:g} s") from error
         except OSError as error:
             raise Unreachable(f"{argv[0]} could not be started: {error}") from error
-        if done.returncode != 0:
-            raise translate(argv[0], done.stderr)
-        return done.stdout
+        return answer(argv[0], done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,246 @@
+"""What every ``ports.store.BurstStore`` must keep; most of it with two writers on one ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from burstd.core.lifecycle import advance
+from burstd.domain import events as ev
+from burstd.domain.burst import Burst, BurstId, Epoch, Stage
+from burstd.domain.events import Event
+from burstd.domain.jobs import CoreHours, JobIdentity, JobKey, JobRecord, Shape
+from burstd.domain.plan import Decline, Placement, Plan, Reason
+from burstd.domain.targets import Money, Outcome, RemoteId, TargetName
+from burstd.ports.store import BurstStore, StaleBurst
+from burstd.testing.clock import SteppedClock
+
+CLOUD = TargetName("cloud")
+
+
+def identity(job: int, task: int | None = None, name: str = "beam") -> JobIdentity:
+    """A job that was submitted when the stepped clock began."""
+    return JobIdentity(JobKey("onprem", job, task), SteppedClock().now(), "alice", name)
+
+
+def plan(*who: JobIdentity, euros: str = "0.10", surging: bool = True) -> Plan:
+    """All of them leave."""
+    worst = Money(Decimal(euros))
+    placements = tuple(Placement(one, CLOUD, "calculix", 1, worst) for one in who)
+    return Plan(CoreHours(2.0), surging, placements)
+
+
+def record(who: JobIdentity) -> JobRecord:
+    fields = {"partition": "cae", "timelimit": "01:00:00"}
+    return JobRecord(who, Shape(2, 8, 8, 1, 4, 2000, None), timedelta(hours=1), fields)
+
+
+class StoreContract:
+    """Give ``clock`` and ``open_store``: each call opens one more writer on the same ledger."""
+
+    @pytest.fixture
+    def clock(self) -> SteppedClock:
+        return SteppedClock()
+
+    @pytest.fixture
+    def open_store(self, clock: SteppedClock) -> Callable[[], BurstStore]:
+        raise NotImplementedError("give the suite a way to open the store")
+
+    @pytest.fixture
+    def store(self, open_store: Callable[[], BurstStore]) -> BurstStore:
+        return open_store()
+
+    # --- bursts
+
+    def test_a_placed_job_has_one_open_burst_however_often_it_is_placed(
+        self, open_store: Callable[[], BurstStore]
+    ) -> None:
+        one, two = open_store(), open_store()
+        (burst,) = one.record(plan(identity(1)))
+
+        assert () == one.record(plan(identity(1)))
+        assert () == two.record(plan(identity(1)))
+        assert (burst,) == two.open_bursts() == two.bursts(identity(1).key)
+
+    def test_elements_of_an_array_and_the_job_itself_are_three_jobs(
+        self, store: BurstStore
+    ) -> None:
+        made = store.record(plan(identity(1), identity(1, 0), identity(1, 1)))
+
+        assert 3 == len(made)
+        assert (made[1],) == store.bursts(JobKey("onprem", 1, 0))
+
+    def test_a_final_burst_makes_room_for_another(self, store: BurstStore) -> None:
+        (first,) = store.record(plan(identity(1)))
+        move(store, first, ev.Refused("no"))
+        (second,) = store.record(plan(identity(1)))
+
+        assert first.id != second.id
+        assert (second,) == store.open_bursts()
+
+    def test_a_burst_is_written_and_read_with_all_its_evidence(
+        self, store: BurstStore, clock: SteppedClock
+    ) -> None:
+        (burst,) = store.record(plan(identity(1, 3, name="two\nlines|ünïcode")))
+        burst = move(store, burst, ev.Kept(record(burst.identity)))
+        burst = move(store, burst, ev.Claimed(Epoch("7", clock.now())))
+        for event in (ev.Begun(), ev.Done(), ev.Begun()):
+            burst = move(store, burst, event)
+        burst = move(store, burst, ev.Accepted(RemoteId("12"), Epoch("9", clock.now())))
+        burst = move(store, burst, ev.Recalled("cancelled"))
+        outcome = Outcome("signalled", None, 9, timedelta(seconds=90.5), "OOM")
+        burst = move(store, burst, ev.Ended(outcome))
+
+        assert burst == store.burst(burst.id)
+        assert (outcome, True) == (burst.outcome, burst.submit_intended)
+
+    def test_a_move_from_a_version_that_is_gone_is_stale_and_changes_nothing(
+        self, open_store: Callable[[], BurstStore]
+    ) -> None:
+        one, two = open_store(), open_store()
+        (burst,) = one.record(plan(identity(1)))
+        moved = move(one, burst, ev.Kept(record(burst.identity)))
+
+        with pytest.raises(StaleBurst):
+            move(two, burst, ev.Refused("late"))
+        assert moved == two.burst(burst.id)
+        assert 2 == len(two.journal(burst.id))
+
+    def test_waiting_counts_as_a_move(self, open_store: Callable[[], BurstStore]) -> None:
+        one, two = open_store(), open_store()
+        (burst,) = one.record(plan(identity(1)))
+        deferred = ev.Deferred(burst.created_at + timedelta(seconds=2), "away")
+        move(one, burst, deferred)
+
+        with pytest.raises(StaleBurst):
+            move(two, burst, deferred)
+
+    def test_the_journal_tells_each_event_once_in_order(
+        self, store: BurstStore, clock: SteppedClock
+    ) -> None:
+        (burst,) = store.record(plan(identity(1)))
+        clock.forward(seconds=5)
+        burst = move(store, burst, ev.Kept(record(burst.identity)))
+        move(store, burst, ev.Refused("a site's rule"))
+        told = [(e.event, e.stage, e.detail) for e in store.journal(burst.id)]
+
+        assert [
+            ("Planned", "planned", ""),
+            ("Kept", "claiming", ""),
+            ("Refused", "returning", "a site's rule"),
+        ] == told
+        assert clock.now() == store.journal(burst.id)[-1].at
+
+    def test_a_declined_wish_opens_one_return_and_may_burst_later(
+        self, open_store: Callable[[], BurstStore]
+    ) -> None:
+        one, two = open_store(), open_store()
+        burst = one.send_home(record(identity(1)), "no profile")
+
+        assert burst == two.send_home(record(identity(1)), "again")
+        assert (Stage.RETURNING, "no profile") == (burst.stage, burst.cause)
+        move(one, burst, ev.Done())
+        assert (frozenset(), frozenset()) == (two.ledger().open, two.ledger().returned)
+
+    # --- permits, reports, verdicts
+
+    def test_a_permit_is_given_once_whoever_asks(
+        self, open_store: Callable[[], BurstStore]
+    ) -> None:
+        one, two = open_store(), open_store()
+        burst = BurstId("000000000001")
+
+        assert [True, False, False, True] == [
+            one.permit(burst, 1), one.permit(burst, 1), two.permit(burst, 1), two.permit(burst, 2),
+        ]  # fmt: skip
+
+    def test_a_report_replaces_the_one_before(self, store: BurstStore) -> None:
+        (burst,) = store.record(plan(identity(1)))
+        store.report(burst.id, "hello", {"restarts": 0})
+        store.report(burst.id, "hello", {"restarts": 1})
+        store.report(burst.id, "staged_in", {"bytes": 100})
+
+        assert {"restarts": 1} == store.reports(burst.id)["hello"].body
+        assert {(CLOUD, "in"): 100} == store.staged()
+        assert {} == dict(store.reports(BurstId("nobody")))
+
+    def test_a_verdict_is_the_last_one_and_counts_for_an_array_too(
+        self, open_store: Callable[[], BurstStore]
+    ) -> None:
+        store = open_store()
+        keys = (JobKey("onprem", 1, 0), JobKey("onprem", 1, 1))
+        for reason in (Reason.TOO_YOUNG, Reason.PACED):
+            store.note(
+                Plan(CoreHours(0), False, (), (Decline(identity(1), reason, {}, False, keys),))
+            )
+
+        for asked in (*keys, JobKey("onprem", 1)):
+            verdict = open_store().verdict(asked)
+            assert verdict is not None
+            assert (Reason.PACED.value, "alice", False) == (
+                verdict.text, verdict.user, verdict.placed,
+            )  # fmt: skip
+        assert store.verdict(JobKey("onprem", 2)) is None
+        assert () == store.bursts()
+
+    # --- the ledger
+
+    def test_money_is_reserved_when_promised_and_spent_when_settled(
+        self, store: BurstStore, clock: SteppedClock
+    ) -> None:
+        first, second = store.record(plan(identity(1), identity(2)))
+        assert Decimal("0.20") == store.ledger().reserved
+        settled(store, first, clock, "0.03")
+        assert (Decimal("0.03"), Decimal("0.10")) == money(store)
+        move(store, second, ev.Refused("no"))
+        assert (Decimal("0.03"), Decimal(0)) == money(store)
+
+    def test_money_of_another_month_does_not_count_but_what_is_open_does(
+        self, store: BurstStore, clock: SteppedClock
+    ) -> None:
+        first, _ = store.record(plan(identity(1), identity(2)))
+        settled(store, first, clock, "0.03")
+        clock.forward(days=31)
+
+        assert (Decimal(0), Decimal("0.10")) == money(store)
+
+    def test_a_quarantined_burst_keeps_its_job_and_its_money_bound(self, store: BurstStore) -> None:
+        (burst,) = store.record(plan(identity(1)))
+        move(store, burst, ev.Broken("a fault"))
+
+        assert {identity(1).key} == store.ledger().open
+        assert Decimal("0.10") == store.ledger().reserved
+
+    def test_a_returned_job_is_remembered_and_so_is_the_surge(
+        self, open_store: Callable[[], BurstStore]
+    ) -> None:
+        store = open_store()
+        (burst,) = store.record(plan(identity(1, 4)))
+        move(store, burst, ev.Refused("no"))
+        ledger = open_store().ledger()
+
+        assert (frozenset({identity(1, 4).key}), frozenset[JobKey](), True) == (
+            ledger.returned, ledger.open, ledger.surging,
+        )  # fmt: skip
+        store.record(plan(surging=False))
+        assert not open_store().ledger().surging
+
+
+def move(store: BurstStore, burst: Burst, event: Event) -> Burst:
+    return store.append(burst, event, advance(burst, event))
+
+
+def money(store: BurstStore) -> tuple[Decimal, Decimal]:
+    ledger = store.ledger()
+    return ledger.spent, ledger.reserved
+
+
+def settled(store: BurstStore, burst: Burst, clock: SteppedClock, euros: str) -> None:
+    """Straight to the end; the way there is the lifecycle's business."""
+    nearly = replace(burst, stage=Stage.SETTLING)
+    event = ev.Settled(0.6, Money(Decimal(euros)))
+    store.append(burst, event, advance(nearly, event))

@@ -1,0 +1,96 @@
+"""The store's suite on SQLite: in memory, in a file, and what only a file can suffer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from burstd.adapters.store.sql import open_store
+from burstd.domain import events as ev
+from burstd.ports.errors import NoRoom, Unreachable
+from burstd.ports.store import BurstStore
+from burstd.testing.clock import SteppedClock
+from burstd.testing.contracts.store import StoreContract, identity, move, plan
+from burstd.testing.simulators import memory, store_in
+
+
+class TestSqliteInMemory(StoreContract):
+    @pytest.fixture
+    def open_store(self, clock: SteppedClock) -> Callable[[], BurstStore]:
+        database = memory()
+        return lambda: store_in(database, clock)
+
+
+class TestSqliteFile(StoreContract):
+    @pytest.fixture
+    def open_store(self, clock: SteppedClock, tmp_path: Path) -> Iterator[Callable[[], BurstStore]]:
+        with ExitStack() as stack:
+
+            def opened() -> BurstStore:
+                store = open_store(tmp_path / "ledger.db", "onprem", clock)
+                stack.callback(store.close)
+                return store
+
+            yield opened
+
+
+def test_what_was_written_is_there_after_the_file_was_closed(tmp_path: Path) -> None:
+    clock = SteppedClock()
+    store = open_store(tmp_path / "ledger.db", "onprem", clock)
+    (burst,) = store.record(plan(identity(1)))
+    store.permit(burst.id, 1)
+    store.close()
+    again = open_store(tmp_path / "ledger.db", "onprem", clock)
+
+    assert (burst,) == again.open_bursts()
+    assert not again.permit(burst.id, 1)
+    again.close()
+
+
+def test_a_ledger_of_another_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    open_store(path, "onprem", SteppedClock()).close()
+    with sqlite3.connect(path) as db:
+        db.execute("update facts set value = '99' where name = 'schema'")
+    db.close()
+    with pytest.raises(Unreachable, match="schema 99"):
+        open_store(path, "onprem", SteppedClock())
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk], check=True)
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+def test_a_full_disk_writes_nothing_says_so_and_heals(small_disk: Path) -> None:
+    store = open_store(small_disk / "ledger.db", "onprem", SteppedClock())
+    (burst,) = store.record(plan(identity(1)))
+    ballast = small_disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(512))
+    with pytest.raises(NoRoom):
+        store.record(plan(*(identity(n) for n in range(2, 400))))
+    with pytest.raises(NoRoom):
+        for _ in range(400):
+            store.report(burst.id, "notes", {"text": "x" * 100_000})
+
+    assert (burst,) == store.open_bursts()
+    ballast.unlink()
+    assert "returned" == move(store, burst, ev.Refused("no")).stage.value
+    assert 1 == len(store.record(plan(identity(2))))
+    store.close()

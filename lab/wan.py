@@ -96,6 +96,9 @@ class Wan:
         Also what the WAN then refuses to pass on.
         """
         log_path = path.with_suffix(".log")
+        for left in self.host.processes("tcpdump"):  # of a capture that was interrupted
+            left.signal(signal.SIGKILL)
+        path.unlink(missing_ok=True)
         with path.open("wb") as file, log_path.open("wb") as log:
             popen = subprocess.Popen(
                 self.host.entry(self._tcpdump()), env=self.host.environment("root"),

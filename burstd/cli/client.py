@@ -7,6 +7,7 @@ import json
 import os
 import socket
 from typing import Any
+from urllib.parse import quote
 
 SOCKET = os.environ.get("BURSTD_SOCKET", "/run/burstd/burstd.sock")
 
@@ -32,7 +33,7 @@ def ask(route: str) -> dict[str, Any]:
     """The JSON answer of GET ``route``. Raises ``Answerless``."""
     connection = _Connection("burstd", timeout=60)
     try:
-        connection.request("GET", route)
+        connection.request("GET", quote(route))
         answer = connection.getresponse()
         text = answer.read()
     except PermissionError as error:
@@ -43,11 +44,14 @@ def ask(route: str) -> dict[str, Any]:
         ) from error
     finally:
         connection.close()
-    found: dict[str, Any] = json.loads(text) if text.startswith(b"{") else {}
+    try:
+        found: dict[str, Any] = json.loads(text) if text.startswith(b"{") else {}
+    except ValueError:
+        found = {}
     if answer.status == 404:
         raise Answerless(NOT_FOUND, str(found.get("error", "not found")))
     if answer.status == 503:
         raise Answerless(UNREACHABLE, str(found.get("error", "burstd cannot answer now")))
-    if answer.status != 200:
+    if answer.status != 200 or not found:
         raise Answerless(ERROR, str(found.get("error", f"status {answer.status}")))
     return found

@@ -30,9 +30,10 @@ def read(path: Path) -> Config:
         tables = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError([f"{path}: {error}"]) from error
-    tables.setdefault("paths", {})  # its defaults are checked like given values
+    paths = tables.setdefault("paths", {})  # its defaults are checked like given values
     for name in ("applications", "ssh_authority"):
-        tables["paths"].setdefault(name, _default(name))
+        if isinstance(paths, dict):
+            paths.setdefault(name, _default(name))
     try:
         config = Config.model_validate(tables)
     except ValidationError as error:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
+from typing import NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+EX_CONFIG = 78  # sysexits.h
 
 
 class LinkSettings(BaseModel):
@@ -45,7 +49,12 @@ def read(path: Path) -> NetdSettings:
     try:
         return NetdSettings.model_validate(tomllib.loads(path.read_text()))
     except (OSError, tomllib.TOMLDecodeError) as error:
-        raise SystemExit(f"{path}: {error}") from error
+        _refuse([f"{path}: {error}"])
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise SystemExit("\n".join(f"{path}: {line}" for line in lines)) from error
+        _refuse([f"{path}: {line}" for line in lines])
+
+
+def _refuse(problems: list[str]) -> NoReturn:
+    sys.stderr.write("".join(f"{problem}\n" for problem in problems))
+    raise SystemExit(EX_CONFIG)

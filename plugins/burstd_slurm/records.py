@@ -53,8 +53,14 @@ def queue_rows(text: str) -> list[Row]:
     for line in text.splitlines():
         parts = line.split(BAR, 4)
         if len(parts) == 5 and parts[0].isdigit():
-            rows.append(Row(int(parts[0]), WorkKey(parts[4]), _queued(*parts[1:3]), parts[3]))
+            outcome = _UNSTARTED if (parts[1], parts[3]) == ("CANCELLED", "") else None
+            state = RemoteState.ENDED if outcome else _queued(*parts[1:3])
+            rows.append(Row(int(parts[0]), WorkKey(parts[4]), state, parts[3], outcome))
     return rows
+
+
+#: Accounting never lists a job that was cancelled while it was held; without a node it never ran.
+_UNSTARTED = Outcome("cancelled", detail="CANCELLED before it started")
 
 
 def _queued(state: str, reason: str) -> RemoteState:

@@ -25,6 +25,8 @@ from lab import Host, Lab
 #: A far program for these tests: waits as its payload, and ends with what it is told.
 _RUNNER = """\
 import os, pathlib, sys, time
+if sys.argv[1] == "clean":
+    sys.exit(0)
 root = pathlib.Path(sys.argv[sys.argv.index("--root") + 1])
 run = root / "runs" / sys.argv[sys.argv.index("--key") + 1]
 end = time.monotonic() + 100

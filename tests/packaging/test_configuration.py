@@ -15,6 +15,7 @@ from burstd.config.read import ConfigError, read
 from tests.packaging import REPOSITORY
 
 EXAMPLE = REPOSITORY / "config.example.toml"
+_FILES = "(?:applications|ssh_authority|known_hosts|file)"  #: must be there when it is read
 _DEFAULT = re.compile(r"^# (\w+ = .*)$", re.MULTILINE)
 
 
@@ -22,7 +23,7 @@ _DEFAULT = re.compile(r"^# (\w+ = .*)$", re.MULTILINE)
 def example(tmp_path: Path) -> str:
     """The example's text with its files moved to where they can be made."""
     text = EXAMPLE.read_text()
-    for file in set(re.findall(r'"(/(?:etc|var|usr|run)[^"]*)"', text)):
+    for file in set(re.findall(rf'{_FILES} = "([^"]*)"', text)):
         place = tmp_path / file.lstrip("/")
         if place.suffix or place.name in {"ca", "known_hosts"}:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -85,5 +86,4 @@ def test_a_file_of_nonsense_gives_problems_and_no_traceback(text: str, tmp_path:
 
 def _paths_given(text: str) -> str:
     """Only the paths are said, for the default ones are not on this machine."""
-    files = r"^# ((?:applications|ssh_authority|known_hosts|file) = .*)$"
-    return re.sub(files, r"\1", text, flags=re.MULTILINE)
+    return re.sub(rf"^# ({_FILES} = .*)$", r"\1", text, flags=re.MULTILINE)

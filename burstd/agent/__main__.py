@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -9,7 +10,7 @@ import time
 
 from burstd.agent.agent import Agent
 from burstd.agent.api import Api
-from burstd.agent.memory import recall
+from burstd.agent.memory import Memory, recall
 from burstd.agent.ssh_depot import connector
 from burstd.agent.standin import StandIn, this_one
 
@@ -19,13 +20,28 @@ SOCKET = os.environ.get("BURSTD_SOCKET", "/run/burstd/burstd.sock")
 def become_waiter(job: StandIn, version: int, seconds: int) -> None:
     """Turn this process into burst-wait, which turns into the agent again. Where the waiter is
     not installed the interpreter sleeps."""
-    again = [sys.executable, "-m", "burstd.agent", str(job.script), *job.arguments]
     waiter = shutil.which("burst-wait", path="/usr/local/bin:/usr/bin:/opt/burstd/bin")
     if waiter is None:
         time.sleep(min(seconds, 10))
         return
-    words = [waiter, SOCKET, job.job, str(version), str(seconds), "--", *again]
+    words = [waiter, SOCKET, job.job, str(version), str(seconds), "--", *again(job)]
     os.execv(waiter, words)  # noqa: S606 - a shell would be in the way of signals
+
+
+def again(job: StandIn) -> list[str]:
+    """The agent's next life. ``-P``: a ``json.py`` in the job's directory is not ours."""
+    return [sys.executable, "-P", "-m", "burstd.agent", str(job.script), *job.arguments]
+
+
+def remember() -> Memory:
+    """The memory, as soon as there is room for one: without it nothing can be promised."""
+    while True:
+        try:
+            return recall()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.write(2, f"burstd: no room for the agent's memory: {error}; waiting\n".encode())
+            time.sleep(30)
 
 
 def main() -> None:
@@ -35,7 +51,7 @@ def main() -> None:
     Agent(
         job,
         api,
-        recall(),
+        remember(),
         connector(api),
         lambda version, seconds: become_waiter(job, version, seconds),
     ).live()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import secrets
 import signal
 import sys
@@ -22,7 +24,7 @@ from burstd.agent.inputs import NotStageable, find, manifest, marks
 from burstd.agent.landing import Damaged, Landing
 from burstd.agent.memory import Memory
 from burstd.agent.standin import StandIn
-from burstd.domain.data import OutputFile
+from burstd.domain.data import Mark, OutputFile
 from burstd.ports.depot import Depot, Execution
 from burstd.ports.errors import Mismatch, Permanent, Rejected, Transient
 
@@ -67,12 +69,21 @@ class Agent:
                 words = {**words, "order": "stage_in"}
             except Exception:  # noqa: BLE001
                 # The stand-in must outlive any fault of ours: its end would end the user's job.
-                (self.memory.directory / "fault.txt").write_text(traceback.format_exc())
+                with contextlib.suppress(OSError):
+                    (self.memory.directory / "fault.txt").write_text(traceback.format_exc())
                 self._say(f"a fault of burstd, see {self.memory.directory}/fault.txt; waiting")
                 words = {**words, "order": "wait"}
+            self._rest(int(words["version"]), 2 if _termed() else PERIODS[words["order"]])
+
+    def _rest(self, version: int, seconds: int) -> None:
+        """Become the waiter, unless what we know cannot be kept: then stay and wait here."""
+        try:
             self.memory.save()
-            period = 2 if _termed() else PERIODS[words["order"]]
-            self.wait(int(words["version"]), period)
+        except OSError as error:
+            self._say(f"no room for the agent's memory: {error.strerror}; waiting")
+            time.sleep(min(seconds, 10))
+        else:
+            self.wait(version, seconds)
 
     def _hello(self) -> Words:
         words = self.api.post("/v1/standins", {"job": self.job.job, "restarts": self.job.restarts})
@@ -110,6 +121,10 @@ class Agent:
         except (MissingInput, NotStageable) as error:
             self._report(words, "refused", {"cause": str(error)})
             return
+        except PermissionError as error:
+            cause = f"{error.filename} cannot be read: {error.strerror}"
+            self._report(words, "refused", {"cause": cause})
+            return
         roots = [self.job.directory]
         known = marks(roots)
 
@@ -128,7 +143,10 @@ class Agent:
             self._report(words, "refused", {"cause": str(error)})
             return
         body = remembered.to_report(files, known, [str(root) for root in roots])
-        self._report(words, "staged_in", {**body, "secret": secret})
+        try:
+            self._report(words, "staged_in", {**body, "secret": secret})
+        except Denied as error:  # too many names in the directory
+            self._report(words, "refused", {"cause": str(error)})
 
     def _execution(self, words: Words, secret: str) -> Execution:
         patterns = (*_ALWAYS, *words["environment"])
@@ -154,8 +172,10 @@ class Agent:
         staged = self._reported(words, "staged_in")
         if staged is None:
             return
-        known, _ = remembered.from_report(staged)
-        Follower(depot, self.memory.positions, known, self.memory.copies).once()
+        self._follower(depot, *remembered.from_report(staged)).once()
+
+    def _follower(self, depot: Depot, known: dict[str, Mark], roots: tuple[Path, ...]) -> Follower:
+        return Follower(depot, self.memory.positions, known, self.memory.copies, roots)
 
     def _stage_out(self, words: Words, depot: Depot) -> None:
         if self._reported(words, "staged_out") is not None:
@@ -165,7 +185,7 @@ class Agent:
             self._report(words, "staged_out", {"files": 0, "bytes": 0, "notes": []})
             return
         known, roots = remembered.from_report(staged)
-        Follower(depot, self.memory.positions, known, self.memory.copies).streams(depot.growing())
+        self._follower(depot, known, roots).streams(depot.growing())
         entries, outside = depot.outputs(staged["secret"])
 
         def fetch(entry: OutputFile, descriptor: int) -> None:
@@ -220,13 +240,19 @@ class Agent:
     def _say(self, line: str) -> None:
         """One line into the job's error output, each text once."""
         if line not in self.memory.said:
-            self.memory.said.append(line)
-            os.write(2, f"burstd: {line}\n".encode(errors="replace"))
+            # Names come from elsewhere: they must not speak to the user's terminal.
+            plain = "".join(c if c.isprintable() else "?" for c in line)
+            with contextlib.suppress(OSError):  # the output's own disk may be the full one
+                os.write(2, f"burstd: {plain}\n".encode())
+                self.memory.said.append(line)
 
     def _end(self, code: int, number: int) -> NoReturn:
         """End as the payload ended, so that Slurm records the same."""
         self.memory.forget()
         if number:
+            resource.setrlimit(
+                resource.RLIMIT_CORE, (0, 0)
+            )  # a core of ours tells the user nothing
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         sys.exit(code)

@@ -8,6 +8,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from burstd.agent.landing import Refused, descend, inside
 from burstd.domain.data import Mark
 from burstd.ports.depot import Depot, Growing
 
@@ -20,13 +21,15 @@ class Follower:
     """``positions``: bytes of "stdout"/"stderr" that this stand-in has written already.
 
     ``copies``: the live files that are ours, as we left them; ``marks``: how names looked at
-    stage-in. Only those two kinds are written to.
+    stage-in. Only those two kinds are written to, and only below ``roots``: the far end names the
+    files, and is not to be believed.
     """
 
     depot: Depot
     positions: MutableMapping[str, int]
     marks: MutableMapping[str, Mark]
     copies: MutableMapping[str, Mark]
+    roots: tuple[Path, ...]
 
     def once(self) -> None:
         """Copy what has grown since the last time."""
@@ -71,12 +74,13 @@ class Follower:
             self.copies[path] = Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
 
     def _ours(self, path: str) -> int | None:
-        parent = Path(path).parent
-        if not parent.is_dir():  # made when the results land
-            return None
-        directory = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            name = Path(path).name
+            root, parts = inside(path, self.roots)
+            directory = descend(root, parts[:-1], make=False)
+        except (Refused, FileNotFoundError):  # the landing says why, or makes the directory
+            return None
+        try:
+            name = parts[-1]
             try:
                 descriptor = os.open(name, _OPEN, dir_fd=directory)
             except FileNotFoundError:

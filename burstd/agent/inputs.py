@@ -123,7 +123,12 @@ def _files_below(top: Path) -> Iterator[Path]:
     for directory, _, names in os.walk(top):
         for name in names:
             path = Path(directory, name)
-            seen = path.lstat()
+            try:
+                seen = path.stat()  # a link to a file is sent as the file
+            except OSError:
+                if not path.is_symlink():
+                    raise
+                continue  # it leads nowhere, here too
             if not stat.S_ISREG(seen.st_mode):
                 continue
             files, total = files + 1, total + seen.st_size

@@ -29,6 +29,9 @@ _NEVER = frozenset(
     }
 )  # fmt: skip
 
+BLOCK = 2**20
+LONGEST_NAME = 255  #: bytes
+
 #: Writes the file's bytes into the descriptor.
 Fetch = Callable[[OutputFile, int], None]
 
@@ -55,7 +58,7 @@ class Landing:
         """Put one entry in place; again after any interruption. Raises ``OSError`` (no space
         among them) and ``Damaged``."""
         try:
-            root, parts = self._inside(entry.path)
+            root, parts = inside(entry.path, self.roots)
         except Refused as error:
             self.notes.append(f"{entry.path} was not brought back: {error}")
             return
@@ -64,7 +67,7 @@ class Landing:
             return
         parents = parts if entry.kind == "dir" else parts[:-1]
         try:
-            directory = _descend(root, parents)
+            directory = descend(root, parents)
         except Refused as error:
             self.notes.append(f"{entry.path} was not brought back: {error}")
             return
@@ -80,9 +83,9 @@ class Landing:
         """Remove live copies of files that the job itself has removed, if they are still ours."""
         for path in paths:
             try:
-                root, parts = self._inside(path)
-                directory = _descend(root, parts[:-1])
-            except Refused:
+                root, parts = inside(path, self.roots)
+                directory = descend(root, parts[:-1], make=False)
+            except (Refused, FileNotFoundError):
                 continue
             try:
                 seen = _look(directory, parts[-1])
@@ -90,20 +93,6 @@ class Landing:
                     os.unlink(parts[-1], dir_fd=directory)
             finally:
                 os.close(directory)
-
-    def _inside(self, path: str) -> tuple[Path, tuple[str, ...]]:
-        pure = PurePosixPath(path)
-        if not pure.is_absolute() or ".." in pure.parts or "\0" in path:
-            raise Refused("its name is not an absolute path")
-        for root in self.roots:
-            if PurePosixPath(root) in pure.parents:
-                parts = pure.relative_to(root).parts
-                if bad := next((part for part in parts if part in _NEVER), None):
-                    raise Refused(f"{bad} is never written from elsewhere")
-                if any(len(os.fsencode(part)) > 255 for part in parts):
-                    raise Refused("its name is too long")
-                return root, parts
-        raise Refused("it is outside the job's directory")
 
     def _file(self, directory: int, name: str, entry: OutputFile) -> None:
         existing = _look(directory, name)
@@ -122,8 +111,12 @@ class Landing:
                 return
             except FileExistsError:
                 existing = _look(directory, name)
-        if existing is not None and self._changed(entry.path, existing):
-            copy = f"{name}.burst-{self.burst}"
+        if (
+            existing is not None
+            and self._changed(entry.path, existing)
+            and not _continues(directory, name, temporary)
+        ):
+            copy = _beside(name, f".burst-{self.burst}")
             os.rename(temporary, copy, src_dir_fd=directory, dst_dir_fd=directory)
             self.notes.append(
                 f"{entry.path} was changed on-prem while the job ran: its result is in {copy}"
@@ -161,14 +154,38 @@ def digest_of(name: str, directory: int | None = None) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _descend(root: Path, parts: tuple[str, ...]) -> int:
-    """A descriptor of the directory ``root/parts``, made where missing; the caller closes it."""
+def inside(path: str, roots: Iterable[Path]) -> tuple[Path, tuple[str, ...]]:
+    """The root that a path of the far end's lies below, and the way down from there.
+
+    Raises ``Refused`` where nothing of the far end's may be written.
+    """
+    pure = PurePosixPath(path)
+    if not pure.is_absolute() or ".." in pure.parts or "\0" in path:
+        raise Refused("its name is not an absolute path")
+    for root in roots:
+        if PurePosixPath(root) in pure.parents:
+            parts = pure.relative_to(root).parts
+            if bad := next((part for part in parts if part in _NEVER), None):
+                raise Refused(f"{bad} is never written from elsewhere")
+            if any(len(os.fsencode(part)) > LONGEST_NAME for part in parts):
+                raise Refused("its name is too long")
+            return root, parts
+    raise Refused("it is outside the job's directory")
+
+
+def descend(root: Path, parts: tuple[str, ...], *, make: bool = True) -> int:
+    """A descriptor of the directory ``root/parts``, made where missing; the caller closes it.
+
+    Raises ``Refused`` where the way leads through a link or a file.
+    """
     current = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     for part in parts:
         try:
             try:
                 following = os.open(part, _DIRECTORY, dir_fd=current)
             except FileNotFoundError:
+                if not make:
+                    raise
                 os.mkdir(part, 0o777, dir_fd=current)
                 following = os.open(part, _DIRECTORY, dir_fd=current)
         except OSError as error:
@@ -195,6 +212,30 @@ def _is(directory: int, name: str, seen: os.stat_result, entry: OutputFile) -> b
         and seen.st_size == entry.size
         and digest_of(name, directory) == entry.sha256
     )
+
+
+def _continues(directory: int, name: str, result: str) -> bool:
+    """True if the result begins with all bytes of the file: a live copy that nobody remembers
+    (the proxy node went away). Replacing it loses nothing."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(name, flags, dir_fd=directory)
+    except OSError:
+        return False
+    with os.fdopen(descriptor, "rb") as old:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return False
+        with os.fdopen(os.open(result, flags, dir_fd=directory), "rb") as new:
+            while block := old.read(BLOCK):
+                if new.read(len(block)) != block:
+                    return False
+    return True
+
+
+def _beside(name: str, ending: str) -> str:
+    """``name`` and ``ending``, cut to what a directory takes."""
+    room = LONGEST_NAME - len(os.fsencode(ending))
+    return os.fsdecode(os.fsencode(name)[:room]) + ending
 
 
 def _set_time(directory: int, name: str, entry: OutputFile) -> None:

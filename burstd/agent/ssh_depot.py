@@ -20,6 +20,9 @@ from burstd.far.errors import FULL, MISMATCH, MISSING, FarError, FarLost
 from burstd.ports.depot import Depot, Execution, Growing
 from burstd.ports.errors import Mismatch, NoRoom, PortError, Rejected, Unreachable
 
+#: No program of the user's runs on a proxy node, whatever is in the job's PATH.
+_OURS = {"PATH": "/usr/bin:/bin:/usr/local/bin", "LC_ALL": "C.UTF-8"}
+
 
 @dataclass(frozen=True)
 class SshTicket:
@@ -40,8 +43,12 @@ class SshDepot:
             raise Unreachable("ssh without pipes")
         self._process, self._key = process, key
         self._client = Client(cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout))
-        with self._translated():
-            self._client.hello()
+        try:
+            with self._translated():
+                self._client.hello()
+        except PortError:
+            self.close()  # the agent lives on as another program: nobody would reap the child
+            raise
 
     def push(self, files: Sequence[InputFile]) -> None:
         entries = [_entry(file) for file in files]
@@ -174,7 +181,7 @@ def connector(api: Api) -> Callable[[Mapping[str, Any], Path], Depot]:
         key = directory / "id"
         if not key.exists():
             argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "burst", "-f", str(key)]
-            subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+            subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, env=_OURS)
         public = (directory / "id.pub").read_text()
         answer = api.post(f"/v1/standins/{words['burst']}/ticket", {"public_key": public})
         if answer["kind"] != "ssh":
@@ -205,4 +212,5 @@ def _ssh(ticket: SshTicket, directory: Path) -> subprocess.Popen[bytes]:
     # The forced command of the certificate decides what runs; ours is only a name for the logs.
     argv += [f"{ticket.user}@{ticket.host}", "burst-far"]
     with (directory / "ssh.log").open("ab") as log:
-        return subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=log, env=_OURS)

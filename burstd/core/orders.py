@@ -35,6 +35,11 @@ def order_for(burst: Burst) -> Order:
     return ORDERS[burst.stage]
 
 
+#: signal(7), x86 and ARM: those whose default action ends a process. Slurm shows 125 for a job
+#: that ran out of memory.
+_DEADLY = frozenset(range(1, 32)) - {17, 18, 19, 20, 21, 22, 23, 28}
+
+
 def ending(outcome: Outcome | None) -> tuple[int, int]:
     """(exit code, signal) with which the stand-in must end; 1 where the payload never ended.
 
@@ -43,5 +48,5 @@ def ending(outcome: Outcome | None) -> tuple[int, int]:
     if outcome is None:
         return 1, 0
     if outcome.signal:
-        return 0, outcome.signal
+        return (0, outcome.signal) if outcome.signal in _DEADLY else (1, 0)
     return (1 if outcome.exit_code is None else outcome.exit_code), 0

@@ -65,11 +65,13 @@ int main(int argc, char **argv) {
     if (sock < 0) {
         rest(&open_mask, seconds < 10 ? seconds : 10);
     } else {
-        char byte;
+        char status[10] = ""; /* "HTTP/1.1 2" */
         struct pollfd one = {.fd = sock, .events = POLLIN};
         struct timespec limit = {.tv_sec = seconds + 30};
-        if (ppoll(&one, 1, &limit, &open_mask) == 1 && read(sock, &byte, 1) < 1)
-            rest(&open_mask, 2); /* burstd went away without a word */
+        if (ppoll(&one, 1, &limit, &open_mask) == 1 &&
+            (recv(sock, status, sizeof status, MSG_WAITALL) < (ssize_t)sizeof status ||
+             status[sizeof status - 1] != '2'))
+            rest(&open_mask, 2); /* burstd went away without a word, or is in need itself */
     }
     if (terminated) setenv("BURST_AGENT_TERM", "1", 1);
     signal(SIGTERM, SIG_DFL);

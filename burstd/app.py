@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -22,9 +22,11 @@ from burstd.config.read import ConfigError, applications, check_settings
 from burstd.domain.jobs import JobKey
 from burstd.domain.links import LinkName
 from burstd.domain.targets import Image, Money, TargetName
+from burstd.ports.errors import Rejected
 from burstd.ports.link import Link
 from burstd.ports.plugin import PluginContext, TargetPlugin
 from burstd.ports.remote import RemoteShell, SshHost
+from burstd.ports.store import BurstStore
 from burstd.ports.target import Target
 from burstd.shell.world import Site, World
 
@@ -92,9 +94,12 @@ def build(settings: Settings, moved: Callable[[JobKey], None]) -> World:
             table = config.links[target.link]
             link = _link(target.link, table, config, authority, clock)
         sites[TargetName(name)] = Site(opened, link)
+    store = open_store(state / "ledger.db", config.site.cluster, clock)
+    known = applications(config.paths.applications)
+    _nothing_left_behind(store, sites, known)
     return World(
         clock=clock,
-        store=open_store(state / "ledger.db", config.site.cluster, clock),
+        store=store,
         queue=CliQueue(
             config.site.cluster,
             config.site.burst_partition,
@@ -104,11 +109,22 @@ def build(settings: Settings, moved: Callable[[JobKey], None]) -> World:
         ),
         sites=sites,
         policy=policy_of(config),
-        applications=applications(config.paths.applications),
+        applications=known,
         images={name: _image(name, table.file) for name, table in config.images.items()},
         cluster=config.site.cluster,
         moved=moved,
     )
+
+
+def _nothing_left_behind(store: BurstStore, sites: Collection[str], known: Collection[str]) -> None:
+    """A target or profile may leave the configuration when its last burst is over, not before:
+    nobody else would look after its twins. Raises ``Rejected``."""
+    for burst in store.open_bursts():
+        if burst.target and not (burst.target in sites and burst.application in known):
+            raise Rejected(
+                f"burst {burst.id} of job {burst.job} is open: target {burst.target!r} and "
+                f"application {burst.application!r} must stay in the configuration until it is over"
+            )
 
 
 def _image(name: str, file: Path) -> Image:

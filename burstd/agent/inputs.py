@@ -129,7 +129,9 @@ def _files_below(top: Path) -> Iterator[Path]:
                 if not path.is_symlink():
                     raise
                 continue  # it leads nowhere, here too
-            if not stat.S_ISREG(seen.st_mode):
+            if not stat.S_ISREG(seen.st_mode) or (
+                path.is_symlink() and _of_the_system(path.resolve())
+            ):
                 continue
             files, total = files + 1, total + seen.st_size
             if files > MOST_FILES or total > MOST_BYTES:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from burstd.agent.api import Api
+from burstd.agent.api import Api, Denied
 from burstd.domain.data import InputFile, OutputFile
 from burstd.far import order as far_order
 from burstd.far.client import Client, Upload
@@ -183,7 +183,10 @@ def connector(api: Api) -> Callable[[Mapping[str, Any], Path], Depot]:
             argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "burst", "-f", str(key)]
             subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, env=_OURS)
         public = (directory / "id.pub").read_text()
-        answer = api.post(f"/v1/standins/{words['burst']}/ticket", {"public_key": public})
+        try:
+            answer = api.post(f"/v1/standins/{words['burst']}/ticket", {"public_key": public})
+        except Denied as error:
+            raise Rejected(str(error)) from error
         if answer["kind"] != "ssh":
             raise Rejected(f"this agent knows no depot of kind {answer['kind']!r}")
         fields = {name: answer["fields"][name] for name in SshTicket.__dataclass_fields__}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from burstd.api.desk import Desk
+from burstd.api.desk import Desk, until
 from burstd.api.peers import peer_of
 from burstd.core.orders import Order, ending, order_for
 from burstd.domain.burst import Burst, Stage
@@ -19,6 +20,8 @@ from burstd.ports.errors import PortError, Transient
 
 LONGEST_WAIT = 120.0  #: seconds of one long poll
 LONGEST_REPORT = 64 * 2**20  #: bytes; a manifest of some 300,000 files
+LONGEST_WORDS = 2**16  #: bytes of any other question
+LARGEST_ID = 2**31  #: Slurm's ids and array tasks are smaller
 
 
 class Hello(BaseModel):
@@ -35,6 +38,15 @@ class Told(BaseModel):
     model_config = ConfigDict(extra="forbid")
     kind: str = Field(pattern=r"^(staged_in|refused|staged_out|recalled|notes)$")
     body: dict[str, Any]
+
+    @classmethod
+    def read(cls, raw: bytes) -> Told:
+        """By the standard library: a file's name may be any bytes, and pydantic's own reader takes
+        no lone surrogates. Raises ``ValueError``."""
+        try:
+            return cls.model_validate(json.loads(raw))
+        except RecursionError as error:
+            raise ValueError("the report is nested too deeply") from error
 
 
 class TicketWish(BaseModel):
@@ -88,9 +100,11 @@ class AgentRoutes:
 
     async def hello(self, request: Request) -> Response:
         """Which burst is this stand-in of, and what should it do?"""
-        said = Hello.model_validate_json(await request.body())
-        job = JobKey.parse(self._desk.world.cluster, said.job)
+        said = Hello.model_validate_json(await _read(request, LONGEST_WORDS))
+        job = job_key(self._desk, said.job)
         burst = await run_in_threadpool(self._desk.burst_of, job)
+        if burst is not None and burst.stage.final and not self._is_owner(request, burst):
+            burst = None  # an earlier job of that id: none of this user's business
         if burst is None or burst.stage in {Stage.RETURNED, Stage.SETTLED, Stage.QUARANTINED}:
             mode = self._desk.world.policy.mode.value
             why = "waiting for burstd's decision on this job"
@@ -101,20 +115,19 @@ class AgentRoutes:
             return JSONResponse(_waiting(why))
         if not self._is_owner(request, burst):
             return _refusal(403, "this job is not yours")
-        await run_in_threadpool(
-            self._desk.world.store.report, burst.id, "hello", {"restarts": said.restarts}
-        )
-        self._desk.nudge.set()
+        if await run_in_threadpool(self._is_news, burst, said):
+            self._desk.nudge.set()
         return JSONResponse(_describe(burst, self._desk))
 
     async def wait(self, request: Request) -> Response:
         """Long poll: answers when the job's burst has moved past ``version``, or at the time."""
-        job = JobKey.parse(self._desk.world.cluster, request.path_params["job"])
+        job = job_key(self._desk, request.path_params["job"])
         version = int(request.query_params.get("version", "0"))
         seconds = min(LONGEST_WAIT, float(request.query_params.get("seconds", "60")))
-        burst = await run_in_threadpool(self._desk.burst_of, job)
-        if burst is None or burst.stage.final or burst.version <= version:
-            await self._desk.bell.wait(job, seconds)
+        with self._desk.bell.listening(job) as rung:  # before the look: no move falls in between
+            burst = await run_in_threadpool(self._desk.burst_of, job)
+            if burst is None or burst.stage.final or burst.version <= version:
+                await until(rung, seconds)
         return Response(status_code=204)
 
     async def order(self, request: Request) -> Response:
@@ -129,10 +142,7 @@ class AgentRoutes:
         burst = await self._own(request)
         if isinstance(burst, Response):
             return burst
-        raw = await request.body()
-        if len(raw) > LONGEST_REPORT:
-            return _refusal(413, "the report is too long")
-        told = Told.model_validate_json(raw)
+        told = Told.read(await _read(request, LONGEST_REPORT))
         await run_in_threadpool(self._desk.world.store.report, burst.id, told.kind, told.body)
         self._desk.nudge.set()
         return Response(status_code=204)
@@ -146,14 +156,16 @@ class AgentRoutes:
         kind = request.path_params["kind"]
         if kind not in reports:
             return _refusal(404, f"no report {kind}")
-        return JSONResponse(dict(reports[kind].body))
+        return Response(json.dumps(reports[kind].body), media_type="application/json")
 
     async def ticket(self, request: Request) -> Response:
         """A short-lived right to the burst's run directory at the target."""
         burst = await self._own(request)
         if isinstance(burst, Response):
             return burst
-        wish = TicketWish.model_validate_json(await request.body())
+        if burst.stage.final:
+            return _refusal(409, "this burst is over")
+        wish = TicketWish.model_validate_json(await _read(request, LONGEST_WORDS))
         site = self._desk.world.sites[burst.target]
 
         def issue() -> dict[str, Any]:
@@ -173,6 +185,15 @@ class AgentRoutes:
         except PortError as error:
             return _refusal(409, str(error))
 
+    def _is_news(self, burst: Burst, said: Hello) -> bool:
+        """Keep the greeting of an agent's each start; one that asks again says nothing new."""
+        store, body = self._desk.world.store, {"restarts": said.restarts}
+        known = store.reports(burst.id).get("hello")
+        if known is not None and known.body == body:
+            return False
+        store.report(burst.id, "hello", body)
+        return True
+
     def _is_owner(self, request: Request, burst: Burst) -> bool:
         return peer_of(request, frozenset()).user == burst.identity.user
 
@@ -181,6 +202,35 @@ class AgentRoutes:
         if burst is None or not self._is_owner(request, burst):
             return _refusal(404, "no such burst of yours")
         return burst
+
+
+class TooLong(Exception):
+    """More was said than anybody would read."""
+
+
+async def too_long(_request: Request, _error: Exception) -> Response:
+    """The answer to it."""
+    return _refusal(413, "the report is too long")
+
+
+async def _read(request: Request, most: int) -> bytes:
+    """The body, never more of it than ``most``: any user may call. Raises ``TooLong``."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size <= most:
+            parts.append(part)
+    if size > most:  # all was taken: a caller who still sends would not hear the answer
+        raise TooLong
+    return b"".join(parts)
+
+
+def job_key(desk: Desk, text: str) -> JobKey:
+    """The job that ``text`` names. Raises ``ValueError``."""
+    key = JobKey.parse(desk.world.cluster, text)
+    if not (0 <= key.job_id < LARGEST_ID and 0 <= (key.array_task or 0) < LARGEST_ID):
+        raise ValueError(f"no job has the number {text[:40]}")
+    return key
 
 
 def _refusal(status: int, why: str) -> JSONResponse:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -34,20 +36,25 @@ class Bell:
             for event in events:
                 self._loop.call_soon_threadsafe(event.set)
 
-    async def wait(self, job: JobKey, seconds: float) -> None:
-        """Until ``job``'s burst moves or the time is over."""
+    @contextmanager
+    def listening(self, job: JobKey) -> Iterator[asyncio.Event]:
+        """An event that is set when ``job``'s burst moves."""
         event = asyncio.Event()
         with self._lock:
             self._waiting[job].add(event)
         try:
-            await asyncio.wait_for(event.wait(), seconds)
-        except TimeoutError:
-            return
+            yield event
         finally:
             with self._lock:
                 self._waiting[job].discard(event)
                 if not self._waiting[job]:
                     del self._waiting[job]
+
+
+async def until(event: asyncio.Event, seconds: float) -> None:
+    """Until the event is set or the time is over."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
 
 
 @dataclass(frozen=True)

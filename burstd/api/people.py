@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from burstd import __version__
+from burstd.api.agents import job_key
 from burstd.api.desk import Desk
 from burstd.api.peers import Peer, peer_of
 from burstd.core.decide import decide
@@ -18,7 +19,7 @@ from burstd.domain.burst import Burst
 from burstd.domain.jobs import JobKey, QueuedJob
 from burstd.domain.plan import Plan
 from burstd.ports.errors import PortError
-from burstd.shell.tick import look, summary
+from burstd.shell.tick import Memory, look, summary
 
 META = {"burstd_version": __version__, "schema": 1}
 
@@ -143,13 +144,15 @@ class PeopleRoutes:
         """The decision of this moment, not carried out."""
         world = self._desk.world
         ledger = world.store.ledger()
-        snapshot = look(world, self._desk.memory, ledger)
+        # A memory of its own: the daemon's is in use in another thread.
+        memory = Memory(scripts=dict(self._desk.memory.scripts))
+        snapshot = look(world, memory, ledger)
         if snapshot is None:
             return JSONResponse({"error": "the queue cannot be read now"}, status_code=503)
         return _plan(decide(snapshot, world.policy, ledger), peer)
 
     def _job(self, request: Request) -> JobKey:
-        return JobKey.parse(self._desk.world.cluster, request.path_params["job"])
+        return job_key(self._desk, request.path_params["job"])
 
     def _burst(self, request: Request) -> Burst | None:
         text = request.path_params["job"]

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from burstd.api.agents import AgentRoutes, bad_request
+from burstd.api.agents import AgentRoutes, TooLong, bad_request, too_long
 from burstd.api.desk import Desk
 from burstd.api.peers import PeerProtocol
 from burstd.api.people import PeopleRoutes
@@ -41,6 +41,7 @@ def application(desk: Desk) -> Starlette:
             ValidationError: bad_request,
             ValueError: bad_request,
             PortError: _away,
+            TooLong: too_long,
         },
         lifespan=lifespan,
     )
@@ -58,6 +59,7 @@ class ApiServer:
             ws="none",
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # who calls is the kernel's word, never a header's
             timeout_graceful_shutdown=2,
         )
         self._server = uvicorn.Server(config)

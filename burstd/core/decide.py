@@ -209,7 +209,8 @@ def fits(job: QueuedJob, view: TargetView) -> bool:
     """Could the target ever run it?"""
     can = view.capabilities
     return (
-        job.cpus <= can.max_cores
+        (view.users is None or job.identity.user in view.users)
+        and job.cpus <= can.max_cores
         and job.nodes <= can.max_nodes
         and job.time_limit is not None
         and job.time_limit <= can.max_time
@@ -217,7 +218,12 @@ def fits(job: QueuedJob, view: TargetView) -> bool:
 
 
 def _ask(job: QueuedJob) -> dict[str, str]:
-    return {"nodes": str(job.nodes), "cpus": str(job.cpus), "time_limit": str(job.time_limit)}
+    return {
+        "user": job.identity.user,
+        "nodes": str(job.nodes),
+        "cpus": str(job.cpus),
+        "time_limit": str(job.time_limit),
+    }
 
 
 def acts(policy: BurstPolicy) -> bool:

@@ -38,6 +38,7 @@ class TargetView:
     name: TargetName
     capabilities: Capabilities
     price: Money  #: per core-hour
+    users: frozenset[str] | None = None  #: who has an account there; ``None``: everybody
     open: bool = True  #: takes new work; an unreachable target whose link is down may be open
 
 

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import subprocess
 import threading
+import time
 from typing import Any
 
+from pyroute2.netlink.exceptions import NetlinkError
 from wireguard_tools import WireguardKey
 
 from burstd.netd.device import Device, Keys, NoWireguard, read_key
 from burstd.netd.settings import LinkSettings
 
+#: Seconds. With a keepalive of 25 s a live link shakes hands at least every 145 s (wireguard.com,
+#: "timers"); after 180 s its keys are worth nothing (REJECT_AFTER_TIME).
+DEAD_AFTER = 180.0
 HANDSHAKE_TIME = 10.0  #: seconds until the gate counts as silent
+
+
+def answers(last_handshake: float | None, now: float) -> bool:
+    """True if the gate still answers: one that was restarted has forgotten our session."""
+    return bool(last_handshake) and now - (last_handshake or 0) <= DEAD_AFTER
+
+
+def _now() -> float:
+    return time.time()  # noqa: TID251 - the interface stamps handshakes with this clock
 
 
 class NoAnswer(Exception):
@@ -32,7 +47,7 @@ class LinkKeeper:
         with self._lock:
             peer = self._device.peer()
             return {
-                "up": peer is not None and bool(peer.last_handshake),
+                "up": peer is not None and answers(peer.last_handshake, _now()),
                 "session": self._session is not None and peer is not None,
                 "public_key": str(self._session.private.public_key()) if self._session else None,
                 "last_handshake": peer.last_handshake if peer else None,
@@ -89,4 +104,6 @@ class LinkKeeper:
 
 
 VERBS = frozenset({"view", "enrol", "offer", "commit", "down"})
-EXPECTED = (NoAnswer, NoWireguard, OSError, ValueError)
+EXPECTED = (
+    NoAnswer, NoWireguard, NetlinkError, subprocess.TimeoutExpired, OSError, ValueError,
+)  # fmt: skip

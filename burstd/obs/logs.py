@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Mapping
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -19,13 +20,20 @@ HIDDEN = "(hidden)"
 
 
 def strike_secrets(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Hide values that are named or look like keys."""
-    for name, value in event.items():
-        if _SECRET_NAMES.search(name):
-            event[name] = HIDDEN
-        elif isinstance(value, str):
-            event[name] = _SECRET_TEXT.sub(HIDDEN, value)
-    return event
+    """Hide values that are named or look like keys, however deep they lie."""
+    return {name: _struck(name, value) for name, value in event.items()}
+
+
+def _struck(name: object, value: object) -> object:
+    if _SECRET_NAMES.search(str(name)):
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return {inner: _struck(inner, v) for inner, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_struck("", v) for v in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return _SECRET_TEXT.sub(HIDDEN, value if isinstance(value, str) else str(value))
 
 
 def configure(level: str = "info") -> None:

@@ -103,5 +103,8 @@ class BurstStore(Protocol):
     def reports(self, burst: BurstId) -> Mapping[str, Report]:
         """What the agent has said so far, by kind."""
 
+    def said(self, burst: BurstId) -> frozenset[str]:
+        """The kinds of its reports, without their bodies: a manifest may be many megabytes."""
+
     def staged(self) -> dict[tuple[str, str], int]:
         """Bytes by (target, ``in``/``out``) that agents have moved, for dashboards."""

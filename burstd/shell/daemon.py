@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from burstd.shell.world import World
 log = structlog.get_logger()
 
 DRIVERS = 8  #: bursts driven at once; each mostly waits for a far answer
+LONGEST_TURN = timedelta(hours=2)
 SOON = 1.0  #: seconds: least time between two ticks that agents ask for
 
 
@@ -33,8 +35,11 @@ class Daemon:
     poll: timedelta
     nudge: threading.Event
     after_tick: Callable[[], None] = field(default=lambda: None)
+    alive_every: timedelta = timedelta(seconds=30)  #: well below WatchdogSec
+    longest_turn: timedelta = LONGEST_TURN
     _stop: threading.Event = field(default_factory=threading.Event)
     _turning: threading.Lock = field(default_factory=threading.Lock)
+    _turned_at: float = 0.0  #: monotonic
 
     def run(self) -> None:
         """Until TERM or INT. Work under way is finished; what is not is found again at start."""
@@ -46,6 +51,8 @@ class Daemon:
         scheduler.add_job(
             self._turn, "interval", args=[pool], seconds=every, max_instances=1, coalesce=True
         )
+        scheduler.add_job(self._alive, "interval", seconds=self.alive_every.total_seconds())
+        self._turned_at = time.monotonic()
         scheduler.start()
         notify("READY=1")
         self._turn(pool)
@@ -71,4 +78,10 @@ class Daemon:
             except Exception:
                 log.exception("tick.broken")
             self.after_tick()
+            self._turned_at = time.monotonic()
+
+    def _alive(self) -> None:
+        """Tell the watchdog that we live. A turn may take as long as the upload of an image; one
+        that takes longer hangs."""
+        if time.monotonic() - self._turned_at < self.longest_turn.total_seconds():
             notify("WATCHDOG=1")

@@ -7,6 +7,7 @@ Steps learn before they do, so that a crash at any point is repaired by running 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from burstd.core.barrier import SAVE_TIME, Durability, durability
@@ -19,6 +20,8 @@ from burstd.domain.targets import Outcome, RemoteJob, RemoteState, WorkOrder
 from burstd.ports.errors import Rejected
 from burstd.shell.sight import Sight, state_of
 from burstd.shell.world import World
+
+LONGEST_CAUSE = 1000  #: characters
 
 Step = Callable[[Burst, World, Sight], Event | None]
 
@@ -38,7 +41,7 @@ def claim(burst: Burst, world: World, sight: Sight) -> Event | None:
     if seen.state is JobState.RUNNING:
         if seen.partition != world.policy.burst_partition:
             return ev.Refused("it started on-prem before it could be claimed")
-        if "hello" in world.store.reports(burst.id):
+        if "hello" in world.store.said(burst.id):
             return ev.Claimed(Epoch(boot, world.clock.now()))
         return None
     world.queue.park(record, mark=f"burst={burst.id}")
@@ -53,10 +56,10 @@ def stage_in(burst: Burst, world: World, sight: Sight) -> Event | None:
     if site.link is not None:
         site.link.ensure_up()
     site.target.prepare(world.images[world.applications[burst.application].image])
-    reports = world.store.reports(burst.id)
-    if "refused" in reports:
-        return ev.Refused(str(reports["refused"].body["cause"]))
-    return ev.Done() if "staged_in" in reports else None
+    said = world.store.said(burst.id)
+    if "refused" in said:
+        return ev.Refused(_plain(world.store.reports(burst.id)["refused"].body.get("cause")))
+    return ev.Done() if "staged_in" in said else None
 
 
 def submit(burst: Burst, world: World, sight: Sight) -> Event | None:
@@ -81,6 +84,8 @@ def settle_in(burst: Burst, world: World, sight: Sight) -> Event | None:
     on_prem = durability(burst.claim, boot, now)
     if on_prem is Durability.RESTARTED:
         seen = world.queue.look(burst.identity)
+        if _at_home(burst, seen, world):
+            return ev.Refused("the claim was lost in a restart of the on-prem controller")
         if not _stands_in(burst, seen, world):
             return None
         return ev.Reclaimed(Epoch(boot, now))
@@ -138,19 +143,18 @@ def cancel(burst: Burst, world: World, sight: Sight) -> Event | None:
 
 def stage_out(burst: Burst, world: World, sight: Sight) -> Event | None:
     """The agent lands the results; without a stand-in nobody can."""
-    if "staged_out" in world.store.reports(burst.id):
+    if "staged_out" in world.store.said(burst.id):
         return ev.Done()
-    if sight.missing(burst.job) or _recall_reported(burst, world):
-        seen = world.queue.look(burst.identity)
-        if seen.is_job(burst.identity) and seen.state.over:
-            return ev.Skipped("the stand-in ended before the results could be landed")
+    doubtful = _changed(burst, sight) or _recall_reported(burst, world)
+    if doubtful and _stopped(burst, world.queue.look(burst.identity)) is not None:
+        return ev.Skipped("the stand-in ended before the results could be landed")
     return None
 
 
 def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Once the job is over on-prem: clean the far side, reckon the cost."""
     seen = world.queue.look(burst.identity)
-    if not (seen.is_job(burst.identity) and seen.state.over):
+    if _stopped(burst, seen) is None:
         return None
     if seen.ended_at is not None and world.clock.now() - seen.ended_at < SAVE_TIME:
         return None  # a crash now would forget the end and start the stand-in again
@@ -160,11 +164,12 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     elapsed = burst.outcome.elapsed if burst.outcome else timedelta()
     hours = core_hours(burst.cores, elapsed)
     cost = price(burst.cores, elapsed, site.target.observe().price)
-    world.queue.annotate(
-        burst.identity,
-        f"burst=1 id={burst.id} where={burst.target} core_hours={hours:.4f} "
-        f"cost={cost}{world.policy.currency}",
-    )
+    if seen.is_job(burst.identity):
+        world.queue.annotate(
+            burst.identity,
+            f"burst=1 id={burst.id} where={burst.target} core_hours={hours:.4f} "
+            f"cost={cost}{world.policy.currency}",
+        )
     return ev.Settled(hours, cost)
 
 
@@ -221,16 +226,39 @@ def _stands_in(burst: Burst, seen: JobSight, world: World) -> bool:
     )
 
 
+def _at_home(burst: Burst, seen: JobSight, world: World) -> bool:
+    return (
+        seen.is_job(burst.identity)
+        and seen.state in {JobState.PENDING, JobState.RUNNING}
+        and seen.partition not in {"", world.policy.burst_partition}
+    )
+
+
+def _changed(burst: Burst, sight: Sight) -> bool:
+    """The queue no longer shows the stand-in as it was: time to look closer, no more."""
+    line = sight.lines.get(burst.job)
+    if line is None:
+        return sight.missing(burst.job)
+    # The same id with another face: a renamed or requeued job, or a stranger's.
+    return replace(line.identity, key=burst.job) != burst.identity or (
+        line.state is JobState.COMPLETING
+    )
+
+
+def _plain(cause: object) -> str:
+    """An agent's words as one line that the ledger can hold: names come in any bytes."""
+    text = str(cause or "the agent gave no reason")[:LONGEST_CAUSE]
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def _recall_reported(burst: Burst, world: World) -> bool:
-    return "recalled" in world.store.reports(burst.id)
+    return "recalled" in world.store.said(burst.id)
 
 
 def _recalled(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Look closer when the queue no longer shows the stand-in or its agent got TERM."""
-    line = sight.lines.get(burst.job)
-    going = line is not None and line.state is JobState.COMPLETING
     reported = _recall_reported(burst, world)
-    if not (sight.missing(burst.job) or going or reported):
+    if not (_changed(burst, sight) or reported):
         return None
     seen = world.queue.look(burst.identity)
     if seen.state is JobState.COMPLETING and reported:

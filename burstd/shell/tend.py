@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from burstd.core.decide import acts
 from burstd.ports.errors import PortError
 from burstd.shell.world import World
 
@@ -27,10 +28,10 @@ def raise_links(world: World) -> None:
 
 def lower_links(world: World) -> None:
     """Bring down every link that no open burst needs."""
-    ledger = world.store.ledger()
+    surging = acts(world.policy) and world.store.ledger().surging
     needed = {burst.target for burst in world.store.open_bursts()}
     for name, site in world.sites.items():
-        if site.link is None or name in needed or ledger.surging:
+        if site.link is None or name in needed or surging:
             continue
         try:
             if site.link.view().up:

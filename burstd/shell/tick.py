@@ -18,7 +18,7 @@ from burstd.domain.events import Event
 from burstd.domain.jobs import JobIdentity, QueueSnapshot
 from burstd.domain.plan import Plan, ScriptFacts, Snapshot
 from burstd.domain.policy import Ledger
-from burstd.ports.errors import Permanent, Transient
+from burstd.ports.errors import AccessDenied, Permanent, PortError, Transient
 from burstd.ports.store import StaleBurst
 from burstd.shell.sight import Sight, take_sight
 from burstd.shell.steps import STEPS, Step
@@ -90,7 +90,7 @@ def look(world: World, memory: Memory, ledger: Ledger) -> Snapshot | None:
         for job in needs_script(snapshot, world.policy, ledger)[:SCRIPTS_PER_TICK]:
             text = world.queue.script(job.identity)
             memory.scripts[job.identity] = script.facts(text, world.applications.values())
-    except Transient as error:
+    except PortError as error:
         log.warning("queue.unreadable", cause=str(error))
         return None
     return snapshot
@@ -160,7 +160,11 @@ def next_event(
         due = next_due(world.clock.now(), burst.attempt, error.retry_after)
         return ev.Deferred(due, cause=f"{type(error).__name__}: {error}")
     except Permanent as error:
-        return ev.Refused(cause=f"{type(error).__name__}: {error}")
+        cause = f"{type(error).__name__}: {error}"
+        if isinstance(error, AccessDenied) and burst.submit_intended:
+            # A twin may be there. That our rights ran out says nothing of it: wait for new ones.
+            return ev.Deferred(next_due(world.clock.now(), burst.attempt), cause)
+        return ev.Refused(cause)
     except Exception as error:
         log.exception("burst.broken")
         return ev.Broken(cause=repr(error))

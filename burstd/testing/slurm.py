@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from burstd.adapters.slurm.commands import Slurm, translate
 from burstd.testing.clock import SteppedClock
@@ -61,6 +61,9 @@ class SimulatedSlurm:
     meanwhile: dict[str, Callable[[], None]] = field(default_factory=dict)
     _next_id: int = 1
     _saves: list[tuple[datetime, int, list[SimulatedJob]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._saves.append((datetime.min.replace(tzinfo=UTC), self._next_id, []))
 
     # --- the world's hands: users, nodes, accidents
 
@@ -140,9 +143,7 @@ class SimulatedSlurm:
         horizon = self._now - SAVED_AFTER
         kept = [save for save in self._saves if save[0] <= horizon]
         was = {(job.job_id, job.submitted_at): job for job in self.jobs}
-        _, self._next_id, jobs = kept[-1] if kept else (horizon, self._next_id, [])
-        if not kept and self._saves:
-            self._next_id = min(save[1] for save in self._saves)
+        _, self._next_id, jobs = kept[-1]
         self.jobs = _copies(jobs)
         self.boots += 1
         self._saves = [(horizon, self._next_id, _copies(self.jobs))]

@@ -40,6 +40,8 @@ def arguments(work: WorkOrder, settings: SlurmTargetSettings) -> list[str]:
         argv.append(f"--mem={shape.memory_per_node}M")
     elif shape.memory_per_cpu is not None:
         argv.append(f"--mem-per-cpu={shape.memory_per_cpu}M")
+    elif shape.exclusive:  # on-prem it had the node's memory too, whatever is a job's default there
+        argv.append("--mem=0")
     if shape.exclusive:
         argv.append("--exclusive")
     if settings.account is not None:

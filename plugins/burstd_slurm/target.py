@@ -64,6 +64,7 @@ class SlurmTarget:
             self._context.name,
             Capabilities(s.max_nodes, s.max_cores, s.max_time),
             self._context.price,
+            frozenset(s.users),
         )
 
     # --- what must lie at the target
@@ -75,7 +76,7 @@ class SlurmTarget:
 
     def ticket(self, key: WorkKey, user: str, public_key: str) -> Ticket:
         far_user = self._far_user(user)
-        if self._far_program not in self._there:
+        if not self._is_there(self._far_program):
             raise Unreachable(f"{self._context.name} is being prepared")
         command = [self._settings.python, self._far_program, "serve"]
         command += ["--root", str(self._settings.root), "--key", key]
@@ -85,6 +86,8 @@ class SlurmTarget:
         return Ticket("ssh", expires, fields)
 
     def clean(self, key: WorkKey, user: str) -> None:
+        if user not in self._settings.users:
+            return  # nobody there, so nothing of theirs
         root = str(self._settings.root)
         clean = [self._settings.python, self._far_program, "clean", "--root", root, "--key", key]
         script = f"test ! -e {shlex.quote(f'{root}/runs/{key}')} || exec {shlex.join(clean)}"
@@ -93,9 +96,7 @@ class SlurmTarget:
     # --- work
 
     def generation(self) -> Generation:
-        found = re.search(
-            r"^BOOT_TIME\s*=\s*(\S+)", self._service("scontrol", "show", "config"), re.M
-        )
+        found = re.search(r"^BOOT_TIME\s*=\s*(\S+)", self._ask("scontrol", "show", "config"), re.M)
         if found is None:
             raise Unreachable("the far scontrol gave no BOOT_TIME")
         return Generation(found[1])
@@ -169,18 +170,14 @@ class SlurmTarget:
             f"&& echo && sacct -n -X -P -D -a -S {_day(since)} --name={shlex.quote(names)} "
             f"-o {records.SACCT}"
         )
-        live, _, past = self._service("sh", "-c", script).partition("\n\n")
+        live, _, past = self._ask("sh", "-c", script).partition("\n\n")
         if live.startswith("\n"):  # nothing in the queue
             live, past = "", live[1:] + past
         return records.merge(records.queue_rows(live), records.accounting_rows(past))
 
     def _upload(self, source: Path, destination: str, digest: str) -> None:
         """Put a file under its name, once; a cut upload leaves only a .part."""
-        if destination in self._there:
-            return
-        try:
-            self._service("test", "-f", destination)
-        except Failed:
+        if not self._is_there(destination):
             script = (
                 'umask 022 && mkdir -p "${1%/*}" && cat > "$1.part" && '
                 'echo "$2  $1.part" | sha256sum -c --quiet - && sync "$1.part" && mv "$1.part" "$1"'
@@ -189,6 +186,24 @@ class SlurmTarget:
                 argv = ["sh", "-c", script, "sh", destination, digest]
                 self._run(self._settings.service_user, argv, file, UPLOAD_TIME)
         self._there.add(destination)
+
+    def _is_there(self, destination: str) -> bool:
+        """Asked once; what lies there by its digest stays."""
+        if destination in self._there:
+            return True
+        try:
+            self._service("test", "-f", destination)
+        except Failed:
+            return False
+        self._there.add(destination)
+        return True
+
+    def _ask(self, *argv: str) -> str:
+        """A question. One that fails, for whatever reason, tells nothing of our work."""
+        try:
+            return self._service(*argv)
+        except Failed as error:
+            raise Unreachable(str(error)) from error
 
     def _service(self, *argv: str) -> str:
         return self._run(self._settings.service_user, argv)

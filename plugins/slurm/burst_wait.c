@@ -69,7 +69,7 @@ int main(int argc, char **argv) {
         struct pollfd one = {.fd = sock, .events = POLLIN};
         struct timespec limit = {.tv_sec = seconds + 30};
         if (ppoll(&one, 1, &limit, &open_mask) == 1 &&
-            (recv(sock, status, sizeof status, MSG_WAITALL) < (ssize_t)sizeof status ||
+            (recv(sock, status, sizeof status, MSG_DONTWAIT) < (ssize_t)sizeof status ||
              status[sizeof status - 1] != '2'))
             rest(&open_mask, 2); /* burstd went away without a word, or is in need itself */
     }

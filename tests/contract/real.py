@@ -153,6 +153,9 @@ class RealCluster:
         return done.stdout.strip()
 
     def cancel(self, key: str) -> None:
+        # What ends before accounting has heard of it stays there under the name "allocation".
+        asked = ["sacct", "-n", "-X", "-P", "-j", key, "-o", "JobName,Partition"]
+        assert self.wait(lambda: bool(self.login.run(asked).stdout), 10)
         self.login.run(["scancel", key], "alice")
         argv = ["squeue", "-h", "-j", key, "-t", "PD,R,CG"]
         assert self.wait(lambda: not self.login.run(argv, check=False).stdout, 20)
@@ -183,7 +186,11 @@ class RealCluster:
     def forget(self, key: str) -> None:
         """As after MinJobAge: a controller that is started without its state knows no job."""
         with self.stopped():
-            self.login.sh("rm -f /var/spool/slurmctld/job_state*")
+            self.login.sh(
+                "rm -f /var/spool/slurmctld/job_state*; "
+                f"echo FirstJobId={int(key) + 1} >> /etc/slurm/slurm.conf"
+            )
+        self.login.sh("sed -i /^FirstJobId/d /etc/slurm/slurm.conf")
 
     @contextmanager
     def stopped(self) -> Iterator[None]:

@@ -43,6 +43,9 @@ POLICY = BurstPolicy(
     budget=Money(Decimal(100)),
 )
 
+#: The stages between two turns, in the order of a life; the others pass within one tick.
+RESTING = [Stage.CLAIMING, Stage.STAGING_IN, Stage.SUBMITTED, Stage.RUNNING, Stage.STAGING_OUT]
+
 
 def unwatched(port: Any) -> Any:
     """The port as it is."""
@@ -160,3 +163,14 @@ class Scene:
     def held(self) -> list[str]:
         """Jobs on which a hold is left."""
         return [key_text(j) for j in self.slurm.jobs if j.held and j.state == "PENDING"]
+
+
+def reach(scene: Scene, stage: Stage) -> None:
+    """Stop the world at a stage: its burst is there and nobody has answered yet."""
+    if stage is Stage.STAGING_OUT:
+        scene.until(Stage.RUNNING)
+        scene.turn()
+        scene.target.finish_all()
+    scene.link.cut = stage is Stage.STAGING_IN
+    scene.agents.asleep = stage in {Stage.CLAIMING, Stage.STAGING_OUT}
+    scene.until(stage)

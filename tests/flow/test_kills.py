@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -88,6 +89,8 @@ def assert_all_ended_well(scene: Scene, n: int) -> None:
     where = f"killed at call {n}"
     ran = {name: scene.executions(name) for name in JOBS}
     assert dict.fromkeys(ran, 1) == ran, where
+    twins = Counter(work.order.key for work in scene.target.work.values())
+    assert {1} >= set(twins.values()), where
     assert () == scene.store.open_bursts(), where
     assert [] == scene.held(), where
     assert {"COMPLETED"} == {job.state for job in scene.slurm.jobs}, where

@@ -12,34 +12,12 @@ from burstd.domain import events as ev
 from burstd.domain.burst import Stage
 from burstd.domain.plan import Reason
 from burstd.domain.policy import Mode
-from burstd.domain.targets import Money, Outcome, RemoteState, WorkKey
+from burstd.domain.targets import Money, Outcome, RemoteState
 from burstd.shell.sight import Sight
 from burstd.shell.steps import STEPS
 from burstd.shell.tick import drive
 from burstd.testing.slurm import KILL_WAIT
-from tests.flow.scene import POLICY, Scene
-
-#: The stages between two turns, in the order of a life; the others pass within one tick.
-RESTING = [Stage.CLAIMING, Stage.STAGING_IN, Stage.SUBMITTED, Stage.RUNNING, Stage.STAGING_OUT]
-
-
-@pytest.fixture
-def scene() -> Scene:
-    """One job of two core-hours waits in a full queue."""
-    scene = Scene()
-    scene.slurm.submit(name="beam", minutes=120)
-    return scene
-
-
-def reach(scene: Scene, stage: Stage) -> None:
-    """Stop the world at a stage: its burst is there and nobody has answered yet."""
-    if stage is Stage.STAGING_OUT:
-        scene.until(Stage.RUNNING)
-        scene.turn()
-        scene.target.finish_all()
-    scene.link.cut = stage is Stage.STAGING_IN
-    scene.agents.asleep = stage in {Stage.CLAIMING, Stage.STAGING_OUT}
-    scene.until(stage)
+from tests.flow.scene import POLICY, RESTING, Scene, reach
 
 
 def test_a_waiting_job_runs_in_the_cloud_and_ends_on_prem_with_its_exit_code(scene: Scene) -> None:
@@ -86,6 +64,16 @@ def test_a_user_who_cancels_gets_it_cancelled_at_every_stage(scene: Scene, stage
     assert Stage.QUARANTINED is not scene.burst().stage
     assert RemoteState.ENDED is (scene.target.state_of(scene.burst().work_key) or RemoteState.ENDED)
     assert [] == scene.held()
+
+
+def test_a_job_cancelled_in_the_very_moment_of_the_permit_never_starts(scene: Scene) -> None:
+    scene.until(Stage.SUBMITTED)
+    scene.clock.forward(seconds=20)
+    scene.slurm.meanwhile["scontrol show job"] = lambda: scene.slurm.cancel("1")
+    scene.turn(20)
+
+    assert [] == scene.target.executions
+    assert "CANCELLED" == scene.slurm.job("1").state
 
 
 def test_a_cancelled_job_whose_agent_is_gone_is_settled_without_its_results(scene: Scene) -> None:
@@ -182,94 +170,6 @@ def test_a_stand_in_that_no_list_shows_is_looked_for_before_it_counts_as_gone(
     scene.turn(5)
 
     assert Stage.RUNNING is scene.burst().stage
-
-
-# --- lapses of the controllers
-
-
-def test_an_on_prem_restart_after_the_claim_starts_the_barrier_again(scene: Scene) -> None:
-    scene.until(Stage.SUBMITTED)
-    scene.clock.forward(seconds=6)  # the claim is saved, and younger than the barrier
-    scene.slurm.crash()
-    scene.tick()
-    assert Stage.SUBMITTED is scene.burst().stage
-    assert [] == scene.target.executions
-    scene.finish()
-    assert 1 == scene.executions("beam")
-
-
-@pytest.mark.parametrize("age", [0, 3, 5, 9, 10])
-@pytest.mark.parametrize("stage", RESTING, ids=lambda s: s.value)
-def test_an_on_prem_crash_at_any_moment_never_makes_two_runs(stage: Stage, age: int) -> None:
-    scene = Scene(seconds=1)
-    scene.slurm.submit(name="beam", minutes=120)
-    reach(scene, stage)
-    scene.link.cut = scene.agents.asleep = False
-    scene.clock.forward(seconds=age)
-    scene.slurm.crash()
-    scene.slurm.slots = 1  # whatever comes back without its hold starts at once
-    for _ in range(25):
-        scene.turn()
-        assert scene.living("beam") <= 1
-        scene.target.finish_all()
-    assert scene.executions("beam") <= 1
-
-
-@pytest.mark.parametrize("age", [0, 2, 5, 8, 10, 12])
-def test_a_far_crash_that_forgets_the_submission_makes_no_second_twin(age: int) -> None:
-    scene = Scene(seconds=1)
-    scene.slurm.submit(name="beam", minutes=120)
-    scene.until(Stage.SUBMITTED)
-    scene.clock.forward(seconds=age)
-    scene.target.crash()
-    scene.turn(3)
-    scene.finish()
-
-    assert 1 == scene.executions("beam")
-
-
-def test_a_far_crash_that_forgets_the_permit_is_given_it_again(scene: Scene) -> None:
-    scene.until(Stage.SUBMITTED)
-    scene.clock.forward(seconds=20)
-    scene.tick()  # submitted long ago, permitted and started just now
-    assert Stage.RUNNING is scene.burst().stage
-    scene.target.crash()
-    assert RemoteState.HELD is scene.target.state_of(scene.burst().work_key)
-    scene.turn(2)
-    scene.finish()
-
-    assert 1 == scene.executions("beam")
-
-
-def test_a_stranger_who_got_the_id_of_a_lost_submission_is_left_alone() -> None:
-    scene = Scene(seconds=1)
-    scene.slurm.submit(name="beam", minutes=120)
-    ours = scene.until(Stage.SUBMITTED)
-    (work,) = scene.target.work.values()
-    scene.target.crash()
-    stranger = replace(work.order, key=WorkKey("b-stranger"))
-    assert ours.remote_id == scene.target.submit(stranger)
-    scene.slurm.cancel("1")
-    scene.turn(20)
-
-    assert RemoteState.HELD is scene.target.state_of(stranger.key)
-    assert scene.burst().stage.final
-
-
-def test_an_end_that_the_controller_forgets_is_repeated_not_the_work(scene: Scene) -> None:
-    scene.until(Stage.RUNNING)
-    scene.turn()
-    scene.target.finish_all()
-    scene.seconds = 1
-    scene.until(Stage.SETTLING)
-    assert "COMPLETED" == scene.slurm.job("1").state
-    scene.slurm.crash()
-    assert (["beam"], "PENDING") == (scene.slurm.reruns, scene.slurm.job("1").state)
-    scene.turn(20)
-
-    assert Stage.SETTLED is scene.burst().stage
-    assert "COMPLETED" == scene.slurm.job("1").state
-    assert 1 == scene.executions("beam")
 
 
 # --- wishes

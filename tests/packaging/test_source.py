@@ -68,15 +68,15 @@ def test_no_secret_lies_in_the_repository() -> None:
     assert [] == found
 
 
-@pytest.mark.parametrize("vendor", ["pyslurm", "boto3", "kubernetes"])
-def test_vendors_of_other_targets_are_not_needed(vendor: str) -> None:
-    """The package and every one of its rooms import where that vendor can't be imported."""
+def test_vendors_of_other_targets_are_not_needed() -> None:
+    """The package and every one of its rooms import where those vendors can't be imported."""
     rooms = sorted(
         ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
         for path in (REPOSITORY / "burstd").rglob("*.py")
         if path.name != "__main__.py" and "contracts" not in path.parts
     )
-    program = f"import sys; sys.modules[{vendor!r}] = None; import {', '.join(rooms)}, burstd_slurm"
+    hide = "import sys; sys.modules.update(dict.fromkeys(('pyslurm', 'boto3', 'kubernetes')))"
+    program = f"{hide}; import {', '.join(rooms)}, burstd_slurm"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from burstd.adapters.slurm import records
-from burstd.adapters.slurm.claim import kept, parking, undoing
+from burstd.adapters.slurm.claim import SHOWN, kept, parking, undoing
 from burstd.adapters.slurm.commands import NoSuchJob, Slurm
 from burstd.domain.jobs import (
     JobIdentity,
@@ -38,27 +38,30 @@ class CliQueue:
     def observe(self) -> QueueSnapshot:
         taken_at = self.now()
         argv = ["squeue", "-h", "-a", "-t", _STATES, "-o", records.QUEUE_FORMAT]
-        lines = self.slurm.run(argv).split(records.RECORD + "\n")
+        lines = self._ask(*argv).split(records.RECORD + "\n")
         if lines.pop():
             raise Unreachable("squeue's answer is cut off")
         jobs = tuple(records.queue_line(self.cluster, line) for line in lines)
         return QueueSnapshot(self.cluster, taken_at, jobs)
 
     def boot(self) -> str:
-        found = re.search(r"^BOOT_TIME\s*=\s*(\S+)", self._scontrol("show", "config"), re.M)
+        found = re.search(r"^BOOT_TIME\s*=\s*(\S+)", self._ask("scontrol", "show", "config"), re.M)
         if found is None:
             raise Unreachable("scontrol show config gave no BOOT_TIME")
         return found[1]
 
     def look(self, who: JobIdentity) -> JobSight:
         try:
-            record = self._scontrol("show", "job", "-o", str(who.key))
+            record = self._ask("scontrol", "show", "job", "-o", str(who.key)).strip()
         except NoSuchJob:
             return self._look_back(who)
-        f = records.fields(record.strip(), who.name)
-        if not f:  # the id is someone else's now, or the record can't be read
-            f = records.fields(record.strip())
-            stranger = records.sight(JobIdentity(who.key, who.submitted_at, "", ""), f)
+        f = records.fields(record, who.name)
+        if not f:
+            f = records.fields(record)
+            renamed = records.sight(who, f)
+            if renamed.identity == who:  # by its user, meanwhile
+                return renamed
+            stranger = records.sight(replace(who, user="", name=""), f)
             return JobSight(stranger.identity, JobState.UNKNOWN)
         return records.sight(who, f)
 
@@ -66,21 +69,20 @@ class CliQueue:
         """slurmctld forgets ended jobs after MinJobAge (300 s); accounting does not."""
         since = who.submitted_at.strftime("%Y-%m-%dT%H:%M:%S")
         argv = ["sacct", "-n", "-X", "-P", "-D", "-j", str(who.key), "-S", since]
-        argv += ["-o", "JobID,User,Submit,State,ExitCode,JobName", f"--delimiter={records.FIELD}"]
+        argv += ["-o", "JobID,User,Submit,State,ExitCode", f"--delimiter={records.FIELD}"]
+        utc = replace(self.slurm, environment={**self.slurm.environment, "TZ": "UTC"})
         rows = [
-            row.split(records.FIELD)
-            for row in replace(self.slurm, environment={**self.slurm.environment, "TZ": "UTC"})
-            .run(argv)
-            .splitlines()
+            row.split(records.FIELD) for row in replace(self, slurm=utc)._ask(*argv).splitlines()
         ]
-        mine = [
-            row
+        lives = {
+            int(row[2]): row
             for row in rows
-            if len(row) == 6 and (row[0], row[1], row[5]) == (str(who.key), who.user, who.name)
-        ]
-        if not mine:
+            if len(row) == 5 and (row[0], row[1]) == (str(who.key), who.user) and row[2].isdigit()
+        }
+        # A requeue adds a life with a later submit time; without the first it is a stranger's.
+        if int(who.submitted_at.timestamp()) not in lives:
             return JobSight(None, JobState.UNKNOWN)
-        _, _, _, state, code, _ = mine[-1]
+        _, _, _, state, code = lives[max(lives)]
         exit_code, _, signal = code.partition(":")
         return JobSight(
             who, records.state(state), exit_code=int(exit_code), signal=int(signal or 0)
@@ -95,7 +97,8 @@ class CliQueue:
             raise Unreachable(str(error)) from error  # it went away, or nobody knows
 
     def record(self, who: JobIdentity) -> JobRecord:
-        f = records.fields(self._scontrol("show", "job", "-o", str(who.key)).strip(), who.name)
+        shown = self._ask("scontrol", "show", "job", "-o", str(who.key))
+        f = records.fields(shown.strip(), who.name)
         if not f or not records.sight(who, f).is_job(who):
             raise Rejected(f"job {who.key} is not the one that was seen in the queue")
         wish = f.get("Partition") == self.burst_partition
@@ -123,12 +126,9 @@ class CliQueue:
                 seen = self._mine(who)  # rc 0 proves nothing: hold "succeeds" on a running job
                 if seen is None or seen.state is not JobState.PENDING or not seen.held:
                     return
-            for update in parking(record.fields, self.burst_partition):
-                self._update(who, update)
-            self._mark(who, mark)
-            self._scontrol("release", str(who.key))
-        elif seen.held:
-            self._scontrol("release", str(who.key))
+            self._park_held(record, mark)
+        elif seen.held:  # a crash came between the updates: all of them, again
+            self._park_held(record, mark)
         elif seen.reason in _STUCK:
             raise Rejected(f"job {who.key} cannot start on the proxy node: {seen.reason}")
 
@@ -142,6 +142,7 @@ class CliQueue:
         home = record.fields["partition"]
         if seen.partition != self.burst_partition:
             if seen.state is JobState.PENDING and seen.held:
+                self._restore(record)
                 self._release_home(who)
                 return False
             return seen.partition == home or seen.state is JobState.RUNNING
@@ -171,6 +172,22 @@ class CliQueue:
             raise Rejected(f"job id {who.key} belongs to another job now")
         return None if seen.identity is None else seen
 
+    def _park_held(self, record: JobRecord, mark: str) -> None:
+        who = record.identity
+        for update in parking(record.fields, self.burst_partition):
+            self._update(who, update)
+        self._mark(who, mark)
+        self._scontrol("release", str(who.key))
+
+    def _restore(self, record: JobRecord) -> None:
+        """Undo again what differs: a crash came between the updates, the partition's was first."""
+        who = record.identity
+        shown = self._ask("scontrol", "show", "job", "-o", str(who.key)).strip()
+        now = kept(records.fields(shown, who.name) or records.fields(shown))
+        if any(now.get(name) != record.fields.get(name) for name in SHOWN):
+            for update in undoing(record):
+                self._update(who, update)
+
     def _release_home(self, who: JobIdentity) -> None:
         # A requeued job may not start for two minutes (Slurm lets its credential expire first).
         with contextlib.suppress(Rejected):  # a site's rule against it must not leave the hold
@@ -185,6 +202,16 @@ class CliQueue:
 
     def _update(self, who: JobIdentity, pairs: list[str]) -> None:
         self._scontrol("update", f"jobid={who.key}", *pairs)
+
+    def _ask(self, *argv: str) -> str:
+        """A question. One that fails, for whatever reason, tells nothing of the job: munged is
+        away, a library is missing. Only ``NoSuchJob`` and ``AccessDenied`` are answers."""
+        try:
+            return self.slurm.run(argv)
+        except NoSuchJob:
+            raise
+        except Rejected as error:
+            raise Unreachable(str(error)) from error
 
     def _scontrol(self, *words: str) -> str:
         return self.slurm.run(["scontrol", *words])

@@ -19,6 +19,8 @@ class NoSuchJob(Rejected):
 COMPLAINTS: tuple[tuple[str, type[PortError]], ...] = (
     (r"Invalid job id", NoSuchJob),
     (r"Access/permission denied|user.*not (a )?(privileged|authorized)", AccessDenied),
+    (r"Munge|munged|authentication|credential", Unreachable),
+    (r"No route to host|timed out|name resolution|Name or service not known", Unreachable),
     (r"Unable to contact slurm controller|Socket timed out|Connection refused", Unreachable),
     (r"Zero Bytes were transmitted|Unexpected message|Communication connection", Unreachable),
     (r"slurm_load_jobs error|Slurm backup controller|DBD_|slurmdbd", Unreachable),
@@ -62,6 +64,7 @@ class Slurm:
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "LC_ALL": "C.UTF-8",
             "SLURM_TIME_FORMAT": "%s",  # seconds since 1970, whatever the site's zone
+            "SLURM_BITSTR_LEN": "0",  # array tasks in full: squeue cuts them to 64 bytes
             **self.environment,
         }
         try:
@@ -69,7 +72,7 @@ class Slurm:
                 list(argv),
                 capture_output=True,
                 text=True,
-                errors="surrogateescape",
+                errors="replace",  # names come in any bytes; the ledger and JSON take text only
                 timeout=self.deadline,
                 env=environment,
                 stdin=subprocess.DEVNULL,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from ClusterShell.RangeSet import RangeSet
+from ClusterShell.RangeSet import RangeSet, RangeSetException
 
 from burstd.domain.jobs import (
     JobIdentity,
@@ -118,7 +118,10 @@ def mebibytes(text: str) -> int | None:
 
 def tasks(text: str) -> tuple[int, ...]:
     """Array task ids of ``0-5,9%2`` or ``0-10:2``. Raises ``ValueError``."""
-    return tuple(int(i) for i in RangeSet(text.split("%")[0].replace(":", "/")))
+    try:
+        return tuple(int(i) for i in RangeSet(text.split("%")[0].replace(":", "/")))
+    except RangeSetException as error:
+        raise ValueError(f"not array tasks: {text[:80]!r}") from error
 
 
 def _given(text: str) -> str:

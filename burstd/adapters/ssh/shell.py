@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -35,6 +36,8 @@ class OpenSsh:
         self._host, self._port, self._known_hosts = host.name, host.port, host.known_hosts
         self._directory, self._authority, self._clock = directory, authority, clock
         self._renew_at: dict[str, datetime] = {}
+        self._renewals: Counter[str] = Counter()
+        self._keys: dict[str, Path] = {}
         self._lock = threading.Lock()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -105,6 +108,10 @@ class OpenSsh:
         with self._lock:
             now = self._clock.now()
             if self._renew_at.get(user, now) <= now:
-                self._authority.identity(self._directory, user, VALID)
+                self._renewals[user] += 1
+                # Two places in turn: an ssh that has just started reads the key it was told of.
+                place = self._directory / f"keys{self._renewals[user] % 2}"
+                place.mkdir(mode=0o700, exist_ok=True)
+                self._keys[user] = self._authority.identity(place, user, VALID)
                 self._renew_at[user] = now + VALID / 2
-        return self._directory / f"{user}.key"
+            return self._keys[user]

@@ -44,6 +44,8 @@ from burstd.ports.errors import NoRoom, Unreachable
 from burstd.ports.store import JournalEntry, Report, StaleBurst, Verdict
 
 _BURST = TypeAdapter(Burst)
+#: Their jobs are free again; a quarantined one is not.
+_LET_GO = frozenset({Stage.SETTLED, Stage.RETURNED})
 
 
 def open_store(path: Path, cluster: str, clock: Clock) -> SqlStore:
@@ -108,7 +110,9 @@ class SqlStore:
 
     def ledger(self) -> Ledger:
         month = self._clock.now().strftime("%Y-%m")
-        rows = self._read(select(t.bursts).where((t.bursts.c.month == month) | t.bursts.c.open))
+        # A quarantined burst binds its job and its money until a human has looked, for months.
+        bound = t.bursts.c.open | (t.bursts.c.stage == Stage.QUARANTINED.value)
+        rows = self._read(select(t.bursts).where((t.bursts.c.month == month) | bound))
         values = [_BURST.validate_json(row.body) for row in rows]
         spent = sum((b.cost or ZERO for b in values if b.stage is Stage.SETTLED), Decimal(0))
         reserved = sum((b.reserved for b in values if not b.stage.final), Decimal(0))
@@ -119,8 +123,7 @@ class SqlStore:
             surging=bool(surging) and surging[0].value == "1",
             spent=Money(spent),
             reserved=Money(reserved + stuck),
-            open=frozenset(b.job for b in values if b.stage is not Stage.SETTLED)
-            - frozenset(b.job for b in values if b.stage is Stage.RETURNED),
+            open=frozenset(b.job for b in values if b.stage not in _LET_GO),
             returned=frozenset(self._key(row) for row in back),
         )
 
@@ -146,6 +149,10 @@ class SqlStore:
         return {
             r.kind: Report(r.kind, datetime.fromisoformat(r.at), json.loads(r.body)) for r in rows
         }
+
+    def said(self, burst: BurstId) -> frozenset[str]:
+        asked = select(t.reports.c.kind).where(t.reports.c.burst == burst)
+        return frozenset(row.kind for row in self._read(asked))
 
     def staged(self) -> dict[tuple[str, str], int]:
         names = {"staged_in": "in", "staged_out": "out"}
@@ -237,7 +244,7 @@ class SqlStore:
                 delete(t.reports).where(t.reports.c.burst == burst, t.reports.c.kind == kind)
             )
             row: dict[str, Any] = {"burst": burst, "kind": kind, "at": at, "body": json.dumps(body)}
-            row["bytes"] = int(body.get("bytes", 0))
+            row["bytes"] = _size(body.get("bytes"))
             db.execute(insert(t.reports).values(**row))
 
     # --- inside
@@ -317,6 +324,11 @@ class SqlStore:
             if "full" in str(error.orig) or "disk I/O" in str(error.orig):
                 raise NoRoom(f"the ledger has no room: {error.orig}") from error
             raise Unreachable(f"the ledger: {error.orig}") from error
+
+
+def _size(said: object) -> int:
+    """An agent's figure for dashboards, as far as it is one."""
+    return min(said, 2**62) if isinstance(said, int) and said > 0 else 0
 
 
 def _row(burst: Burst) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from burstd.domain.links import LinkName, LinkView, SessionOffer
 from burstd.ports.errors import PortError, Unreachable
 
 FORGETTING = 1.0  #: seconds; see Gate.withdraw
+#: Seconds without another attempt after one that failed: all who want the link share it.
+QUIET = 5.0
 DEADLINE = 30.0  #: seconds for one answer of netd (a handshake may take ten)
 
 
@@ -29,28 +31,41 @@ class WireguardLink:
     def __init__(self, name: LinkName, netd: Path, gate: Gate) -> None:
         self._name, self._netd, self._gate = name, netd, gate
         self._lock = threading.Lock()
+        self._again_at, self._trouble = 0.0, ""
 
     def view(self) -> LinkView:
         seen = self._ask("view")
-        at = seen["last_handshake"]
-        return LinkView(
-            self._name,
-            up=bool(seen["up"]),
-            session=bool(seen["session"]),
-            last_handshake=datetime.fromtimestamp(at, UTC) if at else None,
-            bytes_in=int(seen["bytes_in"]),
-            bytes_out=int(seen["bytes_out"]),
-        )
+        try:
+            at = seen["last_handshake"]
+            return LinkView(
+                self._name,
+                up=bool(seen["up"]),
+                session=bool(seen["session"]),
+                last_handshake=datetime.fromtimestamp(at, UTC) if at else None,
+                bytes_in=int(seen["bytes_in"]),
+                bytes_out=int(seen["bytes_out"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise Unreachable(f"burst-netd at {self._netd} answered {seen!r:.200}") from error
 
     def ensure_up(self) -> None:
         with self._lock:
             seen = self.view()
             if seen.up and seen.session:
                 return
-            self._ask("enrol")
-            offer = self._ask("offer")
-            self._gate.admit(SessionOffer(**offer))
-            self._ask("commit")
+            if time.monotonic() < self._again_at:
+                raise Unreachable(self._trouble)
+            try:
+                self._open()
+            except PortError as error:
+                self._again_at, self._trouble = time.monotonic() + QUIET, str(error)
+                raise
+
+    def _open(self) -> None:
+        self._ask("enrol")
+        offer = self._ask("offer")
+        self._gate.admit(SessionOffer(**offer))
+        self._ask("commit")
 
     def ensure_down(self) -> None:
         with self._lock:
@@ -69,7 +84,9 @@ class WireguardLink:
                 sock.settimeout(DEADLINE)
                 sock.connect(str(self._netd))
                 sock.sendall(json.dumps({"verb": verb, "link": self._name}).encode() + b"\n")
-                answer: dict[str, Any] = json.loads(sock.makefile().readline() or "{}")
+                answer = json.loads(sock.makefile().readline())
+            if not isinstance(answer, dict):
+                raise ValueError(f"not an answer: {answer!r:.200}")
         except (OSError, ValueError) as error:
             raise Unreachable(f"burst-netd at {self._netd}: {error}") from error
         if "error" in answer:

@@ -193,7 +193,9 @@ class QueueContract:
         key = cluster.submit()
         record = cluster.queue.record(who(cluster, key))
         before = cluster.shown(key)
-        stranger = replace(record, identity=replace(record.identity, name="another"))
+        # A lost id comes again with another submit time; another name alone is a renamed job.
+        earlier = record.identity.submitted_at - timedelta(hours=1)
+        stranger = replace(record, identity=replace(record.identity, submitted_at=earlier))
         for call in (
             lambda: cluster.queue.park(stranger, "burst=b1"),
             lambda: cluster.queue.give_back(stranger),

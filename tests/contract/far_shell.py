@@ -1,0 +1,115 @@
+"""The Slurm plugin's far end without a lab: a shell whose commands reach a simulated Slurm."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from burstd.domain.targets import Image, Money, TargetName, WorkKey, WorkOrder
+from burstd.ports.errors import PortError
+from burstd.ports.plugin import PluginContext
+from burstd.ports.remote import Failed
+from burstd.ports.target import Target
+from burstd.testing.simulators import SimulatedSlurm, SteppedClock
+from burstd_slurm import PLUGIN
+from burstd_slurm.settings import SlurmTargetSettings
+
+
+@dataclass
+class SimulatedShell:
+    """``RemoteShell``: Slurm's programs are simulated, files are only remembered by name."""
+
+    slurm: SimulatedSlurm
+    files: set[str] = field(default_factory=set)
+    access: dict[str, str] = field(default_factory=dict)
+
+    def run(
+        self, user: str, argv: Sequence[str], stdin: bytes | BinaryIO = b"", deadline: float = 60.0
+    ) -> str:
+        try:
+            return self._run(user, list(argv))
+        except PortError as error:
+            raise Failed(str(error), 1, str(error)) from error
+
+    def certify(self, public_key: str, user: str, command: str, valid: timedelta) -> str:
+        return f"certificate of {user}"
+
+    def _run(self, user: str, argv: list[str]) -> str:
+        if argv[0] == "sbatch":
+            return self._sbatch(user, argv)
+        if argv[:2] == ["test", "-f"]:
+            if argv[2] not in self.files:
+                raise Failed("test", 1, "")
+            return ""
+        if argv[:2] != ["sh", "-c"]:
+            return self.slurm.run(argv)
+        if "squeue" not in argv[2]:  # an upload, or the cleaning
+            self.files.update(argv[4:5])
+            return ""
+        live, past = argv[2].split("&& echo &&")
+        return f"{self.slurm.run(shlex.split(live))}\n{self.slurm.run(shlex.split(past))}"
+
+    def _sbatch(self, user: str, argv: list[str]) -> str:
+        if not self.slurm.up:
+            raise Failed("sbatch", 1, "sbatch: error: Unable to contact slurm controller")
+        name = next(w.partition("=")[2] for w in argv if w.startswith("--job-name="))
+        partition = next(w.partition("=")[2] for w in argv if w.startswith("--partition="))
+        key = self.slurm.submit(user, name, partition)
+        self.slurm.job(key).held, self.slurm.job(key).reason = True, "JobHeldUser"
+        return f"{key}\n"
+
+
+@dataclass
+class ShellFarEnd:
+    """``FarEnd`` of the target's contract."""
+
+    state: Path
+    user: str = "alice"
+    clock: SteppedClock = field(default_factory=SteppedClock)
+
+    def __post_init__(self) -> None:
+        self.slurm = SimulatedSlurm(self.clock, "cloud", slots=9)
+        (self.state / "image.sqfs").write_bytes(b"an image")
+        digest = hashlib.sha256(b"an image").hexdigest()
+        self.image = Image("test", str(self.state / "image.sqfs"), digest)
+        settings = SlurmTargetSettings(
+            host="login", known_hosts=self.state / "image.sqfs", partition="hpc",
+            root=PurePosixPath("/scratch/burst"), users={"alice": "cae01"}, max_cores=8,
+        )  # fmt: skip
+        shell = SimulatedShell(self.slurm)
+        context = PluginContext(
+            TargetName("cloud"), Money(Decimal("0.05")), self.clock, self.state, lambda _: shell
+        )
+        self.target: Target = PLUGIN.open(settings, context)
+
+    def ready(self, key: WorkKey) -> None:
+        """There are no directories."""
+
+    def finish(self, key: WorkKey, code: int) -> None:
+        for job in self.slurm.jobs:
+            if job.name == key and job.state == "RUNNING":
+                self.slurm.finish(str(job.job_id), code)
+
+    def wait(self, until: Callable[[], bool], seconds: float) -> bool:
+        for _ in range(int(seconds)):
+            if until():
+                return True
+            self.clock.forward(seconds=1)
+            self.slurm.schedule()
+        return until()
+
+    def controller(self, *, up: bool) -> None:
+        self.slurm.up = up
+        self.slurm.boots += up
+
+    def accounting(self, *, up: bool) -> None:
+        self.slurm.accounting_up = up
+
+    def again(self, order: WorkOrder) -> None:
+        self.target.submit(order)

@@ -1,0 +1,115 @@
+"""Controllers that crash and forget: on-prem or far, at any stage, nothing runs twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from burstd.core.lifecycle import advance
+from burstd.domain import events as ev
+from burstd.domain.burst import Stage
+from burstd.domain.targets import RemoteState, WorkKey
+from tests.flow.scene import RESTING, Scene, reach
+
+
+def test_an_on_prem_restart_after_the_claim_starts_the_barrier_again(scene: Scene) -> None:
+    scene.until(Stage.SUBMITTED)
+    scene.clock.forward(seconds=6)  # the claim is saved, and younger than the barrier
+    scene.slurm.crash()
+    scene.tick()
+    assert Stage.SUBMITTED is scene.burst().stage
+    assert [] == scene.target.executions
+    scene.finish()
+    assert 1 == scene.executions("beam")
+
+
+@pytest.mark.parametrize("age", [0, 3, 5, 9, 10])
+@pytest.mark.parametrize("stage", RESTING, ids=lambda s: s.value)
+def test_an_on_prem_crash_at_any_moment_never_makes_two_runs(stage: Stage, age: int) -> None:
+    scene = Scene(seconds=1)
+    scene.slurm.submit(name="beam", minutes=120)
+    reach(scene, stage)
+    scene.link.cut = scene.agents.asleep = False
+    scene.clock.forward(seconds=age)
+    scene.slurm.crash()
+    scene.slurm.slots = 1  # whatever comes back without its hold starts at once
+    for _ in range(25):
+        scene.turn()
+        assert scene.living("beam") <= 1
+        scene.target.finish_all()
+    assert scene.executions("beam") <= 1
+
+
+@pytest.mark.parametrize("age", [0, 2, 5, 8, 10, 12])
+def test_a_far_crash_that_forgets_the_submission_makes_no_second_twin(age: int) -> None:
+    scene = Scene(seconds=1)
+    scene.slurm.submit(name="beam", minutes=120)
+    scene.until(Stage.SUBMITTED)
+    scene.clock.forward(seconds=age)
+    scene.target.crash()
+    scene.turn(3)
+    scene.finish()
+
+    assert 1 == scene.executions("beam")
+
+
+def test_a_far_crash_that_forgets_the_permit_is_given_it_again(scene: Scene) -> None:
+    scene.until(Stage.SUBMITTED)
+    scene.clock.forward(seconds=20)
+    scene.tick()  # submitted long ago, permitted and started just now
+    assert Stage.RUNNING is scene.burst().stage
+    scene.target.crash()
+    assert RemoteState.HELD is scene.target.state_of(scene.burst().work_key)
+    scene.turn(2)
+    scene.finish()
+
+    assert 1 == scene.executions("beam")
+
+
+def test_a_stranger_who_got_the_id_of_a_lost_submission_is_left_alone() -> None:
+    scene = Scene(seconds=1)
+    scene.slurm.submit(name="beam", minutes=120)
+    ours = scene.until(Stage.SUBMITTED)
+    (work,) = scene.target.work.values()
+    scene.target.crash()
+    stranger = replace(work.order, key=WorkKey("b-stranger"))
+    assert ours.remote_id == scene.target.submit(stranger)
+    scene.slurm.cancel("1")
+    scene.turn(20)
+
+    assert RemoteState.HELD is scene.target.state_of(stranger.key)
+    assert scene.burst().stage.final
+
+
+def test_an_end_that_the_controller_forgets_is_repeated_not_the_work(scene: Scene) -> None:
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.target.finish_all()
+    scene.seconds = 1
+    scene.until(Stage.SETTLING)
+    assert "COMPLETED" == scene.slurm.job("1").state
+    scene.slurm.crash()
+    assert (["beam"], "PENDING") == (scene.slurm.reruns, scene.slurm.job("1").state)
+    scene.turn(20)
+
+    assert Stage.SETTLED is scene.burst().stage
+    assert "COMPLETED" == scene.slurm.job("1").state
+    assert 1 == scene.executions("beam")
+
+
+def test_what_was_started_is_never_begun_at_home(scene: Scene) -> None:
+    """burstd dies between the start and its note of it, and the on-prem controller with it."""
+    burst = scene.until(Stage.SUBMITTED)
+    scene.clock.forward(seconds=20)
+    burst = scene.store.append(burst, ev.Done(), advance(burst, ev.Done()))
+    scene.store.permit(burst.id, 1)
+    scene.target.start(burst.work_key)
+    scene.target.schedule()
+    scene.slurm.crash()
+    scene.start()
+    scene.slurm.slots = 1
+    scene.finish()
+
+    assert 1 == scene.executions("beam")
+    assert [] == scene.slurm.runs

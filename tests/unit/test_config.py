@@ -1,0 +1,162 @@
+"""The configuration: every problem at once, with its place and the right words."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from burstd.config.example import render
+from burstd.config.policy import policy_of
+from burstd.config.read import ConfigError, applications, read
+from burstd.config.units import budget, core_hours, duration, price
+from burstd.domain.policy import Mode
+
+HERE = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> str:
+    """A [paths] table of files that are there."""
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "ca").touch()
+    return f'[paths]\napplications = "{tmp_path}/apps"\nssh_authority = "{tmp_path}/ca"\n'
+
+
+def problems(tmp_path: Path, text: str) -> list[str]:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        read(file)
+    return [problem.removeprefix(f"{file}:") for problem in error.value.problems]
+
+
+def test_an_almost_empty_file_is_enough_and_only_observes(tmp_path: Path, paths: str) -> None:
+    (tmp_path / "config.toml").write_text(paths)
+    config = read(tmp_path / "config.toml")
+
+    assert Mode.OBSERVE is policy_of(config).mode
+    assert timedelta(seconds=30) == config.site.poll
+    assert (5000, 2000) == (config.policy.high, config.policy.low)
+
+
+def test_every_problem_is_told_at_once_with_its_line_and_dotted_path(
+    tmp_path: Path, paths: str
+) -> None:
+    text = (
+        '[policy]\nmode = "full"\nhigh = "5000"\nbugdet = "5 EUR/month"\n'
+        '[site]\npoll = "30"\n[targets.cloud]\nprice = "0.05 EUR"\n' + paths
+    )
+    found = problems(tmp_path, text)
+
+    assert 5 == len(found)
+    assert "4: policy.bugdet: unknown key; did you mean 'budget'?" in found
+    assert any(p.startswith("2: policy.mode: ") for p in found)
+    assert any(p.startswith("3: policy.high: expected core-hours with the unit") for p in found)
+    assert any(p.startswith("6: site.poll: expected a duration with its unit") for p in found)
+    assert any(p.startswith("8: targets.cloud.price: expected money") for p in found)
+
+
+def test_values_that_are_right_alone_and_wrong_together_are_told(
+    tmp_path: Path, paths: str
+) -> None:
+    text = (
+        '[policy]\nhigh = "10 core-hours"\nlow = "10 core-hours"\npartitions = ["burst"]\n'
+        '[targets.cloud]\nlink = "wan"\nprice = "0.05 USD/core-hour"\n' + paths
+    )
+    found = problems(tmp_path, text)
+
+    assert {
+        "3: policy.low: must be below policy.high (10 core-hours)",
+        "4: policy.partitions: must not name the burst partition",
+        "6: targets.cloud.link: there is no [links.wan]",
+        "7: targets.cloud.price: must be in EUR as policy.budget is",
+    } == set(found)
+
+
+def test_a_file_that_is_not_there_is_told_by_name(tmp_path: Path, paths: str) -> None:
+    found = problems(tmp_path, paths.replace("/ca", "/gone"))
+
+    assert any("paths.ssh_authority" in p and f"{tmp_path}/gone" in p for p in found)
+
+
+def test_text_that_is_no_toml_is_one_problem(tmp_path: Path) -> None:
+    assert 1 == len(problems(tmp_path, "[policy\n"))
+    with pytest.raises(ConfigError):
+        read(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("30s", timedelta(seconds=30)), ("15m", timedelta(minutes=15)), ("24h", timedelta(days=1)),
+     ("2d", timedelta(days=2)), (" 5 m ", timedelta(minutes=5))],
+)  # fmt: skip
+def test_durations_have_units(text: str, value: timedelta) -> None:
+    assert value == duration(text)
+
+
+@pytest.mark.parametrize("text", ["", "30", "m", "-5m", "1.5h", "5 minutes", "5M"])
+def test_a_duration_without_a_unit_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a duration"):
+        duration(text)
+
+
+def test_money_and_core_hours_have_units_too() -> None:
+    assert 500.0 == core_hours("500 core-hours")
+    assert (Decimal("150"), "EUR") == budget("150 EUR/month")
+    assert (Decimal("0.04"), "USD") == price("0.04 USD/core-hour")
+    for reader, text in (
+        (core_hours, "500"),
+        (budget, "150 EUR"),
+        (price, "0.04"),
+        (price, "-1 EUR/core-hour"),
+    ):
+        with pytest.raises(ValueError, match="expected"):
+            reader(text)
+
+
+# --- the example
+
+
+def test_the_example_in_the_repository_is_the_one_that_the_model_writes() -> None:
+    assert render() == (HERE / "config.example.toml").read_text()
+
+
+def test_the_example_loads_when_its_files_are_there(tmp_path: Path, paths: str) -> None:
+    (tmp_path / "known_hosts").touch()
+    (tmp_path / "calculix.sqfs").touch()
+    text = render()
+    for old, new in (
+        ("/etc/burstd/known_hosts", f"{tmp_path}/known_hosts"),
+        ("/var/lib/burstd/images/calculix.sqfs", f"{tmp_path}/calculix.sqfs"),
+        ("/usr/share/burstd/apps", f"{tmp_path}/apps"),
+        ("/etc/burstd/ca", f"{tmp_path}/ca"),
+    ):
+        text = text.replace(old, new)
+    lines = [ln.removeprefix("# ") if " = " in ln else ln for ln in text.splitlines()]
+    (tmp_path / "config.toml").write_text("\n".join(lines))
+    config = read(tmp_path / "config.toml")
+
+    assert ["cloud"] == list(config.targets)
+    assert Mode.OBSERVE is config.policy.mode
+
+
+# --- application profiles
+
+
+def test_the_profiles_that_come_along_can_be_read() -> None:
+    assert applications(HERE / "plugins" / "apps")["calculix"].matches("ccx -i beam\n")
+
+
+def test_every_broken_profile_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('name = "a"\n')
+    (tmp_path / "b.toml").write_text(
+        'name = "b"\nimage = "b"\nimagge = "c"\n[detect]\nscript = ["x"]\n'
+    )
+    (tmp_path / "c.toml").write_text('name = "c"\nimage = "c"\n[detect]\nscript = ["("]\n')
+    with pytest.raises(ConfigError) as error:
+        applications(tmp_path)
+
+    assert ["a.toml", "b.toml", "c.toml"] == [p.split(":")[0][-6:] for p in error.value.problems]

@@ -1,0 +1,155 @@
+"""What grows while the job runs is copied where the user looks for it, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from burstd.agent.follow import Follower
+from burstd.agent.inputs import marks
+from burstd.domain.data import InputFile, Mark, OutputFile
+from burstd.ports.depot import Execution, Growing
+
+
+@dataclass
+class Far:
+    """``Depot`` of a job that runs: streams and files as bytes."""
+
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def growing(self) -> Growing:
+        sizes = {name: len(content) for name, content in self.files.items()}
+        live = {name: size for name, size in sizes.items() if name.startswith("/")}
+        return Growing(sizes.get("stdout", 0), sizes.get("stderr", 0), live)
+
+    def read(self, what: str, offset: int, length: int) -> bytes:
+        return self.files[what][offset : offset + length]
+
+    def push(self, files: Sequence[InputFile]) -> None: ...
+
+    def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None: ...
+
+    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str]]:
+        return [], []
+
+    def fetch(self, entry: OutputFile, write: Callable[[bytes], object]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@contextmanager
+def stdout_to(path: Path) -> Iterator[None]:
+    kept = os.dup(1)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(descriptor)
+        os.close(kept)
+
+
+@pytest.fixture
+def far() -> Far:
+    return Far()
+
+
+ROOT = Path("/")  #: every test has a directory of its own
+
+
+def follower(far: Far, known: dict[str, Mark] | None = None) -> Follower:
+    return Follower(far, {}, known or {}, {}, (ROOT,))
+
+
+def test_a_stream_is_appended_once_across_any_number_of_looks(far: Far, tmp_path: Path) -> None:
+    one = follower(far)
+    with stdout_to(tmp_path / "out"):
+        for text in (b"a", b"abc", b"abc", b"abcdef"):
+            far.files["stdout"] = text
+            one.once()
+
+    assert b"abcdef" == (tmp_path / "out").read_bytes()
+    assert {"stdout": 6} == dict(one.positions)
+
+
+def test_a_restarted_agent_goes_on_where_it_was(far: Far, tmp_path: Path) -> None:
+    far.files["stdout"] = b"abcdef"
+    with stdout_to(tmp_path / "out"):
+        Follower(far, {"stdout": 3}, {}, {}, ()).once()
+
+    assert b"def" == (tmp_path / "out").read_bytes()
+
+
+def test_a_live_file_grows_as_its_twin_does(far: Far, tmp_path: Path) -> None:
+    path, one = str(tmp_path / "beam.sta"), follower(far)
+    for text in (b"1\n", b"1\n2\n", b"1\n2\n"):
+        far.files[path] = text
+        one.once()
+        assert text == Path(path).read_bytes()
+
+    assert {path} == set(one.copies)
+
+
+def test_a_rewritten_file_is_copied_anew(far: Far, tmp_path: Path) -> None:
+    path, one = str(tmp_path / "beam.sta"), follower(far)
+    for text in (b"first run\n", b"2\n"):
+        far.files[path] = text
+        one.once()
+
+    assert b"2\n" == Path(path).read_bytes()
+
+
+def test_an_older_runs_file_that_nobody_touched_is_replaced(far: Far, tmp_path: Path) -> None:
+    path = tmp_path / "beam.sta"
+    path.write_bytes(b"of an older run, and long")
+    far.files[str(path)] = b"new\n"
+    follower(far, marks([tmp_path])).once()
+
+    assert b"new\n" == path.read_bytes()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "meanwhile"])
+def test_a_file_that_is_not_ours_is_left_alone(far: Far, tmp_path: Path, late: bool) -> None:
+    path, one = tmp_path / "beam.sta", follower(far)
+    if late:
+        far.files[str(path)] = b"ours\n"
+        one.once()
+    path.write_bytes(b"the user's own words")
+    far.files[str(path)] = b"ours and more\n"
+    one.once()
+
+    assert b"the user's own words" == path.read_bytes()
+
+
+def test_neither_a_link_nor_a_directory_is_written_through(far: Far, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (tmp_path / "job").mkdir()
+    (tmp_path / "job/beam.sta").symlink_to(victim)
+    (tmp_path / "turned").symlink_to(tmp_path / "job")
+    far.files[f"{tmp_path}/job/beam.sta"] = b"ours\n"
+    follower(far).once()
+
+    assert b"precious" == victim.read_bytes()
+
+
+def test_a_path_outside_the_jobs_directory_is_never_written(far: Far, tmp_path: Path) -> None:
+    (tmp_path / "job").mkdir()
+    far.files[f"{tmp_path}/other.txt"] = b"ours\n"
+    far.files[f"{tmp_path}/job/../dots.txt"] = b"ours\n"
+    Follower(far, {}, {}, {}, (tmp_path / "job",)).once()
+
+    assert [tmp_path / "job"] == sorted(tmp_path.rglob("*"))
+
+
+def test_a_directory_that_is_not_there_yet_waits_for_the_landing(far: Far, tmp_path: Path) -> None:
+    far.files[f"{tmp_path}/later/beam.sta"] = b"1\n"
+    follower(far).once()
+
+    assert [] == list(tmp_path.iterdir())

@@ -1,0 +1,248 @@
+"""Results land whole or not at all, never through a link, never over what the user changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from burstd.agent.inputs import marks
+from burstd.agent.landing import Damaged, Landing
+from burstd.domain.data import Mark, OutputFile
+
+MTIME = 1_700_000_000_123_456_789
+Land = Callable[..., Landing]
+
+
+def entry(path: Path | str, content: bytes = b"result", mode: int = 0o640) -> OutputFile:
+    digest = hashlib.sha256(content).hexdigest()
+    return OutputFile(str(path), "file", len(content), digest, MTIME, mode)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """The job's directory."""
+    (tmp_path / "job").mkdir()
+    return tmp_path / "job"
+
+
+@pytest.fixture
+def land(home: Path) -> Land:
+    """Land one entry with these bytes, into a world that was marked at stage-in."""
+    known: dict[str, Mark] = {}
+
+    def one(
+        what: OutputFile, content: bytes = b"result", meanwhile: Callable[[], object] = lambda: None
+    ) -> Landing:
+        def fetch(_entry: OutputFile, descriptor: int) -> None:
+            os.write(descriptor, content)
+            meanwhile()
+
+        landing = Landing("b1", (home,), known, fetch)
+        landing.land(what)
+        return landing
+
+    one.known = known  # type: ignore[attr-defined]
+    return one
+
+
+def remember(land: Land, home: Path) -> None:
+    """What stage-in notes down."""
+    land.known.update(marks([home]))  # type: ignore[attr-defined]
+
+
+def tree(home: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(home)): p.read_bytes() for p in home.rglob("*") if p.is_file()}
+
+
+def test_a_result_lands_with_its_mode_and_time_in_directories_made_for_it(
+    land: Land, home: Path
+) -> None:
+    land(entry(home / "a/b/out.frd", mode=0o6755))
+    seen = (home / "a/b/out.frd").stat()
+
+    assert {"a/b/out.frd": b"result"} == tree(home)
+    assert (0o755, MTIME) == (stat.S_IMODE(seen.st_mode), seen.st_mtime_ns)
+
+
+def test_an_input_that_nobody_changed_is_replaced_by_its_result(land: Land, home: Path) -> None:
+    (home / "restart.rin").write_bytes(b"before")
+    remember(land, home)
+    landing = land(entry(home / "restart.rin"))
+
+    assert ({"restart.rin": b"result"}, []) == (tree(home), landing.notes)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["changed", "new"])
+def test_what_the_user_wrote_meanwhile_stays_and_the_result_lies_beside_it(
+    land: Land, home: Path, known: bool
+) -> None:
+    if known:
+        (home / "out.frd").write_bytes(b"before")
+        remember(land, home)
+    (home / "out.frd").write_bytes(b"the user's own words")
+    landing = land(entry(home / "out.frd"))
+
+    assert {"out.frd": b"the user's own words", "out.frd.burst-b1": b"result"} == tree(home)
+    assert [f"{home}/out.frd was changed on-prem while the job ran: its result is in "
+            "out.frd.burst-b1"] == landing.notes  # fmt: skip
+
+
+def test_a_name_that_appears_in_the_last_moment_is_the_users(land: Land, home: Path) -> None:
+    land(entry(home / "out.frd"), meanwhile=lambda: (home / "out.frd").write_bytes(b"mine"))
+
+    assert {"out.frd": b"mine", "out.frd.burst-b1": b"result"} == tree(home)
+
+
+def test_what_landed_already_is_left_in_place(land: Land, home: Path) -> None:
+    land(entry(home / "out.frd"))
+    inode = (home / "out.frd").stat().st_ino
+    landing = land(entry(home / "out.frd"), b"would be damaged")
+
+    assert (inode, []) == ((home / "out.frd").stat().st_ino, landing.notes)
+
+
+def test_what_an_interrupted_landing_left_is_cleared_away(land: Land, home: Path) -> None:
+    def dies() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        land(entry(home / "out.frd"), meanwhile=dies)
+    assert {} == tree(home)
+    name = hashlib.sha256(b"out.frd").hexdigest()[:16]
+    (home / f".burst-b1-{name}").write_bytes(b"half")
+    land(entry(home / "out.frd"))
+
+    assert {"out.frd": b"result"} == tree(home)
+
+
+@pytest.mark.parametrize("content", [b"", b"resul", b"Result", b"result and more"])
+def test_damaged_bytes_leave_nothing_behind(land: Land, home: Path, content: bytes) -> None:
+    with pytest.raises(Damaged):
+        land(entry(home / "out.frd"), content)
+
+    assert {} == tree(home)
+
+
+HOSTILE = [
+    "../outside.txt", "a/../../outside.txt", "/etc/outside.txt", "out\0side", "relative.txt",
+    "", ".", "~/x", ".ssh/authorized_keys", ".bashrc", "a/.git/hooks/post-checkout",
+    ".config/autostart/x", "x" * 300,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=lambda n: n[:20].replace("\0", "NUL"))
+def test_a_hostile_name_is_noted_and_written_nowhere(
+    land: Land, home: Path, tmp_path: Path, name: str
+) -> None:
+    inside = name.startswith((".", "a/", "x", "out")) and not name.startswith("..")
+    path = f"{home}/{name}" if inside or ".." in name else name
+    landing = land(entry(path))
+
+    assert 1 == len(landing.notes)
+    assert [home] == sorted(tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize("kind", ["symlink", "fifo", "socket", "device", "?"])
+def test_what_is_no_file_is_not_brought_back(land: Land, home: Path, kind: str) -> None:
+    landing = land(OutputFile(str(home / "x"), kind))
+
+    assert [f"{home}/x was not brought back: it is a {kind}"] == landing.notes
+    assert {} == tree(home)
+
+
+def test_no_component_is_followed_when_it_is_a_link(land: Land, home: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (home / "a").symlink_to(outside)
+    (home / "b").write_bytes(b"a file")
+    landing = land(entry(home / "a/x.txt"))
+    landing.land(entry(home / "b/x.txt"))
+    landing.land(OutputFile(str(home / "a"), "dir", mode=0o777))
+
+    assert [] == list(outside.iterdir())
+    assert 3 == len(landing.notes)
+    assert 0o777 != stat.S_IMODE(outside.stat().st_mode)
+
+
+def test_a_link_in_the_results_place_is_neither_followed_nor_replaced(
+    land: Land, home: Path, tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (home / "out.frd").symlink_to(victim)
+    landing = land(entry(home / "out.frd"))
+
+    assert (b"precious", True) == (victim.read_bytes(), (home / "out.frd").is_symlink())
+    assert b"result" == (home / "out.frd.burst-b1").read_bytes()
+    assert 1 == len(landing.notes)
+
+
+def test_a_link_that_points_to_equal_bytes_is_no_landed_file(
+    land: Land, home: Path, tmp_path: Path
+) -> None:
+    twin = tmp_path / "twin"
+    twin.write_bytes(b"result")
+    twin.chmod(0o600)
+    (home / "out.frd").symlink_to(twin)
+    land(entry(home / "out.frd", mode=0o777))
+
+    assert 0o600 == stat.S_IMODE(twin.stat().st_mode)
+
+
+def test_a_directory_turned_aside_while_we_write_takes_nothing_along(
+    land: Land, home: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (home / "a").mkdir()
+
+    def turn() -> None:
+        (home / "a").rename(home / "moved")
+        (home / "a").symlink_to(outside)
+
+    land(entry(home / "a/out.frd"), meanwhile=turn)
+
+    assert [] == list(outside.iterdir())
+    assert b"result" == (home / "moved/out.frd").read_bytes()
+
+
+def test_the_temporary_name_as_a_link_is_not_written_through(
+    land: Land, home: Path, tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    name = hashlib.sha256(b"out.frd").hexdigest()[:16]
+    (home / f".burst-b1-{name}").symlink_to(victim)
+    land(entry(home / "out.frd"))
+
+    assert (b"precious", b"result") == (victim.read_bytes(), (home / "out.frd").read_bytes())
+
+
+@pytest.fixture
+def small(home: Path) -> Iterator[Path]:
+    """A job's directory of 64 KiB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", home], check=True)
+    yield home
+    subprocess.run(["umount", "--lazy", home], check=True)
+
+
+def test_a_full_disk_leaves_no_part_of_a_file_under_any_name(land: Land, small: Path) -> None:
+    content = os.urandom(200_000)
+
+    def fetch(_entry: OutputFile, descriptor: int) -> None:
+        with os.fdopen(os.dup(descriptor), "wb") as file:
+            file.write(content)
+
+    landing = Landing("b1", (small,), {}, fetch)
+    with pytest.raises(OSError, match="No space left"):
+        landing.land(entry(small / "out.frd", content))
+
+    assert {} == tree(small)

@@ -1,0 +1,120 @@
+"""The table of moves: whole, reachable, and the only way to move."""
+
+from __future__ import annotations
+
+from collections import deque
+from datetime import timedelta
+
+import pytest
+
+from burstd.core.lifecycle import TRANSITIONS, IllegalTransition, advance
+from burstd.domain import events as ev
+from burstd.domain.burst import Epoch, Stage
+from burstd.domain.targets import Outcome, RemoteId
+from burstd.shell.steps import STEPS
+from tests.unit.values import NOW, burst
+
+OPEN = [stage for stage in Stage if not stage.final]
+#: From here on a payload may have run: running the job at home would be a second run.
+AFTER_THE_PERMIT = [
+    Stage.RUNNING, Stage.CANCELLING, Stage.ENDED, Stage.STAGING_OUT, Stage.STAGED_OUT,
+    Stage.SETTLING,
+]  # fmt: skip
+
+
+def test_every_stage_has_a_row_and_is_reached_from_planned() -> None:
+    seen, todo = {Stage.PLANNED}, deque([Stage.PLANNED])
+    while todo:
+        for stage in set(TRANSITIONS[todo.popleft()].values()) - seen:
+            seen.add(stage)
+            todo.append(stage)
+
+    assert set(Stage) == set(TRANSITIONS) == seen
+
+
+@pytest.mark.parametrize("stage", Stage, ids=lambda s: s.value)
+def test_a_final_stage_is_exactly_one_without_exits(stage: Stage) -> None:
+    assert stage.final == (not TRANSITIONS[stage])
+
+
+@pytest.mark.parametrize("stage", OPEN, ids=lambda s: s.value)
+def test_an_open_stage_has_a_step_or_only_begins_one(stage: Stage) -> None:
+    assert (stage in STEPS) != (set(TRANSITIONS[stage]) == {ev.Begun, ev.Broken})
+
+
+@pytest.mark.parametrize("stage", STEPS, ids=lambda s: s.value)
+def test_a_stage_with_a_step_can_take_every_failure(stage: Stage) -> None:
+    assert {ev.Refused, ev.Broken} <= set(TRANSITIONS[stage])
+    assert Stage.QUARANTINED is TRANSITIONS[stage][ev.Broken]
+
+
+@pytest.mark.parametrize("stage", OPEN, ids=lambda s: s.value)
+def test_every_open_stage_has_a_way_to_an_end_that_is_not_a_fault(stage: Stage) -> None:
+    seen, todo = {stage}, [stage]
+    while todo:
+        for following in set(TRANSITIONS[todo.pop()].values()) - seen:
+            seen.add(following)
+            todo.append(following)
+
+    assert seen & {Stage.SETTLED, Stage.RETURNED}
+
+
+@pytest.mark.parametrize("stage", AFTER_THE_PERMIT, ids=lambda s: s.value)
+def test_no_job_goes_home_once_its_twin_may_have_run(stage: Stage) -> None:
+    seen, todo = {stage}, [stage]
+    while todo:
+        for following in set(TRANSITIONS[todo.pop()].values()) - seen:
+            seen.add(following)
+            todo.append(following)
+
+    assert set() == seen & {Stage.RETURNING, Stage.RETURNED, Stage.PERMITTING}
+
+
+def test_an_event_without_a_row_changes_nothing_and_tells_who_and_what() -> None:
+    before = burst(Stage.SETTLED)
+    with pytest.raises(IllegalTransition, match="burst 000000000001: Done in SETTLED"):
+        advance(before, ev.Done())
+
+    assert Stage.SETTLED is before.stage
+
+
+@pytest.mark.parametrize("stage", OPEN, ids=lambda s: s.value)
+def test_deferring_moves_nothing_but_time_and_version(stage: Stage) -> None:
+    due = NOW + timedelta(seconds=2)
+    after = advance(burst(stage), ev.Deferred(due, "away"))
+
+    assert (stage, due, "away", 1, 1) == (
+        after.stage, after.due_at, after.cause, after.attempt, after.version,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", [s for s in Stage if s.final], ids=lambda s: s.value)
+def test_what_is_final_cannot_even_be_deferred(stage: Stage) -> None:
+    with pytest.raises(IllegalTransition):
+        advance(burst(stage), ev.Deferred(NOW, "away"))
+
+
+def test_a_move_takes_its_evidence_along_and_forgets_the_waiting() -> None:
+    waiting = advance(burst(Stage.SUBMITTING), ev.Deferred(NOW, "away"))
+    after = advance(waiting, ev.Accepted(RemoteId("12"), Epoch("7", NOW)))
+
+    assert ("12", Epoch("7", NOW), 0, None, 2) == (
+        after.remote_id, after.remote, after.attempt, after.due_at, after.version,
+    )  # fmt: skip
+
+
+def test_a_submission_once_intended_stays_intended() -> None:
+    submitting = advance(burst(Stage.STAGED_IN), ev.Begun())
+    home = advance(submitting, ev.Refused("no"))
+    outcome = Outcome("cancelled")
+    ended = advance(advance(submitting, ev.Recalled("gone")), ev.Ended(outcome))
+
+    assert [True, True, True] == [b.submit_intended for b in (submitting, home, ended)]
+    assert outcome == ended.outcome
+
+
+def test_a_lost_submission_forgets_the_id_that_others_may_have_now() -> None:
+    submitted = burst(Stage.SUBMITTED, remote_id=RemoteId("12"), remote=Epoch("7", NOW))
+    after = advance(submitted, ev.Vanished("lost"))
+
+    assert (Stage.SUBMITTING, None, None) == (after.stage, after.remote_id, after.remote)

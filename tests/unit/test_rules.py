@@ -1,0 +1,200 @@
+"""Small pure rules: who may leave, when a change is safe, what it costs, when to try again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from burstd.core import script
+from burstd.core.barrier import SAVE_TIME, Durability, durability
+from burstd.core.eligible import Case, objection
+from burstd.core.money import core_hours, price
+from burstd.core.orders import ORDERS, Order, ending
+from burstd.core.retries import LONGEST, next_due
+from burstd.domain.applications import Application
+from burstd.domain.burst import Epoch, Stage
+from burstd.domain.plan import Reason, ScriptFacts
+from burstd.domain.targets import Money, Outcome
+from tests.unit.values import NOW, POLICY, identity, queued
+
+# --- may it leave
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        ({"reason": "Priority"}, None),
+        ({"partition": "short,cae"}, None),
+        ({"reason": "JobHeldUser"}, Reason.HELD),
+        ({"reason": "JobHeldAdmin"}, Reason.HELD),
+        ({"priority": 0}, Reason.HELD),
+        ({"reason": "Dependency"}, Reason.DEPENDENT),
+        ({"reason": "DependencyNeverSatisfied"}, Reason.DEPENDENT),
+        ({"reason": "Licenses"}, Reason.NOT_WAITING),
+        ({"reason": "BeginTime"}, Reason.NOT_WAITING),
+        ({"reason": "ReqNodeNotAvail, UnavailableNodes:n1"}, Reason.NOT_WAITING),
+        ({"partition": "short"}, Reason.OTHER_PARTITION),
+        ({"het": True}, Reason.HETEROGENEOUS),
+        ({"time_limit": None}, Reason.NO_TIME_LIMIT),
+        ({"licences": "ansys:5"}, Reason.LICENCES),
+        ({"gres": "gres/gpu:2"}, Reason.GPUS),
+        ({"comment": "x burst:never"}, Reason.USER_FORBIDS),
+        ({"comment": "burst:nevermore"}, None),
+    ],
+)
+def test_each_kind_of_job_stays_for_its_own_reason(
+    change: dict[str, Any], reason: Reason | None
+) -> None:
+    found = objection(Case(queued(**change), POLICY, NOW, wish=False))
+
+    assert reason == (found[0] if found else None)
+
+
+def test_users_accounts_and_age_are_the_policys() -> None:
+    def judge(wish: bool = False, **policy: Any) -> Reason | None:
+        found = objection(Case(queued(), replace(POLICY, **policy), NOW, wish))
+        return found[0] if found else None
+
+    assert Reason.OTHER_USER is judge(users=frozenset({"bob"}))
+    assert Reason.OTHER_ACCOUNT is judge(accounts=frozenset({"chem"}))
+    assert Reason.TOO_YOUNG is judge(min_age=timedelta(hours=1, seconds=1))
+    assert judge(min_age=timedelta(hours=1)) is None
+    assert judge(wish=True, min_age=timedelta(days=1)) is None
+
+
+def test_a_wish_need_not_wait_but_its_user_may_hold_it() -> None:
+    wish = queued(partition="burst", reason="None", priority=0)
+    assert objection(Case(wish, POLICY, NOW, wish=True)) is None
+    held = replace(wish, reason="JobHeldUser")
+    found = objection(Case(held, POLICY, NOW, wish=True))
+
+    assert found is not None
+    assert Reason.HELD is found[0]
+
+
+# --- the barrier
+
+
+@pytest.mark.parametrize(
+    ("boot", "age", "expected"),
+    [
+        ("7", SAVE_TIME - timedelta(microseconds=1), Durability.TOO_EARLY),
+        ("7", SAVE_TIME, Durability.DURABLE),
+        ("7", SAVE_TIME + timedelta(seconds=1), Durability.DURABLE),
+        ("8", timedelta(0), Durability.RESTARTED),
+        ("8", SAVE_TIME * 9, Durability.RESTARTED),
+        ("7", -timedelta(hours=1), Durability.TOO_EARLY),  # the clock was set back
+    ],
+)
+def test_a_change_is_durable_on_the_boundary_with_the_same_boot_only(
+    boot: str, age: timedelta, expected: Durability
+) -> None:
+    assert expected is durability(Epoch("7", NOW), boot, NOW + age)
+
+
+def test_the_barrier_is_twice_the_time_that_slurm_takes_to_save() -> None:
+    assert timedelta(seconds=10) == SAVE_TIME
+
+
+# --- money
+
+
+@given(st.integers(1, 10_000), st.integers(0, 10**7), st.decimals("0", "10", places=4))
+def test_a_price_is_exact_rounded_up_and_never_less_for_more(
+    cores: int, seconds: int, euros: Decimal
+) -> None:
+    asked = Money(euros)
+    cost = price(cores, timedelta(seconds=seconds), asked)
+    exact = Decimal(cores) * seconds / 3600 * euros
+
+    assert exact - Decimal("1e-6") <= cost < exact + Decimal("0.0002")
+    assert cost == cost.quantize(Decimal("0.0001"))
+    assert cost <= price(cores, timedelta(seconds=seconds + 1), asked)
+
+
+def test_money_has_no_dust_of_binary_fractions() -> None:
+    assert Decimal("0.1000") == price(2, timedelta(hours=1), Money(Decimal("0.05")))
+    assert Decimal("0.0001") == price(1, timedelta(seconds=1), Money(Decimal("0.05")))
+    assert 0.5 == core_hours(2, timedelta(minutes=15))
+
+
+# --- retries
+
+
+def test_waits_double_up_to_five_minutes_and_respect_what_was_asked() -> None:
+    waits = [(next_due(NOW, n) - NOW).total_seconds() for n in (0, 1, 2, 7, 8, 1000)]
+
+    assert [2, 4, 8, 256, 300, 300] == waits
+    assert NOW + timedelta(hours=1) == next_due(NOW, 0, timedelta(hours=1))
+    assert NOW + LONGEST == next_due(NOW, 20, timedelta(seconds=1))
+
+
+# --- the agent's orders
+
+
+def test_every_stage_has_an_order_and_only_an_ended_one_says_exit() -> None:
+    assert set(Stage) == set(ORDERS)
+    assert {Stage.SETTLING, Stage.SETTLED} == {s for s in Stage if ORDERS[s] is Order.EXIT}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (None, (1, 0)),
+        (Outcome("exited", 0), (0, 0)),
+        (Outcome("exited", 7), (7, 0)),
+        (Outcome("signalled", signal=9), (0, 9)),
+        (Outcome("timeout"), (1, 0)),
+        (Outcome("lost"), (1, 0)),
+        (Outcome("never_started"), (1, 0)),
+    ],
+)
+def test_a_stand_in_ends_as_its_twin_did_and_never_well_without_proof(
+    outcome: Outcome | None, expected: tuple[int, int]
+) -> None:
+    assert expected == ending(outcome)
+
+
+# --- what a script says
+
+CCX = Application("calculix", "calculix", (r"(^|[\s/])ccx(\s|$)",))
+FOAM = Application("openfoam", "openfoam", (r"simpleFoam",))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, ScriptFacts(False)),
+        ("#!/bin/sh\nccx beam\n", ScriptFacts(True, "calculix")),
+        ("#!/bin/sh\n# ccx beam\nsleep 1\n", ScriptFacts(True)),
+        ("#!/bin/sh\n#BURST app=openfoam\nccx beam\n", ScriptFacts(True, "openfoam")),
+        ("#!/bin/sh\n#BURST app=unknown\nccx beam\n", ScriptFacts(True)),
+        ("#!/bin/sh\n#BURST mode=never\nccx b\n", ScriptFacts(True, "calculix", never=True)),
+        ("#!/bin/sh\necho '#BURST mode=never'\nccx b\n", ScriptFacts(True, "calculix")),
+        ("#!/bin/sh\r\n#BURST mode=never\r\nccx b\r\n", ScriptFacts(True, "calculix", never=True)),
+        ("", ScriptFacts(True)),
+    ],
+)
+def test_a_script_is_read_as_text(text: str | None, expected: ScriptFacts) -> None:
+    assert expected == script.facts(text, [CCX, FOAM])
+
+
+def test_a_job_is_known_by_more_than_its_number() -> None:
+    from burstd.domain.jobs import JobSight, JobState
+
+    who = identity()
+    seen = JobSight(who, JobState.RUNNING)
+    later = replace(who, submitted_at=NOW)
+
+    assert seen.is_job(who)
+    assert not replace(seen, identity=later).is_job(who)
+    assert replace(seen, identity=later, restarts=1).is_job(who)
+    assert not replace(seen, identity=replace(who, name="other"), restarts=1).is_job(who)
+    assert not replace(seen, identity=None).is_job(who)

@@ -89,6 +89,7 @@ def test_an_end_that_the_controller_forgets_is_repeated_not_the_work(scene: Scen
     scene.seconds = 1
     scene.until(Stage.SETTLING)
     assert "COMPLETED" == scene.slurm.job("1").state
+    scene.tick()
     scene.slurm.crash()
     assert (["beam"], "PENDING") == (scene.slurm.reruns, scene.slurm.job("1").state)
     scene.turn(20)

@@ -283,3 +283,17 @@ def test_slurms_estimate_of_nodes_is_not_mistaken_for_a_wish() -> None:
     assert (False, True, False) == (
         several_nodes(estimate), several_nodes(wish), several_nodes(kept(one)),
     )  # fmt: skip
+
+
+def test_a_name_made_of_our_separators_cannot_cut_the_list() -> None:
+    form = records.QueueFormat("c0ffee00")
+    name = f"x{records.RECORD}deadbeef{records.RECORD}\n{records.FIELD}y"
+    cells = line(k="@", j="@").split(records.FIELD)
+    cells[-2], cells[-1] = f"a{records.FIELD}comment", name
+    answer = form.field.join(cells) + form.record + "\n"
+
+    lines = form.lines(answer * 2)
+
+    assert 2 == len(lines)
+    job = records.queue_line("onprem", lines[0])
+    assert ("a comment", name) == (job.comment, job.identity.name)

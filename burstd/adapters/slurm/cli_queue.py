@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -37,10 +38,9 @@ class CliQueue:
 
     def observe(self) -> QueueSnapshot:
         taken_at = self.now()
-        argv = ["squeue", "-h", "-a", "-t", _STATES, "-o", records.QUEUE_FORMAT]
-        lines = self._ask(*argv).split(records.RECORD + "\n")
-        if lines.pop():
-            raise Unreachable("squeue's answer is cut off")
+        form = records.QueueFormat(secrets.token_hex(4))
+        argv = ["squeue", "-h", "-a", "-t", _STATES, "-o", form.option]
+        lines = form.lines(self._ask(*argv))
         jobs = tuple(records.queue_line(self.cluster, line) for line in lines)
         return QueueSnapshot(self.cluster, taken_at, jobs)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ClusterShell.RangeSet import RangeSet, RangeSetException
@@ -42,7 +43,6 @@ QUEUE_FIELDS = [
     "k",
     "j",
 ]
-QUEUE_FORMAT = FIELD.join(f"%{letter}" for letter in QUEUE_FIELDS) + RECORD
 
 _STATES: Mapping[str, JobState] = {
     "PENDING": JobState.PENDING,
@@ -70,6 +70,37 @@ _STATES: Mapping[str, JobState] = {
     "CANCELLED": JobState.CANCELLED,
 }
 _NOTHING = frozenset({"", "(null)", "N/A", "None", "Unknown"})
+
+
+@dataclass(frozen=True)
+class QueueFormat:
+    """squeue's ``-o`` with separators of one call: a token that no job's name can foresee."""
+
+    token: str
+
+    @property
+    def field(self) -> str:
+        return f"{FIELD}{self.token}{FIELD}"
+
+    @property
+    def record(self) -> str:
+        return f"{RECORD}{self.token}{RECORD}"
+
+    @property
+    def option(self) -> str:
+        return self.field.join(f"%{letter}" for letter in QUEUE_FIELDS) + self.record
+
+    def lines(self, answer: str) -> list[str]:
+        """The records of squeue's answer. Raises ``Unreachable`` if it is cut off."""
+        lines = answer.split(self.record + "\n")
+        if lines.pop():
+            raise Unreachable("squeue's answer is cut off")
+        return [FIELD.join(self._cells(line)) for line in lines]
+
+    def _cells(self, line: str) -> list[str]:
+        """A comment may hold any character; the name comes last and may hold even ours."""
+        *cells, name = line.split(self.field, len(QUEUE_FIELDS) - 1)
+        return [*(cell.replace(FIELD, " ") for cell in cells), name]
 
 
 def state(text: str) -> JobState:
@@ -129,7 +160,7 @@ def _given(text: str) -> str:
 
 
 def queue_line(cluster: str, line: str) -> QueuedJob:
-    """One record of ``QUEUE_FORMAT``. Raises ``Unreachable`` if it is not one: a list that
+    """One record of ``QueueFormat.lines``. Raises ``Unreachable`` if it is not one: a list that
     can't be read whole is not a list."""
     parts = line.split(FIELD, len(QUEUE_FIELDS) - 1)
     if len(parts) != len(QUEUE_FIELDS):

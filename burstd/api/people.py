@@ -189,6 +189,8 @@ def _job_row(job: QueuedJob, burst: Burst | None) -> dict[str, Any]:
         "state": job.state.value,
         "nodes": burst.record.shape.nodes if burst and burst.record else job.nodes,
         "reason": job.reason,
+        "nodelist": job.nodelist,
+        "time_s": int(job.elapsed.total_seconds()),
         "where": burst.target if burst else "on-prem",
         "stage": burst.stage.value if burst else "",
     }
@@ -203,6 +205,8 @@ def _burst_row(burst: Burst) -> dict[str, Any]:
         "state": "UNKNOWN",
         "nodes": burst.record.shape.nodes if burst.record else 0,
         "reason": "not in the queue",
+        "nodelist": "",
+        "time_s": 0,
         "where": burst.target,
         "stage": burst.stage.value,
     }

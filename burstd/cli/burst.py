@@ -130,20 +130,31 @@ def _show_status(found: dict[str, Any]) -> None:
 _ST = {"PENDING": "PD", "RUNNING": "R", "COMPLETING": "CG", "SUSPENDED": "S"}
 
 
+#: squeue(1)'s default format, in its widths, then ours.
+_COLUMNS = "{:>18.18} {:>9.9} {:>8.8} {:>8.8} {:>2.2} {:>10.10} {:>6.6} {:<20} {:<10} {}"
+_HEADER = "JOBID PARTITION NAME USER ST TIME NODES NODELIST(REASON) WHERE STAGE"
+
+
 def _show_jobs(found: dict[str, Any]) -> None:
-    form = "{:>18} {:>9} {:>8} {:>8} {:>2} {:>6} {:<22} {:<10} {}"
-    typer.echo(
-        form.format(
-            "JOBID", "PARTITION", "NAME", "USER", "ST", "NODES", "REASON", "WHERE", "STAGE"
-        ).rstrip()
-    )
+    typer.echo(_COLUMNS.format(*_HEADER.split()))
     for row in found["jobs"]:
+        why = row["nodelist"] or f"({row['reason']})"
         cells = (
-            row["job"], row["partition"][:9], row["name"][:8], row["user"][:8],
-            _ST.get(row["state"], row["state"][:2]), row["nodes"], f"({row['reason']})",
+            row["job"], row["partition"], row["name"], row["user"],
+            _ST.get(row["state"], row["state"]), _time(row["time_s"]), str(row["nodes"]), why,
             row["where"], row["stage"],
         )  # fmt: skip
-        typer.echo(form.format(*cells).rstrip())
+        typer.echo(_COLUMNS.format(*cells).rstrip())
+
+
+def _time(seconds: int) -> str:
+    """As squeue prints it: ``[D-[HH:]]MM:SS``."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}-{hours:02}:{minutes:02}:{rest:02}"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _show_pairs(found: dict[str, Any]) -> None:

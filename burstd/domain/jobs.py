@@ -97,6 +97,8 @@ class QueuedJob:
     licences: str = ""
     comment: str = ""
     dependency: str = ""
+    elapsed: timedelta = timedelta()
+    nodelist: str = ""
 
     @property
     def key(self) -> JobKey:

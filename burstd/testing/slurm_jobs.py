@@ -102,6 +102,7 @@ def _letter(letter: str, job: SimulatedJob, tasks: str | None) -> str:
         "E": shown["Dependency"],
         "k": job.comment or "(null)",
         "j": job.name,
+        "M": "0:00",
         "N": job.node,
     }
     return values[letter]

@@ -39,7 +39,8 @@ def line(**changes: str) -> str:
     cells = {
         "i": "34", "F": "34", "K": "N/A", "T": "PENDING", "r": "Resources", "P": "cae", "a": "phys",
         "q": "normal", "u": "alice", "C": "8", "D": "2", "l": "1:00:00", "V": "1795455139",
-        "Q": "4294901727", "b": "N/A", "W": "(null)", "E": "(null)", "k": "(null)", "j": "beam",
+        "Q": "4294901727", "b": "N/A", "W": "(null)", "E": "(null)", "M": "0:00", "N": "",
+        "k": "(null)", "j": "beam",
     }  # fmt: skip
     cells |= changes
     return records.FIELD.join(cells[letter] for letter in records.QUEUE_FIELDS)

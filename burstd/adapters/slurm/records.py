@@ -40,6 +40,8 @@ QUEUE_FIELDS = [
     "b",
     "W",
     "E",
+    "M",
+    "N",
     "k",
     "j",
 ]
@@ -190,6 +192,8 @@ def queue_line(cluster: str, line: str) -> QueuedJob:
             licences=_given(f["W"]),
             comment=_given(f["k"]),
             dependency=_given(f["E"]),
+            elapsed=time_limit(f["M"]) or timedelta(),
+            nodelist=f["N"],
         )
     except (ValueError, KeyError, IndexError) as error:
         raise Unreachable(f"squeue gave a line that can't be read: {line[:200]!r}") from error

@@ -291,6 +291,8 @@ class QueueContract:
         seen = cluster.queue.look(nobody)
 
         assert (JobState.UNKNOWN, False) == (seen.state, seen.is_job(nobody))
+        with pytest.raises(Unreachable):  # nor is it a job without a script
+            cluster.queue.script(nobody)
 
     def test_a_line_on_a_job_that_nobody_knows_is_no_error(self, cluster: Cluster) -> None:
         job = who(cluster, cluster.submit())

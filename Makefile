@@ -25,6 +25,7 @@ check: .venv/ready
 	$(BIN)/ruff format --check -q .
 	$(BIN)/ruff check -q .
 	$(BIN)/mypy
+	@mkdir -p build
 	$(BIN)/lint-imports --no-cache > build/imports.log || { cat build/imports.log; exit 1; }
 	$(BIN)/pytest -q tests/unit tests/flow tests/contract -m "not lab"
 

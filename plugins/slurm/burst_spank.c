@@ -32,7 +32,7 @@ static const char *agent_path(int count, char **options) {
 /* What would let the user's own code into the agent: loaders, interpreters, allocators. */
 static int is_ours(const char *variable) {
     static const char *const theirs[] = {"LD_", "PYTHON", "BASH_ENV=", "ENV=", "GCONV_PATH=",
-                                         "GLIBC_TUNABLES=", "OPENSSL_", "MALLOC_", "BURST_AGENT_",
+                                         "GLIBC_TUNABLES=", "OPENSSL_", "MALLOC_", "BURST_AGENT_", "BURSTD_",
                                          NULL};
     for (int i = 0; theirs[i] != NULL; i++)
         if (strncmp(variable, theirs[i], strlen(theirs[i])) == 0) return 0;

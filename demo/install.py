@@ -114,7 +114,9 @@ def start_burstd(lab: Lab) -> Spawned:
     """burstd as its user, without any capability; returns once it answers."""
     px = lab.host("px")
     log = lab.paths.base / "burstd.log"
-    daemon = px.spawn("burstd", ["burstd", "run", "-c", "/etc/burstd/config.toml"], "burstd", log)
+    daemon = px.spawn(
+        "burstd", ["burstd", "run", "--config", "/etc/burstd/config.toml"], "burstd", log
+    )
     _wait_for_file(px, "/run/burstd/burstd.sock", daemon)
     return daemon
 

@@ -136,7 +136,8 @@ class Host:
         ended.
         """
         record = self._record(name)
-        if (old := self._recorded(name)) and old.alive():
+        # One that was just killed may take a moment to be gone.
+        if (old := self._recorded(name)) and not old.wait_gone(1):
             raise LabError(
                 f"{self.name}: {name} runs already", "kill it first, or use another name"
             )

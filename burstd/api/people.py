@@ -14,6 +14,7 @@ from burstd import __version__
 from burstd.api.agents import job_key
 from burstd.api.desk import Desk
 from burstd.api.peers import Peer, peer_of
+from burstd.core.audit import to_json
 from burstd.core.decide import decide
 from burstd.domain.burst import Burst
 from burstd.domain.jobs import JobKey, QueuedJob
@@ -38,6 +39,7 @@ class PeopleRoutes:
             Route("/v1/jobs/{job}/why", self._handler(self.why)),
             Route("/v1/jobs/{job}/journal", self._handler(self.journal)),
             Route("/v1/plan", self._handler(self.plan)),
+            Route("/v1/audit", self._handler(self.audit)),
         ]
 
     def _handler(self, answer: Any) -> Any:
@@ -150,6 +152,13 @@ class PeopleRoutes:
         if snapshot is None:
             return JSONResponse({"error": "the queue cannot be read now"}, status_code=503)
         return _plan(decide(snapshot, world.policy, ledger), peer)
+
+    def audit(self, request: Request, peer: Peer) -> Any:
+        """A page of the audit log's records after ``after``; for operators."""
+        if not peer.operator:
+            return JSONResponse({"error": "only an operator reads the audit log"}, status_code=403)
+        after = int(request.query_params.get("after", "0"))
+        return {"records": [to_json(record) for record in self._desk.world.store.audit(after)]}
 
     def _job(self, request: Request) -> JobKey:
         return job_key(self._desk, request.path_params["job"])

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from burstd import __version__
+from burstd.cli import audit
 from burstd.cli.client import OK, Answerless, ask
 
 HELP = """Ask burstd about jobs that run, or may run, in the cloud.
@@ -21,6 +22,7 @@ Exit codes: 0 ok, 1 error, 2 wrong usage, 3 negative answer, 4 no such job, 5 bu
 answer, 6 permission denied.
 """
 app = typer.Typer(name="burst", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(audit.app, name="audit")
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Job = Annotated[str, typer.Argument(help="Job id: 123 or 123_4; or a burst's id.")]
 

@@ -33,7 +33,7 @@ def ask(route: str) -> dict[str, Any]:
     """The JSON answer of GET ``route``. Raises ``Answerless``."""
     connection = _Connection("burstd", timeout=60)
     try:
-        connection.request("GET", quote(route))
+        connection.request("GET", quote(route, safe="/?=&"))
         answer = connection.getresponse()
         text = answer.read()
     except PermissionError as error:
@@ -50,6 +50,8 @@ def ask(route: str) -> dict[str, Any]:
         found = {}
     if answer.status == 404:
         raise Answerless(NOT_FOUND, str(found.get("error", "not found")))
+    if answer.status == 403:
+        raise Answerless(PERMISSION, str(found.get("error", "permission denied")))
     if answer.status == 503:
         raise Answerless(UNREACHABLE, str(found.get("error", "burstd cannot answer now")))
     if answer.status != 200 or not found:

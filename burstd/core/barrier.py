@@ -8,10 +8,10 @@ is the proof that it was saved.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import Enum
 
-from burstd.domain.burst import Epoch
+from burstd.domain.burst import Epoch, Uptime
 
 SAVE_TIME = timedelta(seconds=10)
 
@@ -22,10 +22,14 @@ class Durability(Enum):
     TOO_EARLY = "too early"
     DURABLE = "durable"
     RESTARTED = "the controller restarted"
+    UNTIMED = "this machine restarted, or is another one"
 
 
-def durability(epoch: Epoch, boot: str, now: datetime) -> Durability:
+def durability(epoch: Epoch, boot: str, now: Uptime) -> Durability:
     """Judge the change seen at ``epoch`` from the controller's present ``boot`` time."""
     if boot != epoch.boot:
         return Durability.RESTARTED
-    return Durability.DURABLE if now - epoch.since >= SAVE_TIME else Durability.TOO_EARLY
+    if now.machine != epoch.since.machine:
+        return Durability.UNTIMED
+    aged = now.seconds - epoch.since.seconds >= SAVE_TIME.total_seconds()
+    return Durability.DURABLE if aged else Durability.TOO_EARLY

@@ -47,6 +47,7 @@ TRANSITIONS: Mapping[Stage, Row] = MappingProxyType(
         Stage.SUBMITTED: {
             ev.Done: Stage.PERMITTING,
             ev.Reclaimed: Stage.SUBMITTED,
+            ev.Accepted: Stage.SUBMITTED,  # seen again: its durability barrier starts anew
             ev.Vanished: Stage.SUBMITTING,
             **_GO_HOME,
         },
@@ -70,8 +71,12 @@ TRANSITIONS: Mapping[Stage, Row] = MappingProxyType(
             **_CALL_A_HUMAN,
         },
         Stage.STAGED_OUT: {ev.Begun: Stage.SETTLING, **_STOP},
-        Stage.SETTLING: {ev.Settled: Stage.SETTLED, **_CALL_A_HUMAN},
-        Stage.RETURNING: {ev.Done: Stage.RETURNED, **_CALL_A_HUMAN},
+        Stage.SETTLING: {ev.Over: Stage.SETTLING, ev.Settled: Stage.SETTLED, **_CALL_A_HUMAN},
+        Stage.RETURNING: {
+            ev.Done: Stage.RETURNED,
+            ev.Ended: Stage.ENDED,  # it came to its own end first: its results are the job's
+            **_CALL_A_HUMAN,
+        },
         Stage.SETTLED: {},
         Stage.RETURNED: {},
         Stage.QUARANTINED: {},
@@ -108,6 +113,8 @@ def _with_evidence(moved: Burst, event: Event) -> Burst:
             return replace(moved, outcome=outcome)
         case ev.Settled(core_hours, cost):
             return replace(moved, core_hours=core_hours, cost=cost)
+        case ev.Over(epoch):
+            return replace(moved, over=epoch)
         case ev.Refused(cause) | ev.Recalled(cause) | ev.Skipped(cause) | ev.Broken(cause):
             return replace(moved, cause=cause)
     return moved

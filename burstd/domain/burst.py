@@ -46,14 +46,23 @@ class Stage(Enum):
 
 
 @dataclass(frozen=True)
+class Uptime:
+    """Time that no one can set: seconds since ``machine``'s start, sleep included."""
+
+    machine: str  #: this boot of this machine (Linux's boot_id)
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Epoch:
     """Evidence of a moment: what a controller's boot time was when we looked, and when.
 
     An acknowledged change is durable once ``since`` is old enough and the boot time unchanged.
+    Age is measured on this machine's uptime: a wall clock that is set proves nothing.
     """
 
     boot: str
-    since: datetime
+    since: Uptime
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,7 @@ class Burst:
     remote: Epoch | None = None
     submit_intended: bool = False  #: from here on a twin may exist at the target
     outcome: Outcome | None = None
+    over: Epoch | None = None  #: when we first saw its job over on-prem
     cost: Money | None = None
     core_hours: float | None = None
     cause: str = ""  #: why it was deferred, refused, recalled or broken last

@@ -91,6 +91,13 @@ class Settled(Event):
 
 
 @dataclass(frozen=True)
+class Over(Event):
+    """The job is over on-prem: the durability barrier of that end starts."""
+
+    epoch: Epoch
+
+
+@dataclass(frozen=True)
 class Deferred(Event):
     """A transient failure: the same effect is due again at ``due_at``."""
 

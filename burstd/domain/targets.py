@@ -82,6 +82,11 @@ class Outcome:
     elapsed: timedelta = timedelta()
     detail: str = ""
 
+    @property
+    def by_itself(self) -> bool:
+        """The payload came to its own end: nobody stopped it and nothing was lost."""
+        return self.reason in {"exited", "signalled", "timeout"}
+
 
 @dataclass(frozen=True)
 class RemoteJob:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from burstd.domain.audit import AuditRecord
 from burstd.domain.burst import Burst, BurstId
 from burstd.domain.events import Event
 from burstd.domain.jobs import JobKey, JobRecord
@@ -90,6 +91,9 @@ class BurstStore(Protocol):
 
     def journal(self, burst: BurstId) -> tuple[JournalEntry, ...]:
         """The burst's story, oldest first."""
+
+    def audit(self, after: int = 0, most: int = 1000) -> tuple[AuditRecord, ...]:
+        """The audit log's records from ``after`` on, oldest first, at most ``most`` of them."""
 
     def verdict(self, job: JobKey) -> Verdict | None:
         """The last decision on this job or on the array it belongs to."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from burstd.core.barrier import SAVE_TIME, Durability, durability
+from burstd.core.barrier import Durability, durability
 from burstd.core.money import core_hours, price
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Epoch, Stage
@@ -22,6 +22,8 @@ from burstd.shell.sight import Sight, state_of
 from burstd.shell.world import World
 
 LONGEST_CAUSE = 1000  #: characters
+#: What was seen then proves nothing now: look again, and let the barrier start anew.
+_STAMPED_ANEW = frozenset({Durability.RESTARTED, Durability.UNTIMED})
 
 Step = Callable[[Burst, World, Sight], Event | None]
 
@@ -42,7 +44,7 @@ def claim(burst: Burst, world: World, sight: Sight) -> Event | None:
         if seen.partition != world.policy.burst_partition:
             return ev.Refused("it started on-prem before it could be claimed")
         if "hello" in world.store.said(burst.id):
-            return ev.Claimed(Epoch(boot, world.clock.now()))
+            return ev.Claimed(Epoch(boot, world.clock.uptime()))
         return None
     world.queue.park(record, mark=f"burst={burst.id}")
     return None
@@ -70,7 +72,7 @@ def submit(burst: Burst, world: World, sight: Sight) -> Event | None:
     boot = target.generation()
     found = target.find(burst.work_key)
     remote_id = found.id if found is not None else target.submit(_work_order(burst, world))
-    return ev.Accepted(remote_id, Epoch(boot, world.clock.now()))
+    return ev.Accepted(remote_id, Epoch(boot, world.clock.uptime()))
 
 
 def settle_in(burst: Burst, world: World, sight: Sight) -> Event | None:
@@ -79,21 +81,25 @@ def settle_in(burst: Burst, world: World, sight: Sight) -> Event | None:
         return recalled
     if burst.claim is None or burst.remote is None:
         raise Rejected(f"burst {burst.id} has no evidence of its claim or submission")
-    target, now = world.sites[burst.target].target, world.clock.now()
+    target, now = world.sites[burst.target].target, world.clock.uptime()
     boot = world.queue.boot()
     on_prem = durability(burst.claim, boot, now)
-    if on_prem is Durability.RESTARTED:
+    if on_prem in _STAMPED_ANEW:
         seen = world.queue.look(burst.identity)
         if _at_home(burst, seen, world):
             return ev.Refused("the claim was lost in a restart of the on-prem controller")
         if not _stands_in(burst, seen, world):
             return None
         return ev.Reclaimed(Epoch(boot, now))
-    remote = durability(burst.remote, target.generation(), now)
-    if Durability.TOO_EARLY in (on_prem, remote):
+    generation = target.generation()
+    remote = durability(burst.remote, generation, now)
+    if remote is not Durability.UNTIMED and Durability.TOO_EARLY in (on_prem, remote):
         return None
-    if target.find(burst.work_key) is None:
+    found = target.find(burst.work_key)
+    if found is None:
         return ev.Vanished("the target lost the submission")
+    if remote is Durability.UNTIMED:
+        return ev.Accepted(found.id, Epoch(generation, now))
     return ev.Done()
 
 
@@ -108,7 +114,7 @@ def permit(burst: Burst, world: World, sight: Sight) -> Event | None:
     if not _stands_in(burst, seen, world):
         return None
     target = world.sites[burst.target].target
-    if durability(burst.claim, boot, world.clock.now()) is not Durability.DURABLE:
+    if durability(burst.claim, boot, world.clock.uptime()) is not Durability.DURABLE:
         twin = target.find(burst.work_key)
         if twin is not None and twin.state is not RemoteState.HELD:
             return ev.Done()  # we were killed after the start: what began is never begun at home
@@ -153,10 +159,15 @@ def stage_out(burst: Burst, world: World, sight: Sight) -> Event | None:
 
 def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Once the job is over on-prem: clean the far side, reckon the cost."""
+    boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
     if _stopped(burst, seen) is None:
         return None
-    if seen.ended_at is not None and world.clock.now() - seen.ended_at < SAVE_TIME:
+    now = world.clock.uptime()
+    aged = durability(burst.over, boot, now) if burst.over else Durability.UNTIMED
+    if aged in _STAMPED_ANEW:
+        return ev.Over(Epoch(boot, now))
+    if aged is Durability.TOO_EARLY:
         return None  # a crash now would forget the end and start the stand-in again
     site = world.sites[burst.target]
     if burst.claim is not None:
@@ -181,6 +192,8 @@ def go_home(burst: Burst, world: World, sight: Sight) -> Event | None:
         if twin is not None and twin.state is not RemoteState.ENDED:
             target.cancel(burst.work_key)
             return None
+        if twin is not None and twin.outcome is not None and twin.outcome.by_itself:
+            return ev.Ended(twin.outcome)  # faster than we: never run again what is done
     if not world.queue.give_back(_record(burst)):
         return None
     if burst.claim is not None:

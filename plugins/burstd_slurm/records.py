@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from datetime import timedelta
 from burstd.domain.targets import Outcome, RemoteId, RemoteJob, RemoteState, WorkKey
 
 BAR = "|"
+_SECONDS = re.compile(r"[0-9]{1,10}")  #: no job lasts for centuries
 SQUEUE = "%i|%T|%r|%N|%j"
 SACCT = "JobID,State,ExitCode,ElapsedRaw,NodeList,JobName"
 
@@ -52,7 +54,7 @@ def queue_rows(text: str) -> list[Row]:
     rows = []
     for line in text.splitlines():
         parts = line.split(BAR, 4)
-        if len(parts) == 5 and parts[0].isdigit():
+        if len(parts) == 5 and parts[0].isdecimal():
             outcome = _UNSTARTED if (parts[1], parts[3]) == ("CANCELLED", "") else None
             state = RemoteState.ENDED if outcome else _queued(*parts[1:3])
             rows.append(Row(int(parts[0]), WorkKey(parts[4]), state, parts[3], outcome))
@@ -74,7 +76,7 @@ def accounting_rows(text: str) -> list[Row]:
     rows = []
     for line in text.splitlines():
         parts = line.split(BAR, 5)
-        if len(parts) == 6 and parts[0].isdigit() and parts[3].isdigit():
+        if len(parts) == 6 and parts[0].isdecimal() and _SECONDS.fullmatch(parts[3]):
             outcome = _outcome(parts[1], parts[2], int(parts[3]))
             state = RemoteState.ENDED if outcome else RemoteState.UNKNOWN
             rows.append(Row(int(parts[0]), WorkKey(parts[5]), state, parts[4], outcome))
@@ -87,8 +89,10 @@ def _outcome(state: str, exit_code: str, elapsed: int) -> Outcome | None:
     if reason is None:
         return None
     code, _, signal = exit_code.partition(":")
+    if not (code.isdecimal() and signal.isdecimal()):
+        return None  # a state without its exit code proves nothing
     took = timedelta(seconds=elapsed)
-    number = int(signal or 0) or None
+    number = int(signal) or None
     if reason == "exited" and number:
         reason = "signalled"
     if reason == "exited":

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from burstd.adapters.store.sql import open_store
+from burstd.core.audit import verify
+from burstd.core.barrier import Durability, durability
 from burstd.domain import events as ev
 from burstd.ports.errors import NoRoom, Unreachable
 from burstd.ports.store import BurstStore
@@ -54,14 +56,52 @@ def test_what_was_written_is_there_after_the_file_was_closed(tmp_path: Path) -> 
     again.close()
 
 
-def test_a_ledger_of_another_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+V1 = Path(__file__).parents[1] / "data" / "ledger-v1.sql"
+
+
+@pytest.fixture
+def v1(tmp_path: Path) -> Path:
+    """A ledger as burstd 0.1 wrote it: bursts at several stages, one in quarantine."""
+    path = tmp_path / "ledger.db"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript(V1.read_text())
+    return path
+
+
+def test_a_ledger_of_the_first_release_goes_on(v1: Path) -> None:
+    with contextlib.closing(sqlite3.connect(v1)) as db:
+        old = db.execute("select burst, event, stage, detail from journal order by seq").fetchall()
+    store = open_store(v1, "onprem", SteppedClock())
+    told = [(b.id, e.event, e.stage, e.detail) for b in store.bursts() for e in store.journal(b.id)]
+
+    assert sorted(old) == sorted(told)
+    assert len(old) == verify(store.audit()).seq
+    by_stage = {b.stage.value: b for b in store.bursts()}
+    assert {"submitted", "staging_in", "quarantined", "returned", "settled", "returning"} == set(
+        by_stage
+    )
+    submitted = by_stage["submitted"]
+    assert submitted.claim is not None
+    untimed = durability(submitted.claim, submitted.claim.boot, SteppedClock().uptime())
+    assert Durability.UNTIMED is untimed  # its barrier starts anew
+    assert "0.03" == str(store.ledger().spent)
+    move(store, submitted, ev.Refused("no"))
+    store.close()
+    again = open_store(v1, "onprem", SteppedClock())
+    assert len(old) + 1 == verify(again.audit()).seq
+    again.close()
+
+
+def test_a_ledger_of_a_later_burstd_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     open_store(path, "onprem", SteppedClock()).close()
-    with sqlite3.connect(path) as db:
-        db.execute("update facts set value = '99' where name = 'schema'")
-    db.close()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("update alembic_version set version_num = '99'")
+        db.commit()
+    before = path.read_bytes()
     with pytest.raises(Unreachable, match="schema 99"):
         open_store(path, "onprem", SteppedClock())
+    assert before == path.read_bytes()
 
 
 @pytest.fixture

@@ -148,3 +148,15 @@ def test_the_far_limit_is_never_shorter_than_the_jobs_own(seconds: int) -> None:
     minutes = next(int(w.removeprefix("--time=")) for w in argv if w.startswith("--time="))
 
     assert timedelta(minutes=minutes) >= limit + batch.MARGIN
+
+
+@pytest.mark.parametrize("code", ["", "0", "x:0", "0:x", "-1:0", "1:", ":9", "1:2:3", "²:0"])
+def test_an_end_without_a_readable_exit_code_is_no_end(code: str) -> None:
+    (row,) = past(f"7|COMPLETED|{code}|5|c1")
+
+    assert (RemoteState.UNKNOWN, None) == (row.state, row.outcome)
+
+
+@pytest.mark.parametrize("elapsed", ["", "-1", "x", "²", "9" * 400])
+def test_an_end_that_took_no_readable_time_is_no_row(elapsed: str) -> None:
+    assert [] == past(f"7|COMPLETED|0:0|{elapsed}|c1")

@@ -9,10 +9,12 @@ import pytest
 
 from burstd.core.lifecycle import TRANSITIONS, IllegalTransition, advance
 from burstd.domain import events as ev
-from burstd.domain.burst import Epoch, Stage
+from burstd.domain.burst import Epoch, Stage, Uptime
 from burstd.domain.targets import Outcome, RemoteId
 from burstd.shell.steps import STEPS
 from tests.unit.values import NOW, burst
+
+SEEN = Epoch("7", Uptime("m1", 5.0))
 
 OPEN = [stage for stage in Stage if not stage.final]
 #: From here on a payload may have run: running the job at home would be a second run.
@@ -96,9 +98,9 @@ def test_what_is_final_cannot_even_be_deferred(stage: Stage) -> None:
 
 def test_a_move_takes_its_evidence_along_and_forgets_the_waiting() -> None:
     waiting = advance(burst(Stage.SUBMITTING), ev.Deferred(NOW, "away"))
-    after = advance(waiting, ev.Accepted(RemoteId("12"), Epoch("7", NOW)))
+    after = advance(waiting, ev.Accepted(RemoteId("12"), SEEN))
 
-    assert ("12", Epoch("7", NOW), 0, None, 2) == (
+    assert ("12", SEEN, 0, None, 2) == (
         after.remote_id, after.remote, after.attempt, after.due_at, after.version,
     )  # fmt: skip
 
@@ -114,7 +116,7 @@ def test_a_submission_once_intended_stays_intended() -> None:
 
 
 def test_a_lost_submission_forgets_the_id_that_others_may_have_now() -> None:
-    submitted = burst(Stage.SUBMITTED, remote_id=RemoteId("12"), remote=Epoch("7", NOW))
+    submitted = burst(Stage.SUBMITTED, remote_id=RemoteId("12"), remote=SEEN)
     after = advance(submitted, ev.Vanished("lost"))
 
     assert (Stage.SUBMITTING, None, None) == (after.stage, after.remote_id, after.remote)

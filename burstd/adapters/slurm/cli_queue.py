@@ -77,7 +77,7 @@ class CliQueue:
         lives = {
             int(row[2]): row
             for row in rows
-            if len(row) == 5 and (row[0], row[1]) == (str(who.key), who.user) and row[2].isdigit()
+            if len(row) == 5 and (row[0], row[1]) == (str(who.key), who.user) and row[2].isdecimal()
         }
         # A requeue adds a life with a later submit time; without the first it is a stranger's.
         if int(who.submitted_at.timestamp()) not in lives:

@@ -1,4 +1,7 @@
-"""The tables. ``body`` holds the whole value as JSON; the other columns are what is asked for."""
+"""The tables. ``body`` holds the whole value as JSON; the other columns are what is asked for.
+
+A change here needs a migration in ``migrations/versions`` and its test from every older schema.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,6 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-
-VERSION = 1
 
 metadata = MetaData()
 
@@ -44,24 +45,27 @@ Index(
     postgresql_where=bursts.c.open,
 )
 
-journal = Table(
-    "journal",
+#: The chain. A burst's journal is its records of action ``burst.*``.
+audit = Table(
+    "audit",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
-    Column("burst", String(32), nullable=False, index=True),
-    Column("version", Integer, nullable=False),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("at", String(40), nullable=False),
-    Column("event", String(32), nullable=False),
-    Column("stage", String(16), nullable=False),
+    Column("actor", String(64), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("subject", String(64), nullable=False, index=True),
+    Column("version", Integer),  # of the burst, where it is an event of one
     Column("detail", Text, nullable=False),
-    UniqueConstraint("burst", "version"),
+    Column("prev", String(64), nullable=False),
+    Column("digest", String(64), nullable=False),
+    UniqueConstraint("subject", "version", name="one_record_per_event"),
 )
 
 verdicts = Table(
     "verdicts",
     metadata,
-    Column("job_id", Integer, primary_key=True),
-    Column("array_task", Integer, primary_key=True),  # -1: the job itself
+    Column("job_id", Integer, primary_key=True, autoincrement=False),
+    Column("array_task", Integer, primary_key=True, autoincrement=False),  # -1: the job itself
     Column("at", String(40), nullable=False),
     Column("user", String(64), nullable=False),
     Column("placed", Boolean, nullable=False),
@@ -72,7 +76,7 @@ permits = Table(
     "permits",
     metadata,
     Column("burst", String(32), primary_key=True),
-    Column("attempt", Integer, primary_key=True),
+    Column("attempt", Integer, primary_key=True, autoincrement=False),
     Column("at", String(40), nullable=False),
 )
 
@@ -86,6 +90,7 @@ reports = Table(
     Column("body", Text, nullable=False),
 )
 
+#: Single values: ``surging``.
 facts = Table(
     "facts",
     metadata,

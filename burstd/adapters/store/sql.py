@@ -32,7 +32,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from burstd.adapters.store import chain
 from burstd.adapters.store import schema as t
+from burstd.adapters.store.migrate import migrate
+from burstd.domain.audit import DAEMON, AuditRecord
 from burstd.domain.burst import ZERO, Burst, BurstId, Stage
 from burstd.domain.events import Event
 from burstd.domain.jobs import JobKey, JobRecord
@@ -74,17 +77,9 @@ class SqlStore:
         self._said: dict[tuple[int, int], tuple[bool, str]] = {}
 
     def create(self) -> None:
-        """Make the tables; refuse a ledger of another version."""
+        """Make the tables or upgrade them; refuse a ledger of a later burstd."""
         with self._writing() as db:
-            t.metadata.create_all(db)
-            found = db.execute(select(t.facts.c.value).where(t.facts.c.name == "schema")).scalar()
-            if found is None:
-                db.execute(insert(t.facts).values(name="schema", value=str(t.VERSION)))
-            elif found != str(t.VERSION):
-                raise Unreachable(
-                    f"the ledger has schema {found}, this burstd knows {t.VERSION}: "
-                    "start the burstd that wrote it"
-                )
+            migrate(db)
 
     def close(self) -> None:
         """Give the file back."""
@@ -128,11 +123,22 @@ class SqlStore:
         )
 
     def journal(self, burst: BurstId) -> tuple[JournalEntry, ...]:
-        asked = select(t.journal).where(t.journal.c.burst == burst).order_by(t.journal.c.seq)
+        mine = (t.audit.c.subject == burst) & t.audit.c.action.startswith(chain.EVENT)
+        found = map(chain.read, self._read(select(t.audit).where(mine).order_by(t.audit.c.seq)))
         return tuple(
-            JournalEntry(datetime.fromisoformat(r.at), burst, r.event, r.stage, r.detail)
-            for r in self._read(asked)
+            JournalEntry(
+                r.at,
+                burst,
+                r.action.removeprefix(chain.EVENT),
+                str(r.detail["stage"]),
+                str(r.detail["cause"]),
+            )
+            for r in found
         )
+
+    def audit(self, after: int = 0, most: int = 1000) -> tuple[AuditRecord, ...]:
+        asked = select(t.audit).where(t.audit.c.seq > after).order_by(t.audit.c.seq).limit(most)
+        return tuple(map(chain.read, self._read(asked)))
 
     def verdict(self, job: JobKey) -> Verdict | None:
         asked = select(t.verdicts).where(t.verdicts.c.job_id == job.job_id)
@@ -229,10 +235,14 @@ class SqlStore:
         return after
 
     def permit(self, burst: BurstId, attempt: int) -> bool:
-        row = {"burst": burst, "attempt": attempt, "at": self._clock.now().isoformat()}
+        row: dict[str, Any] = {"burst": burst, "attempt": attempt}
+        row["at"] = self._clock.now().isoformat()
         try:
             with self._writing() as db:
                 db.execute(insert(t.permits).values(**row))
+                what = {"attempt": attempt}
+                now = datetime.fromisoformat(row["at"])
+                chain.add(db, AuditRecord(0, now, DAEMON, "permit", burst, what))
         except IntegrityError:
             return False
         return True
@@ -264,15 +274,9 @@ class SqlStore:
         return True
 
     def _journal(self, db: Connection, burst: Burst, event: str, at: datetime) -> None:
-        db.execute(
-            insert(t.journal).values(
-                burst=burst.id,
-                version=burst.version,
-                at=at.isoformat(),
-                event=event,
-                stage=burst.stage.value,
-                detail=burst.cause,
-            )
+        detail = {"stage": burst.stage.value, "cause": burst.cause, "version": burst.version}
+        chain.add(
+            db, AuditRecord(0, at, DAEMON, f"{chain.EVENT}{event}", burst.id, detail), burst.version
         )
 
     def _note(self, db: Connection, plan: Plan, now: datetime) -> None:

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 import pytest
 
+from burstd.core.audit import verify
 from burstd.core.lifecycle import advance
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, BurstId, Epoch, Stage
@@ -87,10 +88,10 @@ class StoreContract:
     ) -> None:
         (burst,) = store.record(plan(identity(1, 3, name="two\nlines|ünïcode")))
         burst = move(store, burst, ev.Kept(record(burst.identity)))
-        burst = move(store, burst, ev.Claimed(Epoch("7", clock.now())))
+        burst = move(store, burst, ev.Claimed(Epoch("7", clock.uptime())))
         for event in (ev.Begun(), ev.Done(), ev.Begun()):
             burst = move(store, burst, event)
-        burst = move(store, burst, ev.Accepted(RemoteId("12"), Epoch("9", clock.now())))
+        burst = move(store, burst, ev.Accepted(RemoteId("12"), Epoch("9", clock.uptime())))
         burst = move(store, burst, ev.Recalled("cancelled"))
         outcome = Outcome("signalled", None, 9, timedelta(seconds=90.5), "OOM")
         burst = move(store, burst, ev.Ended(outcome))
@@ -186,6 +187,24 @@ class StoreContract:
             )  # fmt: skip
         assert store.verdict(JobKey("onprem", 2)) is None
         assert () == store.bursts()
+
+    def test_every_event_and_permit_is_one_link_of_the_chain(
+        self, open_store: Callable[[], BurstStore]
+    ) -> None:
+        one, two = open_store(), open_store()
+        (burst,) = one.record(plan(identity(1)))
+        burst = move(two, burst, ev.Kept(record(burst.identity)))
+        one.permit(burst.id, 1)
+        one.permit(burst.id, 1)
+        move(one, burst, ev.Refused("no"))
+        records = two.audit()
+
+        assert ["burst.Planned", "burst.Kept", "permit", "burst.Refused"] == [
+            r.action for r in records
+        ]
+        assert {burst.id} == {r.subject for r in records}
+        assert 4 == verify(records).seq
+        assert records[2:3] == one.audit(after=2, most=1)
 
     # --- the ledger
 

@@ -1,4 +1,4 @@
-"""Routes of ``burst``: read only. A user sees own jobs, an operator all."""
+"""Routes of ``burst``. A user sees own jobs, an operator all."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from burstd.domain.plan import Plan
 from burstd.ports.errors import PortError
 from burstd.shell.tick import Memory, look, summary
 
+LONGEST_WHY = 200  #: characters
 META = {"burstd_version": __version__, "schema": 1}
 
 
@@ -39,6 +40,8 @@ class PeopleRoutes:
             Route("/v1/jobs/{job}/why", self._handler(self.why)),
             Route("/v1/jobs/{job}/journal", self._handler(self.journal)),
             Route("/v1/plan", self._handler(self.plan)),
+            Route("/v1/freeze", self._handler(self.freeze), methods=["POST"]),
+            Route("/v1/thaw", self._handler(self.thaw), methods=["POST"]),
             Route("/v1/audit", self._handler(self.audit)),
         ]
 
@@ -64,6 +67,7 @@ class PeopleRoutes:
             "since": self._desk.started_at.isoformat(),
             "backlog_core_hours": memory.plan.backlog if memory.plan else None,
             "surging": ledger.surging,
+            "frozen": ledger.frozen,
             "high": world.policy.watermarks.high,
             "low": world.policy.watermarks.low,
             "bursts": stages,
@@ -153,10 +157,27 @@ class PeopleRoutes:
             return JSONResponse({"error": "the queue cannot be read now"}, status_code=503)
         return _plan(decide(snapshot, world.policy, ledger), peer)
 
+    def freeze(self, request: Request, peer: Peer) -> Any:
+        """Begin no new burst; what is under way goes on. For operators."""
+        if not peer.operator:
+            return _operators_only()
+        why = request.query_params.get("why", "")[:LONGEST_WHY]
+        store = self._desk.world.store
+        store.freeze(peer.user, "".join(c if c.isprintable() else "?" for c in why))
+        return {"frozen": store.ledger().frozen}
+
+    def thaw(self, _request: Request, peer: Peer) -> Any:
+        """New bursts may begin again. For operators."""
+        if not peer.operator:
+            return _operators_only()
+        self._desk.world.store.thaw(peer.user)
+        self._desk.nudge.set()
+        return {"frozen": ""}
+
     def audit(self, request: Request, peer: Peer) -> Any:
         """A page of the audit log's records after ``after``; for operators."""
         if not peer.operator:
-            return JSONResponse({"error": "only an operator reads the audit log"}, status_code=403)
+            return _operators_only()
         after = int(request.query_params.get("after", "0"))
         return {"records": [to_json(record) for record in self._desk.world.store.audit(after)]}
 
@@ -249,6 +270,11 @@ def _burst_detail(burst: Burst) -> dict[str, Any]:
             "detail": o.detail,
         },
     }
+
+
+def _operators_only() -> Response:
+    text = "only an operator may do this (api.operators in burstd's configuration)"
+    return JSONResponse({"error": text}, status_code=403)
 
 
 def _none(request: Request) -> Response:

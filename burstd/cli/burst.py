@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 
@@ -27,9 +28,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Job = Annotated[str, typer.Argument(help="Job id: 123 or 123_4; or a burst's id.")]
 
 
-def _answer(route: str, as_json: bool, show: Callable[[dict[str, Any]], None]) -> None:
+def _answer(
+    route: str, as_json: bool, show: Callable[[dict[str, Any]], None], method: str = "GET"
+) -> None:
     try:
-        found = ask(route)
+        found = ask(route, method)
     except Answerless as error:
         typer.echo(f"burst: {error}", err=True)
         raise typer.Exit(error.code) from None
@@ -96,6 +99,28 @@ def plan(as_json: Json = False) -> None:
 
 
 @app.command()
+def freeze(
+    why: Annotated[str, typer.Option("--why", help="For those who wonder.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Begin no new burst, at once; what is under way goes on. For operators.
+
+    Example: burst freeze --why "cloud maintenance"
+    """
+    route = f"/v1/freeze?{urlencode({'why': why})}"
+    _answer(route, as_json, lambda found: typer.echo(f"frozen by {found['frozen']}"), "POST")
+
+
+@app.command()
+def thaw(as_json: Json = False) -> None:
+    """Let new bursts begin again. For operators.
+
+    Example: burst thaw
+    """
+    _answer("/v1/thaw", as_json, lambda _: typer.echo("new bursts may begin"), "POST")
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     typer.echo(f"burst {__version__}")
@@ -122,6 +147,8 @@ def _show_status(found: dict[str, Any]) -> None:
             + (", ".join(f"{n} {stage}" for stage, n in found["bursts"].items()) or "none open"),
         ]
     )
+    if found["frozen"]:
+        typer.echo(f"FROZEN    by {found['frozen']}; burst thaw ends it")
     for link in found["links"]:
         state = {True: "up", False: "down", None: "unknown"}[link["up"]]
         typer.echo(

@@ -29,11 +29,11 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(SOCKET)
 
 
-def ask(route: str) -> dict[str, Any]:
-    """The JSON answer of GET ``route``. Raises ``Answerless``."""
+def ask(route: str, method: str = "GET") -> dict[str, Any]:
+    """The JSON answer to ``route``, its query quoted. Raises ``Answerless``."""
     connection = _Connection("burstd", timeout=60)
     try:
-        connection.request("GET", quote(route, safe="/?=&"))
+        connection.request(method, quote(route, safe="/?=&%+"))
         answer = connection.getresponse()
         text = answer.read()
     except PermissionError as error:

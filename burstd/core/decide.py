@@ -30,6 +30,7 @@ class Candidate:
 class _Session:
     """What changes while one plan is made."""
 
+    frozen: str
     money: Money
     free: int
     paced: int
@@ -46,6 +47,7 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
     like any other job and obey the same policy.
     """
     session = _Session(
+        ledger.frozen,
         ledger.left(policy.budget),
         max(0, policy.max_open_bursts - len(ledger.open)),
         policy.max_new_per_tick,
@@ -177,6 +179,8 @@ def _place_elements(
 
 
 def _pressure(policy: BurstPolicy, session: _Session, *, surging: bool) -> Objection | None:
+    if session.frozen:
+        return Reason.FROZEN, {"by": session.frozen}
     marks = policy.watermarks
     numbers = {"backlog": f"{session.backlog:.2f} core-hours"}
     if not surging:

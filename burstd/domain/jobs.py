@@ -155,7 +155,6 @@ class JobSight:
     exit_code: int | None = None
     signal: int | None = None
     restarts: int = 0
-    ended_at: datetime | None = None  #: as the controller shows it; means nothing before the end
 
     def is_job(self, who: JobIdentity) -> bool:
         """True if this sight shows that very job, not a later one with its id.

@@ -49,6 +49,7 @@ class Reason(Enum):
     NO_TARGET_FITS = "no target fits"
     NO_BUDGET = "the budget does not cover its worst case"
     TOO_MANY_OPEN = "too many bursts are open"
+    FROZEN = "an operator has frozen bursting"
     PACED = "enough bursts were started in this cycle"
     RETURNED_BEFORE = "it was given back once"
     LICENCES = "it asks for licences"

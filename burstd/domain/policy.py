@@ -54,6 +54,7 @@ class Ledger:
     reserved: Money = field(default=Money(Decimal(0)))
     open: frozenset[JobKey] = frozenset()
     returned: frozenset[JobKey] = frozenset()
+    frozen: str = ""  #: who stopped new bursts, when and why; empty: nobody
 
     def left(self, budget: Money) -> Money:
         return Money(max(Decimal(0), budget - self.spent - self.reserved))

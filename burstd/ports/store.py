@@ -71,7 +71,8 @@ class BurstStore(Protocol):
     def record(self, plan: Plan) -> tuple[Burst, ...]:
         """Write the plan's verdicts and new bursts with their reservations; return the new.
 
-        A placement whose job already has an open burst makes none.
+        A placement whose job already has an open burst makes none, and a frozen ledger none at
+        all, whatever the plan was made from.
         """
 
     def send_home(self, record: JobRecord, cause: str) -> Burst:
@@ -79,6 +80,12 @@ class BurstStore(Protocol):
 
         Returns the open burst of that job if there is one.
         """
+
+    def freeze(self, by: str, why: str) -> None:
+        """From when it returns on, ``record`` begins no burst. Frozen twice: the later words."""
+
+    def thaw(self, by: str) -> None:
+        """End it; nothing where nothing is frozen."""
 
     def note(self, plan: Plan) -> None:
         """Write the plan's verdicts only (mode observe)."""

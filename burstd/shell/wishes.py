@@ -15,7 +15,14 @@ log = structlog.get_logger()
 
 #: Reasons that pass by themselves: the wish waits in the burst partition.
 PASSING = frozenset(
-    {Reason.SCRIPT_UNREAD, Reason.PACED, Reason.TOO_MANY_OPEN, Reason.DEPENDENT, Reason.HELD}
+    {
+        Reason.SCRIPT_UNREAD,
+        Reason.FROZEN,
+        Reason.PACED,
+        Reason.TOO_MANY_OPEN,
+        Reason.DEPENDENT,
+        Reason.HELD,
+    }
 )
 
 

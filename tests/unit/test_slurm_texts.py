@@ -115,8 +115,8 @@ def test_a_record_becomes_fields_shape_and_sight() -> None:
         f["Partition"], f["TimeLimit"], f["NumNodes"], f["NtasksPerN:B:S:C"],
     )  # fmt: skip
     assert Shape(2, 8, 8, 1, 4, None, 100) == records.shape(f)
-    assert (JobState.PENDING, "Resources", False, 0, None) == (
-        seen.state, seen.reason, seen.held, seen.restarts, seen.ended_at,
+    assert (JobState.PENDING, "Resources", False, 0) == (
+        seen.state, seen.reason, seen.held, seen.restarts,
     )  # fmt: skip
 
 

@@ -244,7 +244,6 @@ def sight(who: JobIdentity, f: Mapping[str, str]) -> JobSight:
         exit_code=int(code),
         signal=int(signal or 0),
         restarts=int(f.get("Restarts", "0")),
-        ended_at=moment(f["EndTime"]) if f.get("EndTime", "").isdigit() else None,
     )
 
 

@@ -90,7 +90,7 @@ reports = Table(
     Column("body", Text, nullable=False),
 )
 
-#: Single values: ``surging``.
+#: Single values: ``surging``, ``frozen``.
 facts = Table(
     "facts",
     metadata,

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Row,
+    bindparam,
     create_engine,
     delete,
     event,
@@ -47,6 +48,7 @@ from burstd.ports.errors import NoRoom, Unreachable
 from burstd.ports.store import JournalEntry, Report, StaleBurst, Verdict
 
 _BURST = TypeAdapter(Burst)
+_FACT = select(t.facts.c.value).where(t.facts.c.name == bindparam("name"))
 #: Their jobs are free again; a quarantined one is not.
 _LET_GO = frozenset({Stage.SETTLED, Stage.RETURNED})
 
@@ -113,9 +115,10 @@ class SqlStore:
         reserved = sum((b.reserved for b in values if not b.stage.final), Decimal(0))
         stuck = sum((b.reserved for b in values if b.stage is Stage.QUARANTINED), Decimal(0))
         back = self._read(select(t.bursts).where(t.bursts.c.returned))
-        surging = self._read(select(t.facts.c.value).where(t.facts.c.name == "surging"))
+        facts = {row.name: row.value for row in self._read(select(t.facts))}
         return Ledger(
-            surging=bool(surging) and surging[0].value == "1",
+            surging=facts.get("surging") == "1",
+            frozen=facts.get("frozen", ""),
             spent=Money(spent),
             reserved=Money(reserved + stuck),
             open=frozenset(b.job for b in values if b.stage not in _LET_GO),
@@ -177,10 +180,9 @@ class SqlStore:
         made = []
         with self._writing() as db:
             self._note(db, plan, now)
-            surging = "1" if plan.surging else "0"
-            db.execute(delete(t.facts).where(t.facts.c.name == "surging"))
-            db.execute(insert(t.facts).values(name="surging", value=surging))
-            for p in plan.placements:
+            _set(db, "surging", "1" if plan.surging else "0")
+            frozen = db.execute(_FACT, {"name": "frozen"}).scalar()
+            for p in () if frozen else plan.placements:
                 burst = Burst(
                     id=BurstId(self._clock.fresh_id()),
                     identity=p.identity,
@@ -218,6 +220,20 @@ class SqlStore:
     def note(self, plan: Plan) -> None:
         with self._writing() as db:
             self._note(db, plan, self._clock.now())
+
+    def freeze(self, by: str, why: str) -> None:
+        now = self._clock.now()
+        words = f"{by} since {now.isoformat(timespec='seconds')}" + (f": {why}" if why else "")
+        with self._writing() as db:
+            _set(db, "frozen", words)
+            chain.add(db, AuditRecord(0, now, by, "operator.freeze", "", {"why": why}))
+
+    def thaw(self, by: str) -> None:
+        with self._writing() as db:
+            if db.execute(_FACT, {"name": "frozen"}).scalar() is None:
+                return
+            db.execute(delete(t.facts).where(t.facts.c.name == "frozen"))
+            chain.add(db, AuditRecord(0, self._clock.now(), by, "operator.thaw", ""))
 
     def append(self, before: Burst, event: Event, after: Burst) -> Burst:
         now = self._clock.now()
@@ -328,6 +344,11 @@ class SqlStore:
             if "full" in str(error.orig) or "disk I/O" in str(error.orig):
                 raise NoRoom(f"the ledger has no room: {error.orig}") from error
             raise Unreachable(f"the ledger: {error.orig}") from error
+
+
+def _set(db: Connection, name: str, value: str) -> None:
+    db.execute(delete(t.facts).where(t.facts.c.name == name))
+    db.execute(insert(t.facts).values(name=name, value=value))
 
 
 def _size(said: object) -> int:

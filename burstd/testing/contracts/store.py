@@ -206,6 +206,23 @@ class StoreContract:
         assert 4 == verify(records).seq
         assert records[2:3] == one.audit(after=2, most=1)
 
+    def test_a_frozen_ledger_begins_no_burst_whoever_planned_it(
+        self, open_store: Callable[[], BurstStore]
+    ) -> None:
+        one, two = open_store(), open_store()
+        one.freeze("root", "cloud maintenance")
+
+        assert "root" in two.ledger().frozen
+        assert "cloud maintenance" in two.ledger().frozen
+        assert () == two.record(plan(identity(1))) == two.bursts()
+        two.thaw("bob")
+        two.thaw("bob")
+        assert "" == one.ledger().frozen
+        assert 1 == len(one.record(plan(identity(1))))
+        told = [(r.actor, r.action) for r in one.audit()]
+        assert [("root", "operator.freeze"), ("bob", "operator.thaw")] == told[:2]
+        assert 3 == verify(one.audit()).seq
+
     # --- the ledger
 
     def test_money_is_reserved_when_promised_and_spent_when_settled(

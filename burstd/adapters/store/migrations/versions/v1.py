@@ -14,6 +14,11 @@ down_revision = None
 
 def upgrade() -> None:
     """Make the tables of burstd 0.1."""
+    _bursts_and_their_journal()
+    _what_was_said()
+
+
+def _bursts_and_their_journal() -> None:
     bursts = op.create_table(
         "bursts",
         sa.Column("id", sa.String(32), primary_key=True),
@@ -47,6 +52,9 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text, nullable=False),
         sa.UniqueConstraint("burst", "version"),
     )
+
+
+def _what_was_said() -> None:
     op.create_table(
         "verdicts",
         sa.Column("job_id", sa.Integer, primary_key=True, autoincrement=False),

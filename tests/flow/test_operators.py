@@ -1,4 +1,4 @@
-"""``burst audit`` against a daemon's real socket: the log as an operator gets it."""
+"""An operator's commands against a daemon's real socket: audit, freeze, thaw."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import pwd
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,8 @@ from burstd.api.desk import Desk
 from burstd.api.server import ApiServer
 from burstd.cli import client
 from burstd.cli.burst import app
+from burstd.domain.burst import Stage
+from burstd.domain.jobs import JobKey
 from tests.flow.scene import Scene
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -76,12 +77,42 @@ def test_an_export_is_checked_without_the_daemon(scene: Scene, tmp_path: Path) -
     assert 2 == burst("audit", "verify", "--against", "7")[0]
 
 
-def test_only_an_operator_reads_it(scene: Scene, tmp_path: Path) -> None:
+def test_freeze_stops_new_bursts_at_once_and_thaw_lets_them_begin(scene: Scene) -> None:
+    assert (0, True) == _starts(burst("freeze", "--why", "new & 100 % cloud"), "frozen by " + ME)
+    scene.slurm.submit(name="late", minutes=120)
+    scene.turn(5)
+
+    assert () == scene.store.open_bursts()
+    verdict = scene.store.verdict(JobKey("onprem", 2))
+    assert verdict is not None
+    assert "frozen" in verdict.text
+    assert "new & 100 % cloud" in burst("status")[1]
+    assert 0 == burst("thaw")[0]
+    assert Stage.RUNNING is scene.until(Stage.RUNNING, "2").stage
+
+
+def test_what_is_under_way_goes_on_when_frozen() -> None:
+    scene = Scene()
+    scene.slurm.submit(name="beam", minutes=120)
+    scene.until(Stage.STAGING_IN)
+    scene.store.freeze("root", "")
+
+    assert Stage.SETTLED is scene.finish().stage
+
+
+def _starts(answer: tuple[int, str], words: str) -> tuple[int, bool]:
+    return answer[0], answer[1].startswith(words)
+
+
+def test_only_an_operator_reads_it_freezes_and_thaws(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk = Desk(scene.world, scene.memory, frozenset(), scene.clock.now())
-    server = ApiServer(replace(desk), tmp_path / "t")
+    server = ApiServer(desk, tmp_path / "t")
     server.start()
     try:
-        client.SOCKET = str(tmp_path / "t")
-        assert 6 == burst("audit", "verify")[0]
+        monkeypatch.setattr(client, "SOCKET", str(tmp_path / "t"))
+        assert [6, 6, 6] == [burst(*w)[0] for w in (("audit", "verify"), ("freeze",), ("thaw",))]
+        assert "" == scene.store.ledger().frozen
     finally:
         server.stop()

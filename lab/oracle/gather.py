@@ -25,7 +25,7 @@ path = pathlib.Path("/var/lib/burstd/ledger.db")
 found = {"bursts": [], "journal": []}
 if path.exists():
     db = sqlite3.connect(path, timeout=30)
-    bursts = "select id, job_id, array_task, stage, open, body from bursts"
+    bursts = "select id, job_id, array_task, stage, open, body from bursts order by created_at"
     found["bursts"] = db.execute(bursts).fetchall()
     moves = "select burst, version, event, stage from journal order by seq"
     found["journal"] = db.execute(moves).fetchall()
@@ -39,18 +39,27 @@ def gather(lab: Lab, since: float, budget: float = 100.0) -> Evidence:
     Not in it: what only the one knows who gave the jobs (errands), or who watched (the notary).
     """
     ctl, cctl = lab.host("ctl"), lab.host("cctl")
-    ledger = json.loads(lab.host("px").run(["python3", "-c", _LEDGER], user="burstd").stdout)
+    rows, journal = ledger(lab)
     return Evidence(
         onprem=tuple(_lives(ctl, since)),
         far=tuple(_lives(cctl, since)),
         queue=tuple(_queue(ctl)),
         far_queue=tuple(_queue(cctl)),
-        rows=tuple(_row(*values) for values in ledger["bursts"]),
-        journal=tuple(Move(*values) for values in ledger["journal"]),
+        rows=rows,
+        journal=journal,
         budget=budget,
         homes=dict(_homes(lab)),
         left=tuple(_left(lab)),
         runs=tuple(sorted(path.name for path in lab.share("cloud", RUNS).iterdir())),
+    )
+
+
+def ledger(lab: Lab) -> tuple[tuple[Row, ...], tuple[Move, ...]]:
+    """burstd's bursts and its journal, whether it runs or not."""
+    found = json.loads(lab.host("px").run(["python3", "-c", _LEDGER], user="burstd").stdout)
+    return (
+        tuple(_row(*values) for values in found["bursts"]),
+        tuple(Move(*values) for values in found["journal"]),
     )
 
 

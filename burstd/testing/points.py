@@ -8,6 +8,7 @@ the intent, after it is after the intent; after ``claim.release`` is after the e
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -135,3 +136,7 @@ def table() -> Iterator[str]:
     yield "|---|---|"
     for effect in EFFECTS:
         yield f"| `{effect.name}` | {effect.what} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write("".join(f"{label}\n" for label in LABELS))

@@ -52,6 +52,7 @@ class Job:
     completes: bool = True
     application: str = "calculix"
     minutes: int = 60
+    litter: tuple[str, ...] = ()  #: files that it may leave beside its results
 
     @property
     def directory(self) -> str:
@@ -183,7 +184,7 @@ def holed(name: str = "hole") -> Job:
         body=f"ccx -i hole > ccx.log 2>&1\n{job.body}",
         inputs={**job.inputs, "hole.inp": deck},
         where=frozenset({"onprem"}),
-        minutes=60,
+        litter=("ccx.log", *(f"hole.{suffix}" for suffix in ("cvg", "dat", "frd", "sta", "12d"))),
     )
 
 

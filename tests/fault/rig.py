@@ -115,7 +115,7 @@ class Rig:
         """What must come of a job that is in the queue as `id`."""
         errands = job.errands(id)
         self.errands += errands
-        names = [*job.inputs, *job.results]
+        names = [*job.inputs, *job.results, *job.litter]
         names += [name for n in job.names for name in (f"{n}.out", f"witness.{n}")]
         self.known |= {f"{job.directory}/{name}" for name in names}
         self.notary.finals = {

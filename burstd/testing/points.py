@@ -36,66 +36,75 @@ class Effect:
         return same and re.search(self.says, said) is not None
 
 
-_STAGES = (
-    "claiming", "claimed", "staging_in", "staged_in", "submitting", "submitted", "permitting",
-    "running", "cancelling", "ended", "staging_out", "staged_out", "settling", "settled",
-    "returning", "returned",
-)  # fmt: skip
-_REPORTS = ("hello", "staged_in", "staged_out", "refused", "recalled")
+def _moved(stage: str) -> Effect:
+    return Effect(f"{stage}.recorded", "store", "append", f"^{stage}$", f"the move to {stage}")
 
 
-def _slurm(name: str, says: str, what: str, within: str = "") -> Effect:
-    return Effect(name, "slurm", "run", says, what, within)
+def _heard(kind: str) -> Effect:
+    return Effect(f"{kind}.heard", "store", "report", f"^{kind}$", f"an agent's report {kind}")
+
+
+def _claim(name: str, says: str, what: str) -> Effect:
+    return Effect(f"claim.{name}", "slurm", "run", f"^scontrol {says}", what, "park")
+
+
+def _return(name: str, says: str, what: str) -> Effect:
+    return Effect(f"return.{name}", "slurm", "run", f"^scontrol {says}", what, "give_back")
 
 
 def _far(name: str, says: str, what: str) -> Effect:
-    return Effect(name, "far", "run", says, what)
+    return Effect(f"far.{name}", "far", "run", says, what)
 
 
+#: In the order of a life: out and back, then what happens only to some.
 EFFECTS: tuple[Effect, ...] = (
     Effect("plan.recorded", "store", "record", r"^[1-9]", "new bursts, their money reserved"),
-    Effect("wish.recorded", "store", "send_home", "", "a declined wish is to go home"),
-    *(
-        Effect(f"{stage}.recorded", "store", "append", f"^{stage}$", f"the move to {stage}")
-        for stage in _STAGES
-    ),
-    Effect("permit.recorded", "store", "permit", "", "the one run permit"),
-    *(
-        Effect(f"{kind}.heard", "store", "report", f"^{kind}$", f"an agent's report {kind}")
-        for kind in _REPORTS
-    ),
-    _slurm("claim.hold", "^scontrol hold ", "the job is held", "park"),
-    _slurm("claim.move", r"^scontrol update \S+ partition=", "it is moved to the burst partition",
-           "park"),
-    _slurm("claim.tasks", r"^scontrol update \S+ numtasks=", "a job of several nodes is made one",
-           "park"),
-    _slurm("claim.mark", r"^scontrol update \S+ extra=burst", "the burst's id is left on it",
-           "park"),
-    _slurm("claim.release", "^scontrol release ", "the stand-in may start", "park"),
-    _slurm("return.requeue", "^scontrol requeuehold ", "the stand-in is ended and held",
-           "give_back"),
-    _slurm("return.move", r"^scontrol update \S+ partition=", "its fields are put back",
-           "give_back"),
-    _slurm("return.unmark", r"^scontrol update \S+ extra=$", "the burst's id is taken off",
-           "give_back"),
-    _slurm("return.start", r"^scontrol update \S+ starttime=now", "it need not wait to start",
-           "give_back"),
-    _slurm("return.release", "^scontrol release ", "it may start at home", "give_back"),
-    _slurm("settle.annotate", "^sacctmgr ", "accounting learns where it ran and what it cost"),
+    _moved("claiming"),
+    _claim("hold", "hold ", "the job is held"),
+    _claim("move", r"update \S+ partition=", "it is moved to the burst partition"),
+    _claim("tasks", r"update \S+ numtasks=", "a job of several nodes is made one of one"),
+    _claim("mark", r"update \S+ extra=burst", "the burst's id is left on it"),
+    _claim("release", "release ", "the stand-in may start"),
+    _heard("hello"),
+    _moved("claimed"),
+    _moved("staging_in"),
     Effect("link.up", "link", "ensure_up", "", "the link is up with fresh keys"),
     Effect("link.admitted", "gate", "run", " preshared-key ", "the gate knows the new keys"),
+    _far("program", r"cat > .*burst-far-\w+\.pyz", "the far end's program is uploaded"),
+    _far("image", r"cat > .*\.sqfs", "the image is uploaded"),
+    Effect("far.ticket", "far", "certify", "", "the agent has its right to the run directory"),
+    _heard("staged_in"),
+    _moved("staged_in"),
+    _moved("submitting"),
+    _far("submit", "^sbatch ", "the twin is submitted, held"),
+    _moved("submitted"),
+    _moved("permitting"),
+    Effect("permit.recorded", "store", "permit", "", "the one run permit"),
+    _far("start", "^scontrol release ", "the twin may start"),
+    _moved("running"),
+    _moved("ended"),
+    _moved("staging_out"),
+    _heard("staged_out"),
+    _moved("staged_out"),
+    _moved("settling"),
+    _far("clean", " clean ", "the run directory is removed"),
+    Effect("settle.annotate", "slurm", "run", "^sacctmgr ", "accounting has place and cost"),
+    _moved("settled"),
     Effect("link.withdrawn", "gate", "run", "^sh -c .* remove", "the gate forgets the keys"),
     Effect("link.down", "link", "ensure_down", "", "the link is down"),
-    _far("far.program", r"cat > .*burst-far-\w+\.pyz", "the far end's program is uploaded"),
-    _far("far.image", r"cat > .*\.sqfs", "the image is uploaded"),
-    Effect("far.ticket", "far", "certify", "", "the agent's right to its run directory"),
-    _far("far.submit", "^sbatch ", "the twin is submitted, held"),
-    _far("far.start", "^scontrol release ", "the twin may start"),
-    _far("far.cancel", "^scancel ", "the twin is cancelled"),
-    _far("far.clean", " clean ", "the run directory is removed"),
-)  # fmt: skip
-
-BY_NAME = {effect.name: effect for effect in EFFECTS}
+    Effect("wish.recorded", "store", "send_home", "", "a declined wish is to go home"),
+    _heard("refused"),
+    _moved("returning"),
+    _return("requeue", "requeuehold ", "the stand-in is ended and held"),
+    _return("move", r"update \S+ partition=", "its fields are put back"),
+    _return("unmark", r"update \S+ extra=$", "the burst's id is taken off"),
+    _return("start", r"update \S+ starttime=now", "it need not wait to start"),
+    _return("release", "release ", "it may start at home"),
+    _moved("returned"),
+    _heard("recalled"),
+    _moved("cancelling"),
+    _far("cancel", "^scancel ", "the twin is cancelled"),
+)
 
 
 @dataclass(frozen=True)

@@ -56,9 +56,11 @@ def _far(name: str, says: str, what: str) -> Effect:
     return Effect(f"far.{name}", "far", "run", says, what)
 
 
-#: In the order of a life: out and back, then what happens only to some.
+#: In the order in which a run of the campaign comes to them: some jobs go home early, one is
+#: cancelled while it runs.
 EFFECTS: tuple[Effect, ...] = (
     Effect("plan.recorded", "store", "record", r"^[1-9]", "new bursts, their money reserved"),
+    Effect("wish.recorded", "store", "send_home", "", "a declined wish is to go home"),
     _moved("claiming"),
     _claim("hold", "hold ", "the job is held"),
     _claim("move", r"update \S+ partition=", "it is moved to the burst partition"),
@@ -67,11 +69,19 @@ EFFECTS: tuple[Effect, ...] = (
     _claim("release", "release ", "the stand-in may start"),
     _heard("hello"),
     _moved("claimed"),
+    _moved("returning"),
+    _return("requeue", "requeuehold ", "the stand-in is ended and held"),
+    _return("move", r"update \S+ partition=", "its fields are put back"),
+    _return("unmark", r"update \S+ extra=$", "the burst's id is taken off"),
+    _return("start", r"update \S+ starttime=now", "it need not wait to start"),
+    _return("release", "release ", "it may start at home"),
+    _moved("returned"),
     _moved("staging_in"),
     Effect("link.up", "link", "ensure_up", "", "the link is up with fresh keys"),
     Effect("link.admitted", "gate", "run", " preshared-key ", "the gate knows the new keys"),
     _far("program", r"cat > .*burst-far-\w+\.pyz", "the far end's program is uploaded"),
     _far("image", r"cat > .*\.sqfs", "the image is uploaded"),
+    _heard("refused"),
     Effect("far.ticket", "far", "certify", "", "the agent has its right to the run directory"),
     _heard("staged_in"),
     _moved("staged_in"),
@@ -82,6 +92,9 @@ EFFECTS: tuple[Effect, ...] = (
     Effect("permit.recorded", "store", "permit", "", "the one run permit"),
     _far("start", "^scontrol release ", "the twin may start"),
     _moved("running"),
+    _heard("recalled"),
+    _moved("cancelling"),
+    _far("cancel", "^scancel ", "the twin is cancelled"),
     _moved("ended"),
     _moved("staging_out"),
     _heard("staged_out"),
@@ -92,18 +105,6 @@ EFFECTS: tuple[Effect, ...] = (
     _moved("settled"),
     Effect("link.withdrawn", "gate", "run", "^sh -c .* remove", "the gate forgets the keys"),
     Effect("link.down", "link", "ensure_down", "", "the link is down"),
-    Effect("wish.recorded", "store", "send_home", "", "a declined wish is to go home"),
-    _heard("refused"),
-    _moved("returning"),
-    _return("requeue", "requeuehold ", "the stand-in is ended and held"),
-    _return("move", r"update \S+ partition=", "its fields are put back"),
-    _return("unmark", r"update \S+ extra=$", "the burst's id is taken off"),
-    _return("start", r"update \S+ starttime=now", "it need not wait to start"),
-    _return("release", "release ", "it may start at home"),
-    _moved("returned"),
-    _heard("recalled"),
-    _moved("cancelling"),
-    _far("cancel", "^scancel ", "the twin is cancelled"),
 )
 
 

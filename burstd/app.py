@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from burstd.adapters.clock import SystemClock
 from burstd.adapters.slurm.cli_queue import CliQueue
@@ -25,12 +26,27 @@ from burstd.domain.targets import Image, Money, TargetName
 from burstd.ports.errors import Rejected
 from burstd.ports.link import Link
 from burstd.ports.plugin import PluginContext, TargetPlugin
+from burstd.ports.queue import Queue
 from burstd.ports.remote import RemoteShell, SshHost
 from burstd.ports.store import BurstStore
 from burstd.ports.target import Target
 from burstd.shell.world import Site, World
 
 GROUP = "burstd.targets"
+
+Seam = TypeVar("Seam")
+
+
+class Wire(Protocol):
+    """What stands between burstd and each of its seams: nothing, or a test that watches it."""
+
+    def __call__(self, name: str, seam: Seam) -> Seam:
+        """The seam as burstd shall hold it."""
+
+
+def direct(name: str, seam: Seam) -> Seam:
+    """The seam itself."""
+    return seam
 
 
 @dataclass(frozen=True)
@@ -73,7 +89,7 @@ def check(config: Config, path: Path) -> Settings:
     return Settings(config, path, plugins, tables)
 
 
-def build(settings: Settings, moved: Callable[[JobKey], None]) -> World:
+def build(settings: Settings, moved: Callable[[JobKey], None], wire: Wire = direct) -> World:
     """Open everything. Raises ``PortError`` where a part can't be used."""
     config, clock = settings.config, SystemClock()
     state = config.state.directory
@@ -85,28 +101,22 @@ def build(settings: Settings, moved: Callable[[JobKey], None]) -> World:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
         def shell(host: SshHost, home: Path = home) -> RemoteShell:
-            return OpenSsh(host, home / "ssh", authority, clock)
+            return wire("far", OpenSsh(host, home / "ssh", authority, clock))
 
         context = PluginContext(TargetName(name), Money(target.price[0]), clock, home, shell)
         opened: Target = settings.plugins[name].open(settings.tables[name], context)
         link: Link | None = None
         if target.link is not None:
             table = config.links[target.link]
-            link = _link(target.link, table, config, authority, clock)
+            link = wire("link", _link(target.link, table, config, authority, clock, wire))
         sites[TargetName(name)] = Site(opened, link)
-    store = open_store(state / "ledger.db", config.site.cluster, clock)
+    store = wire("store", open_store(state / "ledger.db", config.site.cluster, clock))
     known = applications(config.paths.applications)
     _nothing_left_behind(store, sites, known)
     return World(
         clock=clock,
         store=store,
-        queue=CliQueue(
-            config.site.cluster,
-            config.site.burst_partition,
-            config.site.home_partition,
-            clock.now,
-            Slurm(),
-        ),
+        queue=wire("queue", _queue(config, clock, wire("slurm", Slurm()))),
         sites=sites,
         policy=policy_of(config),
         applications=known,
@@ -132,12 +142,22 @@ def _image(name: str, file: Path) -> Image:
         return Image(name, str(file), hashlib.file_digest(opened, "sha256").hexdigest())
 
 
+def _queue(config: Config, clock: SystemClock, slurm: Slurm) -> Queue:
+    site = config.site
+    return CliQueue(site.cluster, site.burst_partition, site.home_partition, clock.now, slurm)
+
+
 def _link(
-    name: str, table: LinkTable, config: Config, authority: Authority, clock: SystemClock
+    name: str,
+    table: LinkTable,
+    config: Config,
+    authority: Authority,
+    clock: SystemClock,
+    wire: Wire,
 ) -> Link:
     """A link whose gate is told of session keys by SSH through the link itself."""
     host = SshHost(table.gate_host, 22, table.known_hosts)
     home = config.state.directory / "links" / name
-    shell = OpenSsh(host, home, authority, clock, multiplex=False)
+    shell = wire("gate", OpenSsh(host, home, authority, clock, multiplex=False))
     gate = Gate(shell, table.gate_user, table.gate_interface, table.gate_command)
     return WireguardLink(LinkName(name), config.paths.netd, gate)

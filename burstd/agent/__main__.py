@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import time
 
@@ -22,6 +23,7 @@ def become_waiter(job: StandIn, version: int, seconds: int) -> None:
     not installed the interpreter sleeps."""
     waiter = shutil.which("burst-wait", path="/usr/local/bin:/usr/bin:/opt/burstd/bin")
     if waiter is None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
         time.sleep(min(seconds, 10))
         return
     words = [waiter, SOCKET, job.job, str(version), str(seconds), "--", *again(job)]

@@ -55,6 +55,7 @@ class Agent:
         """Turns until the job is over."""
         signal.signal(signal.SIGTERM, _remember_term)
         while True:
+            _hear_term()  # the waiter begins and ends with TERM blocked
             words: Words = {"order": "wait", "version": 0}
             try:
                 words = self._hello()
@@ -73,14 +74,19 @@ class Agent:
                     (self.memory.directory / "fault.txt").write_text(traceback.format_exc())
                 self._say(f"a fault of burstd, see {self.memory.directory}/fault.txt; waiting")
                 words = {**words, "order": "wait"}
-            self._rest(int(words["version"]), 2 if _termed() else PERIODS[words["order"]])
+            self._rest(words)
 
-    def _rest(self, version: int, seconds: int) -> None:
+    def _rest(self, words: Words) -> None:
         """Become the waiter, unless what we know cannot be kept: then stay and wait here."""
+        # From here on TERM waits for the waiter: before its first line it would end the stand-in.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        version = int(words["version"])
+        seconds = 2 if _termed() else PERIODS[words["order"]]
         try:
             self.memory.save()
         except OSError as error:
             self._say(f"no room for the agent's memory: {error.strerror}; waiting")
+            _hear_term()
             time.sleep(min(seconds, 10))
         else:
             self.wait(version, seconds)
@@ -260,6 +266,11 @@ class Agent:
 
 def _remember_term(_number: int, _frame: object) -> None:
     os.environ[TERM] = "1"
+
+
+def _hear_term() -> None:
+    """One that was kept back meanwhile arrives now."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
 
 def _termed() -> bool:

@@ -15,7 +15,7 @@ from burstd import __version__
 from burstd.api.desk import Bell, Desk
 from burstd.api.figures import figures
 from burstd.api.server import ApiServer
-from burstd.app import Settings, build
+from burstd.app import Settings, Wire, build, direct
 from burstd.obs import metrics
 from burstd.obs.logs import configure
 from burstd.ports.errors import PortError
@@ -25,7 +25,7 @@ from burstd.shell.tick import Memory
 log = structlog.get_logger()
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, wire: Wire = direct) -> int:
     """Run until TERM; returns the exit code."""
     configure()
     config = settings.config
@@ -39,7 +39,7 @@ def serve(settings: Settings) -> int:
         return 1
     bell = Bell()
     try:
-        world = build(settings, bell.ring)
+        world = build(settings, bell.ring, wire)
     except PortError as error:
         sys.stderr.write(f"burstd: {error}\n")
         return 1

@@ -3,7 +3,9 @@
  *
  * What a stand-in is while it waits: a static program of some 100 kB instead of an interpreter.
  * Asks burstd to answer when the job's burst has moved past VERSION, or after SECONDS, and then
- * becomes PROGRAM. TERM (scancel) becomes PROGRAM at once, with BURST_AGENT_TERM=1.
+ * becomes PROGRAM. TERM (scancel) becomes PROGRAM at once, with BURST_AGENT_TERM=1. PROGRAM begins
+ * with TERM blocked, as this program does when PROGRAM becomes it: one that falls into the change
+ * is kept for whoever comes, instead of ending a stand-in that has things to bring home.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -74,8 +76,7 @@ int main(int argc, char **argv) {
             rest(&open_mask, 2); /* burstd went away without a word, or is in need itself */
     }
     if (terminated) setenv("BURST_AGENT_TERM", "1", 1);
-    signal(SIGTERM, SIG_DFL);
-    sigprocmask(SIG_SETMASK, &open_mask, NULL);
+    signal(SIGTERM, SIG_DFL); /* and blocked */
     execvp(argv[6], argv + 6);
     dprintf(2, "burstd: %s: %s\n", argv[6], strerror(errno));
     return 1;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -79,6 +80,35 @@ def test_term_wakes_the_program_and_tells_it(waiter: Path, tmp_path: Path) -> No
     time.sleep(0.2)
     process.terminate()
     assert "term=1\n" == process.communicate(timeout=5)[0]
+
+
+def test_a_term_that_falls_into_the_change_is_kept_for_the_program(
+    waiter: Path, tmp_path: Path
+) -> None:
+    """It would end the stand-in without a word: the agent's handler is not in place yet."""
+    words = [str(waiter), str(tmp_path / "none"), "7", "3", "1", "--"]
+    program = [sys.executable, "-c", "import signal, time; print('up', flush=True); time.sleep(1);"
+               "signal.signal(signal.SIGTERM, lambda *_: print('kept'));"
+               "signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])"]  # fmt: skip
+    process = subprocess.Popen([*words, *program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert "up\n" == process.stdout.readline()
+    process.terminate()
+    assert "kept\n" == process.communicate(timeout=10)[0]
+
+
+def test_a_term_that_came_before_the_waiter_wakes_it(waiter: Path, tmp_path: Path) -> None:
+    words = [str(waiter), str(tmp_path / "none"), "7", "3", "20", "--"]
+    program = ["/bin/sh", "-c", "echo term=$BURST_AGENT_TERM"]
+    become = (
+        "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]);"
+        "os.kill(os.getpid(), signal.SIGTERM); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", become, *words, *program],
+        capture_output=True, text=True, timeout=10, check=False,
+    )  # fmt: skip
+    assert "term=1\n" == done.stdout
 
 
 def test_the_spank_plugin_takes_what_would_load_code_out_of_the_agents_environment() -> None:

@@ -9,14 +9,15 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from burstd.adapters.clock import SystemClock
-from burstd.adapters.slurm.cli_queue import CliQueue
 from burstd.adapters.slurm.commands import Slurm
+from burstd.adapters.slurm.controller import CommandController
+from burstd.adapters.slurm.queue import SlurmQueue
 from burstd.adapters.ssh.authority import Authority
 from burstd.adapters.ssh.shell import OpenSsh
 from burstd.adapters.store.sql import open_store
 from burstd.adapters.wireguard.gate import Gate
 from burstd.adapters.wireguard.link import WireguardLink
-from burstd.config.model import Config, LinkTable
+from burstd.config.model import Config, LinkTable, SiteTable
 from burstd.config.policy import policy_of
 from burstd.config.read import ConfigError, applications, check_settings
 from burstd.domain.jobs import JobKey
@@ -25,6 +26,7 @@ from burstd.domain.targets import Image, Money, TargetName
 from burstd.ports.errors import Rejected
 from burstd.ports.link import Link
 from burstd.ports.plugin import PluginContext, TargetPlugin
+from burstd.ports.queue import Queue
 from burstd.ports.remote import RemoteShell, SshHost
 from burstd.ports.store import BurstStore
 from burstd.ports.target import Target
@@ -100,13 +102,7 @@ def build(settings: Settings, moved: Callable[[JobKey], None]) -> World:
     return World(
         clock=clock,
         store=store,
-        queue=CliQueue(
-            config.site.cluster,
-            config.site.burst_partition,
-            config.site.home_partition,
-            clock.now,
-            Slurm(),
-        ),
+        queue=_queue(config.site, clock),
         sites=sites,
         policy=policy_of(config),
         applications=known,
@@ -114,6 +110,12 @@ def build(settings: Settings, moved: Callable[[JobKey], None]) -> World:
         cluster=config.site.cluster,
         moved=moved,
     )
+
+
+def _queue(site: SiteTable, clock: SystemClock) -> Queue:
+    commands = Slurm()
+    names = (site.cluster, site.burst_partition, site.home_partition)
+    return SlurmQueue(*names, clock.now, commands, CommandController(commands))
 
 
 def _nothing_left_behind(store: BurstStore, sites: Collection[str], known: Collection[str]) -> None:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from burstd.adapters.clock import SystemClock
-from burstd.adapters.slurm.cli_queue import CliQueue
 from burstd.adapters.slurm.commands import Slurm, answer
+from burstd.adapters.slurm.controller import CommandController, Controller
+from burstd.adapters.slurm.queue import SlurmQueue
 from burstd.ports.queue import Queue
 from lab import Host
 
@@ -105,8 +106,11 @@ class RealCluster:
     @property
     def queue(self) -> Queue:
         slurm = BridgedSlurm(deadline=20.0, host=self.proxy)
-        now = SystemClock().now
-        return CliQueue(self.cluster, self.burst_partition, self.home_partition, now, slurm)
+        names = (self.cluster, self.burst_partition, self.home_partition)
+        return SlurmQueue(*names, SystemClock().now, slurm, self.controller_by(slurm))
+
+    def controller_by(self, slurm: Slurm) -> Controller:
+        return CommandController(slurm)
 
     # --- before and after a test
 

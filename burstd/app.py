@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -10,8 +11,11 @@ from pathlib import Path
 
 from burstd.adapters.clock import SystemClock
 from burstd.adapters.slurm.commands import Slurm
-from burstd.adapters.slurm.controller import CommandController
+from burstd.adapters.slurm.controller import CommandController, Controller
+from burstd.adapters.slurm.pyslurm_controller import PyslurmController
 from burstd.adapters.slurm.queue import SlurmQueue
+from burstd.adapters.slurm.worker import Worker, argv
+from burstd.adapters.slurm.worker import check as check_worker
 from burstd.adapters.ssh.authority import Authority
 from burstd.adapters.ssh.shell import OpenSsh
 from burstd.adapters.store.sql import open_store
@@ -64,6 +68,8 @@ def check(config: Config, path: Path) -> Settings:
             tables[name] = check_settings(plugins[name].settings, config, name, path)
         except ConfigError as error:
             problems += error.problems
+    if config.site.scheduler == "pyslurm" and (why := check_worker(_worker_argv(config.site))):
+        problems.append(f'{path}: site.scheduler: "pyslurm" can\'t be used: {why}')
     try:
         for app in applications(config.paths.applications).values():
             if config.targets and app.image not in config.images:
@@ -115,7 +121,14 @@ def build(settings: Settings, moved: Callable[[JobKey], None]) -> World:
 def _queue(site: SiteTable, clock: SystemClock) -> Queue:
     commands = Slurm()
     names = (site.cluster, site.burst_partition, site.home_partition)
-    return SlurmQueue(*names, clock.now, commands, CommandController(commands))
+    controller: Controller = CommandController(commands)
+    if site.scheduler == "pyslurm":
+        controller = PyslurmController(Worker(_worker_argv(site)), controller)
+    return SlurmQueue(*names, clock.now, commands, controller)
+
+
+def _worker_argv(site: SiteTable) -> list[str]:
+    return argv(site.pyslurm_python or sys.executable)
 
 
 def _nothing_left_behind(store: BurstStore, sites: Collection[str], known: Collection[str]) -> None:

@@ -75,6 +75,8 @@ _STATES: Mapping[str, JobState] = {
     "REVOKED": JobState.CANCELLED,
     "CANCELLED": JobState.CANCELLED,
 }
+#: Slurm's words for jobs that are over.
+OVER = tuple(word for word, state in _STATES.items() if state.over)
 _NOTHING = frozenset({"", "(null)", "N/A", "None", "Unknown"})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -10,14 +11,18 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from burstd.adapters.clock import SystemClock
-from burstd.adapters.slurm.cli_queue import CliQueue
 from burstd.adapters.slurm.commands import Slurm
+from burstd.adapters.slurm.controller import CommandController, Controller
+from burstd.adapters.slurm.pyslurm_controller import PyslurmController
+from burstd.adapters.slurm.queue import SlurmQueue
+from burstd.adapters.slurm.worker import Worker, argv
+from burstd.adapters.slurm.worker import check as check_worker
 from burstd.adapters.ssh.authority import Authority
 from burstd.adapters.ssh.shell import OpenSsh
 from burstd.adapters.store.sql import open_store
 from burstd.adapters.wireguard.gate import Gate
 from burstd.adapters.wireguard.link import WireguardLink
-from burstd.config.model import Config, LinkTable
+from burstd.config.model import Config, LinkTable, SiteTable
 from burstd.config.policy import policy_of
 from burstd.config.read import ConfigError, applications, check_settings
 from burstd.domain.jobs import JobKey
@@ -78,6 +83,8 @@ def check(config: Config, path: Path) -> Settings:
             tables[name] = check_settings(plugins[name].settings, config, name, path)
         except ConfigError as error:
             problems += error.problems
+    if config.site.scheduler == "pyslurm" and (why := check_worker(_worker_argv(config.site))):
+        problems.append(f'{path}: site.scheduler: "pyslurm" can\'t be used: {why}')
     try:
         for app in applications(config.paths.applications).values():
             if config.targets and app.image not in config.images:
@@ -116,7 +123,7 @@ def build(settings: Settings, moved: Callable[[JobKey], None], wire: Wire = dire
     return World(
         clock=clock,
         store=store,
-        queue=wire("queue", _queue(config, clock, wire("slurm", Slurm()))),
+        queue=wire("queue", _queue(config.site, clock, wire("slurm", Slurm()))),
         sites=sites,
         policy=policy_of(config),
         applications=known,
@@ -124,6 +131,18 @@ def build(settings: Settings, moved: Callable[[JobKey], None], wire: Wire = dire
         cluster=config.site.cluster,
         moved=moved,
     )
+
+
+def _queue(site: SiteTable, clock: SystemClock, commands: Slurm) -> Queue:
+    names = (site.cluster, site.burst_partition, site.home_partition)
+    controller: Controller = CommandController(commands)
+    if site.scheduler == "pyslurm":
+        controller = PyslurmController(Worker(_worker_argv(site)), controller)
+    return SlurmQueue(*names, clock.now, commands, controller)
+
+
+def _worker_argv(site: SiteTable) -> list[str]:
+    return argv(site.pyslurm_python or sys.executable)
 
 
 def _nothing_left_behind(store: BurstStore, sites: Collection[str], known: Collection[str]) -> None:
@@ -140,11 +159,6 @@ def _nothing_left_behind(store: BurstStore, sites: Collection[str], known: Colle
 def _image(name: str, file: Path) -> Image:
     with file.open("rb") as opened:
         return Image(name, str(file), hashlib.file_digest(opened, "sha256").hexdigest())
-
-
-def _queue(config: Config, clock: SystemClock, slurm: Slurm) -> Queue:
-    site = config.site
-    return CliQueue(site.cluster, site.burst_partition, site.home_partition, clock.now, slurm)
 
 
 def _link(

@@ -178,22 +178,7 @@ class Builder:
         self._put("bin", fresh, digest)
 
     def _run(self, name: str, argv: Sequence[str], cwd: Path | None = None, **env: str) -> str:
-        """Run one build command.
-
-        Its output goes to a log of this name. Raises LabError if it fails.
-        """
-        log = self.paths.cache / f"{name}.log"
-        mark = {procs.MARK: str(self.paths.base), "TMPDIR": str(self._scratch)}
-        done = subprocess.run(
-            argv, cwd=cwd, env={**os.environ, "LC_ALL": "C.UTF-8", **mark, **env}, check=False,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors="replace",
-        )  # fmt: skip
-        log.write_text(done.stdout)
-        if done.returncode:
-            last = (done.stdout.strip().splitlines() or ["no output"])[-1]
-            raise LabError(f"building {name}: {argv[0]} failed: {last}", DEAD_ENDS.format(log=log))
-        return done.stdout
+        return run(self.paths, name, argv, cwd, TMPDIR=str(self._scratch), **env)
 
     def _there(self, name: str, digest: str) -> bool:
         stamp = self.paths.cache / f"{name}.recipe"
@@ -205,6 +190,25 @@ class Builder:
         remove_tree(target)
         fresh.rename(target)
         stamp.write_text(digest)
+
+
+def run(paths: Paths, name: str, argv: Sequence[str], cwd: Path | None = None, **env: str) -> str:
+    """Run one build command.
+
+    Its output goes to a log of this name. Raises LabError if it fails.
+    """
+    log = paths.cache / f"{name}.log"
+    mark = {procs.MARK: str(paths.base)}
+    done = subprocess.run(
+        argv, cwd=cwd, env={**os.environ, "LC_ALL": "C.UTF-8", **mark, **env}, check=False,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace",
+    )  # fmt: skip
+    log.write_text(done.stdout)
+    if done.returncode:
+        last = (done.stdout.strip().splitlines() or ["no output"])[-1]
+        raise LabError(f"building {name}: {argv[0]} failed: {last}", DEAD_ENDS.format(log=log))
+    return done.stdout
 
 
 def remove_tree(folder: Path) -> None:

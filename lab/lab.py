@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import build, enrol, layer, legacy, preflight, procs, pylib
+from lab import build, enrol, layer, legacy, preflight, procs, pylib, pyslurm
 from lab.errors import LabError, NotUp
 from lab.facts import HOSTS, OLD, SITES, Site
 from lab.holders import INIT, Holders, cable
@@ -126,6 +126,14 @@ class Lab:
         """Install packages for the on-prem hosts' Python: burstd's own if none are named."""
         wanted = pylib.requirements(self.paths.checkout) if requirements is None else requirements
         return pylib.install(self.paths, wanted)
+
+    def install_pyslurm(self, report: Report = silent) -> str:
+        """Make pyslurm for the Slurm that runs here; the interpreter that has it, on-prem.
+
+        Needs the built roots, and half a minute the first time.
+        """
+        with self._lock():
+            return pyslurm.install(self.paths, report)
 
     def install_spank(self, so_path: Path) -> None:
         """Put the SPANK plugin on the proxy node, now and at every later `up`.

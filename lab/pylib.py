@@ -84,7 +84,7 @@ def install(paths: Paths, wanted: Sequence[str]) -> Path:
     if not target.is_dir():
         fresh = paths.site_packages / f"{digest}.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        _pip(paths, fresh, wanted)
+        fetch(paths, fresh, wanted)
         _compile(paths, fresh)
         fresh.rename(target)
     link = paths.site_packages / "current.new"
@@ -94,10 +94,10 @@ def install(paths: Paths, wanted: Sequence[str]) -> Path:
     return target
 
 
-def _pip(paths: Paths, fresh: Path, wanted: Sequence[str]) -> None:
-    """Wheels only, for another Python than ours.
+def fetch(paths: Paths, fresh: Path, wanted: Sequence[str]) -> None:
+    """Put packages for the hosts' Python, which is another than ours, into a folder. Wheels only.
 
-    What comes as source is built here: it must be pure Python.
+    What comes as source is built here: it must be pure Python. Raises LabError.
     """
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
     platforms = [f"--platform={name}_x86_64" for name in PLATFORMS]
@@ -118,8 +118,8 @@ def _pip(paths: Paths, fresh: Path, wanted: Sequence[str]) -> None:
         if any(requirement.lower().startswith(name) for requirement in wanted) and not list(
             wheels.glob(f"{name}-*-none-any.whl")
         ):
-            _run(paths, [*pip, "wheel", "-q", "--no-deps", "--wheel-dir", str(wheels), name])
-    _run(paths, install)
+            run(paths, [*pip, "wheel", "-q", "--no-deps", "--wheel-dir", str(wheels), name])
+    run(paths, install)
 
 
 def _compile(paths: Paths, fresh: Path) -> None:
@@ -129,10 +129,11 @@ def _compile(paths: Paths, fresh: Path) -> None:
     """
     script = 'mount --bind "$1" "$2/mnt" && chroot "$2" python3 -m compileall -q -j2 /mnt || true'
     unshare = ["unshare", "-m", "--propagation", "private"]
-    _run(paths, [*unshare, "sh", "-c", script, "sh", str(fresh), str(paths.trixie)])
+    run(paths, [*unshare, "sh", "-c", script, "sh", str(fresh), str(paths.trixie)])
 
 
-def _run(paths: Paths, argv: list[str]) -> None:
+def run(paths: Paths, argv: list[str]) -> None:
+    """Run a command that gets packages. Raises LabError if it fails."""
     mark = {procs.MARK: str(paths.base)}
     env = {**os.environ, **mark}
     done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)

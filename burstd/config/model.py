@@ -37,6 +37,10 @@ class SiteTable(Table):
     """Where a job goes that was submitted straight to the burst partition and is declined."""
     poll: Duration = Field(default="30s", validate_default=True)
     """Time between two looks at the queue."""
+    scheduler: Literal["commands", "pyslurm"] = "commands"
+    """How slurmctld is asked: by squeue and scontrol, or by pyslurm (docs/pyslurm.md)."""
+    pyslurm_python: str = ""
+    """Interpreter that has pyslurm; empty: burstd's own."""
 
 
 class PolicyTable(Table):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
-from burstd.adapters.slurm.cli_queue import CliQueue
+from burstd.adapters.slurm.controller import CommandController
+from burstd.adapters.slurm.queue import SlurmQueue
 from burstd.adapters.store.sql import SqlStore
 from burstd.testing.agents import SimulatedAgents
 from burstd.testing.clock import SteppedClock
@@ -24,11 +25,12 @@ __all__ = [
 ]
 
 
-def simulated_queue(slurm: SimulatedSlurm, home_partition: str = "cae") -> CliQueue:
+def simulated_queue(slurm: SimulatedSlurm, home_partition: str = "cae") -> SlurmQueue:
     """Port ``Queue``: the real adapter, whose commands reach a simulated controller."""
     commands = SimulatedCommands(controller=slurm)
-    now = slurm.clock.now
-    return CliQueue(slurm.cluster, slurm.burst_partition, home_partition, now, commands)
+    controller, now = CommandController(commands), slurm.clock.now
+    names = (slurm.cluster, slurm.burst_partition, home_partition)
+    return SlurmQueue(*names, now, commands, controller)
 
 
 def memory() -> Engine:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from burstd.adapters.slurm.worker import Worker
 from lab import Lab
+from tests.contract.real import worker_in
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +26,11 @@ def lab() -> Iterator[Lab]:
     px.write("/etc/slurm/plugstack.conf", "")
     yield lab
     px.write("/etc/slurm/plugstack.conf", plugins)
+
+
+@pytest.fixture(scope="session")
+def worker(lab: Lab) -> Iterator[Worker]:
+    """pyslurm on the proxy node."""
+    worker = worker_in(lab.host("px"), lab.install_pyslurm())
+    yield worker
+    worker.close()

@@ -8,11 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from burstd.adapters.clock import SystemClock
-from burstd.adapters.slurm.cli_queue import CliQueue
 from burstd.adapters.slurm.commands import Slurm, answer
+from burstd.adapters.slurm.controller import CommandController, Controller
+from burstd.adapters.slurm.pyslurm_controller import PyslurmController
+from burstd.adapters.slurm.queue import SlurmQueue
+from burstd.adapters.slurm.worker import Worker
 from burstd.ports.queue import Queue
 from lab import Host
 
@@ -105,8 +108,11 @@ class RealCluster:
     @property
     def queue(self) -> Queue:
         slurm = BridgedSlurm(deadline=20.0, host=self.proxy)
-        now = SystemClock().now
-        return CliQueue(self.cluster, self.burst_partition, self.home_partition, now, slurm)
+        names = (self.cluster, self.burst_partition, self.home_partition)
+        return SlurmQueue(*names, SystemClock().now, slurm, self.controller_by(slurm))
+
+    def controller_by(self, slurm: Slurm) -> Controller:
+        return CommandController(slurm)
 
     # --- before and after a test
 
@@ -197,3 +203,31 @@ class RealCluster:
         self.login.stop_service("slurmctld")
         yield
         self.login.start_service("slurmctld")
+
+
+AnyCluster = TypeVar("AnyCluster", bound=RealCluster)
+#: Where the hosts see the checkout's worker.
+WORKER = "/opt/burstd/src/burstd/adapters/slurm/pyslurm_worker.py"
+
+
+def worker_in(host: Host, interpreter: str, deadline: float = 20.0) -> Worker:
+    """The worker, run in a host of the lab as burstd."""
+    return Worker(host.entry([interpreter, "-I", WORKER], "burstd"), deadline)
+
+
+@dataclass
+class PyslurmCluster(RealCluster):
+    """The same cluster, asked by pyslurm."""
+
+    worker: Worker = field(kw_only=True)
+
+    def controller_by(self, slurm: Slurm) -> Controller:
+        return PyslurmController(self.worker, super().controller_by(slurm))
+
+
+def full(cluster: AnyCluster) -> Iterator[AnyCluster]:
+    """The cluster, with full nodes, for one test."""
+    cluster.clear()
+    cluster.fill()
+    yield cluster
+    cluster.clear()

@@ -1,4 +1,5 @@
-"""One suite for the queue: on the simulator always, on Slurm 24.11 and 22.05 in the lab."""
+"""One suite for the queue: on the simulator always, on Slurm 24.11 and 22.05 in the lab, and on
+24.11 by pyslurm."""
 
 from __future__ import annotations
 
@@ -6,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from burstd.adapters.slurm.worker import Worker
 from burstd.testing.contracts.queue import Cluster, QueueContract
 from lab import Lab
-from tests.contract.real import LEGACY_SHAPES, RealCluster
+from tests.contract.real import LEGACY_SHAPES, PyslurmCluster, RealCluster, full
 from tests.contract.simulated import SimulatedCluster
 
 
@@ -16,14 +18,6 @@ class TestSimulatedSlurm(QueueContract):
     @pytest.fixture
     def cluster(self) -> Cluster:
         return SimulatedCluster()
-
-
-def full(cluster: RealCluster) -> Iterator[RealCluster]:
-    """The cluster, with full nodes, for one test."""
-    cluster.clear()
-    cluster.fill()
-    yield cluster
-    cluster.clear()
 
 
 @pytest.mark.lab
@@ -39,3 +33,10 @@ class TestSlurm22(QueueContract):
     def cluster(self, lab: Lab) -> Iterator[Cluster]:
         old = lab.legacy_up()
         yield from full(RealCluster(old, old, LEGACY_SHAPES, cluster="legacy"))
+
+
+@pytest.mark.lab
+class TestPyslurm24(QueueContract):
+    @pytest.fixture
+    def cluster(self, lab: Lab, worker: Worker) -> Iterator[Cluster]:
+        yield from full(PyslurmCluster(lab.host("ctl"), lab.host("px"), worker=worker))

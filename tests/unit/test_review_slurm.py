@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from burstd.adapters.slurm import records
-from burstd.adapters.slurm.cli_queue import CliQueue
 from burstd.adapters.slurm.commands import Slurm
+from burstd.adapters.slurm.controller import CommandController
+from burstd.adapters.slurm.queue import SlurmQueue
 from burstd.domain.jobs import JobIdentity, JobKey, JobState, Shape
 from burstd.domain.targets import Image, WorkKey, WorkOrder
 from burstd.ports.errors import AccessDenied, Rejected, Unreachable
@@ -22,8 +23,9 @@ from burstd_slurm.settings import SlurmTargetSettings
 WHO = JobIdentity(JobKey("onprem", 7), datetime(2030, 1, 15, 12, tzinfo=UTC), "alice", "beam")
 
 
-def queue_of(slurm: Slurm) -> CliQueue:
-    return CliQueue("onprem", "burst", "cae", lambda: WHO.submitted_at, slurm)
+def queue_of(slurm: Slurm) -> SlurmQueue:
+    controller = CommandController(slurm)
+    return SlurmQueue("onprem", "burst", "cae", lambda: WHO.submitted_at, slurm, controller)
 
 
 class Complaining(Slurm):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -46,6 +47,9 @@ QUEUE_FIELDS = [
     "j",
 ]
 
+#: squeue(1) ``-t``: the states of jobs that are not over.
+LIVING = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED")
+
 _STATES: Mapping[str, JobState] = {
     "PENDING": JobState.PENDING,
     "REQUEUED": JobState.PENDING,
@@ -71,6 +75,8 @@ _STATES: Mapping[str, JobState] = {
     "REVOKED": JobState.CANCELLED,
     "CANCELLED": JobState.CANCELLED,
 }
+#: Slurm's words for jobs that are over.
+OVER = tuple(word for word, state in _STATES.items() if state.over)
 _NOTHING = frozenset({"", "(null)", "N/A", "None", "Unknown"})
 
 
@@ -79,6 +85,11 @@ class QueueFormat:
     """squeue's ``-o`` with separators of one call: a token that no job's name can foresee."""
 
     token: str
+
+    @classmethod
+    def fresh(cls) -> QueueFormat:
+        """The format of the next call."""
+        return cls(secrets.token_hex(4))
 
     @property
     def field(self) -> str:
@@ -92,12 +103,12 @@ class QueueFormat:
     def option(self) -> str:
         return self.field.join(f"%{letter}" for letter in QUEUE_FIELDS) + self.record
 
-    def lines(self, answer: str) -> list[str]:
-        """The records of squeue's answer. Raises ``Unreachable`` if it is cut off."""
+    def rows(self, answer: str) -> list[list[str]]:
+        """The cells of squeue's answer. Raises ``Unreachable`` if it is cut off."""
         lines = answer.split(self.record + "\n")
         if lines.pop():
             raise Unreachable("squeue's answer is cut off")
-        return [FIELD.join(self._cells(line)) for line in lines]
+        return [self._cells(line) for line in lines]
 
     def _cells(self, line: str) -> list[str]:
         """A comment may hold any character; the name comes last and may hold even ours."""
@@ -161,13 +172,12 @@ def _given(text: str) -> str:
     return "" if text in _NOTHING else text
 
 
-def queue_line(cluster: str, line: str) -> QueuedJob:
-    """One record of ``QueueFormat.lines``. Raises ``Unreachable`` if it is not one: a list that
-    can't be read whole is not a list."""
-    parts = line.split(FIELD, len(QUEUE_FIELDS) - 1)
-    if len(parts) != len(QUEUE_FIELDS):
-        raise Unreachable(f"squeue gave a line with {len(parts)} fields: {line[:120]!r}")
-    f = dict(zip(QUEUE_FIELDS, parts, strict=True))
+def queued_job(cluster: str, cells: Sequence[str]) -> QueuedJob:
+    """One job from its cells in the order of ``QUEUE_FIELDS``. Raises ``Unreachable`` if they are
+    none: a list that can't be read whole is not a list."""
+    if len(cells) != len(QUEUE_FIELDS):
+        raise Unreachable(f"the queue has a line with {len(cells)} fields: {str(cells)[:120]}")
+    f = dict(zip(QUEUE_FIELDS, cells, strict=True))
     try:
         waiting = state(f["T"]) is JobState.PENDING
         group = f["K"] not in _NOTHING
@@ -196,7 +206,15 @@ def queue_line(cluster: str, line: str) -> QueuedJob:
             nodelist=f["N"],
         )
     except (ValueError, KeyError, IndexError) as error:
-        raise Unreachable(f"squeue gave a line that can't be read: {line[:200]!r}") from error
+        raise Unreachable(f"the queue has a line that can't be read: {str(cells)[:200]}") from error
+
+
+def boot_time(config: str) -> str:
+    """BOOT_TIME of ``scontrol show config``. Raises ``Unreachable`` where it is missing."""
+    found = re.search(r"^BOOT_TIME\s*=\s*(\S+)", config, re.MULTILINE)
+    if found is None:
+        raise Unreachable("scontrol show config gave no BOOT_TIME")
+    return found[1]
 
 
 def fields(record: str, name: str | None = None) -> dict[str, str]:

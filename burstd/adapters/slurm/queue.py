@@ -1,17 +1,16 @@
-"""Port ``Queue`` on Slurm's own commands: works from 22.05 to today, needs operator rights."""
+"""Port ``Queue`` on a real Slurm: how a job is claimed and given back. Needs operator rights."""
 
 from __future__ import annotations
 
 import contextlib
-import re
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from burstd.adapters.slurm import records
 from burstd.adapters.slurm.claim import SHOWN, kept, parking, undoing
 from burstd.adapters.slurm.commands import NoSuchJob, Slurm
+from burstd.adapters.slurm.controller import Controller
 from burstd.domain.jobs import (
     JobIdentity,
     JobRecord,
@@ -23,47 +22,54 @@ from burstd.ports.errors import PortError, Rejected, Unreachable
 
 #: Pending reasons that say the parked job will never start as it is.
 _STUCK = frozenset({"BadConstraints", "PartitionNodeLimit", "PartitionTimeLimit", "InvalidQOS"})
-_STATES = "PENDING,CONFIGURING,RUNNING,COMPLETING,SUSPENDED"
+
+
+@contextlib.contextmanager
+def question() -> Iterator[None]:
+    """One that fails, for whatever reason, tells nothing of the job: munged is away, a library is
+    missing. Only ``NoSuchJob`` and ``AccessDenied`` are answers."""
+    try:
+        yield
+    except NoSuchJob:
+        raise
+    except Rejected as error:
+        raise Unreachable(str(error)) from error
 
 
 @dataclass(frozen=True)
-class CliQueue:
-    """``now`` stamps snapshots; ``home_partition`` receives declined wishes."""
+class SlurmQueue:
+    """``now`` stamps snapshots; ``home_partition`` receives declined wishes. ``controller`` is
+    asked about live jobs; ``slurm`` runs the accounting programs for those that ended."""
 
     cluster: str
     burst_partition: str
     home_partition: str
     now: Callable[[], datetime]
     slurm: Slurm
+    controller: Controller
 
     def observe(self) -> QueueSnapshot:
         taken_at = self.now()
-        form = records.QueueFormat(secrets.token_hex(4))
-        argv = ["squeue", "-h", "-a", "-t", _STATES, "-o", form.option]
-        lines = form.lines(self._ask(*argv))
-        jobs = tuple(records.queue_line(self.cluster, line) for line in lines)
+        with question():
+            rows = self.controller.queue()
+        jobs = tuple(records.queued_job(self.cluster, cells) for cells in rows)
         return QueueSnapshot(self.cluster, taken_at, jobs)
 
     def boot(self) -> str:
-        found = re.search(r"^BOOT_TIME\s*=\s*(\S+)", self._ask("scontrol", "show", "config"), re.M)
-        if found is None:
-            raise Unreachable("scontrol show config gave no BOOT_TIME")
-        return found[1]
+        with question():
+            return self.controller.boot()
 
     def look(self, who: JobIdentity) -> JobSight:
         try:
-            record = self._ask("scontrol", "show", "job", "-o", str(who.key)).strip()
+            with question():
+                shown = self.controller.show(who)
         except NoSuchJob:
             return self._look_back(who)
-        f = records.fields(record, who.name)
-        if not f:
-            f = records.fields(record)
-            renamed = records.sight(who, f)
-            if renamed.identity == who:  # by its user, meanwhile
-                return renamed
-            stranger = records.sight(replace(who, user="", name=""), f)
-            return JobSight(stranger.identity, JobState.UNKNOWN)
-        return records.sight(who, f)
+        seen = records.sight(who, shown.fields)
+        if shown.named or seen.identity == who:  # renamed by its user, meanwhile
+            return seen
+        stranger = records.sight(replace(who, user="", name=""), shown.fields)
+        return JobSight(stranger.identity, JobState.UNKNOWN)
 
     def _look_back(self, who: JobIdentity) -> JobSight:
         """slurmctld forgets ended jobs after MinJobAge (300 s); accounting does not."""
@@ -71,9 +77,8 @@ class CliQueue:
         argv = ["sacct", "-n", "-X", "-P", "-D", "-j", str(who.key), "-S", since]
         argv += ["-o", "JobID,User,Submit,State,ExitCode", f"--delimiter={records.FIELD}"]
         utc = replace(self.slurm, environment={**self.slurm.environment, "TZ": "UTC"})
-        rows = [
-            row.split(records.FIELD) for row in replace(self, slurm=utc)._ask(*argv).splitlines()
-        ]
+        with question():
+            rows = [row.split(records.FIELD) for row in utc.run(argv).splitlines()]
         lives = {
             int(row[2]): row
             for row in rows
@@ -90,16 +95,17 @@ class CliQueue:
 
     def script(self, who: JobIdentity) -> str | None:
         try:
-            return self._scontrol("write", "batch_script", str(who.key), "-") or None
+            return self.controller.script(who.key) or None
         except Rejected as error:
             if "Job script not specified" in str(error):
                 return None  # salloc and srun have none
             raise Unreachable(str(error)) from error  # it went away, or nobody knows
 
     def record(self, who: JobIdentity) -> JobRecord:
-        shown = self._ask("scontrol", "show", "job", "-o", str(who.key))
-        f = records.fields(shown.strip(), who.name)
-        if not f or not records.sight(who, f).is_job(who):
+        with question():
+            shown = self.controller.show(who)
+        f = shown.fields
+        if not shown.named or not records.sight(who, f).is_job(who):
             raise Rejected(f"job {who.key} is not the one that was seen in the queue")
         wish = f.get("Partition") == self.burst_partition
         state = records.state(f["JobState"])
@@ -122,7 +128,7 @@ class CliQueue:
             return
         if seen.partition != self.burst_partition:
             if not seen.held:
-                self._scontrol("hold", str(who.key))
+                self.controller.hold(who.key)
                 seen = self._mine(who)  # rc 0 proves nothing: hold "succeeds" on a running job
                 if seen is None or seen.state is not JobState.PENDING or not seen.held:
                     return
@@ -147,12 +153,12 @@ class CliQueue:
                 return False
             return seen.partition == home or seen.state is JobState.RUNNING
         if seen.state is JobState.RUNNING:
-            self._scontrol("requeuehold", str(who.key))
+            self.controller.requeue_held(who.key)
         elif seen.state is JobState.PENDING:
             if not seen.held:
-                self._scontrol("hold", str(who.key))
+                self.controller.hold(who.key)
             for update in undoing(record):
-                self._update(who, update)
+                self.controller.update(who.key, update)
             self._mark(who, "")
             self._release_home(who)
         return False
@@ -175,43 +181,27 @@ class CliQueue:
     def _park_held(self, record: JobRecord, mark: str) -> None:
         who = record.identity
         for update in parking(record.fields, self.burst_partition):
-            self._update(who, update)
+            self.controller.update(who.key, update)
         self._mark(who, mark)
-        self._scontrol("release", str(who.key))
+        self.controller.release(who.key)
 
     def _restore(self, record: JobRecord) -> None:
         """Undo again what differs: a crash came between the updates, the partition's was first."""
         who = record.identity
-        shown = self._ask("scontrol", "show", "job", "-o", str(who.key)).strip()
-        now = kept(records.fields(shown, who.name) or records.fields(shown))
+        with question():
+            now = kept(self.controller.show(who).fields)
         if any(now.get(name) != record.fields.get(name) for name in SHOWN):
             for update in undoing(record):
-                self._update(who, update)
+                self.controller.update(who.key, update)
 
     def _release_home(self, who: JobIdentity) -> None:
         # A requeued job may not start for two minutes (Slurm lets its credential expire first).
         with contextlib.suppress(Rejected):  # a site's rule against it must not leave the hold
-            self._update(who, ["starttime=now"])
-        self._scontrol("release", str(who.key))
+            self.controller.update(who.key, ["starttime=now"])
+        self.controller.release(who.key)
 
     def _mark(self, who: JobIdentity, mark: str) -> None:
         try:
-            self._update(who, [f"extra={mark}"])
+            self.controller.update(who.key, [f"extra={mark}"])
         except Rejected:
             return  # Slurm before 23.02 has no such field
-
-    def _update(self, who: JobIdentity, pairs: list[str]) -> None:
-        self._scontrol("update", f"jobid={who.key}", *pairs)
-
-    def _ask(self, *argv: str) -> str:
-        """A question. One that fails, for whatever reason, tells nothing of the job: munged is
-        away, a library is missing. Only ``NoSuchJob`` and ``AccessDenied`` are answers."""
-        try:
-            return self.slurm.run(argv)
-        except NoSuchJob:
-            raise
-        except Rejected as error:
-            raise Unreachable(str(error)) from error
-
-    def _scontrol(self, *words: str) -> str:
-        return self.slurm.run(["scontrol", *words])

@@ -1,0 +1,90 @@
+"""What the queue asks of slurmctld, in Slurm's own words, whatever way it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from burstd.adapters.slurm import records
+from burstd.adapters.slurm.commands import Slurm
+from burstd.domain.jobs import JobIdentity, JobKey
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One job's record under the names of ``scontrol show job``. ``named``: it has the name that
+    was asked for."""
+
+    fields: Mapping[str, str]
+    named: bool
+
+
+class Controller(Protocol):
+    """slurmctld. Every method may raise ``Unreachable``, ``AccessDenied`` or ``Rejected``.
+
+    None judges what it is told: the queue reads before each change and reads back after it.
+    """
+
+    def queue(self) -> Iterable[Sequence[str]]:
+        """Every job that is not over, as cells in the order of ``records.QUEUE_FIELDS``."""
+
+    def boot(self) -> str:
+        """The time of slurmctld's start, in seconds since 1970."""
+
+    def show(self, who: JobIdentity) -> Shown:
+        """The record of the job with this key. Raises ``NoSuchJob``."""
+
+    def script(self, key: JobKey) -> str:
+        """The batch script."""
+
+    def hold(self, key: JobKey) -> None:
+        """Keep a pending job from starting."""
+
+    def release(self, key: JobKey) -> None:
+        """Undo ``hold``."""
+
+    def requeue_held(self, key: JobKey) -> None:
+        """End a running job and put it back, held."""
+
+    def update(self, key: JobKey, pairs: Sequence[str]) -> None:
+        """Change fields, ``name=value`` as scontrol(1) writes them: all of them or none."""
+
+
+@dataclass(frozen=True)
+class CommandController:
+    """``squeue`` and ``scontrol``: on every Slurm from 22.05 on."""
+
+    slurm: Slurm
+
+    def queue(self) -> Iterable[Sequence[str]]:
+        form = records.QueueFormat.fresh()
+        argv = ["squeue", "-h", "-a", "-t", ",".join(records.LIVING), "-o", form.option]
+        return form.rows(self.slurm.run(argv))
+
+    def boot(self) -> str:
+        return records.boot_time(self._scontrol("show", "config"))
+
+    def show(self, who: JobIdentity) -> Shown:
+        record = self._scontrol("show", "job", "-o", str(who.key)).strip()
+        if fields := records.fields(record, who.name):
+            return Shown(fields, named=True)
+        return Shown(records.fields(record), named=False)
+
+    def script(self, key: JobKey) -> str:
+        return self._scontrol("write", "batch_script", str(key), "-")
+
+    def hold(self, key: JobKey) -> None:
+        self._scontrol("hold", str(key))
+
+    def release(self, key: JobKey) -> None:
+        self._scontrol("release", str(key))
+
+    def requeue_held(self, key: JobKey) -> None:
+        self._scontrol("requeuehold", str(key))
+
+    def update(self, key: JobKey, pairs: Sequence[str]) -> None:
+        self._scontrol("update", f"jobid={key}", *pairs)
+
+    def _scontrol(self, *words: str) -> str:
+        return self.slurm.run(["scontrol", *words])

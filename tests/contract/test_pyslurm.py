@@ -10,7 +10,7 @@ import pytest
 
 from burstd.adapters.slurm.claim import ASKED, several_nodes
 from burstd.adapters.slurm.worker import Worker
-from burstd.domain.jobs import JobIdentity, JobRecord, JobSight, QueuedJob
+from burstd.domain.jobs import JobIdentity, JobRecord, QueuedJob
 from burstd.ports.errors import Rejected
 from burstd.testing.contracts.queue import STRANGE, park_all, who
 from lab import Lab
@@ -65,7 +65,7 @@ def test_both_ways_see_the_same(pair: tuple[RealCluster, PyslurmCluster]) -> Non
     for job in jobs:
         for key in job.elements:
             one = replace(job.identity, key=key)
-            assert (one, look(commands, one)) == (one, look(cluster, one))
+            assert (one, commands.queue.look(one)) == (one, cluster.queue.look(one))
             assert (one, record(commands, one)) == (one, record(cluster, one))
     assert commands.queue.boot() == cluster.queue.boot()
 
@@ -74,10 +74,6 @@ def queue(cluster: RealCluster) -> list[QueuedJob]:
     """The queue without what time alone changes."""
     jobs = cluster.queue.observe().jobs
     return sorted((replace(j, elapsed=timedelta()) for j in jobs), key=lambda j: str(j.key))
-
-
-def look(cluster: RealCluster, one: JobIdentity) -> JobSight:
-    return replace(cluster.queue.look(one), ended_at=None)
 
 
 def record(cluster: RealCluster, one: JobIdentity) -> tuple[JobRecord, bool] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from burstd.core.lifecycle import TRANSITIONS
+from burstd.core.lifecycle import TRANSITIONS, History
 from burstd.domain.burst import Stage
 
 PAGE = Path(__file__).with_name("lifecycle.md")
@@ -15,7 +15,7 @@ def drawing() -> str:
     """A mermaid state diagram: one arrow per pair of stages, labelled with its events."""
     lines = ["```mermaid", "stateDiagram-v2", f"  [*] --> {Stage.PLANNED.value}"]
     for stage, row in TRANSITIONS.items():
-        arrows: dict[Stage, list[str]] = {}
+        arrows: dict[Stage | History, list[str]] = {}
         for event, target in row.items():
             arrows.setdefault(target, []).append(event.__name__)
         lines += [f"  {stage.value} --> {t.value}: {', '.join(e)}" for t, e in arrows.items()]

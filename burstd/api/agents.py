@@ -11,17 +11,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from burstd.api.desk import Desk, until
+from burstd.api.desk import Desk, job_key, until
 from burstd.api.peers import peer_of
 from burstd.core.orders import Order, ending, order_for
 from burstd.domain.burst import Burst, Stage
-from burstd.domain.jobs import JobKey
 from burstd.ports.errors import PortError, Transient
 
 LONGEST_WAIT = 120.0  #: seconds of one long poll
 LONGEST_REPORT = 64 * 2**20  #: bytes; a manifest of some 300,000 files
 LONGEST_WORDS = 2**16  #: bytes of any other question
-LARGEST_ID = 2**31  #: Slurm's ids and array tasks are smaller
 
 
 class Hello(BaseModel):
@@ -103,12 +101,12 @@ class AgentRoutes:
         said = Hello.model_validate_json(await _read(request, LONGEST_WORDS))
         job = job_key(self._desk, said.job)
         burst = await run_in_threadpool(self._desk.burst_of, job)
-        if burst is not None and burst.stage.final and not self._is_owner(request, burst):
+        if burst is not None and burst.stage.at_rest and not self._is_owner(request, burst):
             burst = None  # an earlier job of that id: none of this user's business
-        if burst is None or burst.stage in {Stage.RETURNED, Stage.SETTLED, Stage.QUARANTINED}:
+        if burst is None or burst.stage.at_rest:
             mode = self._desk.world.policy.mode.value
             why = "waiting for burstd's decision on this job"
-            if burst is not None and burst.stage is Stage.QUARANTINED:
+            if burst is not None and burst.stage in {Stage.QUARANTINED, Stage.ABANDONED}:
                 why = f"burst {burst.id} waits for an operator: {burst.cause}"
             elif mode == "observe":
                 why = "burstd only observes (policy.mode); it will not take this job"
@@ -126,7 +124,7 @@ class AgentRoutes:
         seconds = min(LONGEST_WAIT, float(request.query_params.get("seconds", "60")))
         with self._desk.bell.listening(job) as rung:  # before the look: no move falls in between
             burst = await run_in_threadpool(self._desk.burst_of, job)
-            if burst is None or burst.stage.final or burst.version <= version:
+            if burst is None or burst.stage.at_rest or burst.version <= version:
                 await until(rung, seconds)
         return Response(status_code=204)
 
@@ -163,8 +161,8 @@ class AgentRoutes:
         burst = await self._own(request)
         if isinstance(burst, Response):
             return burst
-        if burst.stage.final:
-            return _refusal(409, "this burst is over")
+        if burst.stage.at_rest:
+            return _refusal(409, f"this burst is {burst.stage.value}")
         wish = TicketWish.model_validate_json(await _read(request, LONGEST_WORDS))
         site = self._desk.world.sites[burst.target]
 
@@ -223,14 +221,6 @@ async def _read(request: Request, most: int) -> bytes:
     if size > most:  # all was taken: a caller who still sends would not hear the answer
         raise TooLong
     return b"".join(parts)
-
-
-def job_key(desk: Desk, text: str) -> JobKey:
-    """The job that ``text`` names. Raises ``ValueError``."""
-    key = JobKey.parse(desk.world.cluster, text)
-    if not (0 <= key.job_id < LARGEST_ID and 0 <= (key.array_task or 0) < LARGEST_ID):
-        raise ValueError(f"no job has the number {text[:40]}")
-    return key
 
 
 def _refusal(status: int, why: str) -> JSONResponse:

@@ -15,6 +15,8 @@ from burstd.domain.jobs import JobKey
 from burstd.shell.tick import Memory
 from burstd.shell.world import World
 
+LARGEST_ID = 2**31  #: Slurm's ids and array tasks are smaller
+
 
 class Bell:
     """Wakes coroutines that wait for a burst to move; rung from the daemon's threads."""
@@ -72,4 +74,12 @@ class Desk:
     def burst_of(self, job: JobKey) -> Burst | None:
         """The open burst of a job, else its latest."""
         found = self.world.store.bursts(job)
-        return next((b for b in found if not b.stage.final), found[0] if found else None)
+        return next((b for b in found if not b.stage.at_rest), found[0] if found else None)
+
+
+def job_key(desk: Desk, text: str) -> JobKey:
+    """The job that ``text`` names. Raises ``ValueError``."""
+    key = JobKey.parse(desk.world.cluster, text)
+    if not (0 <= key.job_id < LARGEST_ID and 0 <= (key.array_task or 0) < LARGEST_ID):
+        raise ValueError(f"no job has the number {text[:40]}")
+    return key

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from burstd import __version__
-from burstd.api.agents import job_key
-from burstd.api.desk import Desk
-from burstd.api.peers import Peer, peer_of
+from burstd.api.answers import burst_named, handler, iso, none, operators_only
+from burstd.api.desk import Desk, job_key
+from burstd.api.peers import Peer
 from burstd.core.audit import to_json
 from burstd.core.decide import decide
 from burstd.domain.burst import Burst
@@ -21,9 +18,6 @@ from burstd.domain.jobs import JobKey, QueuedJob
 from burstd.domain.plan import Plan
 from burstd.ports.errors import PortError
 from burstd.shell.tick import Memory, look, summary
-
-LONGEST_WHY = 200  #: characters
-META = {"burstd_version": __version__, "schema": 1}
 
 
 class PeopleRoutes:
@@ -34,26 +28,14 @@ class PeopleRoutes:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/v1/status", self._handler(self.status)),
-            Route("/v1/jobs", self._handler(self.jobs)),
-            Route("/v1/jobs/{job}", self._handler(self.show)),
-            Route("/v1/jobs/{job}/why", self._handler(self.why)),
-            Route("/v1/jobs/{job}/journal", self._handler(self.journal)),
-            Route("/v1/plan", self._handler(self.plan)),
-            Route("/v1/freeze", self._handler(self.freeze), methods=["POST"]),
-            Route("/v1/thaw", self._handler(self.thaw), methods=["POST"]),
-            Route("/v1/audit", self._handler(self.audit)),
+            Route("/v1/status", handler(self._desk, self.status)),
+            Route("/v1/jobs", handler(self._desk, self.jobs)),
+            Route("/v1/jobs/{job}", handler(self._desk, self.show)),
+            Route("/v1/jobs/{job}/why", handler(self._desk, self.why)),
+            Route("/v1/jobs/{job}/journal", handler(self._desk, self.journal)),
+            Route("/v1/plan", handler(self._desk, self.plan)),
+            Route("/v1/audit", handler(self._desk, self.audit)),
         ]
-
-    def _handler(self, answer: Any) -> Any:
-        async def handle(request: Request) -> Response:
-            peer = peer_of(request, self._desk.operators)
-            found = await run_in_threadpool(answer, request, peer)
-            if isinstance(found, Response):
-                return found
-            return JSONResponse({"meta": META, **found})
-
-        return handle
 
     def status(self, _request: Request, peer: Peer) -> Any:
         """One screen: mode, pressure, bursts by stage, links, money."""
@@ -68,6 +50,8 @@ class PeopleRoutes:
             "backlog_core_hours": memory.plan.backlog if memory.plan else None,
             "surging": ledger.surging,
             "frozen": ledger.frozen,
+            "closed": ledger.closed,
+            "quarantined": len(world.store.quarantined()),
             "high": world.policy.watermarks.high,
             "low": world.policy.watermarks.low,
             "bursts": stages,
@@ -76,7 +60,7 @@ class PeopleRoutes:
             "reserved": str(ledger.reserved),
             "budget": str(world.policy.budget),
             "currency": world.policy.currency,
-            "queue_seen_at": _iso(memory.queue.taken_at if memory.queue else None),
+            "queue_seen_at": iso(memory.queue.taken_at if memory.queue else None),
         }
 
     def _link(self, name: Any) -> dict[str, Any]:
@@ -91,7 +75,7 @@ class PeopleRoutes:
             "target": name,
             "up": view.up,
             "session": view.session,
-            "last_handshake": _iso(view.last_handshake),
+            "last_handshake": iso(view.last_handshake),
         }
 
     def jobs(self, _request: Request, peer: Peer) -> Any:
@@ -110,7 +94,7 @@ class PeopleRoutes:
         """Everything about one job's latest burst."""
         burst = self._burst(request)
         if burst is None or not peer.may_see(burst.identity.user):
-            return _none(request)
+            return none(request)
         return {"burst": _burst_detail(burst)}
 
     def why(self, request: Request, peer: Peer) -> Any:
@@ -120,15 +104,15 @@ class PeopleRoutes:
         burst = self._burst(request)
         owner = burst.identity.user if burst else verdict.user if verdict else ""
         if not peer.may_see(owner) or (burst is None and verdict is None):
-            return _none(request)
+            return none(request)
         lines = []
         if verdict is not None:
             word = "leaves" if verdict.placed else "stays"
-            lines.append(f"{_iso(verdict.at)}  {word}: {verdict.text}")
+            lines.append(f"{iso(verdict.at)}  {word}: {verdict.text}")
         if burst is not None:
             cause = f" ({burst.cause})" if burst.cause else ""
             lines.append(
-                f"{_iso(burst.stage_since)}  burst {burst.id} is {burst.stage.value}{cause}"
+                f"{iso(burst.stage_since)}  burst {burst.id} is {burst.stage.value}{cause}"
             )
         return {"job": str(job), "why": lines}
 
@@ -136,12 +120,12 @@ class PeopleRoutes:
         """The burst's story."""
         burst = self._burst(request)
         if burst is None or not peer.may_see(burst.identity.user):
-            return _none(request)
+            return none(request)
         entries = self._desk.world.store.journal(burst.id)
         return {
             "burst": burst.id,
             "journal": [
-                {"at": _iso(e.at), "event": e.event, "stage": e.stage, "detail": e.detail}
+                {"at": iso(e.at), "event": e.event, "stage": e.stage, "detail": e.detail}
                 for e in entries
             ],
         }
@@ -157,27 +141,10 @@ class PeopleRoutes:
             return JSONResponse({"error": "the queue cannot be read now"}, status_code=503)
         return _plan(decide(snapshot, world.policy, ledger), peer)
 
-    def freeze(self, request: Request, peer: Peer) -> Any:
-        """Begin no new burst; what is under way goes on. For operators."""
-        if not peer.operator:
-            return _operators_only()
-        why = request.query_params.get("why", "")[:LONGEST_WHY]
-        store = self._desk.world.store
-        store.freeze(peer.user, "".join(c if c.isprintable() else "?" for c in why))
-        return {"frozen": store.ledger().frozen}
-
-    def thaw(self, _request: Request, peer: Peer) -> Any:
-        """New bursts may begin again. For operators."""
-        if not peer.operator:
-            return _operators_only()
-        self._desk.world.store.thaw(peer.user)
-        self._desk.nudge.set()
-        return {"frozen": ""}
-
     def audit(self, request: Request, peer: Peer) -> Any:
         """A page of the audit log's records after ``after``; for operators."""
         if not peer.operator:
-            return _operators_only()
+            return operators_only()
         after = int(request.query_params.get("after", "0"))
         return {"records": [to_json(record) for record in self._desk.world.store.audit(after)]}
 
@@ -185,10 +152,7 @@ class PeopleRoutes:
         return job_key(self._desk, request.path_params["job"])
 
     def _burst(self, request: Request) -> Burst | None:
-        text = request.path_params["job"]
-        if (found := self._desk.world.store.burst(text)) is not None:
-            return found
-        return self._desk.burst_of(self._job(request))
+        return burst_named(self._desk, request.path_params["job"])
 
 
 def _plan(plan: Plan, peer: Peer) -> dict[str, Any]:
@@ -249,12 +213,13 @@ def _burst_detail(burst: Burst) -> dict[str, Any]:
         "job": str(burst.job),
         "name": burst.identity.name,
         "user": burst.identity.user,
-        "submitted_at": _iso(burst.identity.submitted_at),
+        "submitted_at": iso(burst.identity.submitted_at),
         "target": burst.target,
         "application": burst.application,
         "stage": burst.stage.value,
-        "since": _iso(burst.stage_since),
+        "since": iso(burst.stage_since),
         "cause": burst.cause,
+        "quarantined_at": burst.quarantined_at.value if burst.quarantined_at else None,
         "remote_id": burst.remote_id,
         "cores": burst.cores,
         "reserved": str(burst.reserved),
@@ -270,17 +235,3 @@ def _burst_detail(burst: Burst) -> dict[str, Any]:
             "detail": o.detail,
         },
     }
-
-
-def _operators_only() -> Response:
-    text = "only an operator may do this (api.operators in burstd's configuration)"
-    return JSONResponse({"error": text}, status_code=403)
-
-
-def _none(request: Request) -> Response:
-    text = f"burstd knows no job {request.path_params['job']} of yours"
-    return JSONResponse({"error": text}, status_code=404)
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="seconds") if moment else None

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 
 from burstd.api.agents import AgentRoutes, TooLong, bad_request, too_long
 from burstd.api.desk import Desk
+from burstd.api.operators import OperatorRoutes
 from burstd.api.peers import PeerProtocol
 from burstd.api.people import PeopleRoutes
 from burstd.ports.errors import PortError
@@ -36,7 +37,11 @@ def application(desk: Desk) -> Starlette:
         yield
 
     return Starlette(
-        routes=[*AgentRoutes(desk).routes(), *PeopleRoutes(desk).routes()],
+        routes=[
+            *AgentRoutes(desk).routes(),
+            *PeopleRoutes(desk).routes(),
+            *OperatorRoutes(desk).routes(),
+        ],
         exception_handlers={
             ValidationError: bad_request,
             ValueError: bad_request,

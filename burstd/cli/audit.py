@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from burstd.cli.answers import Json, fail
 from burstd.cli.client import ERROR, NEGATIVE, Answerless, ask
 from burstd.core.audit import BrokenChain, from_json, verify
 from burstd.domain.audit import NOTHING, AuditHead
@@ -36,14 +37,14 @@ def export() -> None:
         for record in _asked():
             sys.stdout.write(json.dumps(record) + "\n")
     except Answerless as error:
-        _fail(str(error), error.code)
+        fail(str(error), error.code)
 
 
 @app.command("verify")
 def check(
     file: File = None,
     against: Known = str(NOTHING),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Follow the chain from its first record; print its head, or the first break (exit code 3).
 
@@ -58,14 +59,14 @@ def check(
     try:
         head = verify((from_json(found) for found in (_read(file) if file else _asked())), known)
     except Answerless as error:
-        _fail(str(error), error.code)
+        fail(str(error), error.code)
     except OSError as error:
-        _fail(f"{file}: {error.strerror}", ERROR)
+        fail(f"{file}: {error.strerror}", ERROR)
     except BrokenChain as error:
         if as_json:
             typer.echo(json.dumps({"whole": False, "break": str(error)}))
             raise typer.Exit(NEGATIVE) from None
-        _fail(f"the audit log is broken: {error}", NEGATIVE)
+        fail(f"the audit log is broken: {error}", NEGATIVE)
     else:
         if as_json:
             typer.echo(json.dumps({"whole": True, "records": head.seq, "head": str(head)}))
@@ -90,8 +91,3 @@ def _read(file: Path) -> Iterator[dict[str, Any]]:
             if not isinstance(found, dict):
                 raise BrokenChain(f"line {number} is not a record")
             yield found
-
-
-def _fail(text: str, code: int) -> None:
-    typer.echo(f"burst: {text}", err=True)
-    raise typer.Exit(code)

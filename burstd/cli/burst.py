@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable
-from typing import Annotated, Any
-from urllib.parse import urlencode
+from typing import Any
 
 import typer
 
 from burstd import __version__
-from burstd.cli import audit
-from burstd.cli.client import OK, Answerless, ask
+from burstd.cli import audit, control
+from burstd.cli.answers import Job, Json, answer, lines
 
 HELP = """Ask burstd about jobs that run, or may run, in the cloud.
 
@@ -24,24 +20,6 @@ answer, 6 permission denied.
 """
 app = typer.Typer(name="burst", help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(audit.app, name="audit")
-Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
-Job = Annotated[str, typer.Argument(help="Job id: 123 or 123_4; or a burst's id.")]
-
-
-def _answer(
-    route: str, as_json: bool, show: Callable[[dict[str, Any]], None], method: str = "GET"
-) -> None:
-    try:
-        found = ask(route, method)
-    except Answerless as error:
-        typer.echo(f"burst: {error}", err=True)
-        raise typer.Exit(error.code) from None
-    if as_json:
-        json.dump(found, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    else:
-        show(found)
-    raise typer.Exit(OK)
 
 
 @app.command()
@@ -50,7 +28,7 @@ def status(as_json: Json = False) -> None:
 
     Example: burst status
     """
-    _answer("/v1/status", as_json, _show_status)
+    answer("/v1/status", as_json, _show_status)
 
 
 @app.command()
@@ -59,7 +37,7 @@ def jobs(as_json: Json = False) -> None:
 
     Example: burst jobs
     """
-    _answer("/v1/jobs", as_json, _show_jobs)
+    answer("/v1/jobs", as_json, _show_jobs)
 
 
 @app.command()
@@ -68,7 +46,7 @@ def show(job: Job, as_json: Json = False) -> None:
 
     Example: burst show 123_4
     """
-    _answer(f"/v1/jobs/{job}", as_json, _show_pairs)
+    answer(f"/v1/jobs/{job}", as_json, _show_pairs)
 
 
 @app.command()
@@ -77,7 +55,7 @@ def why(job: Job, as_json: Json = False) -> None:
 
     Example: burst why 123
     """
-    _answer(f"/v1/jobs/{job}/why", as_json, lambda found: _lines(found["why"]))
+    answer(f"/v1/jobs/{job}/why", as_json, lambda found: lines(found["why"]))
 
 
 @app.command()
@@ -86,7 +64,7 @@ def logs(job: Job, as_json: Json = False) -> None:
 
     Example: burst logs 123
     """
-    _answer(f"/v1/jobs/{job}/journal", as_json, _show_journal)
+    answer(f"/v1/jobs/{job}/journal", as_json, _show_journal)
 
 
 @app.command()
@@ -95,29 +73,15 @@ def plan(as_json: Json = False) -> None:
 
     Example: burst plan --json
     """
-    _answer("/v1/plan", as_json, _show_plan)
+    answer("/v1/plan", as_json, _show_plan)
 
 
-@app.command()
-def freeze(
-    why: Annotated[str, typer.Option("--why", help="For those who wonder.")] = "",
-    as_json: Json = False,
-) -> None:
-    """Begin no new burst, at once; what is under way goes on. For operators.
-
-    Example: burst freeze --why "cloud maintenance"
-    """
-    route = f"/v1/freeze?{urlencode({'why': why})}"
-    _answer(route, as_json, lambda found: typer.echo(f"frozen by {found['frozen']}"), "POST")
-
-
-@app.command()
-def thaw(as_json: Json = False) -> None:
-    """Let new bursts begin again. For operators.
-
-    Example: burst thaw
-    """
-    _answer("/v1/thaw", as_json, lambda _: typer.echo("new bursts may begin"), "POST")
+app.command("freeze")(control.freeze)
+app.command("thaw")(control.thaw)
+app.command("return")(control.give_back)
+app.command("return-all")(control.give_all_back)
+app.command("cancel")(control.cancel)
+app.add_typer(control.quarantine, name="quarantine")
 
 
 @app.command()
@@ -126,17 +90,12 @@ def version() -> None:
     typer.echo(f"burst {__version__}")
 
 
-def _lines(lines: list[str]) -> None:
-    for line in lines:
-        typer.echo(line)
-
-
 def _show_status(found: dict[str, Any]) -> None:
     state = "BURSTING" if found["surging"] else "idle"
     backlog = found["backlog_core_hours"]
     pressure = "not read yet" if backlog is None else f"{backlog:.2f} core-hours"
     money = found["currency"]
-    _lines(
+    lines(
         [
             f"mode      {found['mode']}, {state}",
             f"pending   {pressure}, may leave (starts at {found['high']:g}, "
@@ -148,7 +107,10 @@ def _show_status(found: dict[str, Any]) -> None:
         ]
     )
     if found["frozen"]:
-        typer.echo(f"FROZEN    by {found['frozen']}; burst thaw ends it")
+        closed = ", wishes go home" if found["closed"] else ""
+        typer.echo(f"FROZEN    by {found['frozen']}{closed}; burst thaw ends it")
+    if found["quarantined"]:
+        typer.echo(f"WAITING   {found['quarantined']} for a human: burst quarantine list")
     for link in found["links"]:
         state = {True: "up", False: "down", None: "unknown"}[link["up"]]
         typer.echo(

@@ -52,6 +52,8 @@ def ask(route: str, method: str = "GET") -> dict[str, Any]:
         raise Answerless(NOT_FOUND, str(found.get("error", "not found")))
     if answer.status == 403:
         raise Answerless(PERMISSION, str(found.get("error", "permission denied")))
+    if answer.status == 409:
+        raise Answerless(NEGATIVE, str(found.get("error", "it is too late")))
     if answer.status == 503:
         raise Answerless(UNREACHABLE, str(found.get("error", "burstd cannot answer now")))
     if answer.status != 200 or not found:

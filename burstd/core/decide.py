@@ -109,23 +109,29 @@ def _candidates(
         if not _considered(job, policy) or _is_open(job, ledger):
             continue
         wish = wishes(job, policy)
+        elements = tuple(k for k in job.elements if k not in ledger.open)
+        for reason, gone in _trips_before(elements, ledger):
+            session.declined.append(Decline(job.identity, reason, wish=wish, elements=gone))
+            elements = tuple(k for k in elements if k not in gone)
         why: Objection | None = objection(_case(job, snapshot, policy)) or script_objection(
             snapshot.scripts.get(job.identity)
         )
-        elements = tuple(k for k in job.elements if k not in ledger.open)
-        returned = tuple(k for k in elements if k in ledger.returned)
-        if why is None and returned:
-            session.declined.append(
-                Decline(job.identity, Reason.RETURNED_BEFORE, wish=wish, elements=returned)
-            )
-            elements = tuple(k for k in elements if k not in returned)
-        if why is not None:
+        if why is not None and elements:
             session.declined.append(
                 Decline(job.identity, why[0], why[1], wish=wish, elements=elements)
             )
-        elif elements:
+        elif why is None and elements:
             found.append(Candidate(job, elements, wish))
     return found
+
+
+def _trips_before(
+    elements: tuple[JobKey, ...], ledger: Ledger
+) -> list[tuple[Reason, tuple[JobKey, ...]]]:
+    """Elements whose trip is over for good, by what it came to."""
+    over = {Reason.ABANDONED: ledger.abandoned, Reason.RETURNED_BEFORE: ledger.returned}
+    found = {why: tuple(k for k in elements if k in keys) for why, keys in over.items()}
+    return [(why, keys) for why, keys in found.items() if keys]
 
 
 def _place_elements(

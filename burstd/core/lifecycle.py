@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import Enum
 from types import MappingProxyType
 
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Stage
 from burstd.domain.events import Event
 
-Row = Mapping[type[Event], Stage]
+
+class History(Enum):
+    """Statecharts' history state: where the burst was before it was quarantined."""
+
+    LAST = "where_it_was"
+
+
+Row = Mapping[type[Event], Stage | History]
 
 
 class IllegalTransition(Exception):
@@ -26,7 +34,7 @@ class IllegalTransition(Exception):
         self.event = event
 
 
-_STOP: Row = {ev.Broken: Stage.QUARANTINED}
+_STOP: Row = {ev.Broken: Stage.QUARANTINED, ev.Quarantined: Stage.QUARANTINED}
 _GO_HOME: Row = {ev.Refused: Stage.RETURNING, ev.Recalled: Stage.CANCELLING, **_STOP}
 #: Results exist: running the job again is the wrong cure, so a refusal calls a human.
 _CALL_A_HUMAN: Row = {ev.Refused: Stage.QUARANTINED, **_STOP}
@@ -79,9 +87,22 @@ TRANSITIONS: Mapping[Stage, Row] = MappingProxyType(
         },
         Stage.SETTLED: {},
         Stage.RETURNED: {},
-        Stage.QUARANTINED: {},
+        Stage.QUARANTINED: {ev.Released: History.LAST, ev.Abandoned: Stage.ABANDONED},
+        Stage.ABANDONED: {},
     }
 )
+
+
+def _goes_home(stage: Stage) -> bool:
+    row = TRANSITIONS[stage]
+    begun = row.get(ev.Begun)
+    if isinstance(begun, Stage):
+        return _goes_home(begun)
+    return row.get(ev.Refused) in {Stage.RETURNING, Stage.RETURNED}
+
+
+#: As long as no permit is given, a burst at one of these can still be given back.
+RETURNABLE = frozenset(stage for stage in Stage if _goes_home(stage)) | {Stage.RETURNING}
 
 
 def advance(burst: Burst, event: Event) -> Burst:
@@ -89,14 +110,18 @@ def advance(burst: Burst, event: Event) -> Burst:
 
     Raises ``IllegalTransition`` where the table has no row; the burst is left as it was.
     """
-    if isinstance(event, ev.Deferred) and not burst.stage.final:
+    if isinstance(event, ev.Deferred) and not burst.stage.at_rest:
         return burst.delayed_until(event.due_at, event.cause)
-    try:
-        stage = TRANSITIONS[burst.stage][type(event)]
-    except KeyError:
-        raise IllegalTransition(burst, event) from None
+    to = TRANSITIONS[burst.stage].get(type(event))
+    stage = burst.quarantined_at if to is History.LAST else to
+    if not isinstance(stage, Stage):
+        raise IllegalTransition(burst, event)
     moved = _with_evidence(burst.moved_to(stage), event)
-    return replace(moved, submit_intended=moved.submit_intended or stage is Stage.SUBMITTING)
+    return replace(
+        moved,
+        submit_intended=moved.submit_intended or stage is Stage.SUBMITTING,
+        quarantined_at=burst.stage if stage is Stage.QUARANTINED else None,
+    )
 
 
 def _with_evidence(moved: Burst, event: Event) -> Burst:
@@ -115,6 +140,8 @@ def _with_evidence(moved: Burst, event: Event) -> Burst:
             return replace(moved, core_hours=core_hours, cost=cost)
         case ev.Over(epoch):
             return replace(moved, over=epoch)
-        case ev.Refused(cause) | ev.Recalled(cause) | ev.Skipped(cause) | ev.Broken(cause):
-            return replace(moved, cause=cause)
+        case ev.Abandoned():
+            return replace(moved, cost=event.cost, cause=event.cause)
+        case ev.Refused() | ev.Recalled() | ev.Skipped() | ev.Broken() | ev.OperatorEvent():
+            return replace(moved, cause=event.cause)
     return moved

@@ -39,10 +39,17 @@ class Stage(Enum):
     RETURNING = "returning"
     RETURNED = "returned"
     QUARANTINED = "quarantined"
+    ABANDONED = "abandoned"
 
     @property
     def final(self) -> bool:
-        return self in {Stage.SETTLED, Stage.RETURNED, Stage.QUARANTINED}
+        """Nothing leads out of it."""
+        return self in {Stage.SETTLED, Stage.RETURNED, Stage.ABANDONED}
+
+    @property
+    def at_rest(self) -> bool:
+        """burstd does nothing about it by itself: it is final, or waits for an operator."""
+        return self.final or self is Stage.QUARANTINED
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,7 @@ class Burst:
     cost: Money | None = None
     core_hours: float | None = None
     cause: str = ""  #: why it was deferred, refused, recalled or broken last
+    quarantined_at: Stage | None = None  #: where it was when a human had to look
     attempt: int = 0
     due_at: datetime | None = None
     version: int = 0

@@ -117,3 +117,33 @@ class Broken(Event):
     """A fault of burstd itself: stop this burst and call a human."""
 
     cause: str
+
+
+@dataclass(frozen=True)
+class OperatorEvent(Event):
+    """An operator judged. ``why`` may be empty."""
+
+    by: str
+    why: str
+
+    @property
+    def cause(self) -> str:
+        words = f"{type(self).__name__.lower()} by {self.by}"
+        return f"{words}: {self.why}" if self.why else words
+
+
+@dataclass(frozen=True)
+class Quarantined(OperatorEvent):
+    """burstd shall not touch this burst until somebody has looked at it."""
+
+
+@dataclass(frozen=True)
+class Released(OperatorEvent):
+    """It may go on where it was: the cause is mended."""
+
+
+@dataclass(frozen=True)
+class Abandoned(OperatorEvent):
+    """burstd has nothing to do with it any more; ``cost`` is what it may have cost at most."""
+
+    cost: Money

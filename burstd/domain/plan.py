@@ -52,6 +52,7 @@ class Reason(Enum):
     FROZEN = "an operator has frozen bursting"
     PACED = "enough bursts were started in this cycle"
     RETURNED_BEFORE = "it was given back once"
+    ABANDONED = "an operator has abandoned its burst: burstd does not touch it any more"
     LICENCES = "it asks for licences"
     GPUS = "it asks for generic resources no target offers"
 

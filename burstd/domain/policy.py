@@ -54,7 +54,9 @@ class Ledger:
     reserved: Money = field(default=Money(Decimal(0)))
     open: frozenset[JobKey] = frozenset()
     returned: frozenset[JobKey] = frozenset()
+    abandoned: frozenset[JobKey] = frozenset()  #: an operator has taken them out of our hands
     frozen: str = ""  #: who stopped new bursts, when and why; empty: nobody
+    closed: bool = False  #: frozen, and wishes go home instead of waiting
 
     def left(self, budget: Money) -> Money:
         return Money(max(Decimal(0), budget - self.spent - self.reserved))

@@ -51,6 +51,10 @@ class Queue(Protocol):
         True once it is there and released, or is over, or runs in its own partition.
         """
 
+    def cancel(self, who: JobIdentity) -> None:
+        """End the job, as its user's ``scancel`` does. One that is over or ending is left alone;
+        its end may take a while. Raises ``Rejected`` if the id belongs to another job now."""
+
     def annotate(self, who: JobIdentity, line: str) -> None:
         """Leave one line (at most 255 characters) on the ended job's accounting record.
 

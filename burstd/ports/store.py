@@ -13,6 +13,7 @@ from burstd.domain.events import Event
 from burstd.domain.jobs import JobKey, JobRecord
 from burstd.domain.plan import Plan
 from burstd.domain.policy import Ledger
+from burstd.domain.requests import Request
 
 
 class StaleBurst(Exception):
@@ -57,7 +58,10 @@ class BurstStore(Protocol):
     """
 
     def open_bursts(self) -> tuple[Burst, ...]:
-        """All bursts not in a final stage, oldest first."""
+        """All bursts that are not at rest, oldest first."""
+
+    def quarantined(self) -> tuple[Burst, ...]:
+        """All bursts that wait for an operator, oldest first."""
 
     def bursts(self, job: JobKey | None = None) -> tuple[Burst, ...]:
         """All bursts ever, newest first; of one job if given."""
@@ -81,8 +85,11 @@ class BurstStore(Protocol):
         Returns the open burst of that job if there is one.
         """
 
-    def freeze(self, by: str, why: str) -> None:
-        """From when it returns on, ``record`` begins no burst. Frozen twice: the later words."""
+    def freeze(self, by: str, why: str, *, close: bool = False) -> None:
+        """From when it returns on, ``record`` begins no burst. Frozen twice: the later words.
+
+        With ``close``, until it is thawed, no wish waits for better times either.
+        """
 
     def thaw(self, by: str) -> None:
         """End it; nothing where nothing is frozen."""
@@ -105,8 +112,21 @@ class BurstStore(Protocol):
     def verdict(self, job: JobKey) -> Verdict | None:
         """The last decision on this job or on the array it belongs to."""
 
+    def request(self, burst: BurstId, request: Request) -> bool:
+        """Keep what somebody asks of a burst; the first of a kind counts.
+
+        False, and nothing is kept, where it comes too late: the burst is at rest, or its job
+        shall be returned and its permit is given.
+        """
+
+    def requests(self) -> Mapping[BurstId, frozenset[Request]]:
+        """What is asked of open bursts."""
+
     def permit(self, burst: BurstId, attempt: int) -> bool:
-        """Write the one run permit of (burst, attempt). False if it was already written."""
+        """Write the one run permit of (burst, attempt). True if it stands: given now or before.
+
+        False where the burst's job shall be returned: then it is not given, now or later.
+        """
 
     def report(self, burst: BurstId, kind: str, body: Mapping[str, Any]) -> None:
         """Keep what the agent said; a later report of the same kind replaces it."""

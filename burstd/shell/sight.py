@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from burstd.domain.burst import Burst
+from burstd.domain.burst import Burst, BurstId
 from burstd.domain.jobs import JobKey, QueuedJob, QueueSnapshot
+from burstd.domain.requests import Request, RequestKind
 from burstd.domain.targets import RemoteJob, RemoteState, TargetName, WorkKey
 from burstd.ports.errors import PortError
 from burstd.shell.world import World
@@ -19,15 +20,22 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Sight:
-    """The queue (``None``: unreadable) and what the targets say of our work, in bulk."""
+    """The queue (``None``: unreadable), what the targets say of our work, in bulk, and what
+    people ask."""
 
     queue: QueueSnapshot | None = None
     lines: Mapping[JobKey, QueuedJob] = field(default_factory=dict)
     remote: Mapping[WorkKey, RemoteJob] = field(default_factory=dict)
+    requests: Mapping[BurstId, frozenset[Request]] = field(default_factory=dict)
 
     def missing(self, job: JobKey) -> bool:
         """True if the queue was read and does not list the job: time to look closer, no more."""
         return self.queue is not None and job not in self.lines
+
+    def asked(self, burst: Burst, kind: RequestKind) -> Request | None:
+        """What somebody asked of it."""
+        mine = self.requests.get(burst.id, frozenset())
+        return next((request for request in mine if request.kind is kind), None)
 
 
 def take_sight(world: World, queue: QueueSnapshot | None) -> Sight:
@@ -41,7 +49,7 @@ def take_sight(world: World, queue: QueueSnapshot | None) -> Sight:
             remote |= world.sites[name].target.poll(keys)
         except PortError as error:
             log.warning("target.unreachable", target=name, cause=str(error))
-    return Sight(queue, lines, remote)
+    return Sight(queue, lines, remote, world.store.requests())
 
 
 def state_of(sight: Sight, burst: Burst) -> RemoteState:

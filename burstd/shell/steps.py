@@ -16,6 +16,7 @@ from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Epoch, Stage
 from burstd.domain.events import Event
 from burstd.domain.jobs import JobRecord, JobSight, JobState
+from burstd.domain.requests import RequestKind
 from burstd.domain.targets import Outcome, RemoteJob, RemoteState, WorkOrder
 from burstd.ports.errors import Rejected
 from burstd.shell.sight import Sight, state_of
@@ -30,7 +31,7 @@ Step = Callable[[Burst, World, Sight], Event | None]
 
 def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Keep the job's record as it is before we change anything."""
-    return ev.Kept(world.queue.record(burst.identity))
+    return _asked_back(burst, sight) or ev.Kept(world.queue.record(burst.identity))
 
 
 def claim(burst: Burst, world: World, sight: Sight) -> Event | None:
@@ -38,7 +39,7 @@ def claim(burst: Burst, world: World, sight: Sight) -> Event | None:
     record = _record(burst)
     boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
-    if (stop := _stopped(burst, seen)) is not None:
+    if (stop := _stopped(burst, seen) or _asked_back(burst, sight)) is not None:
         return stop
     if seen.state is JobState.RUNNING:
         if seen.partition != world.policy.burst_partition:
@@ -52,8 +53,8 @@ def claim(burst: Burst, world: World, sight: Sight) -> Event | None:
 
 def stage_in(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Open the way; the agent sends the inputs and reports when the far end verified them."""
-    if (recalled := _recalled(burst, world, sight)) is not None:
-        return recalled
+    if (stop := _unwanted(burst, world, sight)) is not None:
+        return stop
     site = world.sites[burst.target]
     if site.link is not None:
         site.link.ensure_up()
@@ -66,8 +67,8 @@ def stage_in(burst: Burst, world: World, sight: Sight) -> Event | None:
 
 def submit(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Find by key, else submit held."""
-    if (recalled := _recalled(burst, world, sight)) is not None:
-        return recalled
+    if (stop := _unwanted(burst, world, sight)) is not None:
+        return stop
     target = world.sites[burst.target].target
     boot = target.generation()
     found = target.find(burst.work_key)
@@ -77,8 +78,8 @@ def submit(burst: Burst, world: World, sight: Sight) -> Event | None:
 
 def settle_in(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Wait until neither the claim nor the submission can be forgotten by a crash."""
-    if (recalled := _recalled(burst, world, sight)) is not None:
-        return recalled
+    if (stop := _unwanted(burst, world, sight)) is not None:
+        return stop
     if burst.claim is None or burst.remote is None:
         raise Rejected(f"burst {burst.id} has no evidence of its claim or submission")
     target, now = world.sites[burst.target].target, world.clock.uptime()
@@ -119,7 +120,8 @@ def permit(burst: Burst, world: World, sight: Sight) -> Event | None:
         if twin is not None and twin.state is not RemoteState.HELD:
             return ev.Done()  # we were killed after the start: what began is never begun at home
         return ev.Refused("the claim was lost in a restart of the on-prem controller")
-    world.store.permit(burst.id, attempt=1)
+    if not world.store.permit(burst.id, attempt=1):
+        return ev.Refused("it was asked back before its twin was permitted to start")
     target.start(burst.work_key)
     return ev.Done()
 
@@ -277,6 +279,16 @@ def _recalled(burst: Burst, world: World, sight: Sight) -> Event | None:
     if seen.state is JobState.COMPLETING and reported:
         return ev.Recalled(f"job {burst.job} is being ended on-prem")
     return _stopped(burst, seen)
+
+
+def _asked_back(burst: Burst, sight: Sight) -> Event | None:
+    """Somebody wants the job to run at home."""
+    request = sight.asked(burst, RequestKind.RETURN)
+    return None if request is None else ev.Refused(str(request))
+
+
+def _unwanted(burst: Burst, world: World, sight: Sight) -> Event | None:
+    return _recalled(burst, world, sight) or _asked_back(burst, sight)
 
 
 def _end_of(seen: RemoteJob | None) -> Event | None:

@@ -20,6 +20,7 @@ from burstd.domain.plan import Plan, ScriptFacts, Snapshot
 from burstd.domain.policy import Ledger
 from burstd.ports.errors import AccessDenied, Permanent, PortError, Transient
 from burstd.ports.store import StaleBurst
+from burstd.shell.requests import cancel_asked
 from burstd.shell.sight import Sight, take_sight
 from burstd.shell.steps import STEPS, Step
 from burstd.shell.wishes import send_home
@@ -70,11 +71,12 @@ def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | 
         memory.plan, memory.queue = plan, snapshot.queue
         if acts(world.policy):
             world.store.record(plan)
-            send_home(plan, world)
+            send_home(plan, world, ledger)
         else:
             world.store.note(plan)
         log.info("plan.decided", **summary(plan))
     sight = take_sight(world, snapshot.queue if snapshot else None)
+    cancel_asked(world, sight)
     drivers(lambda burst: drive(burst, world, sight), world.store.open_bursts())
     return plan
 
@@ -112,7 +114,7 @@ def drive(burst: Burst, world: World, sight: Sight, steps: Mapping[Stage, Step] 
         burst_id=burst.id, job=str(burst.job), target=burst.target
     ):
         try:
-            while not burst.stage.final and not _waits(burst, world):
+            while not burst.stage.at_rest and not _waits(burst, world):
                 event = next_event(burst, world, sight, steps)
                 if event is None:
                     return

@@ -8,6 +8,7 @@ import structlog
 
 from burstd.domain.jobs import JobIdentity
 from burstd.domain.plan import Decline, Plan, Reason
+from burstd.domain.policy import Ledger
 from burstd.ports.errors import PortError
 from burstd.shell.world import World
 
@@ -24,12 +25,15 @@ PASSING = frozenset(
         Reason.HELD,
     }
 )
+#: An operator has it in hand.
+NOT_OURS = frozenset({Reason.ABANDONED})
 
 
-def send_home(plan: Plan, world: World) -> None:
+def send_home(plan: Plan, world: World, ledger: Ledger) -> None:
     """Open a return for every declined wish; one that can't be read now waits for next time."""
+    passing = PASSING - {Reason.FROZEN} if ledger.closed else PASSING
     for decline in plan.declined:
-        if decline.wish and decline.reason not in PASSING:
+        if decline.wish and decline.reason not in passing | NOT_OURS:
             for key in decline.elements:
                 _send_one(replace(decline.identity, key=key), decline, world)
 

@@ -12,7 +12,6 @@ from burstd.testing.slurm import SimulatedSlurm
 from burstd.testing.slurm_jobs import SimulatedJob, key_text
 from burstd.testing.target import SimulatedLink
 
-_OVER = frozenset({Stage.RETURNED, Stage.SETTLED, Stage.QUARANTINED})
 #: After TERM an agent stays only while there is something to bring home.
 _WORTH_STAYING = frozenset(
     {Stage.RUNNING, Stage.CANCELLING, Stage.ENDED, Stage.STAGING_OUT, Stage.STAGED_OUT}
@@ -45,7 +44,7 @@ class SimulatedAgents:
 
     def _turn(self, job: SimulatedJob, key: str) -> None:
         burst = self._burst_of(JobKey.parse(self.slurm.cluster, key))
-        if burst is None or burst.stage in _OVER:
+        if burst is None or burst.stage.at_rest:
             if job.cancelled:
                 self.slurm.finish(key, 0, 15)
             return
@@ -77,4 +76,4 @@ class SimulatedAgents:
 
     def _burst_of(self, job: JobKey) -> Burst | None:
         found = self.store.bursts(job)
-        return next((b for b in found if not b.stage.final), found[0] if found else None)
+        return next((b for b in found if not b.stage.at_rest), found[0] if found else None)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from burstd.core.lifecycle import TRANSITIONS
+from burstd.core.audit import BrokenChain, verify
+from burstd.core.lifecycle import TRANSITIONS, History
 from burstd.domain.burst import Stage
 from lab.oracle.evidence import FAR_NODES, ONPREM_NODES, Errand, Evidence, Life, Word
 
@@ -211,19 +212,25 @@ def within_budget(e: Evidence) -> Iterator[str]:
             yield f"burst {row.id} cost {row.cost} of {row.reserved} reserved"
 
 
+def audit_is_whole(e: Evidence) -> Iterator[str]:
+    """17: a dense chain."""
+    try:
+        verify(e.audit)
+    except BrokenChain as error:
+        yield str(error)
+
+
 def along_the_table(e: Evidence) -> Iterator[str]:
     """18: every move of the ledger is a row of the table, and none is missing."""
-    moves = defaultdict(list)
-    for move in e.journal:
-        moves[move.burst].append(move)
-    for burst, story in moves.items():
+    for burst, story in _stories(e).items():
         for one, two in pairwise(sorted(story, key=lambda move: move.version)):
             if two.version != one.version + 1:
                 yield f"burst {burst}: version {two.version} follows {one.version}"
-            row = {event.__name__: s.value for event, s in TRANSITIONS[Stage(one.stage)].items()}
+            row = {event.__name__: to for event, to in TRANSITIONS[Stage(one.stage)].items()}
             if two.event == "Deferred" and two.stage == one.stage:
                 continue
-            if row.get(two.event) != two.stage:
+            to = row.get(two.event)
+            if not isinstance(to, History) and (to is None or to.value != two.stage):
                 yield f"burst {burst}: {one.stage} to {two.stage} on {two.event}"
 
 
@@ -283,6 +290,7 @@ SAFETY: dict[str, Check] = {
     "10 changes are kept": changes_are_kept,
     "11 far copy until landed": far_copy_until_landed,
     "12 within budget": within_budget,
+    "17 audit is whole": audit_is_whole,
     "18 along the table": along_the_table,
     "no human needed": no_human_needed,
 }
@@ -297,6 +305,25 @@ LIVENESS: dict[str, Check] = {
     "22 nothing left": nothing_left,
     "23 cancelled in time": cancelled_in_time,
 }
+
+
+@dataclass(frozen=True)
+class _Move:
+    """One event of one burst, as the audit log tells it."""
+
+    version: int
+    event: str
+    stage: str
+
+
+def _stories(e: Evidence) -> dict[str, list[_Move]]:
+    found = defaultdict(list)
+    for record in e.audit:
+        kind, _, event = record.action.partition(".")
+        if kind == "burst":
+            version, stage = record.detail["version"], str(record.detail["stage"])
+            found[record.subject].append(_Move(int(str(version)), event, stage))
+    return found
 
 
 def _executions(e: Evidence) -> dict[str, dict[str, list[Word]]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from burstd.domain.audit import AuditRecord
+
 
 @dataclass(frozen=True)
 class Life:
@@ -61,16 +63,6 @@ class FileSeen:
 
 
 @dataclass(frozen=True)
-class Move:
-    """One row of the ledger's journal."""
-
-    burst: str
-    version: int
-    event: str
-    stage: str
-
-
-@dataclass(frozen=True)
 class Row:
     """One burst of the ledger: whose it is, and its money."""
 
@@ -108,7 +100,7 @@ class Evidence:
     queue: tuple[Queued, ...] = ()
     far_queue: tuple[Queued, ...] = ()
     rows: tuple[Row, ...] = ()
-    journal: tuple[Move, ...] = ()
+    audit: tuple[AuditRecord, ...] = ()
     budget: float = 0.0
     errands: tuple[Errand, ...] = ()
     words: tuple[Word, ...] = ()

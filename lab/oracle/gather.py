@@ -7,28 +7,31 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from burstd.domain.audit import AuditRecord
 from lab.host import Host
 from lab.lab import Lab
-from lab.oracle.evidence import Evidence, FileSeen, Life, Move, Queued, Row
+from lab.oracle.evidence import Evidence, FileSeen, Life, Queued, Row
 
 _SACCT = "JobID,User,State,ExitCode,Partition,Submit,Start,End,NodeList,JobName"
 _SQUEUE = "%i|%u|%T|%P|%r|%j"
 RUNS = "/scratch/burst/runs"
 
-#: Runs on the proxy host as burstd's user: SQLite's WAL wants a reader who may write.
+#: Runs on the proxy host as burstd's user, whether burstd itself runs or not.
 _LEDGER = """
 import json, pathlib, sqlite3, sys
 path = pathlib.Path("/var/lib/burstd/ledger.db")
-found = {"bursts": [], "journal": []}
+found = {"bursts": [], "audit": []}
 if path.exists():
     db = sqlite3.connect(path, timeout=30)
     bursts = "select id, job_id, array_task, stage, open, body from bursts order by created_at"
     found["bursts"] = db.execute(bursts).fetchall()
-    moves = "select burst, version, event, stage from journal order by seq"
-    found["journal"] = db.execute(moves).fetchall()
+    if sys.argv[1:] == ["whole"]:
+        columns = "seq, at, actor, action, subject, detail, prev, digest"
+        found["audit"] = db.execute(f"select {columns} from audit order by seq").fetchall()
 json.dump(found, sys.stdout)
 """
 
@@ -39,14 +42,14 @@ def gather(lab: Lab, since: float, budget: float = 100.0) -> Evidence:
     Not in it: what only the one knows who gave the jobs (errands), or who watched (the notary).
     """
     ctl, cctl = lab.host("ctl"), lab.host("cctl")
-    rows, journal = ledger(lab)
+    rows, audit = ledger(lab, whole=True)
     return Evidence(
         onprem=tuple(_lives(ctl, since)),
         far=tuple(_lives(cctl, since)),
         queue=tuple(_queue(ctl)),
         far_queue=tuple(_queue(cctl)),
         rows=rows,
-        journal=journal,
+        audit=audit,
         budget=budget,
         homes=dict(_homes(lab)),
         left=tuple(_left(lab)),
@@ -54,12 +57,13 @@ def gather(lab: Lab, since: float, budget: float = 100.0) -> Evidence:
     )
 
 
-def ledger(lab: Lab) -> tuple[tuple[Row, ...], tuple[Move, ...]]:
-    """burstd's bursts and its journal, whether it runs or not."""
-    found = json.loads(lab.host("px").run(["python3", "-c", _LEDGER], user="burstd").stdout)
+def ledger(lab: Lab, *, whole: bool = False) -> tuple[tuple[Row, ...], tuple[AuditRecord, ...]]:
+    """burstd's bursts and, if ``whole``, its audit log, whether it runs or not."""
+    argv = ["python3", "-c", _LEDGER, *(["whole"] if whole else [])]
+    found = json.loads(lab.host("px").run(argv, user="burstd").stdout)
     return (
         tuple(_row(*values) for values in found["bursts"]),
-        tuple(Move(*values) for values in found["journal"]),
+        tuple(_record(*values) for values in found["audit"]),
     )
 
 
@@ -95,6 +99,12 @@ def _row(id: str, job: int, task: int | None, stage: str, open: int, body: str) 
     return Row(
         id, key, stage, bool(open), float(kept["reserved"]), None if cost is None else float(cost)
     )
+
+
+def _record(seq: int, at: str, *rest: str) -> AuditRecord:
+    actor, action, subject, detail, prev, digest = rest
+    moment = datetime.fromisoformat(at)
+    return AuditRecord(seq, moment, actor, action, subject, json.loads(detail), prev, digest)
 
 
 def _homes(lab: Lab) -> Iterator[tuple[str, FileSeen]]:

@@ -16,6 +16,7 @@ from burstd.adapters.store.sql import open_store
 from burstd.core.audit import verify
 from burstd.core.barrier import Durability, durability
 from burstd.domain import events as ev
+from burstd.domain.requests import Request, RequestKind
 from burstd.ports.errors import NoRoom, Unreachable
 from burstd.ports.store import BurstStore
 from burstd.testing.clock import SteppedClock
@@ -52,7 +53,7 @@ def test_what_was_written_is_there_after_the_file_was_closed(tmp_path: Path) -> 
     again = open_store(tmp_path / "ledger.db", "onprem", clock)
 
     assert (burst,) == again.open_bursts()
-    assert not again.permit(burst.id, 1)
+    assert not again.request(burst.id, Request(RequestKind.RETURN, "root"))
     again.close()
 
 
@@ -86,9 +87,11 @@ def test_a_ledger_of_the_first_release_goes_on(v1: Path) -> None:
     assert Durability.UNTIMED is untimed  # its barrier starts anew
     assert "0.03" == str(store.ledger().spent)
     move(store, submitted, ev.Refused("no"))
+    (held,) = store.quarantined()
+    assert "staging_in" == move(store, held, ev.Released("root", "")).stage.value
     store.close()
     again = open_store(v1, "onprem", SteppedClock())
-    assert len(old) + 1 == verify(again.audit()).seq
+    assert len(old) + 2 == verify(again.audit()).seq
     again.close()
 
 

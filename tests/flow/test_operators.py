@@ -1,11 +1,13 @@
-"""An operator's commands against a daemon's real socket: audit, freeze, thaw."""
+"""An operator's commands against a daemon's real socket."""
 
 from __future__ import annotations
 
 import json
 import os
 import pwd
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -116,3 +118,110 @@ def test_only_an_operator_reads_it_freezes_and_thaws(
         assert "" == scene.store.ledger().frozen
     finally:
         server.stop()
+
+
+def test_return_says_what_became_of_the_job(scene: Scene) -> None:
+    scene.slurm.submit(name="late", minutes=120)
+    scene.until(Stage.STAGING_IN, "2")
+
+    code, said = burst("return", "2", "--no-wait", "--why", "room")
+    assert (0, "job 2 is on its way home") == (code, said[:24])
+    with ticking(scene):
+        assert (0, "job 2 is back in its own partition") == _last(burst("return", "2"))
+    assert (3, "burst: burst ") == (burst("return", "1")[0], burst("return", "1")[1][:13])
+    assert 4 == burst("return", "77")[0]
+
+
+def test_return_of_what_runs_elsewhere_is_refused_and_cancel_ends_it(scene: Scene) -> None:
+    scene.slurm.submit(name="late", minutes=120)
+    scene.until(Stage.RUNNING, "2")
+    code, said = burst("return", "2")
+    assert (3, True) == (code, "burst cancel ends it there" in said)
+
+    assert (0, True) == _starts(burst("cancel", "2"), "job 2 is being cancelled")
+    scene.turn(20)
+    assert "CANCELLED" == scene.slurm.job("2").state
+    assert 3 == burst("cancel", "2")[0]
+
+
+def test_return_all_waits_until_everything_is_home_and_stays_frozen(scene: Scene) -> None:
+    for name in ("late", "later"):
+        scene.slurm.submit(name=name, minutes=120)
+    scene.until(Stage.STAGING_IN, "3")
+    with ticking(scene):
+        code, said = burst("return-all", "--why", "storm", "--json")
+
+    assert (0, []) == (code, json.loads(said)["returning"])
+    assert {"cae"} == {scene.slurm.job(key).shown["Partition"] for key in ("2", "3")}
+    assert "storm" in burst("status")[1]
+    assert "wishes go home" in burst("status")[1]
+
+
+def test_quarantine_is_listed_released_and_abandoned(scene: Scene) -> None:
+    for name in ("late", "later"):
+        scene.slurm.submit(name=name, minutes=120)
+    scene.until(Stage.STAGING_IN, "3")
+    assert "none\n" == burst("quarantine", "list")[1]
+    assert 0 == burst("quarantine", "add", "2", "--why", "odd")[0]
+    assert 0 == burst("quarantine", "add", "3")[0]
+    scene.turn(5)
+    assert (Stage.QUARANTINED, "odd") == (scene.burst("2").stage, scene.burst("2").cause[-3:])
+    code, said = burst("quarantine", "list", "--json")
+    assert ["2", "3"] == [b["job"] for b in json.loads(said)["quarantined"]]
+    assert "staging_in" in burst("quarantine", "list")[1]
+    assert "2 for a human" in burst("status")[1]
+
+    assert (0, True) == _starts(burst("quarantine", "release", "2"), "burst ")
+    assert (3, True) == _starts(burst("quarantine", "release", "2"), "burst: burst ")
+    code, said = burst("quarantine", "abandon", scene.burst("3").id)
+    assert (0, True, False) == (code, "scancel 3" in said, "--name" in said)
+    scene.turn(2)
+    assert (Stage.SUBMITTED, Stage.ABANDONED) == (scene.burst("2").stage, scene.burst("3").stage)
+    told = [(r.actor, r.action) for r in scene.store.audit() if r.actor == ME]
+    assert [
+        (ME, f"burst.{verb}") for verb in ("Quarantined", "Quarantined", "Released", "Abandoned")
+    ] == told
+
+
+def test_a_user_gives_back_own_jobs_only_and_judges_nothing(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.slurm.submit(name="late", minutes=120)
+    scene.until(Stage.STAGING_IN, "2")
+    scene.slurm.submit(name="mine", minutes=120, user=ME)
+    scene.target.users = {ME: "cae01", "alice": "cae01"}
+    scene.until(Stage.STAGING_IN, "3")
+    desk = Desk(scene.world, scene.memory, frozenset(), scene.clock.now())
+    server = ApiServer(desk, tmp_path / "t")
+    server.start()
+    try:
+        monkeypatch.setattr(client, "SOCKET", str(tmp_path / "t"))
+        commands = (
+            ("return", "2"), ("cancel", "2"), ("return-all",), ("quarantine", "add", "2"),
+            ("quarantine", "abandon", "3"), ("return", "3", "--no-wait"),
+        )  # fmt: skip
+        assert [4, 4, 6, 6, 6, 0] == [burst(*words)[0] for words in commands]
+    finally:
+        server.stop()
+
+
+@contextmanager
+def ticking(scene: Scene) -> Iterator[None]:
+    """The daemon's clockwork goes on while a command waits."""
+    over = threading.Event()
+
+    def turns() -> None:
+        while not over.is_set():
+            scene.turn()
+
+    thread = threading.Thread(target=turns)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _last(answer: tuple[int, str]) -> tuple[int, str]:
+    return answer[0], answer[1].splitlines()[-1]

@@ -166,7 +166,7 @@ def test_no_ticket_leads_to_the_run_directory_of_a_burst_that_is_over(mine: Coun
     mine.scene.finish()
     burst = mine.scene.burst().id
     mine.scene.turn(3)
-    with pytest.raises(Denied, match="over"):
+    with pytest.raises(Denied, match="settled"):
         mine.api.post(f"/v1/standins/{burst}/ticket", {"public_key": "ssh-ed25519 AAAA"})
     assert not mine.scene.link.view().up
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
-from burstd.core.lifecycle import TRANSITIONS, IllegalTransition, advance
+from burstd.core.lifecycle import RETURNABLE, TRANSITIONS, IllegalTransition, advance
 from burstd.domain import events as ev
 from burstd.domain.burst import Epoch, Stage, Uptime
-from burstd.domain.targets import Outcome, RemoteId
+from burstd.domain.targets import Money, Outcome, RemoteId
 from burstd.shell.steps import STEPS
 from tests.unit.values import NOW, burst
 
 SEEN = Epoch("7", Uptime("m1", 5.0))
 
-OPEN = [stage for stage in Stage if not stage.final]
+OPEN = [stage for stage in Stage if not stage.at_rest]
 #: From here on a payload may have run: running the job at home would be a second run.
 AFTER_THE_PERMIT = [
     Stage.RUNNING, Stage.CANCELLING, Stage.ENDED, Stage.STAGING_OUT, Stage.STAGED_OUT,
@@ -24,10 +25,15 @@ AFTER_THE_PERMIT = [
 ]  # fmt: skip
 
 
+def following(stage: Stage) -> set[Stage]:
+    """What may follow; where a quarantined burst was, it has been."""
+    return {to for to in TRANSITIONS[stage].values() if isinstance(to, Stage)}
+
+
 def test_every_stage_has_a_row_and_is_reached_from_planned() -> None:
     seen, todo = {Stage.PLANNED}, deque([Stage.PLANNED])
     while todo:
-        for stage in set(TRANSITIONS[todo.popleft()].values()) - seen:
+        for stage in following(todo.popleft()) - seen:
             seen.add(stage)
             todo.append(stage)
 
@@ -41,7 +47,8 @@ def test_a_final_stage_is_exactly_one_without_exits(stage: Stage) -> None:
 
 @pytest.mark.parametrize("stage", OPEN, ids=lambda s: s.value)
 def test_an_open_stage_has_a_step_or_only_begins_one(stage: Stage) -> None:
-    assert (stage in STEPS) != (set(TRANSITIONS[stage]) == {ev.Begun, ev.Broken})
+    begins = {ev.Begun, ev.Broken, ev.Quarantined}
+    assert (stage in STEPS) != (set(TRANSITIONS[stage]) == begins)
 
 
 @pytest.mark.parametrize("stage", STEPS, ids=lambda s: s.value)
@@ -54,9 +61,9 @@ def test_a_stage_with_a_step_can_take_every_failure(stage: Stage) -> None:
 def test_every_open_stage_has_a_way_to_an_end_that_is_not_a_fault(stage: Stage) -> None:
     seen, todo = {stage}, [stage]
     while todo:
-        for following in set(TRANSITIONS[todo.pop()].values()) - seen:
-            seen.add(following)
-            todo.append(following)
+        for later in following(todo.pop()) - seen:
+            seen.add(later)
+            todo.append(later)
 
     assert seen & {Stage.SETTLED, Stage.RETURNED}
 
@@ -65,9 +72,9 @@ def test_every_open_stage_has_a_way_to_an_end_that_is_not_a_fault(stage: Stage) 
 def test_no_job_goes_home_once_its_twin_may_have_run(stage: Stage) -> None:
     seen, todo = {stage}, [stage]
     while todo:
-        for following in set(TRANSITIONS[todo.pop()].values()) - seen:
-            seen.add(following)
-            todo.append(following)
+        for later in following(todo.pop()) - seen:
+            seen.add(later)
+            todo.append(later)
 
     assert set() == seen & {Stage.RETURNING, Stage.RETURNED, Stage.PERMITTING}
 
@@ -90,8 +97,8 @@ def test_deferring_moves_nothing_but_time_and_version(stage: Stage) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("stage", [s for s in Stage if s.final], ids=lambda s: s.value)
-def test_what_is_final_cannot_even_be_deferred(stage: Stage) -> None:
+@pytest.mark.parametrize("stage", [s for s in Stage if s.at_rest], ids=lambda s: s.value)
+def test_what_is_at_rest_cannot_even_be_deferred(stage: Stage) -> None:
     with pytest.raises(IllegalTransition):
         advance(burst(stage), ev.Deferred(NOW, "away"))
 
@@ -120,3 +127,37 @@ def test_a_lost_submission_forgets_the_id_that_others_may_have_now() -> None:
     after = advance(submitted, ev.Vanished("lost"))
 
     assert (Stage.SUBMITTING, None, None) == (after.stage, after.remote_id, after.remote)
+
+
+@pytest.mark.parametrize("stage", OPEN, ids=lambda s: s.value)
+def test_a_released_burst_goes_on_where_it_was_with_all_its_evidence(stage: Stage) -> None:
+    before = burst(stage, remote_id=RemoteId("12"), remote=SEEN, submit_intended=True)
+    held = advance(before, ev.Broken("a fault"))
+    after = advance(held, ev.Released("root", "mended"))
+
+    assert (Stage.QUARANTINED, stage, None) == (held.stage, held.quarantined_at, held.due_at)
+    assert (stage, None, "released by root: mended") == (
+        after.stage, after.quarantined_at, after.cause,
+    )  # fmt: skip
+    assert (RemoteId("12"), SEEN, True) == (after.remote_id, after.remote, after.submit_intended)
+
+
+@pytest.mark.parametrize("stage", OPEN, ids=lambda s: s.value)
+def test_an_operator_can_stop_any_burst_and_let_go_of_it(stage: Stage) -> None:
+    held = advance(burst(stage), ev.Quarantined("root", ""))
+    after = advance(held, ev.Abandoned("root", "no use", Money(Decimal("0.3"))))
+
+    assert ("quarantined by root", stage) == (held.cause, held.quarantined_at)
+    assert (Stage.ABANDONED, True, Decimal("0.3")) == (after.stage, after.stage.final, after.cost)
+
+
+def test_only_what_is_quarantined_can_be_released_or_abandoned() -> None:
+    for stage in set(Stage) - {Stage.QUARANTINED}:
+        for event in (ev.Released("root", ""), ev.Abandoned("root", "", Money(Decimal(0)))):
+            with pytest.raises(IllegalTransition):
+                advance(burst(stage), event)
+
+
+def test_a_job_can_be_returned_until_its_twin_may_have_run() -> None:
+    assert set() == RETURNABLE & {*AFTER_THE_PERMIT, Stage.QUARANTINED}
+    assert set(OPEN) == RETURNABLE | set(AFTER_THE_PERMIT)

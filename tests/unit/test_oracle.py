@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from burstd.core.audit import chained
+from burstd.domain.audit import DAEMON, NOTHING, AuditHead, AuditRecord
 from lab.oracle import Errand, Evidence, FileSeen, judge
 from lab.oracle.checks import LIVENESS, SAFETY
-from lab.oracle.evidence import Life, Move, Queued, Row, Word
+from lab.oracle.evidence import Life, Queued, Row, Word
 
+NOW = datetime(2030, 1, 15, 12, tzinfo=UTC)
 RESULT = "/home/alice/one/top.txt"
 RIGHT = FileSeen("ab" * 32, 0o640, 1_700_000_000)
 ERRAND = Errand(
@@ -25,14 +29,24 @@ STORY = ("claiming", "claimed", "staging_in", "staged_in", "submitting", "submit
          "running", "ended", "staging_out", "staged_out", "settling", "settled")  # fmt: skip
 EVENTS = ("Kept", "Claimed", "Begun", "Done", "Begun", "Accepted", "Done", "Done", "Ended", "Begun",
           "Done", "Begun", "Settled")  # fmt: skip
-JOURNAL = tuple(
-    Move("f00", version, event, stage)
-    for version, (event, stage) in enumerate(zip(EVENTS, STORY, strict=True), 1)
-)
+MOVES = tuple(enumerate(zip(EVENTS, STORY, strict=True), 1))
+
+
+def log(moves: Iterable[tuple[int, tuple[str, str]]] = MOVES) -> tuple[AuditRecord, ...]:
+    """The audit log of one burst with these moves: (version, (event, stage))."""
+    head, records = NOTHING, []
+    for version, (event, stage) in moves:
+        detail = {"stage": stage, "cause": "", "version": version}
+        record = AuditRecord(0, NOW, DAEMON, f"burst.{event}", "f00", detail)
+        records.append(chained(head, record))
+        head = AuditHead(records[-1].seq, records[-1].digest)
+    return tuple(records)
+
+
 WORDS = (Word("one", "u1", "start", "c1", 131.0), Word("one", "u1", "end", "c1", 139.0))
 
 WELL = Evidence(
-    onprem=(STANDIN,), far=(TWIN,), rows=(ROW,), journal=JOURNAL, budget=100.0, errands=(ERRAND,),
+    onprem=(STANDIN,), far=(TWIN,), rows=(ROW,), audit=log(), budget=100.0, errands=(ERRAND,),
     words=WORDS, homes={RESULT: RIGHT}, known=frozenset({RESULT}),
     outputs={"one": ("burstd: the link is down; waiting", "one begins", "one ends")},
     gone={"b-f00": 175.0}, landed={RESULT: 150.0},
@@ -68,8 +82,10 @@ PLANTED: list[tuple[str, Callable[[Evidence], Evidence]]] = [
     ("11 far copy until landed", at(landed={RESULT: 190.0})),
     ("12 within budget", at(budget=0.4)),
     ("12 within budget", at(rows=(replace(ROW, cost=1.5),))),
-    ("18 along the table", at(journal=(*JOURNAL[:3], *JOURNAL[4:]))),
-    ("18 along the table", at(journal=(replace(JOURNAL[0], stage="running"), *JOURNAL[1:]))),
+    ("17 audit is whole", at(audit=(*log()[:3], *log()[4:]))),
+    ("17 audit is whole", at(audit=(replace(log()[0], actor="root"), *log()[1:]))),
+    ("18 along the table", at(audit=log((*MOVES[:3], *MOVES[4:])))),
+    ("18 along the table", at(audit=log(((1, ("Kept", "running")), *MOVES[1:])))),
     ("no human needed", at(rows=(replace(ROW, stage="quarantined"),))),
     ("2 one end of each payload", at(words=WORDS[:1])),
     ("5 right ends in sacct", at(onprem=())),
@@ -114,3 +130,9 @@ def test_a_twin_that_was_lost_may_be_followed_by_a_run_at_home() -> None:
     lost = replace(TWIN, state="NODE_FAIL", start=130, end=140)
     evidence = replace(WELL, onprem=(LOCAL,), far=(lost,))
     assert "3 here or there" not in {finding.invariant for finding in judge(evidence)}
+
+
+def test_what_an_operator_released_goes_on_where_it_was() -> None:
+    held = [(4, ("Broken", "quarantined")), (5, ("Released", "staging_in"))]
+    moves = [*MOVES[:3], *held, *((n + 2, move) for n, move in MOVES[3:])]
+    assert [] == judge(at(audit=log(moves))(WELL))

@@ -47,6 +47,9 @@ class Controller(Protocol):
     def requeue_held(self, key: JobKey) -> None:
         """End a running job and put it back, held."""
 
+    def cancel(self, key: JobKey) -> None:
+        """End a job: TERM, and KILL when KillWait is over."""
+
     def update(self, key: JobKey, pairs: Sequence[str]) -> None:
         """Change fields, ``name=value`` as scontrol(1) writes them: all of them or none."""
 
@@ -82,6 +85,9 @@ class CommandController:
 
     def requeue_held(self, key: JobKey) -> None:
         self._scontrol("requeuehold", str(key))
+
+    def cancel(self, key: JobKey) -> None:
+        self.slurm.run(["scancel", str(key)])
 
     def update(self, key: JobKey, pairs: Sequence[str]) -> None:
         self._scontrol("update", f"jobid={key}", *pairs)

@@ -45,6 +45,9 @@ class PyslurmController:
     def requeue_held(self, key: JobKey) -> None:
         self._change("requeuehold", key, self.commands.requeue_held)
 
+    def cancel(self, key: JobKey) -> None:
+        self._change("cancel", key, self.commands.cancel)
+
     def update(self, key: JobKey, pairs: Sequence[str]) -> None:
         command = partial(self.commands.update, pairs=pairs)
         self._change("update", key, command, pairs=list(pairs))

@@ -58,6 +58,7 @@ class Slurmctld:
             "hold": lambda job, task: self._plain(job, task).hold(),
             "release": lambda job, task: self._plain(job, task).release(),
             "requeuehold": lambda job, task: self._plain(job, task).requeue(hold=True),
+            "cancel": lambda job, task: self._plain(job, task).cancel(),
             "update": self.update,
         }
         arguments = {name: value for name, value in request.items() if name != "do"}

@@ -22,6 +22,7 @@ from burstd.ports.errors import PortError, Rejected, Unreachable
 
 #: Pending reasons that say the parked job will never start as it is.
 _STUCK = frozenset({"BadConstraints", "PartitionNodeLimit", "PartitionTimeLimit", "InvalidQOS"})
+_ALIVE = frozenset({JobState.PENDING, JobState.RUNNING, JobState.SUSPENDED})
 
 
 @contextlib.contextmanager
@@ -162,6 +163,11 @@ class SlurmQueue:
             self._mark(who, "")
             self._release_home(who)
         return False
+
+    def cancel(self, who: JobIdentity) -> None:
+        seen = self._mine(who)
+        if seen is not None and seen.state in _ALIVE:
+            self.controller.cancel(who.key)
 
     def annotate(self, who: JobIdentity, line: str) -> None:
         argv = ["sacctmgr", "-i", "modify", "job", "where", f"jobid={who.key}"]

@@ -90,7 +90,17 @@ reports = Table(
     Column("body", Text, nullable=False),
 )
 
-#: Single values: ``surging``, ``frozen``.
+requests = Table(
+    "requests",
+    metadata,
+    Column("burst", String(32), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("by", String(64), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", String(40), nullable=False),
+)
+
+#: Single values: ``surging``, ``frozen``, ``closed``.
 facts = Table(
     "facts",
     metadata,

@@ -6,11 +6,8 @@ and the write-ahead log's reset bug (SQLite before 3.51.3 and its backports) can
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -26,31 +23,34 @@ from sqlalchemy import (
     create_engine,
     delete,
     event,
-    func,
     insert,
     select,
     update,
 )
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
 from burstd.adapters.store import chain
 from burstd.adapters.store import schema as t
+from burstd.adapters.store.database import Database
 from burstd.adapters.store.migrate import migrate
+from burstd.adapters.store.verdicts import Verdicts
+from burstd.adapters.store.words import Reports, Requests
+from burstd.core.lifecycle import RETURNABLE
 from burstd.domain.audit import DAEMON, AuditRecord
 from burstd.domain.burst import ZERO, Burst, BurstId, Stage
-from burstd.domain.events import Event
+from burstd.domain.events import Event, OperatorEvent
 from burstd.domain.jobs import JobKey, JobRecord
 from burstd.domain.plan import Plan
 from burstd.domain.policy import Ledger
+from burstd.domain.requests import Request, RequestKind
 from burstd.domain.targets import Money, TargetName
 from burstd.ports.clock import Clock
-from burstd.ports.errors import NoRoom, Unreachable
 from burstd.ports.store import JournalEntry, Report, StaleBurst, Verdict
 
 _BURST = TypeAdapter(Burst)
 _FACT = select(t.facts.c.value).where(t.facts.c.name == bindparam("name"))
-#: Their jobs are free again; a quarantined one is not.
-_LET_GO = frozenset({Stage.SETTLED, Stage.RETURNED})
+#: Not open, and yet their jobs are not free.
+_BINDING = (Stage.QUARANTINED.value, Stage.ABANDONED.value)
 
 
 def open_store(path: Path, cluster: str, clock: Clock) -> SqlStore:
@@ -69,14 +69,16 @@ def open_store(path: Path, cluster: str, clock: Clock) -> SqlStore:
 
 
 class SqlStore:
-    """Thread-safe; writes are serialised here, so SQLite never has two writers."""
+    """Thread-safe."""
 
     def __init__(self, engine: Engine, cluster: str, clock: Clock) -> None:
-        self._engine = engine
+        self._database = Database(engine)
+        self._read, self._writing = self._database.read, self._database.writing
         self._cluster = cluster
         self._clock = clock
-        self._lock = threading.RLock()
-        self._said: dict[tuple[int, int], tuple[bool, str]] = {}
+        self._verdicts = Verdicts(self._database)
+        self._reports = Reports(self._database)
+        self._requests = Requests(self._database)
 
     def create(self) -> None:
         """Make the tables or upgrade them; refuse a ledger of a later burstd."""
@@ -85,12 +87,17 @@ class SqlStore:
 
     def close(self) -> None:
         """Give the file back."""
-        self._engine.dispose()
+        self._database.close()
 
     # --- reading
 
     def open_bursts(self) -> tuple[Burst, ...]:
         asked = select(t.bursts.c.body).where(t.bursts.c.open).order_by(t.bursts.c.created_at)
+        return tuple(_BURST.validate_json(row.body) for row in self._read(asked))
+
+    def quarantined(self) -> tuple[Burst, ...]:
+        stage = t.bursts.c.stage == Stage.QUARANTINED.value
+        asked = select(t.bursts.c.body).where(stage).order_by(t.bursts.c.created_at)
         return tuple(_BURST.validate_json(row.body) for row in self._read(asked))
 
     def bursts(self, job: JobKey | None = None) -> tuple[Burst, ...]:
@@ -107,22 +114,24 @@ class SqlStore:
 
     def ledger(self) -> Ledger:
         month = self._clock.now().strftime("%Y-%m")
-        # A quarantined burst binds its job and its money until a human has looked, for months.
-        bound = t.bursts.c.open | (t.bursts.c.stage == Stage.QUARANTINED.value)
+        # A quarantined burst binds its job and its money until a human has looked, for months; an
+        # abandoned one binds its job for ever.
+        bound = t.bursts.c.open | t.bursts.c.stage.in_(_BINDING)
         rows = self._read(select(t.bursts).where((t.bursts.c.month == month) | bound))
         values = [_BURST.validate_json(row.body) for row in rows]
-        spent = sum((b.cost or ZERO for b in values if b.stage is Stage.SETTLED), Decimal(0))
+        ended = [b for b in values if b.stage.final and _month(b) == month]
         reserved = sum((b.reserved for b in values if not b.stage.final), Decimal(0))
-        stuck = sum((b.reserved for b in values if b.stage is Stage.QUARANTINED), Decimal(0))
         back = self._read(select(t.bursts).where(t.bursts.c.returned))
         facts = {row.name: row.value for row in self._read(select(t.facts))}
         return Ledger(
             surging=facts.get("surging") == "1",
             frozen=facts.get("frozen", ""),
-            spent=Money(spent),
-            reserved=Money(reserved + stuck),
-            open=frozenset(b.job for b in values if b.stage not in _LET_GO),
+            closed=facts.get("closed") == "1",
+            spent=Money(sum((b.cost or ZERO for b in ended), Decimal(0))),
+            reserved=Money(reserved),
+            open=frozenset(b.job for b in values if not b.stage.final),
             returned=frozenset(self._key(row) for row in back),
+            abandoned=frozenset(b.job for b in values if b.stage is Stage.ABANDONED),
         )
 
     def journal(self, burst: BurstId) -> tuple[JournalEntry, ...]:
@@ -144,34 +153,19 @@ class SqlStore:
         return tuple(map(chain.read, self._read(asked)))
 
     def verdict(self, job: JobKey) -> Verdict | None:
-        asked = select(t.verdicts).where(t.verdicts.c.job_id == job.job_id)
-        rows = {row.array_task: row for row in self._read(asked)}
-        wanted = -1 if job.array_task is None else job.array_task
-        row = rows.get(wanted) or (next(iter(rows.values()), None) if wanted == -1 else None)
-        if row is None:
-            return None
-        at = datetime.fromisoformat(row.at)
-        return Verdict(at, job, row.user, row.placed, row.text)
+        return self._verdicts.last(job)
 
     def reports(self, burst: BurstId) -> Mapping[str, Report]:
-        rows = self._read(select(t.reports).where(t.reports.c.burst == burst))
-        return {
-            r.kind: Report(r.kind, datetime.fromisoformat(r.at), json.loads(r.body)) for r in rows
-        }
+        return self._reports.of(burst)
 
     def said(self, burst: BurstId) -> frozenset[str]:
-        asked = select(t.reports.c.kind).where(t.reports.c.burst == burst)
-        return frozenset(row.kind for row in self._read(asked))
+        return self._reports.kinds(burst)
+
+    def requests(self) -> Mapping[BurstId, frozenset[Request]]:
+        return self._requests.open()
 
     def staged(self) -> dict[tuple[str, str], int]:
-        names = {"staged_in": "in", "staged_out": "out"}
-        asked = (
-            select(t.bursts.c.target, t.reports.c.kind, func.sum(t.reports.c.bytes).label("total"))
-            .join(t.bursts, t.bursts.c.id == t.reports.c.burst)
-            .where(t.reports.c.kind.in_(names))
-            .group_by(t.bursts.c.target, t.reports.c.kind)
-        )
-        return {(row.target, names[row.kind]): int(row.total or 0) for row in self._read(asked)}
+        return self._reports.staged()
 
     # --- writing
 
@@ -179,7 +173,7 @@ class SqlStore:
         now = self._clock.now()
         made = []
         with self._writing() as db:
-            self._note(db, plan, now)
+            news = self._verdicts.note(db, plan, now)
             _set(db, "surging", "1" if plan.surging else "0")
             frozen = db.execute(_FACT, {"name": "frozen"}).scalar()
             for p in () if frozen else plan.placements:
@@ -195,6 +189,7 @@ class SqlStore:
                 )
                 if self._insert(db, burst, "Planned"):
                     made.append(burst)
+        self._verdicts.remember(news)
         return tuple(made)
 
     def send_home(self, record: JobRecord, cause: str) -> Burst:
@@ -215,24 +210,28 @@ class SqlStore:
         with self._writing() as db:
             if self._insert(db, burst, "Declined"):
                 return burst
-        return next(b for b in self.bursts(record.identity.key) if not b.stage.final)
+        return next(b for b in self.bursts(record.identity.key) if not b.stage.at_rest)
 
     def note(self, plan: Plan) -> None:
         with self._writing() as db:
-            self._note(db, plan, self._clock.now())
+            news = self._verdicts.note(db, plan, self._clock.now())
+        self._verdicts.remember(news)
 
-    def freeze(self, by: str, why: str) -> None:
+    def freeze(self, by: str, why: str, *, close: bool = False) -> None:
         now = self._clock.now()
         words = f"{by} since {now.isoformat(timespec='seconds')}" + (f": {why}" if why else "")
         with self._writing() as db:
             _set(db, "frozen", words)
-            chain.add(db, AuditRecord(0, now, by, "operator.freeze", "", {"why": why}))
+            if close:
+                _set(db, "closed", "1")
+            detail = {"why": why, "close": close}
+            chain.add(db, AuditRecord(0, now, by, "operator.freeze", "", detail))
 
     def thaw(self, by: str) -> None:
         with self._writing() as db:
             if db.execute(_FACT, {"name": "frozen"}).scalar() is None:
                 return
-            db.execute(delete(t.facts).where(t.facts.c.name == "frozen"))
+            db.execute(delete(t.facts).where(t.facts.c.name.in_(("frozen", "closed"))))
             chain.add(db, AuditRecord(0, self._clock.now(), by, "operator.thaw", ""))
 
     def append(self, before: Burst, event: Event, after: Burst) -> Burst:
@@ -247,31 +246,41 @@ class SqlStore:
             )
             if done.rowcount != 1:
                 raise StaleBurst(before.id)
-            self._journal(db, after, type(event).__name__, now)
+            who = event.by if isinstance(event, OperatorEvent) else DAEMON
+            self._journal(db, after, type(event).__name__, now, who)
         return after
 
+    def request(self, burst: BurstId, request: Request) -> bool:
+        with self._writing() as db:
+            stage = db.execute(select(t.bursts.c.stage).where(t.bursts.c.id == burst)).scalar()
+            if stage is None or Stage(stage).at_rest:
+                return False
+            if request.kind is RequestKind.RETURN and (
+                Stage(stage) not in RETURNABLE or _permitted(db, burst)
+            ):
+                return False
+            now = self._clock.now()
+            if self._requests.keep(db, burst, request, now):
+                action = f"operator.{request.kind.value}"
+                chain.add(db, AuditRecord(0, now, request.by, action, burst, {"why": request.why}))
+        return True
+
     def permit(self, burst: BurstId, attempt: int) -> bool:
-        row: dict[str, Any] = {"burst": burst, "attempt": attempt}
-        row["at"] = self._clock.now().isoformat()
+        now = self._clock.now()
         try:
             with self._writing() as db:
+                if self._requests.asked(db, burst, RequestKind.RETURN):
+                    return False
+                row = {"burst": burst, "attempt": attempt, "at": now.isoformat()}
                 db.execute(insert(t.permits).values(**row))
-                what = {"attempt": attempt}
-                now = datetime.fromisoformat(row["at"])
-                chain.add(db, AuditRecord(0, now, DAEMON, "permit", burst, what))
+                chain.add(db, AuditRecord(0, now, DAEMON, "permit", burst, {"attempt": attempt}))
         except IntegrityError:
-            return False
+            return True  # given before
         return True
 
     def report(self, burst: BurstId, kind: str, body: Mapping[str, Any]) -> None:
-        at = self._clock.now().isoformat()
         with self._writing() as db:
-            db.execute(
-                delete(t.reports).where(t.reports.c.burst == burst, t.reports.c.kind == kind)
-            )
-            row: dict[str, Any] = {"burst": burst, "kind": kind, "at": at, "body": json.dumps(body)}
-            row["bytes"] = _size(body.get("bytes"))
-            db.execute(insert(t.reports).values(**row))
+            self._reports.keep(db, burst, kind, body, self._clock.now())
 
     # --- inside
 
@@ -289,61 +298,17 @@ class SqlStore:
         self._journal(db, burst, how, burst.created_at)
         return True
 
-    def _journal(self, db: Connection, burst: Burst, event: str, at: datetime) -> None:
+    def _journal(
+        self, db: Connection, burst: Burst, event: str, at: datetime, who: str = DAEMON
+    ) -> None:
         detail = {"stage": burst.stage.value, "cause": burst.cause, "version": burst.version}
-        chain.add(
-            db, AuditRecord(0, at, DAEMON, f"{chain.EVENT}{event}", burst.id, detail), burst.version
-        )
+        record = AuditRecord(0, at, who, f"{chain.EVENT}{event}", burst.id, detail)
+        chain.add(db, record, burst.version)
 
-    def _note(self, db: Connection, plan: Plan, now: datetime) -> None:
-        """Write the verdicts that differ from the last ones: most of a queue stays as it is."""
-        news: list[tuple[JobKey, str, bool, str]] = [
-            (
-                p.identity.key,
-                p.identity.user,
-                True,
-                f"it goes to {p.target} for at most {p.reserved}",
-            )
-            for p in plan.placements
-        ]
-        for d in plan.declined:
-            news += [(key, d.identity.user, False, d.text) for key in d.elements]
-        for key, user, placed, text in news:
-            place = (key.job_id, -1 if key.array_task is None else key.array_task)
-            if self._said.get(place) == (placed, text):
-                continue
-            v = t.verdicts
-            db.execute(delete(v).where(v.c.job_id == place[0], v.c.array_task == place[1]))
-            db.execute(
-                insert(v).values(
-                    job_id=place[0],
-                    array_task=place[1],
-                    at=now.isoformat(),
-                    user=user,
-                    placed=placed,
-                    text=text,
-                )
-            )
-            self._said[place] = (placed, text)
 
-    def _read(self, asked: Any) -> list[Row[Any]]:
-        with self._translated(), self._lock, self._engine.connect() as db:
-            return list(db.execute(asked))
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self._translated(), self._lock, self._engine.begin() as db:
-            yield db
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except OperationalError as error:
-            self._said.clear()  # what was not committed was not said
-            if "full" in str(error.orig) or "disk I/O" in str(error.orig):
-                raise NoRoom(f"the ledger has no room: {error.orig}") from error
-            raise Unreachable(f"the ledger: {error.orig}") from error
+def _permitted(db: Connection, burst: BurstId) -> bool:
+    asked = select(t.permits.c.burst).where(t.permits.c.burst == burst)
+    return db.execute(asked).first() is not None
 
 
 def _set(db: Connection, name: str, value: str) -> None:
@@ -351,9 +316,8 @@ def _set(db: Connection, name: str, value: str) -> None:
     db.execute(insert(t.facts).values(name=name, value=value))
 
 
-def _size(said: object) -> int:
-    """An agent's figure for dashboards, as far as it is one."""
-    return min(said, 2**62) if isinstance(said, int) and said > 0 else 0
+def _month(burst: Burst) -> str:
+    return burst.created_at.strftime("%Y-%m")
 
 
 def _row(burst: Burst) -> dict[str, Any]:
@@ -362,10 +326,10 @@ def _row(burst: Burst) -> dict[str, Any]:
         "array_task": burst.job.array_task,
         "target": burst.target,
         "stage": burst.stage.value,
-        "open": not burst.stage.final,
+        "open": not burst.stage.at_rest,
         # A declined wish has no target: its job may burst from its home partition later.
         "returned": burst.stage is Stage.RETURNED and burst.target != "",
-        "month": burst.created_at.strftime("%Y-%m"),
+        "month": _month(burst),
         "created_at": burst.created_at.isoformat(),
         "version": burst.version,
         "body": _BURST.dump_json(burst).decode(),

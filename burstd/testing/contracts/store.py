@@ -16,11 +16,13 @@ from burstd.domain.burst import Burst, BurstId, Epoch, Stage
 from burstd.domain.events import Event
 from burstd.domain.jobs import CoreHours, JobIdentity, JobKey, JobRecord, Shape
 from burstd.domain.plan import Decline, Placement, Plan, Reason
+from burstd.domain.requests import Request, RequestKind
 from burstd.domain.targets import Money, Outcome, RemoteId, TargetName
 from burstd.ports.store import BurstStore, StaleBurst
 from burstd.testing.clock import SteppedClock
 
 CLOUD = TargetName("cloud")
+RETURN = Request(RequestKind.RETURN, "bob", "there is room again")
 
 
 def identity(job: int, task: int | None = None, name: str = "beam") -> JobIdentity:
@@ -149,15 +151,56 @@ class StoreContract:
 
     # --- permits, reports, verdicts
 
-    def test_a_permit_is_given_once_whoever_asks(
+    def test_a_permit_is_written_once_whoever_asks_and_stands_for_all(
         self, open_store: Callable[[], BurstStore]
     ) -> None:
         one, two = open_store(), open_store()
         burst = BurstId("000000000001")
 
-        assert [True, False, False, True] == [
+        assert [True, True, True, True] == [
             one.permit(burst, 1), one.permit(burst, 1), two.permit(burst, 1), two.permit(burst, 2),
         ]  # fmt: skip
+        given = [r.detail["attempt"] for r in one.audit() if r.action == "permit"]
+        assert [1, 2] == given
+
+    def test_what_is_asked_back_is_never_permitted_and_what_is_permitted_never_asked_back(
+        self, open_store: Callable[[], BurstStore]
+    ) -> None:
+        one, two = open_store(), open_store()
+        back, away = one.record(plan(identity(1), identity(2)))
+
+        assert two.request(back.id, RETURN)
+        assert not one.permit(back.id, 1)
+        assert one.permit(away.id, 1)
+        assert not two.request(away.id, RETURN)
+        assert {back.id: frozenset({RETURN})} == one.requests()
+
+    def test_a_request_is_kept_once_and_audited_under_its_name(self, store: BurstStore) -> None:
+        (burst,) = store.record(plan(identity(1)))
+        later = replace(RETURN, by="root", why="no")
+        cancel = Request(RequestKind.CANCEL, "alice")
+
+        assert [True, True, True] == [store.request(burst.id, r) for r in (RETURN, later, cancel)]
+        assert {RETURN, cancel} == store.requests()[burst.id]
+        told = [(r.actor, r.action, r.subject) for r in store.audit()][1:]
+        assert [
+            ("bob", "operator.return", burst.id), ("alice", "operator.cancel", burst.id),
+        ] == told  # fmt: skip
+
+    def test_nothing_can_be_asked_of_a_burst_that_is_at_rest_or_back_once_it_ran(
+        self, store: BurstStore
+    ) -> None:
+        (burst, other) = store.record(plan(identity(1), identity(2)))
+        move(store, burst, ev.Refused("no"))
+        held = move(store, other, ev.Broken("a fault"))
+        kinds = [Request(kind, "root") for kind in RequestKind]
+
+        assert [False] * 6 == [
+            store.request(id, r) for id in (burst.id, held.id, BurstId("nobody")) for r in kinds
+        ]
+        running = replace(move(store, held, ev.Released("root", "")), stage=Stage.STAGED_OUT)
+        move(store, running, ev.Begun())
+        assert [False, True] == [store.request(held.id, r) for r in kinds]
 
     def test_a_report_replaces_the_one_before(self, store: BurstStore) -> None:
         (burst,) = store.record(plan(identity(1)))
@@ -214,14 +257,18 @@ class StoreContract:
 
         assert "root" in two.ledger().frozen
         assert "cloud maintenance" in two.ledger().frozen
+        assert not two.ledger().closed
+        one.freeze("root", "no more", close=True)
+        assert ("no more" in two.ledger().frozen, True) == (True, two.ledger().closed)
         assert () == two.record(plan(identity(1))) == two.bursts()
         two.thaw("bob")
         two.thaw("bob")
-        assert "" == one.ledger().frozen
+        assert ("", False) == (one.ledger().frozen, one.ledger().closed)
         assert 1 == len(one.record(plan(identity(1))))
         told = [(r.actor, r.action) for r in one.audit()]
-        assert [("root", "operator.freeze"), ("bob", "operator.thaw")] == told[:2]
-        assert 3 == verify(one.audit()).seq
+        freeze, thaw = ("root", "operator.freeze"), ("bob", "operator.thaw")
+        assert [freeze, freeze, thaw] == told[:3]
+        assert 4 == verify(one.audit()).seq
 
     # --- the ledger
 
@@ -246,10 +293,28 @@ class StoreContract:
 
     def test_a_quarantined_burst_keeps_its_job_and_its_money_bound(self, store: BurstStore) -> None:
         (burst,) = store.record(plan(identity(1)))
-        move(store, burst, ev.Broken("a fault"))
+        held = move(store, burst, ev.Broken("a fault"))
 
-        assert {identity(1).key} == store.ledger().open
+        assert (identity(1).key,) == tuple(store.ledger().open)
         assert Decimal("0.10") == store.ledger().reserved
+        assert ((held,), ()) == (store.quarantined(), store.open_bursts())
+        again = move(store, held, ev.Released("root", "mended"))
+        assert ((), (again,)) == (store.quarantined(), store.open_bursts())
+        assert ("root", "burst.Released") == (store.audit()[-1].actor, store.audit()[-1].action)
+
+    def test_an_abandoned_burst_has_cost_what_it_may_have_and_binds_its_job_for_ever(
+        self, store: BurstStore, clock: SteppedClock
+    ) -> None:
+        (burst,) = store.record(plan(identity(1)))
+        held = move(store, burst, ev.Broken("a fault"))
+        move(store, held, ev.Abandoned("root", "", Money(Decimal("0.07"))))
+
+        assert (Decimal("0.07"), Decimal(0)) == money(store)
+        for _ in range(2):
+            ledger = store.ledger()
+            assert (frozenset({identity(1).key}), frozenset()) == (ledger.abandoned, ledger.open)
+            clock.forward(days=31)
+        assert Decimal(0) == store.ledger().spent
 
     def test_a_returned_job_is_remembered_and_so_is_the_surge(
         self, open_store: Callable[[], BurstStore]

@@ -1,4 +1,4 @@
-"""The journal becomes part of a chained audit log.
+"""The journal becomes part of a chained audit log, and people can ask things of a burst.
 
 Moments of evidence were wall-clock times; now they are uptimes. What an older ledger says of them
 is kept as "of no machine", so that every barrier under way starts anew.
@@ -33,6 +33,14 @@ def upgrade() -> None:
         sa.Column("prev", sa.String(64), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.UniqueConstraint("subject", "version", name="one_record_per_event"),
+    )
+    op.create_table(
+        "requests",
+        sa.Column("burst", sa.String(32), primary_key=True),
+        sa.Column("kind", sa.String(16), primary_key=True),
+        sa.Column("by", sa.String(64), nullable=False),
+        sa.Column("why", sa.Text, nullable=False),
+        sa.Column("at", sa.String(40), nullable=False),
     )
     db = op.get_bind()
     _chain_the_journal(db, audit)
@@ -71,7 +79,15 @@ def _rewrite_bursts(db: sa.Connection) -> None:
         for name in ("claim", "remote"):
             if body.get(name) is not None:
                 body[name]["since"] = {"machine": "", "seconds": 0.0}
+        if body["stage"] == "quarantined":
+            body["quarantined_at"] = _stage_before(db, row.id)
         db.execute(
             sa.text("update bursts set body = :body where id = :id"),
             {"id": row.id, "body": json.dumps(body)},
         )
+
+
+def _stage_before(db: sa.Connection, burst: str) -> str:
+    """Where it was when a human had to look: an operator may let it go on there now."""
+    asked = "select stage from journal where burst = :id and stage != 'quarantined' order by seq"
+    return str(db.execute(sa.text(asked), {"id": burst}).scalars().all()[-1])

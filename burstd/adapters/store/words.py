@@ -1,0 +1,92 @@
+"""What was said of a burst from outside: agents' reports and people's requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from burstd.adapters.store import schema as t
+from burstd.adapters.store.database import Database
+from burstd.domain.burst import BurstId
+from burstd.domain.requests import Request, RequestKind
+from burstd.ports.store import Report
+
+
+class Reports:
+    """The agents' words; a later report of a kind replaces the earlier."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def keep(
+        self, db: Connection, burst: BurstId, kind: str, body: Mapping[str, Any], at: datetime
+    ) -> None:
+        """Write one down."""
+        same = (t.reports.c.burst == burst) & (t.reports.c.kind == kind)
+        db.execute(delete(t.reports).where(same))
+        row: dict[str, Any] = {"burst": burst, "kind": kind, "body": json.dumps(body)}
+        row |= {"at": at.isoformat(), "bytes": _size(body.get("bytes"))}
+        db.execute(insert(t.reports).values(**row))
+
+    def of(self, burst: BurstId) -> Mapping[str, Report]:
+        """All of them, with their bodies."""
+        rows = self._database.read(select(t.reports).where(t.reports.c.burst == burst))
+        return {
+            r.kind: Report(r.kind, datetime.fromisoformat(r.at), json.loads(r.body)) for r in rows
+        }
+
+    def kinds(self, burst: BurstId) -> frozenset[str]:
+        """Without the bodies."""
+        asked = select(t.reports.c.kind).where(t.reports.c.burst == burst)
+        return frozenset(row.kind for row in self._database.read(asked))
+
+    def staged(self) -> dict[tuple[str, str], int]:
+        """Bytes by (target, direction)."""
+        names = {"staged_in": "in", "staged_out": "out"}
+        asked = (
+            select(t.bursts.c.target, t.reports.c.kind, func.sum(t.reports.c.bytes).label("total"))
+            .join(t.bursts, t.bursts.c.id == t.reports.c.burst)
+            .where(t.reports.c.kind.in_(names))
+            .group_by(t.bursts.c.target, t.reports.c.kind)
+        )
+        rows = self._database.read(asked)
+        return {(row.target, names[row.kind]): int(row.total or 0) for row in rows}
+
+
+class Requests:
+    """People's words; the first of a kind counts."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def keep(self, db: Connection, burst: BurstId, request: Request, at: datetime) -> bool:
+        """Write it down; False where one of its kind is there."""
+        if self.asked(db, burst, request.kind):
+            return False
+        row = {"burst": burst, "kind": request.kind.value, "by": request.by, "why": request.why}
+        db.execute(insert(t.requests).values(**row, at=at.isoformat()))
+        return True
+
+    def asked(self, db: Connection, burst: BurstId, kind: RequestKind) -> bool:
+        """Has anybody asked for this?"""
+        same = (t.requests.c.burst == burst) & (t.requests.c.kind == kind.value)
+        return db.execute(select(t.requests.c.burst).where(same)).first() is not None
+
+    def open(self) -> dict[BurstId, frozenset[Request]]:
+        """Those of open bursts."""
+        joined = select(t.requests).join(t.bursts, t.bursts.c.id == t.requests.c.burst)
+        found: dict[BurstId, frozenset[Request]] = {}
+        for row in self._database.read(joined.where(t.bursts.c.open)):
+            request = Request(RequestKind(row.kind), row.by, row.why)
+            burst = BurstId(row.burst)
+            found[burst] = found.get(burst, frozenset()) | {request}
+        return found
+
+
+def _size(said: object) -> int:
+    """An agent's figure for dashboards, as far as it is one."""
+    return min(said, 2**62) if isinstance(said, int) and said > 0 else 0

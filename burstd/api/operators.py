@@ -1,0 +1,173 @@
+"""Routes that change something: give back, cancel, freeze, and what a human must judge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.routing import Route
+
+from burstd.api.answers import burst_named, handler, iso, none, operators_only, too_late, why_of
+from burstd.api.desk import Desk
+from burstd.api.peers import Peer
+from burstd.core.lifecycle import IllegalTransition
+from burstd.domain import events as ev
+from burstd.domain.burst import ZERO, Burst, Stage
+from burstd.domain.events import OperatorEvent
+from burstd.domain.requests import Request as Asked
+from burstd.domain.requests import RequestKind
+from burstd.ports.store import StaleBurst
+from burstd.shell.tick import move
+
+
+class OperatorRoutes:
+    """The handlers, bound to one desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> list[Route]:
+        posts = {
+            "/v1/freeze": self.freeze,
+            "/v1/thaw": self.thaw,
+            "/v1/return": self.give_all_back,
+            "/v1/jobs/{job}/return": self.give_back,
+            "/v1/jobs/{job}/cancel": self.cancel,
+            "/v1/quarantine/{job}/{verb}": self.judge,
+        }
+        return [
+            Route("/v1/returns", handler(self._desk, self.returns)),
+            Route("/v1/quarantine", handler(self._desk, self.quarantine)),
+            *(
+                Route(path, handler(self._desk, answer), methods=["POST"])
+                for path, answer in posts.items()
+            ),
+        ]
+
+    def freeze(self, request: Request, peer: Peer) -> Any:
+        """Begin no new burst; what is under way goes on. For operators."""
+        if not peer.operator:
+            return operators_only()
+        store = self._desk.world.store
+        store.freeze(peer.user, why_of(request))
+        return {"frozen": store.ledger().frozen}
+
+    def thaw(self, _request: Request, peer: Peer) -> Any:
+        """New bursts may begin again. For operators."""
+        if not peer.operator:
+            return operators_only()
+        self._desk.world.store.thaw(peer.user)
+        self._desk.nudge.set()
+        return {"frozen": ""}
+
+    def give_back(self, request: Request, peer: Peer) -> Any:
+        """Give one job back before its twin starts. For its user and for operators."""
+        burst = self._theirs(request, peer)
+        if burst is None:
+            return none(request)
+        asked = Asked(RequestKind.RETURN, peer.user, why_of(request))
+        if not self._desk.world.store.request(burst.id, asked):
+            burst = self._desk.world.store.burst(burst.id) or burst
+            if burst.stage is not Stage.RETURNED:
+                return too_late(_no_return(burst))
+        self._desk.nudge.set()
+        return {"burst": burst.id, "job": str(burst.job), "stage": burst.stage.value}
+
+    def give_all_back(self, request: Request, peer: Peer) -> Any:
+        """Freeze and close, and give back whatever has not started. For operators."""
+        if not peer.operator:
+            return operators_only()
+        store, why = self._desk.world.store, why_of(request)
+        store.freeze(peer.user, why or "return-all", close=True)
+        asked = Asked(RequestKind.RETURN, peer.user, why)
+        taken: list[Burst] = []
+        started: list[Burst] = []
+        for burst in store.open_bursts():
+            (taken if store.request(burst.id, asked) else started).append(burst)
+        self._desk.nudge.set()
+        return {"returning": [_line(b) for b in taken], "started": [_line(b) for b in started]}
+
+    def returns(self, _request: Request, peer: Peer) -> Any:
+        """What is on its way home because somebody asked for it."""
+        store = self._desk.world.store
+        asked = {
+            id
+            for id, requests in store.requests().items()
+            if any(request.kind is RequestKind.RETURN for request in requests)
+        }
+        open_bursts = (b for b in store.open_bursts() if b.id in asked or not b.target)
+        return {"returning": [_line(b) for b in open_bursts if peer.may_see(b.identity.user)]}
+
+    def cancel(self, request: Request, peer: Peer) -> Any:
+        """End a job, wherever it runs. For its user and for operators."""
+        burst = self._theirs(request, peer)
+        if burst is None:
+            return none(request)
+        asked = Asked(RequestKind.CANCEL, peer.user, why_of(request))
+        if not self._desk.world.store.request(burst.id, asked):
+            return too_late(f"burst {burst.id} of job {burst.job} is {burst.stage.value}: scancel")
+        self._desk.nudge.set()
+        return {"burst": burst.id, "job": str(burst.job), "stage": burst.stage.value}
+
+    # --- what a human must judge
+
+    def quarantine(self, _request: Request, peer: Peer) -> Any:
+        """The bursts that wait for a human."""
+        found = self._desk.world.store.quarantined()
+        return {"quarantined": [_line(b) for b in found if peer.may_see(b.identity.user)]}
+
+    def judge(self, request: Request, peer: Peer) -> Any:
+        """Put a burst into quarantine, let it go on, or let go of it. For operators."""
+        if not peer.operator:
+            return operators_only()
+        burst = burst_named(self._desk, request.path_params["job"])
+        if burst is None:
+            return none(request)
+        event = _judgement(request.path_params["verb"], burst, peer.user, why_of(request))
+        try:
+            after = move(burst, event, self._desk.world)
+        except IllegalTransition:
+            return too_late(f"burst {burst.id} of job {burst.job} is {burst.stage.value}")
+        except StaleBurst:
+            return too_late(f"burst {burst.id} has just moved: look again")
+        self._desk.nudge.set()
+        return {"burst": _line(after)}
+
+    def _theirs(self, request: Request, peer: Peer) -> Burst | None:
+        burst = burst_named(self._desk, request.path_params["job"])
+        return burst if burst is not None and peer.may_see(burst.identity.user) else None
+
+
+def _judgement(verb: str, burst: Burst, by: str, why: str) -> OperatorEvent:
+    """Raises ``ValueError`` for another verb."""
+    if verb == "add":
+        return ev.Quarantined(by, why)
+    if verb == "release":
+        return ev.Released(by, why)
+    if verb == "abandon":
+        # Nobody will ever tell what its twin used: the worst case is what it may have cost.
+        return ev.Abandoned(by, why, burst.reserved if burst.submit_intended else ZERO)
+    raise ValueError(f"{verb[:40]} is nothing that can be done with a burst")
+
+
+def _no_return(burst: Burst) -> str:
+    where = f"burst {burst.id} of job {burst.job} is {burst.stage.value}"
+    if burst.stage.at_rest:
+        return where
+    return f"{where}: it was permitted to start at {burst.target}; burst cancel ends it there"
+
+
+def _line(burst: Burst) -> dict[str, Any]:
+    at = burst.quarantined_at
+    return {
+        "burst": burst.id,
+        "job": str(burst.job),
+        "user": burst.identity.user,
+        "name": burst.identity.name,
+        "target": burst.target,
+        "stage": burst.stage.value,
+        "since": iso(burst.stage_since),
+        "quarantined_at": at.value if at else None,
+        "twin": burst.work_key if burst.submit_intended else None,
+        "cause": burst.cause,
+    }

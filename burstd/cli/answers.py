@@ -1,0 +1,54 @@
+"""What all of ``burst``'s commands share: options, and how an answer is shown."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, NoReturn
+from urllib.parse import urlencode
+
+import typer
+
+from burstd.cli.client import OK, Answerless, ask
+
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+Job = Annotated[str, typer.Argument(help="Job id: 123 or 123_4; or a burst's id.")]
+Why = Annotated[str, typer.Option("--why", help="For those who wonder, and for the audit log.")]
+Show = Callable[[dict[str, Any]], None]
+
+
+def asked(route: str, method: str = "GET", **query: str) -> dict[str, Any]:
+    """The answer; where there is none the command ends and says why."""
+    try:
+        return ask(f"{route}?{urlencode(query)}" if query else route, method)
+    except Answerless as error:
+        fail(str(error), error.code)
+
+
+def answer(route: str, as_json: bool, show: Show, method: str = "GET", **query: str) -> None:
+    """Ask, and show what comes."""
+    found = asked(route, method, **query)
+    if as_json:
+        print_json(found)
+    else:
+        show(found)
+    raise typer.Exit(OK)
+
+
+def print_json(found: dict[str, Any]) -> None:
+    """For programs."""
+    json.dump(found, sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+def fail(text: str, code: int) -> NoReturn:
+    """End the command."""
+    typer.echo(f"burst: {text}", err=True)
+    raise typer.Exit(code) from None
+
+
+def lines(texts: list[str]) -> None:
+    """One below the other."""
+    for text in texts:
+        typer.echo(text)

@@ -1,0 +1,26 @@
+"""What people ask of a burst that is under way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class RequestKind(Enum):
+    """What shall become of it."""
+
+    RETURN = "return"  #: give the job back, as long as its twin was not permitted to start
+    CANCEL = "cancel"  #: end the job, wherever it runs
+
+
+@dataclass(frozen=True)
+class Request:
+    """One of them, and who asked. ``why`` may be empty."""
+
+    kind: RequestKind
+    by: str
+    why: str = ""
+
+    def __str__(self) -> str:
+        words = f"{self.by} asked for it: burst {self.kind.value}"
+        return f"{words} ({self.why})" if self.why else words

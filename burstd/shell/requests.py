@@ -1,0 +1,24 @@
+"""What people ask of bursts under way, carried out; what they ask back, the steps carry out."""
+
+from __future__ import annotations
+
+import structlog
+
+from burstd.domain.requests import RequestKind
+from burstd.ports.errors import PortError
+from burstd.shell.sight import Sight
+from burstd.shell.world import World
+
+log = structlog.get_logger()
+
+
+def cancel_asked(world: World, sight: Sight) -> None:
+    """End the jobs that shall be cancelled, as ``scancel`` does; the steps see it like any other
+    end. Again at each tick until the job is over: a controller may be away, or forget."""
+    for burst in world.store.open_bursts():
+        if sight.asked(burst, RequestKind.CANCEL) is None:
+            continue
+        try:
+            world.queue.cancel(burst.identity)
+        except PortError as error:
+            log.warning("cancel.stuck", burst_id=burst.id, job=str(burst.job), cause=str(error))

@@ -271,6 +271,32 @@ class QueueContract:
 
     # --- the end
 
+    def test_a_cancelled_job_ends_wherever_it_is_and_cancelling_again_is_no_error(
+        self, cluster: Cluster
+    ) -> None:
+        waiting, parked = who(cluster, cluster.submit()), claimed(cluster, cluster.submit("-t 60"))
+        keys = (waiting, parked.identity)
+        for one in keys:
+            cluster.queue.cancel(one)
+        over = [JobState.CANCELLED, JobState.CANCELLED]
+        assert cluster.wait(lambda: [cluster.queue.look(one).state for one in keys] == over, 45)
+        for one in keys:
+            cluster.queue.cancel(one)
+
+    def test_cancelling_one_element_of_an_array_or_a_stranger_touches_no_other(
+        self, cluster: Cluster
+    ) -> None:
+        key = cluster.submit("--array=1-3")
+        two = who(cluster, f"{key}_2")
+        earlier = replace(two, submitted_at=two.submitted_at - timedelta(hours=1))
+        with pytest.raises(Rejected):
+            cluster.queue.cancel(earlier)
+        cluster.queue.cancel(two)
+        assert cluster.wait(lambda: cluster.queue.look(two).state is JobState.CANCELLED, 20)
+        rest = [str(e) for j in cluster.queue.observe().jobs for e in j.elements]
+
+        assert [f"{key}_1", f"{key}_3"] == sorted(r for r in rest if r.startswith(f"{key}_"))
+
     def test_an_ended_job_is_seen_as_over_even_when_only_accounting_knows_it(
         self, cluster: Cluster
     ) -> None:

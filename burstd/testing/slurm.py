@@ -131,7 +131,9 @@ class SimulatedSlurm:
     def cancel(self, key: str) -> None:
         """A user's ``scancel``: TERM, and KILL when KillWait is over."""
         for job in self._named(key):
-            if job.state == "PENDING":
+            if job.state == "PENDING" and job.array_id is not None and not job.split:
+                self.jobs.remove(job)  # it leaves no trace, in accounting neither
+            elif job.state == "PENDING":
                 self._end(job, "CANCELLED")
             elif job.state == "RUNNING":
                 job.state, job.cancelled, job.signal = "COMPLETING", True, 15
@@ -277,7 +279,7 @@ class SimulatedSlurm:
         self._forget_old()
         found = self._named(key)
         if not found:
-            raise translate("scontrol", NO_SUCH_JOB)
+            raise translate("scontrol", f"Job {key} not found" if "_" in key else NO_SUCH_JOB)
         return found
 
     def _split(self, job: SimulatedJob) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -76,6 +77,7 @@ class Rig:
         login = self.lab.host("login")
         login.sh(f"rm -rf {RUNS}/*; rm -f /scratch/burst/bin/burst-far-*")
         login.restart_service("wireguard")
+        install.install(self.lab)  # a wish starts on the proxy node as soon as it is submitted
         self.since = time.time()  # noqa: TID251
         self.notary.start()
 
@@ -265,9 +267,15 @@ class Rig:
     def _tail(self) -> str:
         log = self.lab.paths.base / "burstd.log"
         queue = self.ctl.run(["squeue", "-a"], check=False).stdout
-        return f"{queue}\n{log.read_text(errors='replace')[-1500:]}"
+        names = {errand.key: errand.name for errand in self.errands}
+        rows = ledger(self.lab)[0]
+        bursts = "".join(f"{r.job} {names.get(r.job)}: {r.id} {r.stage}\n" for r in rows)
+        told = [line for line in log.read_text(errors="replace").splitlines() if _NEWS(line)]
+        return f"{queue}\n{bursts}\n" + "\n".join(told[-12:])
 
 
+#: Every tick says that it has decided: no news where somebody waits in vain.
+_NEWS = re.compile(r'^(?!.*"plan.decided")').match
 _LIFE = [
     "planned", "claiming", "claimed", "staging_in", "staged_in", "submitting", "submitted",
     "permitting", "running", "cancelling", "ended", "staging_out", "staged_out", "settling",

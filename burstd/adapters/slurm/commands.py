@@ -17,7 +17,7 @@ class NoSuchJob(Rejected):
 
 #: What Slurm's programs print (slurm/src/common/slurm_errno.c) and what it means for us.
 COMPLAINTS: tuple[tuple[str, type[PortError]], ...] = (
-    (r"Invalid job id", NoSuchJob),
+    (r"Invalid job id|^Job \S+ not found", NoSuchJob),
     (r"Access/permission denied|user.*not (a )?(privileged|authorized)", AccessDenied),
     (r"Munge|munged|authentication|credential", Unreachable),
     (r"No route to host|timed out|name resolution|Name or service not known", Unreachable),
@@ -44,7 +44,7 @@ _QUIET_FAILURE = "job script retrieval failed"
 def answer(program: str, code: int, stdout: str, stderr: str) -> str:
     """What a program that ended so has said. Raises what ``translate`` makes of a failure."""
     if code != 0 or (not stdout and _QUIET_FAILURE in stderr):
-        raise translate(program, stderr)
+        raise translate(program, stderr or stdout)  # scontrol misses an array's element on stdout
     return stdout
 
 

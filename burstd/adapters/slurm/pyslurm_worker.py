@@ -127,7 +127,7 @@ class Slurmctld:
             self._note(found)
             if is_element(found, job, task):
                 return found
-            if found.array_id == job and found.array_tasks_waiting:
+            if found.array_id == job and task in tasks(found.array_tasks_waiting or ""):
                 inside = found
         if inside is None:
             raise Refused(NO_SUCH_JOB)
@@ -154,6 +154,16 @@ SAYINGS: Mapping[str, tuple[str, Callable[[str], object]]] = {
 def is_element(job: Any, array: int, task: int) -> bool:
     """The record is that of this one element."""
     return bool(job.array_id == array and job.array_task_id == task)
+
+
+def tasks(waiting: str) -> set[int]:
+    """Array task ids of ``0-5,9%2`` or ``0-10:2``."""
+    found: set[int] = set()
+    for part in filter(None, waiting.partition("%")[0].split(",")):
+        ids, _, step = part.partition(":")
+        first, _, last = ids.partition("-")
+        found.update(range(int(first), int(last or first) + 1, int(step or 1)))
+    return found
 
 
 def queue_cells(job: Any) -> dict[str, str]:

@@ -87,12 +87,29 @@ class SlurmQueue:
         }
         # A requeue adds a life with a later submit time; without the first it is a stranger's.
         if int(who.submitted_at.timestamp()) not in lives:
+            if not rows and self._cut_out(who):
+                return JobSight(who, JobState.CANCELLED)
             return JobSight(None, JobState.UNKNOWN)
         _, _, _, state, code = lives[max(lives)]
         exit_code, _, signal = code.partition(":")
         return JobSight(
             who, records.state(state), exit_code=int(exit_code), signal=int(signal or 0)
         )
+
+    def _cut_out(self, who: JobIdentity) -> bool:
+        """Proof that an array's element was cancelled while it waited: slurmctld keeps nothing of
+        it, accounting has never heard of it, and the array itself is there without it."""
+        if who.key.array_task is None:
+            return False
+        whole = replace(who, key=replace(who.key, array_task=None))
+        try:
+            with question():
+                shown = self.controller.show(whole)
+        except NoSuchJob:
+            return False
+        array = records.sight(whole, shown.fields)
+        same = array.identity is not None and array.identity.submitted_at == who.submitted_at
+        return shown.named and same
 
     def script(self, who: JobIdentity) -> str | None:
         try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from burstd.adapters.clock import SystemClock
+from burstd.adapters.slurm.audited import AuditedController
 from burstd.adapters.slurm.commands import Slurm
 from burstd.adapters.slurm.controller import CommandController, Controller
 from burstd.adapters.slurm.pyslurm_controller import PyslurmController
@@ -22,19 +23,21 @@ from burstd.adapters.ssh.shell import OpenSsh
 from burstd.adapters.store.sql import open_store
 from burstd.adapters.wireguard.gate import Gate
 from burstd.adapters.wireguard.link import WireguardLink
-from burstd.config.model import Config, LinkTable, SiteTable
+from burstd.config.model import Config, SiteTable
 from burstd.config.policy import policy_of
 from burstd.config.read import ConfigError, applications, check_settings
 from burstd.domain.jobs import JobKey
 from burstd.domain.links import LinkName
 from burstd.domain.targets import Image, Money, TargetName
+from burstd.obs.logs import burst_under_way
+from burstd.ports.clock import Clock
 from burstd.ports.errors import Rejected
 from burstd.ports.link import Link
 from burstd.ports.plugin import PluginContext, TargetPlugin
 from burstd.ports.queue import Queue
 from burstd.ports.remote import RemoteShell, SshHost
 from burstd.ports.store import BurstStore
-from burstd.ports.target import Target
+from burstd.shell.audited import AuditedTarget
 from burstd.shell.world import Site, World
 
 GROUP = "burstd.targets"
@@ -96,49 +99,86 @@ def check(config: Config, path: Path) -> Settings:
     return Settings(config, path, plugins, tables)
 
 
-def build(settings: Settings, moved: Callable[[JobKey], None], wire: Wire = direct) -> World:
-    """Open everything. Raises ``PortError`` where a part can't be used."""
-    config, clock = settings.config, SystemClock()
-    state = config.state.directory
+def open_ledger(settings: Settings, clock: Clock) -> BurstStore:
+    """The ledger, brought up to date. Raises ``PortError`` where it can't be used."""
+    state = settings.config.state.directory
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    authority = Authority(config.paths.ssh_authority, clock)
-    sites = {}
-    for name, target in config.targets.items():
-        home = state / "targets" / name
+    return open_store(state / "ledger.db", settings.config.site.cluster, clock)
+
+
+def build(
+    settings: Settings, store: BurstStore, moved: Callable[[JobKey], None], wire: Wire = direct
+) -> World:
+    """Open everything else. Raises ``PortError`` where a part can't be used."""
+    return _Builder(settings, SystemClock(), wire("store", store), wire).world(moved)
+
+
+@dataclass(frozen=True)
+class _Builder:
+    """What every part is made from."""
+
+    settings: Settings
+    clock: Clock
+    store: BurstStore
+    wire: Wire
+
+    def world(self, moved: Callable[[JobKey], None]) -> World:
+        config = self._config
+        known = applications(config.paths.applications)
+        _nothing_left_behind(self.store, config.targets, known)
+        return World(
+            clock=self.clock,
+            store=self.store,
+            queue=self.wire("queue", self._queue(config.site)),
+            sites={TargetName(name): self._site(name) for name in config.targets},
+            policy=policy_of(config),
+            applications=known,
+            images={name: _image(name, table.file) for name, table in config.images.items()},
+            cluster=config.site.cluster,
+            moved=moved,
+        )
+
+    @property
+    def _config(self) -> Config:
+        return self.settings.config
+
+    def _tell(self, action: str, burst: str, facts: Mapping[str, object]) -> None:
+        self.store.tell(action, burst or burst_under_way(), facts)
+
+    def _site(self, name: str) -> Site:
+        table = self._config.targets[name]
+        home = self._config.state.directory / "targets" / name
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
-        def shell(host: SshHost, home: Path = home) -> RemoteShell:
-            return wire("far", OpenSsh(host, home / "ssh", authority, clock))
+        def shell(host: SshHost) -> RemoteShell:
+            return self.wire("far", self._ssh(host, home / "ssh"))
 
-        context = PluginContext(TargetName(name), Money(target.price[0]), clock, home, shell)
-        opened: Target = settings.plugins[name].open(settings.tables[name], context)
-        link: Link | None = None
-        if target.link is not None:
-            table = config.links[target.link]
-            link = wire("link", _link(target.link, table, config, authority, clock, wire))
-        sites[TargetName(name)] = Site(opened, link)
-    store = wire("store", open_store(state / "ledger.db", config.site.cluster, clock))
-    known = applications(config.paths.applications)
-    _nothing_left_behind(store, sites, known)
-    return World(
-        clock=clock,
-        store=store,
-        queue=wire("queue", _queue(config.site, clock, wire("slurm", Slurm()))),
-        sites=sites,
-        policy=policy_of(config),
-        applications=known,
-        images={name: _image(name, table.file) for name, table in config.images.items()},
-        cluster=config.site.cluster,
-        moved=moved,
-    )
+        context = PluginContext(TargetName(name), Money(table.price[0]), self.clock, home, shell)
+        target = self.settings.plugins[name].open(self.settings.tables[name], context)
+        link = None if table.link is None else self.wire("link", self._link(table.link))
+        return Site(AuditedTarget(target, self._tell), link)
 
+    def _link(self, name: str) -> Link:
+        """A link whose gate is told of session keys by SSH through the link itself."""
+        table = self._config.links[name]
+        host = SshHost(table.gate_host, 22, table.known_hosts)
+        home = self._config.state.directory / "links" / name
+        shell = self.wire("gate", self._ssh(host, home, multiplex=False))
+        gate = Gate(shell, table.gate_user, table.gate_interface, table.gate_command)
+        return WireguardLink(LinkName(name), self._config.paths.netd, gate, self._tell)
 
-def _queue(site: SiteTable, clock: SystemClock, commands: Slurm) -> Queue:
-    names = (site.cluster, site.burst_partition, site.home_partition)
-    controller: Controller = CommandController(commands)
-    if site.scheduler == "pyslurm":
-        controller = PyslurmController(Worker(_worker_argv(site)), controller)
-    return SlurmQueue(*names, clock.now, commands, controller)
+    def _ssh(self, host: SshHost, home: Path, *, multiplex: bool = True) -> OpenSsh:
+        authority = Authority(self._config.paths.ssh_authority, self.clock)
+        return OpenSsh(host, home, authority, self.clock, multiplex=multiplex)
+
+    def _queue(self, site: SiteTable) -> Queue:
+        names = (site.cluster, site.burst_partition, site.home_partition)
+        commands = self.wire("slurm", Slurm())
+        controller: Controller = CommandController(commands)
+        if site.scheduler == "pyslurm":
+            controller = PyslurmController(Worker(_worker_argv(site)), controller)
+        audited = AuditedController(controller, self._tell)
+        return SlurmQueue(*names, self.clock.now, commands, audited)
 
 
 def _worker_argv(site: SiteTable) -> list[str]:
@@ -148,30 +188,15 @@ def _worker_argv(site: SiteTable) -> list[str]:
 def _nothing_left_behind(store: BurstStore, sites: Collection[str], known: Collection[str]) -> None:
     """A target or profile may leave the configuration when its last burst is over, not before:
     nobody else would look after its twins. Raises ``Rejected``."""
-    for burst in store.open_bursts():
+    for burst in (*store.open_bursts(), *store.quarantined()):
         if burst.target and not (burst.target in sites and burst.application in known):
             raise Rejected(
-                f"burst {burst.id} of job {burst.job} is open: target {burst.target!r} and "
-                f"application {burst.application!r} must stay in the configuration until it is over"
+                f"burst {burst.id} of job {burst.job} is {burst.stage.value}: target "
+                f"{burst.target!r} and application {burst.application!r} must stay in the "
+                "configuration until it is over"
             )
 
 
 def _image(name: str, file: Path) -> Image:
     with file.open("rb") as opened:
         return Image(name, str(file), hashlib.file_digest(opened, "sha256").hexdigest())
-
-
-def _link(
-    name: str,
-    table: LinkTable,
-    config: Config,
-    authority: Authority,
-    clock: SystemClock,
-    wire: Wire,
-) -> Link:
-    """A link whose gate is told of session keys by SSH through the link itself."""
-    host = SshHost(table.gate_host, 22, table.known_hosts)
-    home = config.state.directory / "links" / name
-    shell = wire("gate", OpenSsh(host, home, authority, clock, multiplex=False))
-    gate = Gate(shell, table.gate_user, table.gate_interface, table.gate_command)
-    return WireguardLink(LinkName(name), config.paths.netd, gate)

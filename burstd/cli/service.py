@@ -12,10 +12,11 @@ from pathlib import Path
 import structlog
 
 from burstd import __version__
+from burstd.adapters.clock import SystemClock
 from burstd.api.desk import Bell, Desk
 from burstd.api.figures import figures
 from burstd.api.server import ApiServer
-from burstd.app import Settings, Wire, build, direct
+from burstd.app import Settings, Wire, build, direct, open_ledger
 from burstd.obs import metrics
 from burstd.obs.logs import configure
 from burstd.ports.errors import PortError
@@ -39,7 +40,8 @@ def serve(settings: Settings, wire: Wire = direct) -> int:
         return 1
     bell = Bell()
     try:
-        world = build(settings, bell.ring, wire)
+        store = open_ledger(settings, SystemClock())
+        world = build(settings, store, bell.ring, wire)
     except PortError as error:
         sys.stderr.write(f"burstd: {error}\n")
         return 1

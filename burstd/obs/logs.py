@@ -19,6 +19,11 @@ _SECRET_TEXT = re.compile(
 HIDDEN = "(hidden)"
 
 
+def burst_under_way() -> str:
+    """The id of the burst that this thread works for; empty for none."""
+    return str(structlog.contextvars.get_contextvars().get("burst_id", ""))
+
+
 def strike_secrets(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
     """Hide values that are named or look like keys, however deep they lie."""
     return {name: _struck(name, value) for name, value in event.items()}

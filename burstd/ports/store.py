@@ -106,6 +106,9 @@ class BurstStore(Protocol):
     def journal(self, burst: BurstId) -> tuple[JournalEntry, ...]:
         """The burst's story, oldest first."""
 
+    def tell(self, action: str, burst: str, detail: Mapping[str, object]) -> None:
+        """Write an effect into the audit log (``ports.audit.Tell``)."""
+
     def audit(self, after: int = 0, most: int = 1000) -> tuple[AuditRecord, ...]:
         """The audit log's records from ``after`` on, oldest first, at most ``most`` of them."""
 

@@ -18,7 +18,8 @@ def cancel_asked(world: World, sight: Sight) -> None:
     for burst in world.store.open_bursts():
         if sight.asked(burst, RequestKind.CANCEL) is None:
             continue
-        try:
-            world.queue.cancel(burst.identity)
-        except PortError as error:
-            log.warning("cancel.stuck", burst_id=burst.id, job=str(burst.job), cause=str(error))
+        with structlog.contextvars.bound_contextvars(burst_id=burst.id, job=str(burst.job)):
+            try:
+                world.queue.cancel(burst.identity)
+            except PortError as error:
+                log.warning("cancel.stuck", cause=str(error))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import StaticPool
 
+from burstd.adapters.slurm.audited import AuditedController
 from burstd.adapters.slurm.controller import CommandController
 from burstd.adapters.slurm.queue import SlurmQueue
 from burstd.adapters.store.sql import SqlStore
+from burstd.ports.audit import Tell, nobody
 from burstd.testing.agents import SimulatedAgents
 from burstd.testing.clock import SteppedClock
 from burstd.testing.slurm import SimulatedCommands, SimulatedSlurm
@@ -25,10 +27,12 @@ __all__ = [
 ]
 
 
-def simulated_queue(slurm: SimulatedSlurm, home_partition: str = "cae") -> SlurmQueue:
+def simulated_queue(
+    slurm: SimulatedSlurm, home_partition: str = "cae", tell: Tell = nobody
+) -> SlurmQueue:
     """Port ``Queue``: the real adapter, whose commands reach a simulated controller."""
     commands = SimulatedCommands(controller=slurm)
-    controller, now = CommandController(commands), slurm.clock.now
+    controller, now = AuditedController(CommandController(commands), tell), slurm.clock.now
     names = (slurm.cluster, slurm.burst_partition, home_partition)
     return SlurmQueue(*names, now, commands, controller)
 

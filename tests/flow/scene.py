@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -16,7 +16,9 @@ from burstd.domain.jobs import CoreHours, JobKey
 from burstd.domain.plan import Plan
 from burstd.domain.policy import BurstPolicy, Mode, Watermarks
 from burstd.domain.targets import Image, Money, RemoteState, TargetName
+from burstd.obs.logs import burst_under_way
 from burstd.ports.errors import PortError
+from burstd.shell.audited import AuditedTarget
 from burstd.shell.tend import lower_links, raise_links
 from burstd.shell.tick import Memory, tick
 from burstd.shell.world import Site, World
@@ -72,13 +74,18 @@ class Scene:
 
     def start(self) -> None:
         """burstd comes up: nothing is left of an earlier one but its database."""
-        store = store_in(self.database, self.clock)
+        store = self.wire(store_in(self.database, self.clock))
+
+        def tell(action: str, burst: str, facts: Mapping[str, object]) -> None:
+            store.tell(action, burst or burst_under_way(), facts)
+
+        target = AuditedTarget(self.wire(self.target), tell)
         self.memory = Memory()
         self.world = World(
             clock=self.clock,
-            store=self.wire(store),
-            queue=simulated_queue(self.wire(self.slurm)),
-            sites={CLOUD: Site(self.wire(self.target), self.wire(self.link))},
+            store=store,
+            queue=simulated_queue(self.wire(self.slurm), tell=tell),
+            sites={CLOUD: Site(target, self.wire(self.link))},
             policy=self.policy,
             applications={"calculix": CALCULIX},
             images={"calculix": Image("calculix", "/opt/images/calculix.sqfs", "ab" * 32)},

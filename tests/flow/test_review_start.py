@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from burstd.adapters.clock import SystemClock
 from burstd.adapters.store.sql import SqlStore, open_store
-from burstd.app import Settings, build
+from burstd.app import Settings, build, open_ledger
 from burstd.config.read import read
 from burstd.domain.burst import Stage
 from burstd.ports.errors import Rejected
@@ -46,12 +46,12 @@ def test_a_target_cannot_be_forgotten_while_it_may_run_something(
     store = open_store(tmp_path / "state/ledger.db", "onprem", SystemClock())
     (burst,) = store.record(plan)
     store.close()
-    with pytest.raises(Rejected, match=f"burst {burst.id} of job 1 is open: target 'cloud'"):
-        build(settings, lambda _job: None)
+    with pytest.raises(Rejected, match=f"burst {burst.id} of job 1 is planned: target 'cloud'"):
+        build(settings, open_ledger(settings, SystemClock()), lambda _job: None)
 
 
 def test_a_ledger_without_open_bursts_needs_no_target(settings: Settings) -> None:
-    assert {} == build(settings, lambda _job: None).sites
+    assert {} == build(settings, open_ledger(settings, SystemClock()), lambda _job: None).sites
 
 
 def test_a_turn_does_not_read_the_manifests_of_running_bursts(

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from burstd.core.audit import verify
 from burstd.domain import events as ev
 from burstd.domain.burst import Stage
 from burstd.domain.plan import Reason
@@ -297,3 +298,27 @@ def test_a_job_comes_home_only_when_its_twin_is_proven_over(scene: Scene) -> Non
 
     assert "PENDING" == scene.slurm.job("1").state
     assert [] == scene.target.executions
+
+
+def test_the_audit_log_tells_every_effect_of_a_burst_before_its_fact(scene: Scene) -> None:
+    scene.finish()
+    burst = scene.burst().id
+    told = [r.action for r in scene.store.audit() if r.subject == burst]
+
+    effects = [action for action in told if action.startswith("effect.")]
+    assert [
+        "effect.hold", "effect.update", "effect.update", "effect.release", "effect.prepare", "effect.submit",
+        "effect.start", "effect.clean", "effect.annotate",
+    ] == effects  # fmt: skip
+    assert told.index("burst.Kept") < told.index("effect.hold") < told.index("burst.Claimed")
+    assert told.index("permit") < told.index("effect.start") < told.index("burst.Ended")
+    assert len(scene.store.audit()) == verify(scene.store.audit()).seq
+
+
+def test_an_effect_that_failed_is_told_as_failed(scene: Scene) -> None:
+    scene.until(Stage.STAGING_IN)
+    scene.target.rejects = True
+    scene.until(Stage.RETURNED)
+    failed = [r.detail for r in scene.store.audit() if r.action == "effect.failed"]
+
+    assert [{"what": "submit", "cause": "the far scheduler will never run this"}] == failed

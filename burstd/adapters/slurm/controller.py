@@ -53,6 +53,9 @@ class Controller(Protocol):
     def update(self, key: JobKey, pairs: Sequence[str]) -> None:
         """Change fields, ``name=value`` as scontrol(1) writes them: all of them or none."""
 
+    def annotate(self, cluster: str, key: JobKey, line: str) -> None:
+        """Leave a line on the accounting record of a job that has ended (its AdminComment)."""
+
 
 @dataclass(frozen=True)
 class CommandController:
@@ -91,6 +94,11 @@ class CommandController:
 
     def update(self, key: JobKey, pairs: Sequence[str]) -> None:
         self._scontrol("update", f"jobid={key}", *pairs)
+
+    def annotate(self, cluster: str, key: JobKey, line: str) -> None:
+        where = ["where", f"jobid={key}", f"cluster={cluster}"]
+        argv = ["sacctmgr", "-i", "modify", "job", *where, "set", f"admincomment={line}"]
+        self.slurm.run(argv)
 
     def _scontrol(self, *words: str) -> str:
         return self.slurm.run(["scontrol", *words])

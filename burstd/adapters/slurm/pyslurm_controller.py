@@ -52,6 +52,9 @@ class PyslurmController:
         command = partial(self.commands.update, pairs=pairs)
         self._change("update", key, command, pairs=list(pairs))
 
+    def annotate(self, cluster: str, key: JobKey, line: str) -> None:
+        self.commands.annotate(cluster, key, line)  # pyslurm changes no accounting
+
     def _change(
         self, do: str, key: JobKey, command: Callable[[JobKey], None], **more: object
     ) -> None:

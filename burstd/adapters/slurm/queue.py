@@ -187,10 +187,8 @@ class SlurmQueue:
             self.controller.cancel(who.key)
 
     def annotate(self, who: JobIdentity, line: str) -> None:
-        argv = ["sacctmgr", "-i", "modify", "job", "where", f"jobid={who.key}"]
-        argv += [f"cluster={self.cluster}", "set", f"admincomment={line[:255]}"]
         try:
-            self.slurm.run(argv)
+            self.controller.annotate(self.cluster, who.key, line[:255])
         except PortError:
             return  # the ledger holds the figures; accounting is a courtesy
 

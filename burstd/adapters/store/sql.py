@@ -7,7 +7,8 @@ and the write-ahead log's reset bug (SQLite before 3.51.3 and its backports) can
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -174,6 +175,7 @@ class SqlStore:
         made = []
         with self._writing() as db:
             news = self._verdicts.note(db, plan, now)
+            surged = db.execute(_FACT, {"name": "surging"}).scalar() == "1"
             _set(db, "surging", "1" if plan.surging else "0")
             frozen = db.execute(_FACT, {"name": "frozen"}).scalar()
             for p in () if frozen else plan.placements:
@@ -189,6 +191,8 @@ class SqlStore:
                 )
                 if self._insert(db, burst, "Planned"):
                     made.append(burst)
+            if made or surged != plan.surging:
+                chain.add(db, AuditRecord(0, now, DAEMON, "decision", "", _decision(plan, made)))
         self._verdicts.remember(news)
         return tuple(made)
 
@@ -233,6 +237,10 @@ class SqlStore:
                 return
             db.execute(delete(t.facts).where(t.facts.c.name.in_(("frozen", "closed"))))
             chain.add(db, AuditRecord(0, self._clock.now(), by, "operator.thaw", ""))
+
+    def tell(self, action: str, burst: str, detail: Mapping[str, object]) -> None:
+        with self._writing() as db:
+            chain.add(db, AuditRecord(0, self._clock.now(), DAEMON, action, burst, detail))
 
     def append(self, before: Burst, event: Event, after: Burst) -> Burst:
         now = self._clock.now()
@@ -301,9 +309,33 @@ class SqlStore:
     def _journal(
         self, db: Connection, burst: Burst, event: str, at: datetime, who: str = DAEMON
     ) -> None:
-        detail = {"stage": burst.stage.value, "cause": burst.cause, "version": burst.version}
+        detail: dict[str, object] = {"stage": burst.stage.value, "cause": burst.cause}
+        detail["version"] = burst.version
+        if burst.version == 0:
+            detail |= _first_facts(burst)
         record = AuditRecord(0, at, who, f"{chain.EVENT}{event}", burst.id, detail)
         chain.add(db, record, burst.version)
+
+
+def _decision(plan: Plan, made: Sequence[Burst]) -> dict[str, object]:
+    stays = Counter(d.reason.name.lower() for d in plan.declined for _ in d.elements)
+    return {
+        "backlog_core_hours": round(plan.backlog, 3),
+        "surging": plan.surging,
+        "placed": [burst.id for burst in made],
+        "declined": dict(stays),
+    }
+
+
+def _first_facts(burst: Burst) -> dict[str, object]:
+    return {
+        "job": str(burst.job),
+        "user": burst.identity.user,
+        "target": burst.target,
+        "application": burst.application,
+        "cores": burst.cores,
+        "reserved": str(burst.reserved),
+    }
 
 
 def _permitted(db: Connection, burst: BurstId) -> bool:

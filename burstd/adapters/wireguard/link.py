@@ -17,6 +17,7 @@ from typing import Any
 
 from burstd.adapters.wireguard.gate import Gate
 from burstd.domain.links import LinkName, LinkView, SessionOffer
+from burstd.ports.audit import Tell, nobody, told
 from burstd.ports.errors import PortError, Unreachable
 
 FORGETTING = 1.0  #: seconds; see Gate.withdraw
@@ -28,8 +29,8 @@ DEADLINE = 30.0  #: seconds for one answer of netd (a handshake may take ten)
 class WireguardLink:
     """``Link``. Safe for threads: one brings it up, the others wait."""
 
-    def __init__(self, name: LinkName, netd: Path, gate: Gate) -> None:
-        self._name, self._netd, self._gate = name, netd, gate
+    def __init__(self, name: LinkName, netd: Path, gate: Gate, tell: Tell = nobody) -> None:
+        self._name, self._netd, self._gate, self._tell = name, netd, gate, tell
         self._lock = threading.Lock()
         self._again_at, self._trouble = 0.0, ""
 
@@ -62,14 +63,16 @@ class WireguardLink:
                 raise
 
     def _open(self) -> None:
-        self._ask("enrol")
-        offer = self._ask("offer")
-        self._gate.admit(SessionOffer(**offer))
-        self._ask("commit")
+        with told(self._tell, "link_up", link=self._name):
+            self._ask("enrol")
+            offer = self._ask("offer")
+            self._gate.admit(SessionOffer(**offer))
+            self._ask("commit")
 
     def ensure_down(self) -> None:
         with self._lock:
             seen = self._ask("view")
+            self._tell("effect.link_down", "", {"link": self._name})
             if seen["session"]:
                 # A gate that can't be told forgets this session at the next one.
                 with contextlib.suppress(PortError):

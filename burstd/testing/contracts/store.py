@@ -12,6 +12,7 @@ import pytest
 from burstd.core.audit import verify
 from burstd.core.lifecycle import advance
 from burstd.domain import events as ev
+from burstd.domain.audit import DAEMON
 from burstd.domain.burst import Burst, BurstId, Epoch, Stage
 from burstd.domain.events import Event
 from burstd.domain.jobs import CoreHours, JobIdentity, JobKey, JobRecord, Shape
@@ -182,7 +183,7 @@ class StoreContract:
 
         assert [True, True, True] == [store.request(burst.id, r) for r in (RETURN, later, cancel)]
         assert {RETURN, cancel} == store.requests()[burst.id]
-        told = [(r.actor, r.action, r.subject) for r in store.audit()][1:]
+        told = [(r.actor, r.action, r.subject) for r in store.audit() if r.actor != DAEMON]
         assert [
             ("bob", "operator.return", burst.id), ("alice", "operator.cancel", burst.id),
         ] == told  # fmt: skip
@@ -240,14 +241,32 @@ class StoreContract:
         one.permit(burst.id, 1)
         one.permit(burst.id, 1)
         move(one, burst, ev.Refused("no"))
+        one.tell("effect.hold", burst.id, {"job": "1"})
         records = two.audit()
 
-        assert ["burst.Planned", "burst.Kept", "permit", "burst.Refused"] == [
-            r.action for r in records
-        ]
-        assert {burst.id} == {r.subject for r in records}
-        assert 4 == verify(records).seq
+        actions = [
+            "burst.Planned", "decision", "burst.Kept", "permit", "burst.Refused", "effect.hold",
+        ]  # fmt: skip
+        assert actions == [r.action for r in records]
+        assert {burst.id} == {r.subject for r in records if r.action != "decision"}
+        assert ("1", "cloud", "0.10") == tuple(
+            records[0].detail[name] for name in ("job", "target", "reserved")
+        )
+        assert [burst.id] == records[1].detail["placed"]
+        assert 6 == verify(records).seq
         assert records[2:3] == one.audit(after=2, most=1)
+
+    def test_a_decision_is_told_when_it_places_or_turns_the_surge_and_else_not(
+        self, store: BurstStore
+    ) -> None:
+        stays = Decline(identity(1), Reason.TOO_YOUNG, {}, False, (identity(1).key,))
+        quiet = Plan(CoreHours(0), False, (), (stays,))
+        for one in (quiet, plan(), plan(), quiet, quiet, plan(identity(1)), plan(identity(1))):
+            store.record(one)
+        told = [r.detail for r in store.audit() if r.action == "decision"]
+
+        assert [True, False, True] == [detail["surging"] for detail in told]
+        assert [{}, {"too_young": 1}, {}] == [detail["declined"] for detail in told]
 
     def test_a_frozen_ledger_begins_no_burst_whoever_planned_it(
         self, open_store: Callable[[], BurstStore]
@@ -265,10 +284,10 @@ class StoreContract:
         two.thaw("bob")
         assert ("", False) == (one.ledger().frozen, one.ledger().closed)
         assert 1 == len(one.record(plan(identity(1))))
-        told = [(r.actor, r.action) for r in one.audit()]
+        told = [(r.actor, r.action) for r in one.audit() if r.actor != DAEMON]
         freeze, thaw = ("root", "operator.freeze"), ("bob", "operator.thaw")
-        assert [freeze, freeze, thaw] == told[:3]
-        assert 4 == verify(one.audit()).seq
+        assert [freeze, freeze, thaw] == told
+        assert len(one.audit()) == verify(one.audit()).seq
 
     # --- the ledger
 

@@ -27,6 +27,7 @@ class Sight:
     lines: Mapping[JobKey, QueuedJob] = field(default_factory=dict)
     remote: Mapping[WorkKey, RemoteJob] = field(default_factory=dict)
     requests: Mapping[BurstId, frozenset[Request]] = field(default_factory=dict)
+    versions: Mapping[BurstId, int] = field(default_factory=dict)  #: of the bursts as they were
 
     def missing(self, job: JobKey) -> bool:
         """True if the queue was read and does not list the job: time to look closer, no more."""
@@ -44,18 +45,21 @@ def take_sight(world: World, queue: QueueSnapshot | None) -> Sight:
     for job in queue.jobs if queue else ():
         lines |= dict.fromkeys(job.elements, job)
     remote: dict[WorkKey, RemoteJob] = {}
-    for name, keys in _open_work(world.store.open_bursts()).items():
+    bursts = world.store.open_bursts()
+    for name, keys in _open_work(bursts).items():
         try:
             remote |= world.sites[name].target.poll(keys)
         except PortError as error:
             log.warning("target.unreachable", target=name, cause=str(error))
-    return Sight(queue, lines, remote, world.store.requests())
+    versions = {burst.id: burst.version for burst in bursts}
+    return Sight(queue, lines, remote, world.store.requests(), versions)
 
 
 def state_of(sight: Sight, burst: Burst) -> RemoteState:
-    """The bulk poll's answer for this burst."""
+    """The bulk poll's answer for this burst; it tells nothing of what we did since."""
     seen = sight.remote.get(burst.work_key)
-    return seen.state if seen else RemoteState.UNKNOWN
+    moved = sight.versions.get(burst.id) != burst.version
+    return RemoteState.UNKNOWN if seen is None or moved else seen.state
 
 
 def _open_work(bursts: Iterable[Burst]) -> Mapping[TargetName, list[WorkKey]]:

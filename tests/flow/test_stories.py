@@ -307,8 +307,8 @@ def test_the_audit_log_tells_every_effect_of_a_burst_before_its_fact(scene: Scen
 
     effects = [action for action in told if action.startswith("effect.")]
     assert [
-        "effect.hold", "effect.update", "effect.update", "effect.release", "effect.prepare", "effect.submit",
-        "effect.start", "effect.clean", "effect.annotate",
+        "effect.hold", "effect.update", "effect.update", "effect.release", "effect.prepare",
+        "effect.submit", "effect.start", "effect.clean", "effect.annotate",
     ] == effects  # fmt: skip
     assert told.index("burst.Kept") < told.index("effect.hold") < told.index("burst.Claimed")
     assert told.index("permit") < told.index("effect.start") < told.index("burst.Ended")

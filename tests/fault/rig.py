@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -226,6 +227,8 @@ class Rig:
         except Stuck as stuck:
             found = self.verdict()
             raise Stuck(f"{'; '.join(map(str, found))}\n{stuck}") from stuck
+        with contextlib.suppress(Stuck):  # the last point may be just behind what is over
+            self.until(lambda: not self._doom, "the last point", 5)
         self.unreached = list(self._doom)
         self._doom = []
         self.empty()

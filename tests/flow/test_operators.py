@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
 
 from burstd.api.desk import Desk
@@ -27,8 +27,11 @@ ME = pwd.getpwuid(os.geteuid()).pw_name
 
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    """A burst from submit to settled, and the API of its daemon; we are an operator."""
-    scene = Scene()
+    """A burst from submit to settled, and the API of its daemon; we are an operator.
+
+    In a file: agents, daemon and API are threads with connections of their own.
+    """
+    scene = Scene(database=create_engine(f"sqlite:///{tmp_path}/ledger.db"))
     scene.slurm.submit(name="beam", minutes=120)
     scene.finish()
     desk = Desk(scene.world, scene.memory, frozenset({ME}), scene.clock.now())

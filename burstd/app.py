@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import NoReturn, Protocol, TypeVar
 
 from burstd.adapters.clock import SystemClock
 from burstd.adapters.slurm.audited import AuditedController
@@ -20,9 +21,12 @@ from burstd.adapters.slurm.worker import Worker, argv
 from burstd.adapters.slurm.worker import check as check_worker
 from burstd.adapters.ssh.authority import Authority
 from burstd.adapters.ssh.shell import OpenSsh
-from burstd.adapters.store.sql import open_store
+from burstd.adapters.store.lease import Lease
+from burstd.adapters.store.postgres import engine_at
+from burstd.adapters.store.sql import SqlStore, open_store
 from burstd.adapters.wireguard.gate import Gate
 from burstd.adapters.wireguard.link import WireguardLink
+from burstd.adapters.witness import FileWitness
 from burstd.config.model import Config, SiteTable
 from burstd.config.policy import policy_of
 from burstd.config.read import ConfigError, applications, check_settings
@@ -38,6 +42,7 @@ from burstd.ports.queue import Queue
 from burstd.ports.remote import RemoteShell, SshHost
 from burstd.ports.store import BurstStore
 from burstd.shell.audited import AuditedTarget
+from burstd.shell.vouched import VouchedTarget
 from burstd.shell.world import Site, World
 
 GROUP = "burstd.targets"
@@ -88,6 +93,10 @@ def check(config: Config, path: Path) -> Settings:
             problems += error.problems
     if config.site.scheduler == "pyslurm" and (why := check_worker(_worker_argv(config.site))):
         problems.append(f'{path}: site.scheduler: "pyslurm" can\'t be used: {why}')
+    if config.state.database and find_spec("psycopg") is None:
+        problems.append(
+            f"{path}: state.database: psycopg is not installed: pip install 'burstd[postgresql]'"
+        )
     try:
         for app in applications(config.paths.applications).values():
             if config.targets and app.image not in config.images:
@@ -99,11 +108,23 @@ def check(config: Config, path: Path) -> Settings:
     return Settings(config, path, plugins, tables)
 
 
-def open_ledger(settings: Settings, clock: Clock) -> BurstStore:
+def lease_of(
+    settings: Settings, name: str, clock: Clock, deposed: Callable[[str], NoReturn]
+) -> Lease | None:
+    """What several daemons of one ledger share; ``None`` where the ledger is a file."""
+    url = settings.config.state.database
+    return Lease(engine_at(url), name, clock, deposed=deposed) if url else None
+
+
+def open_ledger(settings: Settings, clock: Clock, lease: Lease | None = None) -> BurstStore:
     """The ledger, brought up to date. Raises ``PortError`` where it can't be used."""
-    state = settings.config.state.directory
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return open_store(state / "ledger.db", settings.config.site.cluster, clock)
+    config = settings.config
+    if lease is not None:
+        store = SqlStore(lease.engine, config.site.cluster, clock, lease.check)
+        store.create()
+        return store
+    config.state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return open_store(config.state.directory / "ledger.db", config.site.cluster, clock)
 
 
 def build(
@@ -129,6 +150,7 @@ class _Builder:
         return World(
             clock=self.clock,
             store=self.store,
+            witness=FileWitness(config.state.directory / "head"),
             queue=self.wire("queue", self._queue(config.site)),
             sites={TargetName(name): self._site(name) for name in config.targets},
             policy=policy_of(config),
@@ -156,7 +178,8 @@ class _Builder:
         context = PluginContext(TargetName(name), Money(table.price[0]), self.clock, home, shell)
         target = self.settings.plugins[name].open(self.settings.tables[name], context)
         link = None if table.link is None else self.wire("link", self._link(table.link))
-        return Site(AuditedTarget(target, self._tell), link)
+        vouched = VouchedTarget(target, self.store, self._config.site.cluster, name)
+        return Site(AuditedTarget(vouched, self._tell), link)
 
     def _link(self, name: str) -> Link:
         """A link whose gate is told of session keys by SSH through the link itself."""

@@ -56,7 +56,7 @@ class Story:
         self._until("earlier jobs end", lambda: not ctl.sh("squeue -h") + cctl.sh("squeue -h"), 60)
         px.sh("rm -rf /var/lib/burstd/*")
         login = self.lab.host("login")
-        login.sh("rm -rf /scratch/burst/runs/*")
+        login.sh("rm -rf /scratch/burst/runs/* /scratch/burst/sites")
         # A gate that still knows a session of an interrupted run would knock at a closed port.
         login.restart_service("wireguard")
 

@@ -28,13 +28,17 @@ class User:
 
 @dataclass(frozen=True)
 class HostSpec:
-    """One machine of the lab. `services` are in the order in which they start."""
+    """One machine of the lab.
+
+    `services` are in the order in which they start; `on_demand` are left alone until asked for.
+    """
 
     name: str
     site: str
     address: str
     services: tuple[str, ...] = ()
     wan_address: str = ""
+    on_demand: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ _COMPUTE = ("munged", "slurmd")
 HOSTS = {
     host.name: host
     for host in (
-        HostSpec("ctl", "onprem", "10.71.0.10", _CONTROL),
+        HostSpec("ctl", "onprem", "10.71.0.10", _CONTROL, on_demand=("postgres",)),
         HostSpec("n1", "onprem", "10.71.0.11", _COMPUTE),
         HostSpec("n2", "onprem", "10.71.0.12", _COMPUTE),
         HostSpec("px", "onprem", "10.71.0.20", _COMPUTE, "198.51.100.10"),

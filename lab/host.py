@@ -58,6 +58,8 @@ class Spawned:
         """Send a signal to the program itself; nothing if it has ended."""
         if process := Process.of(self.pid):
             process.signal(number)
+        if number == signal.SIGCONT:  # nsenter stops itself when its child stops
+            self.popen.send_signal(number)
 
     def stop(self, timeout: float = 10) -> int:
         """TERM, then KILL if it does not end in time. Returns the exit code."""
@@ -277,8 +279,9 @@ class Host:
         raise LabError(f"{self.name} knows no user {user}")
 
     def _service(self, name: str) -> Service:
-        if name not in self.spec.services:
-            has = ", ".join(self.spec.services) or "none"
+        known = (*self.spec.services, *self.spec.on_demand)
+        if name not in known:
+            has = ", ".join(known) or "none"
             raise LabError(f"{self.name} has no service {name} (it has: {has})")
         return SERVICES[name]
 

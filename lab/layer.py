@@ -83,6 +83,8 @@ def write_host(paths: Paths, host: HostSpec, munge_key: bytes) -> None:
     _slurm(layer, site, munge_key)
     if host.name == site.controller:
         _database(layer, site)
+    if host.name == "ctl":
+        layer.put("/usr/local/sbin/lab-postgres", render.POSTGRES, 0o755)
     if host.site == "onprem":
         layer.put("/usr/local/bin/ccx", render.CCX, 0o755)
         for name in pylib.programs(paths.checkout):

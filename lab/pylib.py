@@ -70,8 +70,10 @@ def write_metadata(checkout: Path, target: Path) -> None:
 
 
 def requirements(checkout: Path) -> list[str]:
-    """burstd's own run-time requirements, from the checkout's pyproject.toml."""
-    return [str(requirement) for requirement in _project(checkout).get("dependencies", [])]
+    """What burstd needs to run, with PostgreSQL too, from the checkout's pyproject.toml."""
+    project = _project(checkout)
+    extras = project.get("optional-dependencies", {})
+    return [*project.get("dependencies", []), *extras.get("postgresql", [])]
 
 
 def install(paths: Paths, wanted: Sequence[str]) -> Path:

@@ -20,6 +20,7 @@ HOST_PACKAGES = (
     "munge",
     "mariadb-server",
     "libslurm-dev",
+    "postgresql",
     "libpmix2t64",
     "openssh-server",
     "openssh-client",
@@ -67,7 +68,9 @@ APPTAINER = (
     '--no-install-recommends /apptainer.deb || echo "apptainer does not install"; '
     'rm "$1/apptainer.deb"; fi'
 )
-HOOKS = (SMALL_DATABASE, APPTAINER)
+# PostgreSQL's package makes a cluster of 40 MB; the lab makes its own where it needs one.
+NO_CLUSTER = 'rm -rf "$1"/var/lib/postgresql/*/main "$1"/etc/postgresql/*/main'
+HOOKS = (SMALL_DATABASE, NO_CLUSTER, APPTAINER)
 
 
 @dataclass(frozen=True)

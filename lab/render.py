@@ -185,6 +185,29 @@ ip link set wg0 mtu 1420 up
 """
 
 
+# Trusting its own network is enough: nobody but the lab's hosts is there.
+POSTGRES = """\
+#!/bin/sh
+# A database for burstd, on demand. Started by the lab.
+set -eu
+bin=$(echo /usr/lib/postgresql/*/bin)
+data=/var/lib/postgresql/lab
+install -d -o postgres -g postgres -m 755 /run/postgresql /var/log/postgresql
+if [ ! -e $data/PG_VERSION ]; then
+  install -d -o postgres -g postgres -m 700 $data
+  setpriv --reuid=postgres --regid=postgres --clear-groups \\
+    $bin/initdb -D $data -U burstd -A trust -E UTF8 --no-locale >/dev/null
+  echo "host all all samenet trust" >> $data/pg_hba.conf
+  printf "%s\n" "listen_addresses='*'" shared_buffers=16MB log_min_messages=fatal \\
+    >> $data/postgresql.conf
+fi
+setpriv --reuid=postgres --regid=postgres --clear-groups \\
+  $bin/pg_ctl -D $data -l /var/log/postgresql/lab.log -w start >/dev/null
+psql -qU burstd -d postgres -tc "select 1 from pg_database where datname='burstd'" | grep -q 1 \\
+  || createdb -U burstd burstd
+"""
+
+
 def hosts_file(host: HostSpec) -> str:
     """/etc/hosts of one host: its own site's names, no others."""
     if host is facts.OLD:

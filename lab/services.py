@@ -48,6 +48,9 @@ SERVICES = {
         ("slurmds", "slurmd", "slurmd -N n1; slurmd -N n2; slurmd -N px",
          "test -e /run/slurm/slurmd-px.pid", f"{_LOGS}/slurmd-px.log"),
         ("wireguard", "wireguard-go", "lab-wireguard", "wg show wg0", "/var/log/wireguard.log"),
+        # On demand, on the on-prem controller: a ledger for two daemons.
+        ("postgres", "postgres", "lab-postgres", "psql -qU burstd -c 'select 1' >/dev/null",
+         "/var/log/postgresql/lab.log"),
         ("sshd", "sshd", _LAUNCH_SSHD, "test -e /run/sshd.pid", "/var/log/sshd.log"),
     )
 }  # fmt: skip

@@ -30,6 +30,7 @@ class OperatorRoutes:
         posts = {
             "/v1/freeze": self.freeze,
             "/v1/thaw": self.thaw,
+            "/v1/accept": self.accept,
             "/v1/return": self.give_all_back,
             "/v1/jobs/{job}/return": self.give_back,
             "/v1/jobs/{job}/cancel": self.cancel,
@@ -59,6 +60,16 @@ class OperatorRoutes:
         self._desk.world.store.thaw(peer.user)
         self._desk.nudge.set()
         return {"frozen": ""}
+
+    def accept(self, _request: Request, peer: Peer) -> Any:
+        """The ledger is right as it is, though somebody remembers more. For operators."""
+        if not peer.operator:
+            return operators_only()
+        store = self._desk.world.store
+        said = store.ledger().suspect
+        store.accept(peer.user)
+        self._desk.nudge.set()
+        return {"accepted": said}
 
     def give_back(self, request: Request, peer: Peer) -> Any:
         """Give one job back before its twin starts. For its user and for operators."""

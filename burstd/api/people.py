@@ -51,6 +51,7 @@ class PeopleRoutes:
             "surging": ledger.surging,
             "frozen": ledger.frozen,
             "closed": ledger.closed,
+            "suspect": ledger.suspect,
             "quarantined": len(world.store.quarantined()),
             "high": world.policy.watermarks.high,
             "low": world.policy.watermarks.low,

@@ -81,6 +81,7 @@ app.command("thaw")(control.thaw)
 app.command("return")(control.give_back)
 app.command("return-all")(control.give_all_back)
 app.command("cancel")(control.cancel)
+app.command("accept")(control.accept)
 app.add_typer(control.quarantine, name="quarantine")
 
 
@@ -109,6 +110,8 @@ def _show_status(found: dict[str, Any]) -> None:
     if found["frozen"]:
         closed = ", wishes go home" if found["closed"] else ""
         typer.echo(f"FROZEN    by {found['frozen']}{closed}; burst thaw ends it")
+    if found["suspect"]:
+        typer.echo(f"SAFE MODE {found['suspect']}: the ledger was restored; burst accept ends it")
     if found["quarantined"]:
         typer.echo(f"WAITING   {found['quarantined']} for a human: burst quarantine list")
     for link in found["links"]:

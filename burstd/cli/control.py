@@ -95,6 +95,23 @@ def cancel(job: Job, why: Why = "", as_json: Json = False) -> None:
     answer(f"/v1/jobs/{job}/cancel", as_json, show, "POST", why=why)
 
 
+def accept(as_json: Json = False) -> None:
+    """End safe mode: the ledger was restored from a backup, and shall count as it is.
+
+    Before: look for jobs in the burst partition and twins at the targets that burst jobs does not
+    show. Such a stand-in is never sent away again; end it with scancel once its twin is over.
+    For operators.
+
+    Example: burst accept
+    """
+
+    def show(found: dict[str, Any]) -> None:
+        said = found["accepted"]
+        typer.echo(f"accepted, though {said}" if said else "nothing was suspected")
+
+    answer("/v1/accept", as_json, show, "POST")
+
+
 @quarantine.command("list")
 def held(as_json: Json = False) -> None:
     """All of them, and why.

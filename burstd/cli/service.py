@@ -13,15 +13,19 @@ import structlog
 
 from burstd import __version__
 from burstd.adapters.clock import SystemClock
+from burstd.adapters.store.lease import Lease
 from burstd.api.desk import Bell, Desk
 from burstd.api.figures import figures
 from burstd.api.server import ApiServer
-from burstd.app import Settings, Wire, build, direct, open_ledger
+from burstd.app import Settings, Wire, build, direct, lease_of, open_ledger
+from burstd.cli.standby import fenced, keep, lead, name, stand_down
+from burstd.config.model import Config
 from burstd.obs import metrics
 from burstd.obs.logs import configure
 from burstd.ports.errors import PortError
 from burstd.shell.daemon import Daemon
 from burstd.shell.tick import Memory
+from burstd.shell.world import World
 
 log = structlog.get_logger()
 
@@ -29,23 +33,32 @@ log = structlog.get_logger()
 def serve(settings: Settings, wire: Wire = direct) -> int:
     """Run until TERM; returns the exit code."""
     configure()
-    config = settings.config
-    state = config.state.directory
-    lock = _alone(state)
+    config, clock = settings.config, SystemClock()
+    lock = _alone(config.state.directory)
     if lock is None:
-        sys.stderr.write(f"burstd: another burstd uses {state}; stop it first\n")
-        return 1
-    if _answers(config.api.socket):
-        sys.stderr.write(f"burstd: another burstd answers at {config.api.socket}; stop it first\n")
-        return 1
-    bell = Bell()
+        return _refuse(f"another burstd uses {config.state.directory}; stop it first")
     try:
-        store = open_ledger(settings, SystemClock())
-        world = build(settings, store, bell.ring, wire)
-    except PortError as error:
-        sys.stderr.write(f"burstd: {error}\n")
-        return 1
-    memory, nudge = Memory(), threading.Event()
+        lease = lease_of(settings, name(), clock, stand_down)
+        if lease is None:
+            if _answers(config.api.socket):
+                return _refuse(f"another burstd answers at {config.api.socket}; stop it first")
+        elif lead(lease):
+            wire = fenced(lease, wire)
+        else:
+            return 0
+        bell = Bell()
+        try:
+            world = build(settings, open_ledger(settings, clock, lease), bell.ring, wire)
+        except PortError as error:
+            return _refuse(str(error))
+        _run(config, world, bell, lease)
+    finally:
+        os.close(lock)
+    return 0
+
+
+def _run(config: Config, world: World, bell: Bell, lease: Lease | None) -> None:
+    memory, nudge, over = Memory(), threading.Event(), threading.Event()
     desk = Desk(world, memory, frozenset(config.api.operators), world.clock.now(), bell, nudge)
     api = ApiServer(desk, config.api.socket)
     api.start()
@@ -53,14 +66,22 @@ def serve(settings: Settings, wire: Wire = direct) -> int:
         metrics.serve(config.api.metrics, lambda: figures(desk)) if config.api.metrics else None
     )
     log.info("daemon.started", version=__version__, mode=world.policy.mode.value)
+    keeper = keep(lease, over) if lease is not None else None
     try:
         Daemon(world, memory, config.site.poll, nudge).run()
     finally:
         api.stop()
         if stop_metrics is not None:
             stop_metrics()
-        os.close(lock)
-    return 0
+        over.set()
+        if lease is not None and keeper is not None:
+            keeper.join()
+            lease.release()
+
+
+def _refuse(why: str) -> int:
+    sys.stderr.write(f"burstd: {why}\n")
+    return 1
 
 
 def _answers(path: Path) -> bool:

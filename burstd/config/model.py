@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from burstd.config.units import Budget, CoreHoursValue, Duration, Price
 from burstd.domain.policy import Mode
+
+
+def _database(text: str) -> str:
+    """Whether psycopg is installed and can reach it shows later."""
+    if text:
+        url = urlsplit(text)
+        if url.scheme != "postgresql" or not url.path.strip("/"):
+            raise ValueError("expected postgresql://USER@HOST/DATABASE")
+        if url.password is not None:
+            raise ValueError(
+                "a password does not belong in the configuration: write it into a file as "
+                "pgpass(5) wants it and add ?passfile=FILE"
+            )
+    return text
+
+
+DatabaseUrl = Annotated[str, AfterValidator(_database)]
 
 
 def _there(path: Path) -> Path:
@@ -112,6 +130,9 @@ class StateTable(Table):
 
     directory: Path = Path("/var/lib/burstd")
     """Ledger, keys of this process; owned by burstd, mode 0700, on a local file system."""
+    database: DatabaseUrl = ""
+    """The ledger in PostgreSQL, for a pair of daemons of which one leads (docs/availability.md):
+    postgresql://USER@HOST/DATABASE?passfile=FILE. Empty: a file in ``directory``."""
 
 
 class ApiTable(Table):

@@ -140,6 +140,7 @@ class JobRecord:
     time_limit: timedelta | None
     fields: Mapping[str, str] = field(default_factory=dict)
     wish: bool = False  #: It was submitted straight to the burst partition.
+    marks: tuple[str, ...] = ()  #: ids of bursts that its Extra field names
 
 
 @dataclass(frozen=True)

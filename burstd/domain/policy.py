@@ -57,6 +57,7 @@ class Ledger:
     abandoned: frozenset[JobKey] = frozenset()  #: an operator has taken them out of our hands
     frozen: str = ""  #: who stopped new bursts, when and why; empty: nobody
     closed: bool = False  #: frozen, and wishes go home instead of waiting
+    suspect: str = ""  #: safe mode: who remembers more than this ledger; empty: nobody
 
     def left(self, budget: Money) -> Money:
         return Money(max(Decimal(0), budget - self.spent - self.reserved))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from burstd.domain.audit import AuditRecord
+from burstd.domain.audit import AuditHead, AuditRecord
 from burstd.domain.burst import Burst, BurstId
 from burstd.domain.events import Event
 from burstd.domain.jobs import JobKey, JobRecord
@@ -105,6 +105,20 @@ class BurstStore(Protocol):
 
     def journal(self, burst: BurstId) -> tuple[JournalEntry, ...]:
         """The burst's story, oldest first."""
+
+    def head(self) -> AuditHead:
+        """Where the audit log ends."""
+
+    def vouches(self, head: AuditHead) -> bool:
+        """Is this on the log's chain, or accepted by an operator though it is not?"""
+
+    def suspect(self, witness: str, head: AuditHead) -> None:
+        """Somebody remembers a head that is not on the chain: from now on ``ledger().suspect``
+        says so, until it is accepted. Suspected twice by one witness: the later head."""
+
+    def accept(self, by: str) -> None:
+        """The ledger is right as it is, whatever was remembered; nothing where nothing is
+        suspected."""
 
     def tell(self, action: str, burst: str, detail: Mapping[str, object]) -> None:
         """Write an effect into the audit log (``ports.audit.Tell``)."""

@@ -20,6 +20,13 @@ from burstd.domain.targets import (
 class Target(Protocol):
     """Every method may raise any ``Transient`` error or ``AccessDenied``; others are named."""
 
+    def mark(self, site: str) -> str | None:
+        """The text that ``keep_mark`` left for this site last; ``None`` if it never did."""
+
+    def keep_mark(self, site: str, text: str) -> None:
+        """Keep one line for this site, durably, in place of the one before: a burstd whose
+        ledger is older than it knows by this that the ledger was restored."""
+
     def observe(self) -> TargetView:
         """What it offers and costs. Never needs the link: an unreachable target is no error."""
 

@@ -27,6 +27,12 @@ class AuditedTarget:
     tell: Tell
     _prepared: set[str] = field(default_factory=set)
 
+    def mark(self, site: str) -> str | None:
+        return self.target.mark(site)
+
+    def keep_mark(self, site: str, text: str) -> None:
+        self.target.keep_mark(site, text)
+
     def observe(self) -> TargetView:
         return self.target.observe()
 

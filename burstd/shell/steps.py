@@ -19,6 +19,7 @@ from burstd.domain.jobs import JobRecord, JobSight, JobState
 from burstd.domain.requests import RequestKind
 from burstd.domain.targets import Outcome, RemoteJob, RemoteState, WorkOrder
 from burstd.ports.errors import Rejected
+from burstd.shell.marks import as_submitted
 from burstd.shell.sight import Sight, state_of
 from burstd.shell.world import World
 
@@ -31,7 +32,9 @@ Step = Callable[[Burst, World, Sight], Event | None]
 
 def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Keep the job's record as it is before we change anything."""
-    return _asked_back(burst, sight) or ev.Kept(world.queue.record(burst.identity))
+    if (stop := _asked_back(burst, sight)) is not None:
+        return stop
+    return ev.Kept(as_submitted(world.queue.record(burst.identity), world.store))
 
 
 def claim(burst: Burst, world: World, sight: Sight) -> Event | None:

@@ -23,6 +23,7 @@ from burstd.ports.store import StaleBurst
 from burstd.shell.requests import cancel_asked
 from burstd.shell.sight import Sight, take_sight
 from burstd.shell.steps import STEPS, Step
+from burstd.shell.vouched import keep_head, vouch
 from burstd.shell.wishes import send_home
 from burstd.shell.world import World
 
@@ -30,6 +31,7 @@ log = structlog.get_logger()
 
 #: Scripts read in one tick: one call to the controller each, so a bound.
 SCRIPTS_PER_TICK = 100
+BESIDE = "the file beside the ledger"
 
 
 @dataclass
@@ -62,9 +64,14 @@ def pooled(pool: ThreadPoolExecutor) -> Drivers:
 
 def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | None:
     """A crash between any two lines is safe. Without a view of the queue nothing is decided,
-    but open bursts go on."""
+    but open bursts go on. With a ledger that is older than what is remembered of it nothing is
+    done at all."""
     ledger = world.store.ledger()
     snapshot = look(world, memory, ledger)
+    if ledger.suspect or not vouch(world.store, BESIDE, world.witness.kept()):
+        log.error("daemon.safe_mode", cause=ledger.suspect)
+        memory.queue = snapshot.queue if snapshot else memory.queue
+        return None
     plan = None
     if snapshot is not None:
         plan = decide(snapshot, world.policy, ledger)
@@ -78,6 +85,7 @@ def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | 
     sight = take_sight(world, snapshot.queue if snapshot else None)
     cancel_asked(world, sight)
     drivers(lambda burst: drive(burst, world, sight), world.store.open_bursts())
+    keep_head(world.store, world.witness)
     return plan
 
 

@@ -10,6 +10,7 @@ from burstd.domain.jobs import JobIdentity
 from burstd.domain.plan import Decline, Plan, Reason
 from burstd.domain.policy import Ledger
 from burstd.ports.errors import PortError
+from burstd.shell.marks import as_submitted
 from burstd.shell.world import World
 
 log = structlog.get_logger()
@@ -40,7 +41,8 @@ def send_home(plan: Plan, world: World, ledger: Ledger) -> None:
 
 def _send_one(who: JobIdentity, decline: Decline, world: World) -> None:
     try:
-        world.store.send_home(world.queue.record(who), decline.text)
+        record = as_submitted(world.queue.record(who), world.store)
+        world.store.send_home(record, decline.text)
         log.info("wish.declined", job=str(who.key), cause=decline.text)
     except PortError as error:
         log.warning("wish.stuck", job=str(who.key), cause=str(error))

@@ -14,6 +14,7 @@ from burstd.ports.link import Link
 from burstd.ports.queue import Queue
 from burstd.ports.store import BurstStore
 from burstd.ports.target import Target
+from burstd.ports.witness import Witness
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class World:
 
     clock: Clock
     store: BurstStore
+    witness: Witness  #: beside the ledger
     queue: Queue
     sites: Mapping[TargetName, Site]
     policy: BurstPolicy

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, create_engine
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from burstd.adapters.slurm.audited import AuditedController
@@ -21,6 +24,7 @@ __all__ = [
     "SimulatedSlurm",
     "SimulatedTarget",
     "SteppedClock",
+    "in_file",
     "memory",
     "simulated_queue",
     "store_in",
@@ -42,6 +46,18 @@ def memory() -> Engine:
     return create_engine(
         "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
     )
+
+
+def in_file(path: Path) -> Engine:
+    """A database in a file: several threads may use it, and a copy of the file is a backup. Not
+    safe against power loss, which no simulation has."""
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _quick(connection: sqlite3.Connection, _record: object) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    return engine
 
 
 def store_in(engine: Engine, clock: SteppedClock, cluster: str = "onprem") -> SqlStore:

@@ -140,6 +140,11 @@ class SimulatedSlurm:
                 job.kill_at = self._now + KILL_WAIT
         self._note()
 
+    def requeue(self, key: str) -> None:
+        """A user's ``scontrol requeue`` of a job that has ended."""
+        self._requeue(self.job(key))
+        self._note()
+
     def crash(self) -> None:
         """``kill -9`` of slurmctld and its start: what is younger than five seconds is gone."""
         horizon = self._now - SAVED_AFTER

@@ -89,10 +89,19 @@ class SimulatedTarget:
     cleaned: list[WorkKey] = field(default_factory=list)
     images: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
+    marks: dict[str, str] = field(default_factory=dict)  #: by site
     _next_id: int = 1
     _saves: list[tuple[datetime, int, dict[RemoteId, Work]]] = field(default_factory=list)
 
     # --- the port
+
+    def mark(self, site: str) -> str | None:
+        self._asked("mark")
+        return self.marks.get(site)
+
+    def keep_mark(self, site: str, text: str) -> None:
+        self._asked("keep_mark")
+        self.marks[site] = text
 
     def observe(self) -> TargetView:
         return TargetView(self.name, self.capabilities, self.price)

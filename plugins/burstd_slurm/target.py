@@ -36,6 +36,11 @@ _SCRIPT = """#!/bin/sh
 export PATH="${{PATH:-/usr/local/bin:/usr/bin:/bin}}"
 exec {}
 """
+_READ = 'test ! -e "$1" || cat "$1"'
+_KEEP = (
+    'umask 077 && mkdir -p "${1%/*}" && cat > "$1.new" && sync "$1.new" && mv "$1.new" "$1" && '
+    'sync "${1%/*}"'
+)
 #: Slurm's programs speak of a passing trouble in these words.
 _AWAY = re.compile(r"Unable to contact|Socket timed out|Connection refused|slurmdbd|try again")
 
@@ -92,6 +97,18 @@ class SlurmTarget:
         clean = [self._settings.python, self._far_program, "clean", "--root", root, "--key", key]
         script = f"test ! -e {shlex.quote(f'{root}/runs/{key}')} || exec {shlex.join(clean)}"
         self._run(self._far_user(user), ["sh", "-c", script])
+
+    # --- what outlives burstd's own memory
+
+    def mark(self, site: str) -> str | None:
+        return self._ask("sh", "-c", _READ, "sh", self._mark(site)).strip() or None
+
+    def keep_mark(self, site: str, text: str) -> None:
+        argv = ["sh", "-c", _KEEP, "sh", self._mark(site)]
+        self._run(self._settings.service_user, argv, f"{text}\n".encode())
+
+    def _mark(self, site: str) -> str:
+        return str(self._settings.root / "sites" / f"{site}.mark")
 
     # --- work
 

@@ -6,9 +6,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import Engine
 
 from burstd.adapters.slurm.worker import Worker
-from lab import Lab
+from burstd.adapters.store.postgres import engine_at
+from lab import Host, Lab
 from tests.contract.real import worker_in
 
 
@@ -26,6 +28,24 @@ def lab() -> Iterator[Lab]:
     px.write("/etc/slurm/plugstack.conf", "")
     yield lab
     px.write("/etc/slurm/plugstack.conf", plugins)
+
+
+@pytest.fixture(scope="session")
+def database_host(lab: Lab) -> Host:
+    """Where PostgreSQL runs."""
+    host = lab.host("ctl")
+    host.start_service("postgres")
+    return host
+
+
+@pytest.fixture
+def postgres(database_host: Host) -> Iterator[Engine]:
+    """An empty database, by its Unix socket: the test is on no net of the lab's."""
+    sql = "drop schema public cascade; create schema public"
+    database_host.run(["psql", "-qU", "burstd", "-c", sql])
+    engine = engine_at(f"postgresql://burstd@/burstd?host={database_host.path('/run/postgresql')}")
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

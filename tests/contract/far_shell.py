@@ -26,21 +26,22 @@ class SimulatedShell:
     """``RemoteShell``: Slurm's programs are simulated, files are only remembered by name."""
 
     slurm: SimulatedSlurm
-    files: set[str] = field(default_factory=set)
+    files: dict[str, bytes] = field(default_factory=dict)
     access: dict[str, str] = field(default_factory=dict)
 
     def run(
         self, user: str, argv: Sequence[str], stdin: bytes | BinaryIO = b"", deadline: float = 60.0
     ) -> str:
         try:
-            return self._run(user, list(argv))
+            content = stdin if isinstance(stdin, bytes) else stdin.read()
+            return self._run(user, list(argv), content)
         except PortError as error:
             raise Failed(str(error), 1, str(error)) from error
 
     def certify(self, public_key: str, user: str, command: str, valid: timedelta) -> str:
         return f"certificate of {user}"
 
-    def _run(self, user: str, argv: list[str]) -> str:
+    def _run(self, user: str, argv: list[str], content: bytes) -> str:
         if argv[0] == "sbatch":
             return self._sbatch(user, argv)
         if argv[:2] == ["test", "-f"]:
@@ -49,9 +50,11 @@ class SimulatedShell:
             return ""
         if argv[:2] != ["sh", "-c"]:
             return self.slurm.run(argv)
-        if "squeue" not in argv[2]:  # an upload, or the cleaning
-            self.files.update(argv[4:5])
-            return ""
+        if "squeue" not in argv[2]:  # an upload, a mark, or the cleaning
+            if content:
+                self.files[argv[4]] = content
+                return ""
+            return self.files.get(argv[-1], b"").decode()
         live, past = argv[2].split("&& echo &&")
         return f"{self.slurm.run(shlex.split(live))}\n{self.slurm.run(shlex.split(past))}"
 

@@ -11,8 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
-from burstd.adapters.store.sql import open_store
+from burstd.adapters.store.lease import Lease
+from burstd.adapters.store.sql import SqlStore, open_store
 from burstd.core.audit import verify
 from burstd.core.barrier import Durability, durability
 from burstd.domain import events as ev
@@ -42,6 +44,22 @@ class TestSqliteFile(StoreContract):
                 return store
 
             yield opened
+
+
+@pytest.mark.lab
+class TestPostgres(StoreContract):
+    @pytest.fixture
+    def open_store(self, postgres: Engine, clock: SteppedClock) -> Callable[[], BurstStore]:
+        """Writers of the one daemon that leads."""
+        lease = Lease(postgres, "one", clock)
+        assert lease.acquire()
+
+        def opened() -> BurstStore:
+            store = SqlStore(postgres, "onprem", clock, lease.check)
+            store.create()
+            return store
+
+        return opened
 
 
 def test_what_was_written_is_there_after_the_file_was_closed(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ class Rig:
         self.px.sh(f"rm -rf /var/lib/burstd/* {TRACE} /tmp/burst-agent-*; ip link del burst0; true")
         self.ctl.sh("rm -rf /home/alice/* /home/bob/*")
         login = self.lab.host("login")
-        login.sh(f"rm -rf {RUNS}/*; rm -f /scratch/burst/bin/burst-far-*")
+        login.sh(f"rm -rf {RUNS}/* /scratch/burst/sites; rm -f /scratch/burst/bin/burst-far-*")
         login.restart_service("wireguard")
         install.install(self.lab)  # a wish starts on the proxy node as soon as it is submitted
         self.since = time.time()  # noqa: TID251

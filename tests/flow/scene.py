@@ -21,6 +21,7 @@ from burstd.ports.errors import PortError
 from burstd.shell.audited import AuditedTarget
 from burstd.shell.tend import lower_links, raise_links
 from burstd.shell.tick import Memory, tick
+from burstd.shell.vouched import VouchedTarget
 from burstd.shell.world import Site, World
 from burstd.testing.simulators import (
     SimulatedAgents,
@@ -33,6 +34,7 @@ from burstd.testing.simulators import (
     store_in,
 )
 from burstd.testing.slurm_jobs import key_text
+from burstd.testing.witness import SimulatedWitness
 
 CLOUD = TargetName("cloud")
 CALCULIX = Application("calculix", "calculix", (r"\bccx\b",), "calculix")
@@ -69,6 +71,7 @@ class Scene:
         self.slurm = SimulatedSlurm(self.clock)
         self.target = SimulatedTarget(self.clock, link=self.link)
         self.store: SqlStore = store_in(self.database, self.clock)
+        self.witness = SimulatedWitness()
         self.agents = SimulatedAgents(self.slurm, self.store, self.link)
         self.start()
 
@@ -79,11 +82,13 @@ class Scene:
         def tell(action: str, burst: str, facts: Mapping[str, object]) -> None:
             store.tell(action, burst or burst_under_way(), facts)
 
-        target = AuditedTarget(self.wire(self.target), tell)
+        vouched = VouchedTarget(self.wire(self.target), store, "onprem", CLOUD)
+        target = AuditedTarget(vouched, tell)
         self.memory = Memory()
         self.world = World(
             clock=self.clock,
             store=store,
+            witness=self.wire(self.witness),
             queue=simulated_queue(self.wire(self.slurm), tell=tell),
             sites={CLOUD: Site(target, self.wire(self.link))},
             policy=self.policy,

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from burstd.api.desk import Desk
@@ -20,6 +20,7 @@ from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.domain.burst import Stage
 from burstd.domain.jobs import JobKey
+from burstd.testing.simulators import in_file
 from tests.flow.scene import Scene
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -31,7 +32,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 
     In a file: agents, daemon and API are threads with connections of their own.
     """
-    scene = Scene(database=create_engine(f"sqlite:///{tmp_path}/ledger.db"))
+    scene = Scene(database=in_file(tmp_path / "ledger.db"))
     scene.slurm.submit(name="beam", minutes=120)
     scene.finish()
     desk = Desk(scene.world, scene.memory, frozenset({ME}), scene.clock.now())

@@ -123,4 +123,4 @@ def site(_lab: Lab) -> Iterator[Site]:
         found.stop()
         _lab.host("cctl").sh("scancel -u cae01; scancel -u cae02; true")
         found.ctl.sh("rm -rf /home/alice/* /home/bob/*")
-        _lab.host("login").sh("rm -rf /scratch/burst/runs/*")
+        _lab.host("login").sh("rm -rf /scratch/burst/runs/* /scratch/burst/sites")

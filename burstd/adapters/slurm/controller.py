@@ -14,10 +14,11 @@ from burstd.domain.jobs import JobIdentity, JobKey
 @dataclass(frozen=True)
 class Shown:
     """One job's record under the names of ``scontrol show job``. ``named``: it has the name that
-    was asked for."""
+    was asked for. ``marks``: see ``records.marks``."""
 
     fields: Mapping[str, str]
     named: bool
+    marks: tuple[str, ...] = ()
 
 
 class Controller(Protocol):
@@ -73,9 +74,10 @@ class CommandController:
 
     def show(self, who: JobIdentity) -> Shown:
         record = self._scontrol("show", "job", "-o", str(who.key)).strip()
+        marks = records.marks(record)
         if fields := records.fields(record, who.name):
-            return Shown(fields, named=True)
-        return Shown(records.fields(record), named=False)
+            return Shown(fields, named=True, marks=marks)
+        return Shown(records.fields(record), named=False, marks=marks)
 
     def script(self, key: JobKey) -> str:
         return self._scontrol("write", "batch_script", str(key), "-")

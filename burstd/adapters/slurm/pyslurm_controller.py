@@ -31,7 +31,8 @@ class PyslurmController:
 
     def show(self, who: JobIdentity) -> Shown:
         shown = self.worker.ask("show", job=who.key.job_id, task=who.key.array_task)
-        return Shown(shown["fields"], named=shown["name"] == who.name)
+        marks = records.marks(f"Extra={shown['extra']}")
+        return Shown(shown["fields"], named=shown["name"] == who.name, marks=marks)
 
     def script(self, key: JobKey) -> str:
         return str(self.worker.ask("script", job=key.job_id, task=key.array_task))

@@ -87,7 +87,8 @@ class Slurmctld:
     def show(self, job: int, task: int | None) -> dict[str, object]:
         """The name and the fields of one job's record."""
         found = self.pyslurm.Job.load(job) if task is None else self._element(job, task)
-        return {"name": text(found, "name"), "fields": record_fields(found)}
+        extra = text(found, "extra")
+        return {"name": text(found, "name"), "fields": record_fields(found), "extra": extra}
 
     def script(self, job: int, task: int | None) -> str:
         """The batch script."""

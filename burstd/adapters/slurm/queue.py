@@ -137,7 +137,7 @@ class SlurmQueue:
         if wish:
             fields["partition"] = self.home_partition
         limit = records.time_limit(f.get("TimeLimit", ""))
-        return JobRecord(who, records.shape(f), limit, fields, wish)
+        return JobRecord(who, records.shape(f), limit, fields, wish, shown.marks)
 
     def park(self, record: JobRecord, mark: str) -> None:
         who = record.identity

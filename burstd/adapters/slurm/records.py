@@ -236,6 +236,12 @@ def fields(record: str, name: str | None = None) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in f"{head} {body}".split() if "=" in pair)
 
 
+def marks(record: str) -> tuple[str, ...]:
+    """The bursts that a record's Extra field names. What its user wrote elsewhere may look the
+    same: then there are several, and whoever reads them must be content with all."""
+    return tuple(dict.fromkeys(re.findall(r"\bExtra=burst=([0-9a-f]{12})\b", record)))
+
+
 def key_of(cluster: str, f: Mapping[str, str]) -> JobKey:
     """The job's key as users write it."""
     element = f.get("ArrayTaskId", "")

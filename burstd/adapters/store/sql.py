@@ -1,12 +1,7 @@
-"""Port ``BurstStore`` on SQLAlchemy Core: one writer, one transaction per call.
-
-SQLite runs with a rollback journal and synchronous=FULL: a committed row survives power loss,
-and the write-ahead log's reset bug (SQLite before 3.51.3 and its backports) cannot bite.
-"""
+"""Port ``BurstStore`` on SQLAlchemy Core: one writer, one transaction per call."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,24 +15,21 @@ from sqlalchemy import (
     Connection,
     Engine,
     Row,
-    bindparam,
-    create_engine,
-    delete,
-    event,
     insert,
     select,
     update,
 )
 from sqlalchemy.exc import IntegrityError
 
-from burstd.adapters.store import chain
+from burstd.adapters.store import chain, facts
 from burstd.adapters.store import schema as t
-from burstd.adapters.store.database import Database
+from burstd.adapters.store.database import Database, Guard
 from burstd.adapters.store.migrate import migrate
+from burstd.adapters.store.sqlite import engine_on
 from burstd.adapters.store.verdicts import Verdicts
 from burstd.adapters.store.words import Reports, Requests
 from burstd.core.lifecycle import RETURNABLE
-from burstd.domain.audit import DAEMON, AuditRecord
+from burstd.domain.audit import DAEMON, AuditHead, AuditRecord
 from burstd.domain.burst import ZERO, Burst, BurstId, Stage
 from burstd.domain.events import Event, OperatorEvent
 from burstd.domain.jobs import JobKey, JobRecord
@@ -49,22 +41,13 @@ from burstd.ports.clock import Clock
 from burstd.ports.store import JournalEntry, Report, StaleBurst, Verdict
 
 _BURST = TypeAdapter(Burst)
-_FACT = select(t.facts.c.value).where(t.facts.c.name == bindparam("name"))
 #: Not open, and yet their jobs are not free.
 _BINDING = (Stage.QUARANTINED.value, Stage.ABANDONED.value)
 
 
 def open_store(path: Path, cluster: str, clock: Clock) -> SqlStore:
     """Open or create the SQLite ledger at ``path``. Raises ``Unreachable`` if it can't be used."""
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-
-    @event.listens_for(engine, "connect")
-    def _pragmas(connection: sqlite3.Connection, _record: object) -> None:
-        connection.execute("PRAGMA journal_mode=DELETE")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-
-    store = SqlStore(engine, cluster, clock)
+    store = SqlStore(engine_on(path), cluster, clock)
     store.create()
     return store
 
@@ -72,14 +55,17 @@ def open_store(path: Path, cluster: str, clock: Clock) -> SqlStore:
 class SqlStore:
     """Thread-safe."""
 
-    def __init__(self, engine: Engine, cluster: str, clock: Clock) -> None:
-        self._database = Database(engine)
+    def __init__(
+        self, engine: Engine, cluster: str, clock: Clock, guard: Guard | None = None
+    ) -> None:
+        self._database = Database(engine, guard)
         self._read, self._writing = self._database.read, self._database.writing
         self._cluster = cluster
         self._clock = clock
         self._verdicts = Verdicts(self._database)
         self._reports = Reports(self._database)
         self._requests = Requests(self._database)
+        self._audit = chain.Audit(self._database)
 
     def create(self) -> None:
         """Make the tables or upgrade them; refuse a ledger of a later burstd."""
@@ -123,11 +109,12 @@ class SqlStore:
         ended = [b for b in values if b.stage.final and _month(b) == month]
         reserved = sum((b.reserved for b in values if not b.stage.final), Decimal(0))
         back = self._read(select(t.bursts).where(t.bursts.c.returned))
-        facts = {row.name: row.value for row in self._read(select(t.facts))}
+        known = {row.name: row.value for row in self._read(select(t.facts))}
         return Ledger(
-            surging=facts.get("surging") == "1",
-            frozen=facts.get("frozen", ""),
-            closed=facts.get("closed") == "1",
+            surging=known.get("surging") == "1",
+            frozen=known.get("frozen", ""),
+            closed=known.get("closed") == "1",
+            suspect=chain.suspicion(known.get("suspect", "")),
             spent=Money(sum((b.cost or ZERO for b in ended), Decimal(0))),
             reserved=Money(reserved),
             open=frozenset(b.job for b in values if not b.stage.final),
@@ -150,8 +137,7 @@ class SqlStore:
         )
 
     def audit(self, after: int = 0, most: int = 1000) -> tuple[AuditRecord, ...]:
-        asked = select(t.audit).where(t.audit.c.seq > after).order_by(t.audit.c.seq).limit(most)
-        return tuple(map(chain.read, self._read(asked)))
+        return self._audit.records(after, most)
 
     def verdict(self, job: JobKey) -> Verdict | None:
         return self._verdicts.last(job)
@@ -175,9 +161,9 @@ class SqlStore:
         made = []
         with self._writing() as db:
             news = self._verdicts.note(db, plan, now)
-            surged = db.execute(_FACT, {"name": "surging"}).scalar() == "1"
-            _set(db, "surging", "1" if plan.surging else "0")
-            frozen = db.execute(_FACT, {"name": "frozen"}).scalar()
+            surged = facts.get(db, "surging") == "1"
+            facts.put(db, "surging", "1" if plan.surging else "0")
+            frozen = facts.get(db, "frozen")
             for p in () if frozen else plan.placements:
                 burst = Burst(
                     id=BurstId(self._clock.fresh_id()),
@@ -225,18 +211,32 @@ class SqlStore:
         now = self._clock.now()
         words = f"{by} since {now.isoformat(timespec='seconds')}" + (f": {why}" if why else "")
         with self._writing() as db:
-            _set(db, "frozen", words)
+            facts.put(db, "frozen", words)
             if close:
-                _set(db, "closed", "1")
+                facts.put(db, "closed", "1")
             detail = {"why": why, "close": close}
             chain.add(db, AuditRecord(0, now, by, "operator.freeze", "", detail))
 
     def thaw(self, by: str) -> None:
         with self._writing() as db:
-            if db.execute(_FACT, {"name": "frozen"}).scalar() is None:
+            if facts.get(db, "frozen") is None:
                 return
-            db.execute(delete(t.facts).where(t.facts.c.name.in_(("frozen", "closed"))))
+            facts.drop(db, "frozen", "closed")
             chain.add(db, AuditRecord(0, self._clock.now(), by, "operator.thaw", ""))
+
+    def head(self) -> AuditHead:
+        return self._audit.head()
+
+    def vouches(self, head: AuditHead) -> bool:
+        return self._audit.vouches(head)
+
+    def suspect(self, witness: str, head: AuditHead) -> None:
+        with self._writing() as db:
+            self._audit.suspect(db, witness, head, self._clock.now())
+
+    def accept(self, by: str) -> None:
+        with self._writing() as db:
+            self._audit.accept(db, by, self._clock.now())
 
     def tell(self, action: str, burst: str, detail: Mapping[str, object]) -> None:
         with self._writing() as db:
@@ -341,11 +341,6 @@ def _first_facts(burst: Burst) -> dict[str, object]:
 def _permitted(db: Connection, burst: BurstId) -> bool:
     asked = select(t.permits.c.burst).where(t.permits.c.burst == burst)
     return db.execute(asked).first() is not None
-
-
-def _set(db: Connection, name: str, value: str) -> None:
-    db.execute(delete(t.facts).where(t.facts.c.name == name))
-    db.execute(insert(t.facts).values(name=name, value=value))
 
 
 def _month(burst: Burst) -> str:

@@ -12,7 +12,7 @@ import pytest
 from burstd.core.audit import verify
 from burstd.core.lifecycle import advance
 from burstd.domain import events as ev
-from burstd.domain.audit import DAEMON
+from burstd.domain.audit import DAEMON, NOTHING, AuditHead
 from burstd.domain.burst import Burst, BurstId, Epoch, Stage
 from burstd.domain.events import Event
 from burstd.domain.jobs import CoreHours, JobIdentity, JobKey, JobRecord, Shape
@@ -288,6 +288,42 @@ class StoreContract:
         freeze, thaw = ("root", "operator.freeze"), ("bob", "operator.thaw")
         assert [freeze, freeze, thaw] == told
         assert len(one.audit()) == verify(one.audit()).seq
+
+    # --- suspicion
+
+    def test_a_head_is_vouched_for_if_it_is_on_the_chain(
+        self, open_store: Callable[[], BurstStore]
+    ) -> None:
+        one, two = open_store(), open_store()
+        assert (NOTHING, True) == (one.head(), one.vouches(NOTHING))
+        one.freeze("root", "")
+        first = two.head()
+        one.thaw("root")
+
+        assert (2, True, True) == (two.head().seq, two.vouches(first), two.vouches(one.head()))
+        for foreign in (replace(first, digest="f" * 64), replace(first, seq=2), AuditHead(3, "a")):
+            assert not two.vouches(foreign)
+
+    def test_a_suspicion_lasts_until_it_is_accepted_and_is_told_once(
+        self, open_store: Callable[[], BurstStore]
+    ) -> None:
+        one, two = open_store(), open_store()
+        foreign, farther = AuditHead(7, "f" * 64), AuditHead(9, "e" * 64)
+        one.suspect("cloud", foreign)
+        one.suspect("cloud", foreign)
+        one.suspect("a file", farther)
+
+        assert "cloud remembers record 7" in two.ledger().suspect
+        assert "a file remembers record 9" in two.ledger().suspect
+        two.accept("root")
+        two.accept("root")
+        assert "" == one.ledger().suspect
+        assert [True, True, False] == [
+            one.vouches(head) for head in (foreign, farther, AuditHead(10, "d" * 64))
+        ]
+        assert ["ledger.suspected", "ledger.suspected", "operator.accept"] == [
+            record.action for record in one.audit()
+        ]
 
     # --- the ledger
 

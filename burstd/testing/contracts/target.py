@@ -74,6 +74,15 @@ class TargetContract:
         assert view.open
         assert view.capabilities.max_cores >= 1
 
+    def test_a_mark_is_kept_for_each_site_until_the_next(self, far: FarEnd) -> None:
+        site = f"site{next(_numbers)}"
+        assert far.target.mark(site) is None
+        for text in ("7:ab", "12:cd"):
+            far.target.keep_mark(site, text)
+            assert text == far.target.mark(site)
+        far.target.keep_mark(f"{site}x", "1:ef")
+        assert "12:cd" == far.target.mark(site)
+
     def test_preparing_twice_is_preparing_once(self, far: FarEnd) -> None:
         far.target.prepare(far.image)
         far.target.prepare(far.image)

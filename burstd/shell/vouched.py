@@ -1,0 +1,119 @@
+"""A restored ledger is older than the world. Who remembers more than it does puts burstd into safe
+mode: it submits and destroys nothing until an operator has accepted the ledger as it is.
+
+The audit log's head is what is remembered: by a file beside the ledger, and by each target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from burstd.domain.audit import AuditHead
+from burstd.domain.targets import (
+    Generation,
+    Image,
+    RemoteId,
+    RemoteJob,
+    TargetView,
+    Ticket,
+    WorkKey,
+    WorkOrder,
+)
+from burstd.ports.errors import Transient
+from burstd.ports.store import BurstStore
+from burstd.ports.target import Target
+from burstd.ports.witness import Witness
+
+log = structlog.get_logger()
+
+
+def vouch(store: BurstStore, who: str, remembered: str | None) -> bool:
+    """False, and the ledger is under suspicion, if ``who`` remembers what is not in its log."""
+    if remembered is None:
+        return True
+    try:
+        head = AuditHead.parse(remembered)
+    except ValueError:
+        log.warning("witness.unreadable", witness=who, said=remembered[:100])
+        return True
+    if store.vouches(head):
+        return True
+    store.suspect(who, head)
+    log.error("ledger.suspected", witness=who, head=str(head), ours=str(store.head()))
+    return False
+
+
+def keep_head(store: BurstStore, witness: Witness) -> None:
+    """Let the witness beside the ledger remember how far it has come."""
+    head = str(store.head())
+    if witness.kept() != head:
+        witness.keep(head)
+
+
+@dataclass
+class VouchedTarget:
+    """``ports.target.Target``: asked what it remembers before anything is changed there, and told
+    the head before each start."""
+
+    target: Target
+    store: BurstStore
+    site: str
+    name: str
+    _vouched: bool = field(default=False)
+
+    def _vouch(self) -> None:
+        if self._vouched:
+            return
+        if not vouch(self.store, self.name, self.target.mark(self.site)):
+            raise Transient(f"{self.name} remembers more than the ledger: burst status")
+        self._keep_head()  # what it remembered of a branch that was given up is forgotten here
+        self._vouched = True
+
+    def _keep_head(self) -> None:
+        self.target.keep_mark(self.site, str(self.store.head()))
+
+    def mark(self, site: str) -> str | None:
+        return self.target.mark(site)
+
+    def keep_mark(self, site: str, text: str) -> None:
+        self.target.keep_mark(site, text)
+
+    def observe(self) -> TargetView:
+        return self.target.observe()
+
+    def prepare(self, image: Image) -> None:
+        self.target.prepare(image)
+
+    def ticket(self, key: WorkKey, user: str, public_key: str) -> Ticket:
+        self._vouch()
+        return self.target.ticket(key, user, public_key)
+
+    def generation(self) -> Generation:
+        return self.target.generation()
+
+    def submit(self, work: WorkOrder) -> RemoteId:
+        self._vouch()
+        return self.target.submit(work)
+
+    def find(self, key: WorkKey) -> RemoteJob | None:
+        self._vouch()  # it cancels duplicates
+        return self.target.find(key)
+
+    def poll(self, keys: Sequence[WorkKey]) -> Mapping[WorkKey, RemoteJob]:
+        return self.target.poll(keys)
+
+    def start(self, key: WorkKey) -> None:
+        self._vouch()
+        self._keep_head()
+        self.target.start(key)
+
+    def cancel(self, key: WorkKey) -> None:
+        self._vouch()
+        self.target.cancel(key)
+
+    def clean(self, key: WorkKey, user: str) -> None:
+        self._vouch()
+        self.target.clean(key, user)

@@ -6,6 +6,7 @@ The audit log's head is what is remembered: by a file beside the ledger, and by 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -62,18 +63,28 @@ class VouchedTarget:
     store: BurstStore
     site: str
     name: str
-    _vouched: bool = field(default=False)
+    _kept: AuditHead | None = field(default=None)  #: what it remembers; ``None``: not asked yet
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def _vouch(self) -> None:
-        if self._vouched:
-            return
-        if not vouch(self.store, self.name, self.target.mark(self.site)):
-            raise Transient(f"{self.name} remembers more than the ledger: burst status")
-        self._keep_head()  # what it remembered of a branch that was given up is forgotten here
-        self._vouched = True
+        with self._lock:
+            if self._kept is not None:
+                return
+            if not vouch(self.store, self.name, self.target.mark(self.site)):
+                raise Transient(f"{self.name} remembers more than the ledger: burst status")
+            self._keep()  # what it remembered of a branch that was given up is forgotten here
 
     def _keep_head(self) -> None:
-        self.target.keep_mark(self.site, str(self.store.head()))
+        """Of many that start at once one tells it for all."""
+        now = self.store.head()
+        with self._lock:
+            if self._kept is None or self._kept.seq < now.seq:
+                self._keep()
+
+    def _keep(self) -> None:
+        head = self.store.head()
+        self.target.keep_mark(self.site, str(head))
+        self._kept = head
 
     def mark(self, site: str) -> str | None:
         return self.target.mark(site)

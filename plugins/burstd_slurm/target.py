@@ -38,8 +38,8 @@ exec {}
 """
 _READ = 'test ! -e "$1" || cat "$1"'
 _KEEP = (
-    'umask 077 && mkdir -p "${1%/*}" && cat > "$1.new" && sync "$1.new" && mv "$1.new" "$1" && '
-    'sync "${1%/*}"'
+    'umask 077 && mkdir -p "${1%/*}" && echo "$2" > "$1.new" && sync "$1.new" && '
+    'mv "$1.new" "$1" && sync "${1%/*}"'
 )
 #: Slurm's programs speak of a passing trouble in these words.
 _AWAY = re.compile(r"Unable to contact|Socket timed out|Connection refused|slurmdbd|try again")
@@ -104,8 +104,7 @@ class SlurmTarget:
         return self._ask("sh", "-c", _READ, "sh", self._mark(site)).strip() or None
 
     def keep_mark(self, site: str, text: str) -> None:
-        argv = ["sh", "-c", _KEEP, "sh", self._mark(site)]
-        self._run(self._settings.service_user, argv, f"{text}\n".encode())
+        self._ask("sh", "-c", _KEEP, "sh", self._mark(site), text)
 
     def _mark(self, site: str) -> str:
         return str(self._settings.root / "sites" / f"{site}.mark")

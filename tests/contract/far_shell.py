@@ -51,10 +51,10 @@ class SimulatedShell:
         if argv[:2] != ["sh", "-c"]:
             return self.slurm.run(argv)
         if "squeue" not in argv[2]:  # an upload, a mark, or the cleaning
-            if content:
-                self.files[argv[4]] = content
-                return ""
-            return self.files.get(argv[-1], b"").decode()
+            if argv[2].startswith("test "):
+                return self.files.get(argv[-1], b"").decode()
+            self.files[argv[4]] = content or argv[-1].encode()
+            return ""
         live, past = argv[2].split("&& echo &&")
         return f"{self.slurm.run(shlex.split(live))}\n{self.slurm.run(shlex.split(past))}"
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from burstd.adapters.witness import FileWitness
 from burstd.domain.burst import Stage
-from burstd.ports.errors import NoRoom
+from burstd.domain.targets import WorkKey
+from burstd.ports.errors import NoRoom, Unreachable
+from burstd.shell.vouched import VouchedTarget
 from burstd.testing.simulators import in_file, store_in
+from burstd.testing.target import SimulatedTarget
 from tests.flow.scene import Scene
 
 
@@ -183,3 +190,30 @@ def test_a_file_remembers_whole_or_not_at_all(tmp_path: Path) -> None:
     assert ["head"] == [path.name for path in tmp_path.iterdir()]
     with pytest.raises(NoRoom):
         FileWitness(tmp_path / "none" / "head").keep("9:ef")
+
+
+def test_many_that_start_at_once_tell_the_target_in_turn_and_never_go_back(
+    backup: Backup,
+) -> None:
+    """Found on a real target: two threads wrote one file."""
+    store, seen, busy = backup.scene.store, list[int](), threading.Lock()
+
+    class Slow(SimulatedTarget):
+        def keep_mark(self, site: str, text: str) -> None:
+            assert busy.acquire(blocking=False), "two at once"
+            time.sleep(0.01)
+            seen.append(int(text.partition(":")[0]))
+            busy.release()
+
+    target = VouchedTarget(Slow(backup.scene.clock), store, "onprem", "cloud")
+
+    def start(n: int) -> None:
+        store.tell("effect.start", str(n), {})
+        with suppress(Unreachable):  # there is nothing to start
+            target.start(WorkKey(f"b-{n}"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(start, range(24)))
+
+    assert sorted(seen) == seen
+    assert store.head().seq == seen[-1]

@@ -66,7 +66,7 @@ file = "/opt/images/calculix.sqfs"
 
 
 def build_native(lab: Lab) -> Path:
-    """Compile the SPANK plugin and the waiter; returns their directory."""
+    """Compile the SPANK plugin, the keeper and the waiter; returns their directory."""
     out = lab.paths.base / "native"
     out.mkdir(parents=True, exist_ok=True)
     base = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror"]
@@ -74,6 +74,7 @@ def build_native(lab: Lab) -> Path:
     for argv in (
         [*spank, "-o", str(out / "burst_spank.so"), str(NATIVE / "burst_spank.c")],
         [*base, "-static", "-o", str(out / "burst-wait"), str(NATIVE / "burst_wait.c")],
+        [*base, "-static", "-o", str(out / "burst-keep"), str(NATIVE / "burst_keep.c")],
     ):
         subprocess.run(argv, check=True)
     return out
@@ -85,9 +86,10 @@ def install(
     """Put burstd on the proxy host and let it rest. Idempotent."""
     native = build_native(lab)
     lab.install_python()
-    lab.install_spank(native / "burst_spank.so")
     px = lab.host("px")
-    _binary(px, native / "burst-wait", "/usr/local/bin/burst-wait")
+    for name in ("burst-wait", "burst-keep"):
+        _binary(px, native / name, f"/usr/local/bin/{name}")
+    lab.install_spank(native / "burst_spank.so")
     config = CONFIG.format(mode=mode, high=high, low=low, poll=poll)
     px.write("/etc/burstd/config.toml", config, 0o640, "root:burstd")
     px.write("/etc/burstd/netd.toml", NETD, 0o640, "root:burst-net")

@@ -210,7 +210,8 @@ class Lab:
         script = 'base64 -d | install -D -m 644 /dev/stdin "$1.new" && mv -f "$1.new" "$1"'
         content = base64.b64encode(self.paths.spank.read_bytes()).decode()
         px.run(["sh", "-c", script, "sh", SPANK_PATH], input=content)
-        line = f"required {SPANK_PATH} agent=/usr/local/bin/burst-agent\n"
+        options = "agent=/usr/local/bin/burst-agent keep=/usr/local/bin/burst-keep"
+        line = f"required {SPANK_PATH} {options}\n"
         px.write("/etc/slurm/plugstack.conf", line)
 
     def _troubled(self, site: Site) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import secrets
 import signal
 import sys
@@ -28,7 +27,9 @@ from burstd.domain.data import Mark, OutputFile
 from burstd.ports.depot import Depot, Execution
 from burstd.ports.errors import Mismatch, Permanent, Rejected, Transient
 
+#: burst_keep.c
 TERM = "BURST_AGENT_TERM"
+END = "BURST_AGENT_END"
 #: Seconds until the next look, by order; a move of the burst ends every wait at once.
 PERIODS = {"wait": 60, "stage_in": 3, "follow": 8, "stage_out": 3, "exit": 3}
 #: Variables that every payload gets, beside the profile's.
@@ -54,6 +55,7 @@ class Agent:
     def live(self) -> NoReturn:
         """Turns until the job is over."""
         signal.signal(signal.SIGTERM, _remember_term)
+        self.memory.resume({"stdout": 1, "stderr": 2})
         while True:
             _hear_term()  # the waiter begins and ends with TERM blocked
             words: Words = {"order": "wait", "version": 0}
@@ -181,7 +183,9 @@ class Agent:
         self._follower(depot, *remembered.from_report(staged)).once()
 
     def _follower(self, depot: Depot, known: dict[str, Mark], roots: tuple[Path, ...]) -> Follower:
-        return Follower(depot, self.memory.positions, known, self.memory.copies, roots)
+        memory = self.memory
+        writing = (memory.before_writing, memory.save)
+        return Follower(depot, memory.positions, known, memory.copies, roots, *writing)
 
     def _stage_out(self, words: Words, depot: Depot) -> None:
         if self._reported(words, "staged_out") is not None:
@@ -248,20 +252,18 @@ class Agent:
         if line not in self.memory.said:
             # Names come from elsewhere: they must not speak to the user's terminal.
             plain = "".join(c if c.isprintable() else "?" for c in line)
+            with contextlib.suppress(OSError):
+                self.memory.before_writing("", 2)
             with contextlib.suppress(OSError):  # the output's own disk may be the full one
                 os.write(2, f"burstd: {plain}\n".encode())
                 self.memory.said.append(line)
 
     def _end(self, code: int, number: int) -> NoReturn:
-        """End as the payload ended, so that Slurm records the same."""
+        """End as the payload ended, so that Slurm records the same: burst-keep is told, and does
+        it. Without these two bytes it would begin anew."""
         self.memory.forget()
-        if number:
-            resource.setrlimit(
-                resource.RLIMIT_CORE, (0, 0)
-            )  # a core of ours tells the user nothing
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        sys.exit(code)
+        os.write(int(os.environ[END]), bytes((code & 0xFF, number)))
+        sys.exit(0)
 
 
 def _remember_term(_number: int, _frame: object) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import MutableMapping
-from dataclasses import dataclass
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from burstd.agent.landing import Refused, descend, inside
@@ -30,6 +30,9 @@ class Follower:
     marks: MutableMapping[str, Mark]
     copies: MutableMapping[str, Mark]
     roots: tuple[Path, ...]
+    #: Called before each write to a stream, with its name and descriptor, and after each to a file.
+    before_writing: Callable[[str, int], None] = field(default=lambda _stream, _descriptor: None)
+    written: Callable[[], None] = field(default=lambda: None)
 
     def once(self) -> None:
         """Copy what has grown since the last time."""
@@ -50,6 +53,7 @@ class Follower:
             if not block:
                 return
             while block:
+                self.before_writing(name, descriptor)
                 written = os.write(descriptor, block)
                 position += written
                 block = block[written:]
@@ -72,6 +76,7 @@ class Follower:
                 have += file.write(block) or 0
             seen = os.fstat(file.fileno())
             self.copies[path] = Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
+        self.written()
 
     def _ours(self, path: str) -> int | None:
         try:

@@ -1,5 +1,9 @@
-"""What the agent keeps between two of its lives: a private directory that survives exec, and
-burstd's copy of the manifest for the case that the whole machine went away."""
+"""What the agent keeps between two of its lives: a private directory that burst-keep made, and
+burstd's copy of the manifest for the case that the whole machine went away.
+
+A life may end between any two of its instructions. What was written to the job's output and not
+yet remembered is read off the descriptor itself, which all lives share.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,24 @@ class Memory:
     copies: dict[str, Mark] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     trouble_since: float | None = None  #: seconds since 1970
+    #: The stream that is being written to, and where its descriptor stood before.
+    writing: tuple[str, int] | None = None
+
+    def before_writing(self, stream: str, descriptor: int) -> None:
+        """Remember where the output stands: a life that ends in the write is followed by one
+        that knows how much of it was done. "" is for words of ours, which count for no stream."""
+        self.writing = (stream, _offset(descriptor))
+        self.save()
+
+    def resume(self, descriptors: Mapping[str, int]) -> None:
+        """Add to the positions what the last life wrote and did not live to remember."""
+        if self.writing is None:
+            return
+        stream, before = self.writing
+        self.writing = None
+        if stream in descriptors:
+            moved = _offset(descriptors[stream]) - before
+            self.positions[stream] = self.positions.get(stream, 0) + max(0, moved)
 
     @property
     def _file(self) -> Path:
@@ -38,6 +60,7 @@ class Memory:
             "copies": {path: asdict(mark) for path, mark in self.copies.items()},
             "said": self.said,
             "trouble_since": self.trouble_since,
+            "writing": self.writing,
         }
         temporary = self.directory / "state.new"
         temporary.write_text(json.dumps(state))
@@ -49,18 +72,25 @@ class Memory:
 
 
 def recall() -> Memory:
-    """This stand-in's memory: of its earlier lives, or a new one."""
-    known = os.environ.get(DIRECTORY)
-    if known is not None and (Path(known) / "state.json").exists():
-        state = json.loads((Path(known) / "state.json").read_text())
-        copies = {path: Mark(**mark) for path, mark in state["copies"].items()}
-        return Memory(
-            Path(known), state["positions"], copies, state["said"], state["trouble_since"]
-        )
-    memory = Memory(Path(tempfile.mkdtemp(prefix="burst-agent-")))
-    os.environ[DIRECTORY] = str(memory.directory)
+    """This stand-in's memory: of its earlier lives, or a new one. Raises ``OSError``."""
+    if DIRECTORY not in os.environ:  # there was no room for it when the stand-in began
+        os.environ[DIRECTORY] = tempfile.mkdtemp(prefix="burst-agent-")
+    directory = Path(os.environ[DIRECTORY])
+    if (directory / "state.json").exists():
+        state = json.loads((directory / "state.json").read_text())
+        state["copies"] = {path: Mark(**mark) for path, mark in state["copies"].items()}
+        return Memory(directory, **state)
+    memory = Memory(directory)
     memory.save()
     return memory
+
+
+def _offset(descriptor: int) -> int:
+    """Where a descriptor stands; one that has no places (a pipe) always stands at 0."""
+    try:
+        return os.lseek(descriptor, 0, os.SEEK_CUR)
+    except OSError:
+        return 0
 
 
 def to_report(

@@ -3,7 +3,7 @@
  * place of its script, as the job's user, in its directory, with its environment and arguments.
  *
  * plugstack.conf on the proxy node, and on no other:
- *     required burst_spank.so agent=/usr/bin/burst-agent
+ *     required burst_spank.so agent=/usr/bin/burst-agent keep=/usr/local/bin/burst-keep
  *
  * User code never runs on a proxy node, whatever is wrong: while the agent is missing the job
  * waits; a step or an interactive job is refused. spank(8), slurm_spank_task_init: runs as the
@@ -23,10 +23,11 @@ SPANK_PLUGIN(burst, 1);
 #define BATCH_STEP 0xfffffffbU /* slurm.h: SLURM_BATCH_SCRIPT */
 #define RETRY_SECONDS 10
 
-static const char *agent_path(int count, char **options) {
+static const char *option(int count, char **options, const char *name, const char *otherwise) {
+    size_t length = strlen(name);
     for (int i = 0; i < count; i++)
-        if (strncmp(options[i], "agent=", 6) == 0) return options[i] + 6;
-    return "/usr/bin/burst-agent";
+        if (strncmp(options[i], name, length) == 0) return options[i] + length;
+    return otherwise;
 }
 
 /* What would let the user's own code into the agent: loaders, interpreters, allocators. */
@@ -64,18 +65,20 @@ int slurm_spank_task_init(spank_t spank, int option_count, char **options) {
         dprintf(2, "burstd: Slurm does not say what to run\n");
         _exit(1);
     }
-    const char *agent = agent_path(option_count, options);
-    char **with_agent = calloc((size_t)argc + 2, sizeof *with_agent);
-    if (with_agent == NULL) _exit(1);
-    with_agent[0] = (char *)agent;
-    memcpy(with_agent + 1, argv, (size_t)argc * sizeof *argv);
+    const char *agent = option(option_count, options, "agent=", "/usr/bin/burst-agent");
+    const char *keep = option(option_count, options, "keep=", "/usr/local/bin/burst-keep");
+    char **words = calloc((size_t)argc + 3, sizeof *words);
+    if (words == NULL) _exit(1);
+    words[0] = (char *)keep;
+    words[1] = (char *)agent;
+    memcpy(words + 2, argv, (size_t)argc * sizeof *argv);
 
     environment = clean(environment);
 
     for (int said = 0;; sleep(RETRY_SECONDS)) {
-        execve(agent, with_agent, environment);
+        execve(keep, words, environment);
         if (said++ == 0)
-            dprintf(2, "burstd: %s: %s; this job waits until an administrator mends it\n", agent,
+            dprintf(2, "burstd: %s: %s; this job waits until an administrator mends it\n", keep,
                     strerror(errno));
     }
 }

@@ -30,24 +30,20 @@ class Memory:
     copies: dict[str, Mark] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     trouble_since: float | None = None  #: seconds since 1970
-    #: The stream that is being written to, and where its descriptor stood before.
-    writing: tuple[str, int] | None = None
+    #: The stream written to last, and before that: where its descriptor stood, its position.
+    writing: tuple[str, int, int] | None = None
 
     def before_writing(self, stream: str, descriptor: int) -> None:
         """Remember where the output stands: a life that ends in the write is followed by one
         that knows how much of it was done. "" is for words of ours, which count for no stream."""
-        self.writing = (stream, _offset(descriptor))
+        self.writing = (stream, _offset(descriptor), self.positions.get(stream, 0))
         self.save()
 
     def resume(self, descriptors: Mapping[str, int]) -> None:
-        """Add to the positions what the last life wrote and did not live to remember."""
-        if self.writing is None:
-            return
-        stream, before = self.writing
-        self.writing = None
-        if stream in descriptors:
-            moved = _offset(descriptors[stream]) - before
-            self.positions[stream] = self.positions.get(stream, 0) + max(0, moved)
+        """Correct the position by what the last life wrote, whether it remembered that or not."""
+        if self.writing is not None and self.writing[0] in descriptors:
+            stream, before, position = self.writing
+            self.positions[stream] = position + max(0, _offset(descriptors[stream]) - before)
 
     @property
     def _file(self) -> Path:

@@ -78,6 +78,20 @@ def test_a_life_killed_at_any_write_is_followed_by_one_that_goes_on_there(
     assert far.files["stdout"] == path.read_bytes()
 
 
+def test_a_life_that_ended_as_it_should_is_followed_by_one_that_goes_on_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = SmallBlocks({"stdout": b""})
+    with output(tmp_path) as path:
+        for part in (b"one\n", b"two and\n", b"", b"three\n"):
+            far.files["stdout"] += part
+            memory = life(tmp_path, monkeypatch)
+            Follower(far, memory.positions, {}, {}, (), memory.before_writing, memory.save).once()
+            memory.save()
+
+    assert b"one\ntwo and\nthree\n" == path.read_bytes()
+
+
 def test_words_of_burstds_own_do_not_count_as_the_payloads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

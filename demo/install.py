@@ -29,6 +29,7 @@ cluster = "onprem"
 burst_partition = "burst"
 home_partition = "cae"
 poll = "{poll}"
+lost_after = "10s"
 
 [policy]
 mode = "{mode}"

@@ -55,6 +55,8 @@ class SiteTable(Table):
     """Where a job goes that was submitted straight to the burst partition and is declined."""
     poll: Duration = Field(default="30s", validate_default=True)
     """Time between two looks at the queue."""
+    lost_after: Duration = Field(default="10m", validate_default=True)
+    """A job that neither slurmctld nor accounting knows any more is given up after this."""
     scheduler: Literal["commands", "pyslurm"] = "commands"
     """How slurmctld is asked: by squeue and scontrol, or by pyslurm (docs/pyslurm.md)."""
     pyslurm_python: str = ""

@@ -24,6 +24,7 @@ def policy_of(config: Config) -> BurstPolicy:
         users=frozenset(p.users),
         accounts=frozenset(p.accounts),
         min_age=p.min_age,
+        lost_after=config.site.lost_after,
         max_open_bursts=p.max_open_bursts,
         max_new_per_tick=p.max_new_per_tick,
     )

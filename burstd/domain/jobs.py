@@ -54,6 +54,7 @@ class JobState(Enum):
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
+    LOST = "LOST"  #: slurmctld does not know it and accounting, which is up to date, tells no end
     UNKNOWN = "UNKNOWN"
 
     @property

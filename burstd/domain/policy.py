@@ -41,6 +41,7 @@ class BurstPolicy:
     users: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
     min_age: timedelta = timedelta(0)
+    lost_after: timedelta = timedelta(minutes=10)
     max_open_bursts: int = 1000
     max_new_per_tick: int = 50
 

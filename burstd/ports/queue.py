@@ -26,7 +26,9 @@ class Queue(Protocol):
     def look(self, who: JobIdentity) -> JobSight:
         """A fresh look at one job, past its end as far as Slurm remembers.
 
-        ``UNKNOWN`` where Slurm cannot say: absent is not finished.
+        ``UNKNOWN`` where Slurm cannot say: absent is not finished. ``LOST`` where both its
+        controller and its accounting say that there is none: whoever restores a controller's
+        state may bring it back.
         """
 
     def script(self, who: JobIdentity) -> str | None:

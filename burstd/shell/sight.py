@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -28,6 +28,8 @@ class Sight:
     remote: Mapping[WorkKey, RemoteJob] = field(default_factory=dict)
     requests: Mapping[BurstId, frozenset[Request]] = field(default_factory=dict)
     versions: Mapping[BurstId, int] = field(default_factory=dict)  #: of the bursts as they were
+    #: Uptime in seconds since when Slurm says that a burst's job is not there.
+    lost_since: MutableMapping[BurstId, float] = field(default_factory=dict)
 
     def missing(self, job: JobKey) -> bool:
         """True if the queue was read and does not list the job: time to look closer, no more."""
@@ -39,7 +41,9 @@ class Sight:
         return next((request for request in mine if request.kind is kind), None)
 
 
-def take_sight(world: World, queue: QueueSnapshot | None) -> Sight:
+def take_sight(
+    world: World, queue: QueueSnapshot | None, lost_since: MutableMapping[BurstId, float]
+) -> Sight:
     """Poll each target once for all of its open work. A silent target is only unknown."""
     lines: dict[JobKey, QueuedJob] = {}
     for job in queue.jobs if queue else ():
@@ -52,7 +56,9 @@ def take_sight(world: World, queue: QueueSnapshot | None) -> Sight:
         except PortError as error:
             log.warning("target.unreachable", target=name, cause=str(error))
     versions = {burst.id: burst.version for burst in bursts}
-    return Sight(queue, lines, remote, world.store.requests(), versions)
+    for gone in lost_since.keys() - versions.keys():
+        del lost_since[gone]
+    return Sight(queue, lines, remote, world.store.requests(), versions, lost_since)
 
 
 def state_of(sight: Sight, burst: Burst) -> RemoteState:

@@ -42,7 +42,7 @@ def claim(burst: Burst, world: World, sight: Sight) -> Event | None:
     record = _record(burst)
     boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
-    if (stop := _stopped(burst, seen) or _asked_back(burst, sight)) is not None:
+    if (stop := _stopped(burst, seen, world, sight) or _asked_back(burst, sight)) is not None:
         return stop
     if seen.state is JobState.RUNNING:
         if seen.partition != world.policy.burst_partition:
@@ -113,7 +113,7 @@ def permit(burst: Burst, world: World, sight: Sight) -> Event | None:
         raise Rejected(f"burst {burst.id} has no evidence of its claim")
     boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
-    if (stop := _stopped(burst, seen)) is not None:
+    if (stop := _stopped(burst, seen, world, sight)) is not None:
         return stop
     if not _stands_in(burst, seen, world):
         return None
@@ -157,7 +157,7 @@ def stage_out(burst: Burst, world: World, sight: Sight) -> Event | None:
     if "staged_out" in world.store.said(burst.id):
         return ev.Done()
     doubtful = _changed(burst, sight) or _recall_reported(burst, world)
-    if doubtful and _stopped(burst, world.queue.look(burst.identity)) is not None:
+    if doubtful and _stopped(burst, world.queue.look(burst.identity), world, sight) is not None:
         return ev.Skipped("the stand-in ended before the results could be landed")
     return None
 
@@ -166,7 +166,7 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Once the job is over on-prem: clean the far side, reckon the cost."""
     boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
-    if _stopped(burst, seen) is None:
+    if _stopped(burst, seen, world, sight) is None:
         return None
     now = world.clock.uptime()
     aged = durability(burst.over, boot, now) if burst.over else Durability.UNTIMED
@@ -199,7 +199,8 @@ def go_home(burst: Burst, world: World, sight: Sight) -> Event | None:
             return None
         if twin is not None and twin.outcome is not None and twin.outcome.by_itself:
             return ev.Ended(twin.outcome)  # faster than we: never run again what is done
-    if not world.queue.give_back(_record(burst)):
+    seen = world.queue.look(burst.identity)
+    if not (_given_up(burst, seen, world, sight) or world.queue.give_back(_record(burst))):
         return None
     if burst.claim is not None:
         world.sites[burst.target].target.clean(burst.work_key, burst.identity.user)
@@ -227,13 +228,25 @@ def _record(burst: Burst) -> JobRecord:
     return burst.record
 
 
-def _stopped(burst: Burst, seen: JobSight) -> Event | None:
-    """The job ended, or its id belongs to someone else now."""
+def _stopped(burst: Burst, seen: JobSight, world: World, sight: Sight) -> Event | None:
+    """The job ended, or Slurm has lost it for good, or its id belongs to someone else now."""
     if seen.identity is not None and not seen.is_job(burst.identity):
         return ev.Recalled(f"job {burst.job} is gone and its id was given to another job")
     if seen.state.over:
         return ev.Recalled(f"job {burst.job} is {seen.state.value} on-prem")
+    if _given_up(burst, seen, world, sight):
+        return ev.Recalled(f"job {burst.job} is lost: neither slurmctld nor accounting knows it")
     return None
+
+
+def _given_up(burst: Burst, seen: JobSight, world: World, sight: Sight) -> bool:
+    """Whoever restores a controller's state brings its jobs back: so not at once."""
+    if seen.state is not JobState.LOST:
+        sight.lost_since.pop(burst.id, None)
+        return False
+    now = world.clock.uptime().seconds
+    since = sight.lost_since.setdefault(burst.id, now)
+    return now - since >= world.policy.lost_after.total_seconds()
 
 
 def _stands_in(burst: Burst, seen: JobSight, world: World) -> bool:
@@ -281,7 +294,7 @@ def _recalled(burst: Burst, world: World, sight: Sight) -> Event | None:
     seen = world.queue.look(burst.identity)
     if seen.state is JobState.COMPLETING and reported:
         return ev.Recalled(f"job {burst.job} is being ended on-prem")
-    return _stopped(burst, seen)
+    return _stopped(burst, seen, world, sight)
 
 
 def _asked_back(burst: Burst, sight: Sight) -> Event | None:

@@ -13,7 +13,7 @@ from burstd.core.decide import acts, decide, needs_script
 from burstd.core.lifecycle import IllegalTransition, advance
 from burstd.core.retries import next_due
 from burstd.domain import events as ev
-from burstd.domain.burst import Burst, Stage
+from burstd.domain.burst import Burst, BurstId, Stage
 from burstd.domain.events import Event
 from burstd.domain.jobs import JobIdentity, QueueSnapshot
 from burstd.domain.plan import Plan, ScriptFacts, Snapshot
@@ -41,6 +41,7 @@ class Memory:
     scripts: dict[JobIdentity, ScriptFacts] = field(default_factory=dict)
     plan: Plan | None = None
     queue: QueueSnapshot | None = None
+    lost_since: dict[BurstId, float] = field(default_factory=dict)
 
 
 Drivers = Callable[[Callable[[Burst], None], Iterable[Burst]], None]
@@ -82,7 +83,7 @@ def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | 
         else:
             world.store.note(plan)
         log.info("plan.decided", **summary(plan))
-    sight = take_sight(world, snapshot.queue if snapshot else None)
+    sight = take_sight(world, snapshot.queue if snapshot else None, memory.lost_since)
     cancel_asked(world, sight)
     drivers(lambda burst: drive(burst, world, sight), world.store.open_bursts())
     keep_head(world.store, world.witness)

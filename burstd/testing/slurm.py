@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from burstd.adapters.slurm.commands import Slurm, translate
+from burstd.adapters.slurm.commands import NOTHING_MORE, Slurm, translate
 from burstd.testing.clock import SteppedClock
 from burstd.testing.slurm_jobs import OVER, SimulatedJob, key_text, record_line, squeue_lines
 
@@ -50,6 +50,7 @@ class SimulatedSlurm:
     knows_extra: bool = True  #: False: Slurm 22.05
     up: bool = True
     accounting_up: bool = True
+    unsent: int = 0  #: messages that accounting has not taken yet
     boots: int = 1
     jobs: list[SimulatedJob] = field(default_factory=list)
     accounting: dict[tuple[str, datetime], SimulatedJob] = field(default_factory=dict)
@@ -173,6 +174,8 @@ class SimulatedSlurm:
             raise translate(argv[0], AWAY)
         if argv[0] == "squeue":
             return self._squeue(argv)
+        if argv[0] == "sdiag":
+            return f"DBD Agent queue size: {self.unsent}\n"
         if argv[0] == "scancel":
             return self._scancel(argv)
         if argv[0] == "scontrol":
@@ -183,9 +186,8 @@ class SimulatedSlurm:
     def changes(self) -> list[tuple[str, ...]]:
         """The commands that meant to change something."""
         reading = {("scontrol", "show"), ("scontrol", "write")}
-        return [
-            c for c in self.commands if c[0] not in {"squeue", "sacct"} and c[:2] not in reading
-        ]
+        asking = {"squeue", "sacct", "sdiag"}
+        return [c for c in self.commands if c[0] not in asking and c[:2] not in reading]
 
     def _squeue(self, argv: Sequence[str]) -> str:
         self._forget_old()
@@ -341,7 +343,7 @@ class SimulatedCommands(Slurm):
 
     controller: SimulatedSlurm = field(default_factory=lambda: SimulatedSlurm(SteppedClock()))
 
-    def run(self, argv: Sequence[str]) -> str:
+    def run(self, argv: Sequence[str], environment: Mapping[str, str] = NOTHING_MORE) -> str:
         return self.controller.run(argv)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
 
 from burstd.adapters.clock import SystemClock
-from burstd.adapters.slurm.commands import Slurm, answer
+from burstd.adapters.slurm.commands import NOTHING_MORE, Slurm, answer
 from burstd.adapters.slurm.controller import CommandController, Controller
 from burstd.adapters.slurm.pyslurm_controller import PyslurmController
 from burstd.adapters.slurm.queue import SlurmQueue
@@ -84,10 +84,10 @@ class BridgedSlurm(Slurm):
 
     host: Host | None = None
 
-    def run(self, argv: Sequence[str]) -> str:
+    def run(self, argv: Sequence[str], environment: Mapping[str, str] = NOTHING_MORE) -> str:
         assert self.host is not None
-        environment = {"LC_ALL": "C.UTF-8", "SLURM_TIME_FORMAT": "%s", **self.environment}
-        done = self.host.run(argv, "burstd", env=environment, check=False, timeout=self.deadline)
+        variables = {"LC_ALL": "C.UTF-8", "SLURM_TIME_FORMAT": "%s", **environment}
+        done = self.host.run(argv, "burstd", env=variables, check=False, timeout=self.deadline)
         return answer(argv[0], done.returncode, done.stdout, done.stderr)
 
 

@@ -22,6 +22,7 @@ from tests.fault.errands import Job
 PYTHONPATH = "/opt/burstd/src:/opt/burstd/src/plugins:/opt/burstd/meta:/opt/burstd/site/current"
 CONFIG = "/etc/burstd/config.toml"
 TRACE = "/tmp/burstd-trace"
+SAVED = 6.0  #: seconds; SAVE_MAX_WAIT is 5
 PATIENCE = 240.0  #: seconds until a run without further faults must be over
 
 
@@ -161,6 +162,14 @@ class Rig:
         del self._doom[0]
         self.start()
 
+    def dead(self) -> None:
+        """Wait until its doom has come; what looks after burstd later starts the next one."""
+        end = time.monotonic() + self.patience
+        while self._daemon is not None and self._daemon.poll() is None:
+            if time.monotonic() > end:
+                raise Stuck(f"burstd never came to {self._doom}\n{self._tail()}")
+            time.sleep(0.1)
+
     def kill(self) -> None:
         """burstd is killed now, from outside."""
         if self._daemon is not None:
@@ -190,6 +199,17 @@ class Rig:
         """The job is at this stage or past it: a short one may be over before anybody looks."""
         now, life = self.stage(name), _LIFE
         return now in life and life.index(now) >= life.index(stage)
+
+    def at(self, name: str, stage: str) -> None:
+        """Wait until the job is at this stage or past it."""
+        self.until(lambda: self.reached(name, stage), f"{name} is {stage}")
+
+    def label(self, label: str, times: int = 1) -> None:
+        """Wait until burstd has come past a point; see ``burstd.testing.points``."""
+        self.until(lambda: self._labels().count(label) >= times, label)
+
+    def _labels(self) -> list[str]:
+        return self.px.sh(f"cat {TRACE} 2>/dev/null || true").split()
 
     def key(self, name: str) -> str:
         return next(errand.key for errand in self.errands if errand.name == name)
@@ -255,7 +275,7 @@ class Rig:
 
     def reached_labels(self) -> set[str]:
         """Every label that a burstd of this run came past."""
-        return set(self.px.sh(f"cat {TRACE} 2>/dev/null || true").split())
+        return set(self._labels())
 
     def close(self) -> None:
         """End burstd, whatever has become of the run."""
@@ -318,8 +338,25 @@ def whole_life(run: Rig, jobs: Sequence[Job], points: Sequence[Point] = ()) -> l
     return run.finish()
 
 
+def during(run: Rig, jobs: Sequence[Job], act: Callable[[Rig], None]) -> list[Finding]:
+    """Jobs that leave a full cluster; something happens meanwhile."""
+    run.fill()
+    run.give(*jobs)
+    time.sleep(SAVED)  # what slurmctld has not saved yet is Slurm's own to lose
+    run.begin()
+    act(run)
+    run.until(lambda: _all_left(run, {e.key for e in run.errands}, set()), "all have left")
+    run.empty()
+    return run.finish()
+
+
 def _all_left(run: Rig, away: set[str], home: set[str]) -> bool:
     rows = {row.job: row.stage for row in ledger(run.lab)[0]}
     if any(rows.get(run.ids[name]) != "returned" for name in home):
         return False
-    return all(_LIFE.index(rows.get(key, "planned")) >= _LIFE.index("claimed") for key in away)
+    return all(_is_away(rows.get(key, "planned")) for key in away)
+
+
+def _is_away(stage: str) -> bool:
+    """Claimed, or where no waiting will bring it: that is for the oracle to judge."""
+    return stage not in _LIFE or _LIFE.index(stage) >= _LIFE.index("claimed")

@@ -8,8 +8,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from burstd.adapters.slurm.controller import CommandController
+from burstd.adapters.slurm.queue import SlurmQueue
+from burstd.domain.jobs import JobState
+from burstd.testing.clock import SteppedClock
 from burstd.testing.doomed import Doom
 from burstd.testing.points import EFFECTS, LABELS, Point
+from burstd.testing.slurm import SimulatedCommands, SimulatedSlurm
 
 
 class Dead(BaseException):
@@ -80,6 +85,23 @@ def test_what_has_no_effect_is_no_point() -> None:
     queue, _, trace = doomed(None)
     assert "done" == queue.slurm.run(["squeue", "-h"])
     assert [] == trace
+
+
+def test_the_queue_does_all_its_work_through_a_seam_that_is_watched() -> None:
+    """What stands between is not of the seam's class: a look at a forgotten job failed once."""
+    clock = SteppedClock()
+    slurm = SimulatedSlurm(clock)
+    key = slurm.submit(name="beam")
+    commands = Doom(None, lambda _: None, lambda: None).wire(
+        "slurm", SimulatedCommands(controller=slurm)
+    )
+    names = ("onprem", "burst", "cae")
+    queue = SlurmQueue(*names, clock.now, commands, CommandController(commands))
+    who = queue.observe().jobs[0].identity
+    slurm.cancel(key)
+    clock.forward(hours=1)
+
+    assert JobState.CANCELLED is queue.look(who).state
 
 
 @pytest.mark.parametrize("text", ["claim.hold", "claim.hold.during", "clam.hold.after", "",

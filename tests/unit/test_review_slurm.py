@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from burstd.adapters.slurm import records
-from burstd.adapters.slurm.commands import Slurm
+from burstd.adapters.slurm.commands import NOTHING_MORE, Slurm
 from burstd.adapters.slurm.controller import CommandController
 from burstd.adapters.slurm.queue import SlurmQueue
 from burstd.domain.jobs import JobIdentity, JobKey, JobState, Shape
@@ -35,7 +35,7 @@ class Complaining(Slurm):
         super().__init__()
         object.__setattr__(self, "complaint", complaint)
 
-    def run(self, argv: Sequence[str]) -> str:
+    def run(self, argv: Sequence[str], environment: Mapping[str, str] = NOTHING_MORE) -> str:
         words = ["sh", "-c", 'printf "%s\\n" "$1" >&2; exit 1', "sh", self.complaint]  # type: ignore[attr-defined]
         return super().run(words)
 
@@ -111,7 +111,7 @@ def test_a_stranger_with_the_id_is_not_the_job_even_in_accounting() -> None:
     assert key == slurm.submit(name="beam")
     slurm.cancel(key)
     clock.forward(seconds=1000)
-    assert JobState.UNKNOWN is queue.look(job.identity).state
+    assert JobState.LOST is queue.look(job.identity).state
 
 
 def test_a_requeued_job_is_found_in_accounting_though_its_submit_time_changed() -> None:

@@ -23,6 +23,9 @@ class AuditedController:
     def boot(self) -> str:
         return self.controller.boot()
 
+    def told_accounting(self) -> bool:
+        return self.controller.told_accounting()
+
     def show(self, who: JobIdentity) -> Shown:
         return self.controller.show(who)
 

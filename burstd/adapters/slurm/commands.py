@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from burstd.ports.errors import AccessDenied, PortError, Rejected, Transient, Unreachable
 
@@ -48,6 +49,9 @@ def answer(program: str, code: int, stdout: str, stderr: str) -> str:
     return stdout
 
 
+NOTHING_MORE: Mapping[str, str] = MappingProxyType({})
+
+
 @dataclass(frozen=True)
 class Slurm:
     """Where Slurm's programs are and how long they may take."""
@@ -55,17 +59,18 @@ class Slurm:
     deadline: float = 30.0  #: seconds
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def run(self, argv: Sequence[str]) -> str:
-        """Standard output of one program.
+    def run(self, argv: Sequence[str], environment: Mapping[str, str] = NOTHING_MORE) -> str:
+        """Standard output of one program, run with these variables beside those that all get.
 
         Raises ``NoSuchJob``, ``AccessDenied``, ``Unreachable``, ``Transient`` or ``Rejected``.
         """
-        environment = {
+        variables = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "LC_ALL": "C.UTF-8",
             "SLURM_TIME_FORMAT": "%s",  # seconds since 1970, whatever the site's zone
             "SLURM_BITSTR_LEN": "0",  # array tasks in full: squeue cuts them to 64 bytes
             **self.environment,
+            **environment,
         }
         try:
             done = subprocess.run(
@@ -74,7 +79,7 @@ class Slurm:
                 text=True,
                 errors="replace",  # names come in any bytes; the ledger and JSON take text only
                 timeout=self.deadline,
-                env=environment,
+                env=variables,
                 stdin=subprocess.DEVNULL,
                 check=False,
             )

@@ -33,6 +33,9 @@ class Controller(Protocol):
     def boot(self) -> str:
         """The time of slurmctld's start, in seconds since 1970."""
 
+    def told_accounting(self) -> bool:
+        """True if accounting has heard of everything that slurmctld knows."""
+
     def show(self, who: JobIdentity) -> Shown:
         """The record of the job with this key. Raises ``NoSuchJob``."""
 
@@ -71,6 +74,9 @@ class CommandController:
 
     def boot(self) -> str:
         return records.boot_time(self._scontrol("show", "config"))
+
+    def told_accounting(self) -> bool:
+        return records.nothing_unsent(self.slurm.run(["sdiag"]))
 
     def show(self, who: JobIdentity) -> Shown:
         record = self._scontrol("show", "job", "-o", str(who.key)).strip()

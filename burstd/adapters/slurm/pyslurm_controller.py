@@ -29,6 +29,9 @@ class PyslurmController:
     def boot(self) -> str:
         return str(self.worker.ask("boot"))
 
+    def told_accounting(self) -> bool:
+        return self.commands.told_accounting()
+
     def show(self, who: JobIdentity) -> Shown:
         shown = self.worker.ask("show", job=who.key.job_id, task=who.key.array_task)
         marks = records.marks(f"Extra={shown['extra']}")

@@ -73,28 +73,33 @@ class SlurmQueue:
         return JobSight(stranger.identity, JobState.UNKNOWN)
 
     def _look_back(self, who: JobIdentity) -> JobSight:
-        """slurmctld forgets ended jobs after MinJobAge (300 s); accounting does not."""
+        """slurmctld forgets ended jobs after MinJobAge (300 s); accounting does not. What neither
+        of them knows was never saved: an acknowledged submission is forgotten in a crash."""
         since = who.submitted_at.strftime("%Y-%m-%dT%H:%M:%S")
         argv = ["sacct", "-n", "-X", "-P", "-D", "-j", str(who.key), "-S", since]
         argv += ["-o", "JobID,User,Submit,State,ExitCode", f"--delimiter={records.FIELD}"]
-        utc = replace(self.slurm, environment={**self.slurm.environment, "TZ": "UTC"})
         with question():
-            rows = [row.split(records.FIELD) for row in utc.run(argv).splitlines()]
+            answer = self.slurm.run(argv, {"TZ": "UTC"})
+        rows = [row.split(records.FIELD) for row in answer.splitlines()]
         lives = {
             int(row[2]): row
             for row in rows
             if len(row) == 5 and (row[0], row[1]) == (str(who.key), who.user) and row[2].isdecimal()
         }
         # A requeue adds a life with a later submit time; without the first it is a stranger's.
-        if int(who.submitted_at.timestamp()) not in lives:
-            if not rows and self._cut_out(who):
-                return JobSight(who, JobState.CANCELLED)
-            return JobSight(None, JobState.UNKNOWN)
-        _, _, _, state, code = lives[max(lives)]
-        exit_code, _, signal = code.partition(":")
-        return JobSight(
-            who, records.state(state), exit_code=int(exit_code), signal=int(signal or 0)
-        )
+        if int(who.submitted_at.timestamp()) in lives:
+            _, _, _, state, code = lives[max(lives)]
+            exit_code, _, signal = code.partition(":")
+            ended = JobSight(
+                who, records.state(state), exit_code=int(exit_code), signal=int(signal or 0)
+            )
+            if ended.state.over:
+                return ended
+        with question():
+            if not self.controller.told_accounting():
+                return JobSight(None, JobState.UNKNOWN)
+        cancelled = not rows and self._cut_out(who)
+        return JobSight(who, JobState.CANCELLED if cancelled else JobState.LOST)
 
     def _cut_out(self, who: JobIdentity) -> bool:
         """Proof that an array's element was cancelled while it waited: slurmctld keeps nothing of

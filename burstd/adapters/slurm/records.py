@@ -217,6 +217,15 @@ def boot_time(config: str) -> str:
     return found[1]
 
 
+def nothing_unsent(diagnostics: str) -> bool:
+    """sdiag(1), "DBD Agent queue size": messages that slurmdbd has not taken yet. Raises
+    ``Unreachable`` where it is missing."""
+    found = re.search(r"^DBD Agent queue size:\s*(\d+)", diagnostics, re.MULTILINE)
+    if found is None:
+        raise Unreachable("sdiag gave no DBD Agent queue size")
+    return found[1] == "0"
+
+
 def fields(record: str, name: str | None = None) -> dict[str, str]:
     """The ``Key=value`` pairs of one ``scontrol show job -o`` line, up to ``Command=``.
 

@@ -311,12 +311,14 @@ class QueueContract:
         assert cluster.wait(lambda: cluster.queue.look(job).state is JobState.CANCELLED, 15)
         assert cluster.queue.look(job).is_job(job)
 
-    def test_what_slurm_never_heard_of_is_unknown_and_not_over(self, cluster: Cluster) -> None:
+    def test_what_neither_controller_nor_accounting_knows_is_lost_and_not_over(
+        self, cluster: Cluster
+    ) -> None:
         job = who(cluster, cluster.submit())
         nobody = replace(job, key=JobKey(job.key.cluster, 7_654_321))
-        seen = cluster.queue.look(nobody)
+        assert cluster.wait(lambda: cluster.queue.look(nobody).state is JobState.LOST, 20)
 
-        assert (JobState.UNKNOWN, False) == (seen.state, seen.is_job(nobody))
+        assert not JobState.LOST.over
         with pytest.raises(Unreachable):  # nor is it a job without a script
             cluster.queue.script(nobody)
 

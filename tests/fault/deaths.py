@@ -1,0 +1,189 @@
+"""Everything but burstd is killed: agents, Slurm's daemons on both sides, the link, the runner."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from burstd.testing.points import Point
+from demo import install
+from lab.host import Host
+from lab.oracle import Finding
+from lab.oracle.gather import ledger
+from tests.fault.errands import Job, array, serial
+from tests.fault.rig import SAVED, Rig, during
+from tests.fault.scene import Scene
+
+Act = Callable[[Rig], None]
+
+SLURMD_TIMEOUT = 30  #: seconds; slurm.conf of the lab
+FEW = (serial("one", 8), array())
+WORKLOAD = "serial, array"
+
+
+def scenes() -> list[Scene]:
+    """One scene a death."""
+    return [
+        *(_scene(f"agent-{stage}", _agents_at(stage)) for stage in ("staging_in", "running")),
+        _scene("agent-staging_out", _agents_at("staging_out")),
+        _scene("proxy-slurmd", _service("px", "slurmd", "running")),
+        *(_scene(f"slurmctld-claim+{age:g}s", _controller_after_claim(age)) for age in (0, 2, 8)),
+        Scene("dead/slurmctld-loses-a-submission", "serial, a stranger", _lost_submission),
+        Scene("dead/far-slurmctld-loses-a-twin", "serial, a stranger", _lost_twin),
+        _scene("slurmctld-running", _service("ctl", "slurmctld", "running")),
+        *(_scene(f"far-slurmctld-submit+{age:g}s", _far_after_submit(age)) for age in (0, 3, 8)),
+        _scene("far-slurmctld-running", _service("cctl", "slurmctld", "running")),
+        _scene("slurmdbd-running", _service("ctl", "slurmdbd", "running", 15)),
+        _scene("far-slurmdbd-running", _service("cctl", "slurmdbd", "running", 15)),
+        *(_scene(f"netd-{stage}", _netd_at(stage)) for stage in ("staging_in", "running")),
+        _scene("netd-staging_out", _netd_at("staging_out")),
+        _scene("gate-running", _service("login", "wireguard", "running", 5)),
+    ]
+
+
+def _scene(name: str, act: Act, jobs: tuple[Job, ...] = FEW) -> Scene:
+    def play(run: Rig) -> list[Finding]:
+        return during(run, jobs, act)
+
+    return Scene(f"dead/{name}", WORKLOAD, play)
+
+
+def _agents_at(stage: str) -> Act:
+    """All of alice's agents, three times: whatever they are at."""
+
+    def act(run: Rig) -> None:
+        run.at("one", stage)
+        for _ in range(3):
+            run.px.sh("pkill -9 -u alice -f 'burstd.agent|burst-wait' || true")
+            time.sleep(1.5)
+
+    return act
+
+
+def _service(host: str, name: str, stage: str, seconds: float = 0) -> Act:
+    def act(run: Rig) -> None:
+        run.at("one", stage)
+        killed(run.lab.host(host), name, seconds)
+
+    return act
+
+
+def killed(host: Host, service: str, seconds: float = 0) -> None:
+    """A daemon dies and comes back after a while."""
+    host.stop_service(service, signal.SIGKILL)
+    time.sleep(seconds)
+    host.start_service(service)
+
+
+def _controller_after_claim(age: float) -> Act:
+    """Within its save interval slurmctld forgets what it has acknowledged."""
+
+    def act(run: Rig) -> None:
+        run.label("claim.release.after")
+        time.sleep(age)
+        killed(run.ctl, "slurmctld")
+
+    return act
+
+
+def _far_after_submit(age: float) -> Act:
+    def act(run: Rig) -> None:
+        run.label("far.submit.after")
+        time.sleep(age)
+        killed(run.cctl, "slurmctld")
+
+    return act
+
+
+def _netd_at(stage: str) -> Act:
+    def act(run: Rig) -> None:
+        run.at("one", stage)
+        run.px.kill("burst-netd", signal.SIGKILL)
+        run.px.run(["ip", "link", "del", "burst0"], check=False)
+        time.sleep(2)
+        install.start_netd(run.lab)
+
+    return act
+
+
+def _lost_submission(run: Rig) -> list[Finding]:
+    """A job is claimed before slurmctld has saved that it was submitted. It is forgotten, and its
+    id is given to somebody else, whose job nobody may touch."""
+    run.fill()
+    run.begin()
+    time.sleep(SAVED)
+    saved = SavedState.of(run.ctl)
+    run.give(serial("one", 8))
+    run.label("claim.hold.after")
+    lost = run.ids["one"]
+    run.errands.clear()  # Slurm itself has lost it: nothing can come of it
+    saved.crash()
+    stranger = Stranger.submit(run.ctl, "bob")
+    run.until(lambda: lost in _closed(run), "the lost job's burst is closed")
+    run.empty()
+    found = run.finish()
+    return [*found, *stranger.wrongs(lost)]
+
+
+def _lost_twin(run: Rig) -> list[Finding]:
+    """The same at the far end: the twin is forgotten and its id is a stranger's."""
+    run.fill()
+    run.give(serial("one", 8))
+    run.begin([Point.parse("far.submit.before")])
+    run.dead()
+    saved = SavedState.of(run.cctl)
+    run.label("far.submit.after")
+    (lost,) = run.cctl.run(["squeue", "-h", "-o", "%i"]).stdout.split()
+    saved.crash()
+    stranger = Stranger.submit(run.cctl, "cae02")
+    run.at("one", "running")
+    run.empty()
+    return [*run.finish(), *stranger.wrongs(lost)]
+
+
+def _closed(run: Rig) -> set[str]:
+    return {row.job for row in ledger(run.lab)[0] if not row.open}
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """What slurmctld had saved at one moment. It saves at most every five seconds: a crash sooner
+    finds this again, whatever was acknowledged since."""
+
+    host: Host
+
+    @classmethod
+    def of(cls, host: Host) -> SavedState:
+        host.sh("rm -rf /var/spool/kept && cp -a /var/spool/slurmctld /var/spool/kept")
+        return cls(host)
+
+    def crash(self) -> None:
+        """kill -9, and what comes up remembers no more than this."""
+        self.host.stop_service("slurmctld", signal.SIGKILL)
+        self.host.sh("rm -rf /var/spool/slurmctld && mv /var/spool/kept /var/spool/slurmctld")
+        self.host.start_service("slurmctld")
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """Somebody else's job, submitted in the moment when an id is free again."""
+
+    host: Host
+    id: str
+
+    @classmethod
+    def submit(cls, host: Host, user: str) -> Stranger:
+        argv = ["sbatch", "--parsable", "-J", "stranger", "-o", "/dev/null", "--wrap", "sleep 5"]
+        return cls(host, host.run(argv, user=user).stdout.strip())
+
+    def wrongs(self, id: str) -> list[Finding]:
+        """It has the id that was lost, and came to its own end."""
+        argv = ["sacct", "-n", "-X", "-P", "-D", "-j", self.id, "-o", "JobName,State,ExitCode"]
+        rows = self.host.run(argv).stdout.split()
+        said = [row for row in rows if row.startswith("stranger|")]  # the lost job's stays PENDING
+        right = (id, ["stranger|COMPLETED|0:0"])
+        if (self.id, said) == right:
+            return []
+        return [Finding("5 a stranger is left alone", (f"job {self.id}: {said}, not {right}",))]

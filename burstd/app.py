@@ -20,7 +20,7 @@ from burstd.adapters.slurm.queue import SlurmQueue
 from burstd.adapters.slurm.worker import Worker, argv
 from burstd.adapters.slurm.worker import check as check_worker
 from burstd.adapters.ssh.authority import Authority
-from burstd.adapters.ssh.shell import OpenSsh
+from burstd.adapters.ssh.shell import OpenSsh, knock
 from burstd.adapters.store.lease import Lease
 from burstd.adapters.store.postgres import engine_at
 from burstd.adapters.store.sql import SqlStore, open_store
@@ -188,7 +188,8 @@ class _Builder:
         home = self._config.state.directory / "links" / name
         shell = self.wire("gate", self._ssh(host, home, multiplex=False))
         gate = Gate(shell, table.gate_user, table.gate_interface, table.gate_command)
-        return WireguardLink(LinkName(name), self._config.paths.netd, gate, self._tell)
+        netd = self._config.paths.netd
+        return WireguardLink(LinkName(name), netd, gate, lambda: knock(host), self._tell)
 
     def _ssh(self, host: SshHost, home: Path, *, multiplex: bool = True) -> OpenSsh:
         authority = Authority(self._config.paths.ssh_authority, self.clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
@@ -19,13 +20,19 @@ DEAD_AFTER = 180.0
 HANDSHAKE_TIME = 10.0  #: seconds until the gate counts as silent
 
 
-def answers(last_handshake: float | None, now: float) -> bool:
-    """True if the gate still answers: one that was restarted has forgotten our session."""
-    return bool(last_handshake) and now - (last_handshake or 0) <= DEAD_AFTER
+@dataclass
+class Handshakes:
+    """How old the last one is. The interface stamps them with the wall clock, which may be set:
+    what counts is when a new stamp was first seen."""
 
+    stamp: float | None = None
+    seen_at: float = 0.0  #: monotonic
 
-def _now() -> float:
-    return time.time()  # noqa: TID251 - the interface stamps handshakes with this clock
+    def answers(self, stamp: float | None, now: float) -> bool:
+        """True if the gate still answers: one that was restarted has forgotten our session."""
+        if stamp != self.stamp:
+            self.stamp, self.seen_at = stamp, now
+        return bool(stamp) and now - self.seen_at <= DEAD_AFTER
 
 
 class NoAnswer(Exception):
@@ -40,6 +47,7 @@ class LinkKeeper:
         self._device = Device(settings)
         self._offered: Keys | None = None
         self._session: Keys | None = None
+        self._handshakes = Handshakes()
         self._lock = threading.Lock()
 
     def view(self) -> dict[str, Any]:
@@ -47,7 +55,8 @@ class LinkKeeper:
         with self._lock:
             peer = self._device.peer()
             return {
-                "up": peer is not None and answers(peer.last_handshake, _now()),
+                "up": peer is not None
+                and self._handshakes.answers(peer.last_handshake, time.monotonic()),
                 "session": self._session is not None and peer is not None,
                 "public_key": str(self._session.private.public_key()) if self._session else None,
                 "last_handshake": peer.last_handshake if peer else None,

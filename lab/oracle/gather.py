@@ -25,8 +25,8 @@ _LEDGER = """
 import json, pathlib, sqlite3, sys
 path = pathlib.Path("/var/lib/burstd/ledger.db")
 found = {"bursts": [], "audit": []}
-if path.exists():
-    db = sqlite3.connect(path, timeout=30)
+db = sqlite3.connect(path, timeout=30) if path.exists() else None
+if db and db.execute("select 1 from sqlite_master where name = 'bursts'").fetchone():
     bursts = "select id, job_id, array_task, stage, open, body from bursts order by created_at"
     found["bursts"] = db.execute(bursts).fetchall()
     if sys.argv[1:] == ["whole"]:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -28,12 +28,12 @@ from cryptography.hazmat.primitives.serialization import (
 from burstd.adapters.ssh.authority import Authority
 from burstd.adapters.ssh.shell import OpenSsh
 from burstd.adapters.wireguard.gate import Gate
-from burstd.adapters.wireguard.link import WireguardLink
+from burstd.adapters.wireguard.link import SILENCE, WireguardLink
 from burstd.core.decide import fits
 from burstd.domain.jobs import JobIdentity, JobKey, JobState, QueuedJob
 from burstd.domain.links import LinkName
 from burstd.domain.targets import Capabilities, Money, TargetName, TargetView, WorkKey
-from burstd.netd.links import DEAD_AFTER, EXPECTED, answers
+from burstd.netd.links import DEAD_AFTER, EXPECTED, Handshakes
 from burstd.ports.errors import Unreachable
 from burstd.ports.plugin import PluginContext
 from burstd.ports.remote import Failed, SshHost
@@ -46,16 +46,58 @@ from burstd_slurm.target import open_target
 
 def test_a_handshake_of_long_ago_is_no_sign_of_life() -> None:
     """A gate that was restarted has forgotten our session: nothing but a new one helps."""
-    now = 1_000_000.0
-    assert answers(now - 1, now)
-    assert answers(now - 150, now)  # a keyed link shakes hands at least every 145 s
-    assert not answers(now - DEAD_AFTER - 1, now)
-    assert not answers(None, now)
-    assert not answers(0, now)
+    seen = Handshakes()
+    assert not seen.answers(None, 10.0)
+    assert not seen.answers(0, 11.0)
+    assert seen.answers(1_000_000.0, 20.0)
+    assert seen.answers(1_000_000.0, 20.0 + 150)  # a live link shakes hands every 145 s at least
+    assert not seen.answers(1_000_000.0, 20.0 + DEAD_AFTER + 1)
+    assert seen.answers(1_000_333.0, 20.0 + DEAD_AFTER + 2)
 
 
-def test_a_clock_that_was_set_back_does_not_end_a_link() -> None:
-    assert answers(1_000_000.0, 1_000_000.0 - 3600)
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_a_clock_that_is_set_neither_ends_a_link_nor_keeps_a_dead_one(jump: float) -> None:
+    seen = Handshakes()
+    assert seen.answers(1_000_000.0, 20.0)
+    assert seen.answers(1_000_120.0 + jump, 140.0)
+    assert not seen.answers(1_000_120.0 + jump, 140.0 + DEAD_AFTER + 1)
+
+
+def test_a_gate_that_is_silent_for_long_is_asked_and_a_forgetful_one_told_again(
+    tmp_path: Path,
+) -> None:
+    now, there, heard = [1000.0], [True], [500]
+
+    def answer(verb: str) -> bytes:
+        if verb == "offer":
+            fresh = {"public_key": "k", "preshared_key": "p", "address": "10.200.0.3"}
+            return json.dumps(fresh).encode() + b"\n"
+        seen = {"up": True, "session": True, "last_handshake": 1.0}
+        return json.dumps({**seen, "bytes_in": heard[0], "bytes_out": 9}).encode() + b"\n"
+
+    with netd(tmp_path / "s", answer) as verbs:
+        gate = Gate(Silent(), "burst", "wg0")
+        place = (LinkName("cloud"), tmp_path / "s", gate)
+        link = WireguardLink(*place, lambda: there[0], monotonic=lambda: now[0])
+        for wait, is_there, bytes_in in ((0, False, 500), (SILENCE, False, 500), (1, True, 500)):
+            now[0], there[0], heard[0] = now[0] + wait, is_there, bytes_in
+            link.ensure_up()
+        assert "enrol" not in verbs
+        now[0], there[0] = now[0] + SILENCE + 1, False
+        link.ensure_up()
+        assert ["enrol", "offer", "commit"] == [verb for verb in verbs if verb != "view"]
+
+
+class Silent:
+    """A shell that does what it is told and says nothing."""
+
+    access: ClassVar[dict[str, str]] = {}
+
+    def run(self, user: str, argv: Sequence[str], stdin: object = b"", deadline: float = 60) -> str:
+        return ""
+
+    def certify(self, public_key: str, user: str, command: str, valid: timedelta) -> str:
+        return ""
 
 
 def test_netd_answers_for_the_faults_of_its_own_tools() -> None:
@@ -92,7 +134,7 @@ def netd(path: Path, answer: Any) -> Iterator[list[str]]:
 
 
 def link_at(path: Path) -> WireguardLink:
-    return WireguardLink(LinkName("cloud"), path, Gate(None, "burst", "wg0"))  # type: ignore[arg-type]
+    return WireguardLink(LinkName("cloud"), path, Gate(Silent(), "burst", "wg0"), lambda: True)
 
 
 @pytest.mark.parametrize("answer", [b"", b"\n", b"{}\n", b"[]\n", b"null\n", b"{\n", b"\xff\n"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import subprocess
 import threading
 from collections import Counter
@@ -18,6 +19,15 @@ from burstd.ports.errors import AccessDenied, Unreachable
 from burstd.ports.remote import Failed, SshHost
 
 VALID = timedelta(minutes=30)  #: of burstd's own certificates; renewed at half of it
+
+
+def knock(host: SshHost, seconds: float = 5.0) -> bool:
+    """Does its SSH server answer at all?"""
+    try:
+        with socket.create_connection((host.name, host.port), timeout=seconds) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
 
 
 class OpenSsh:

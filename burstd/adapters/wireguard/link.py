@@ -11,6 +11,7 @@ import json
 import socket
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,27 @@ from burstd.ports.errors import PortError, Unreachable
 FORGETTING = 1.0  #: seconds; see Gate.withdraw
 #: Seconds without another attempt after one that failed: all who want the link share it.
 QUIET = 5.0
+#: Seconds without a byte from the gate; burstd asks it something more often than that.
+SILENCE = 45.0
 DEADLINE = 30.0  #: seconds for one answer of netd (a handshake may take ten)
 
 
 class WireguardLink:
     """``Link``. Safe for threads: one brings it up, the others wait."""
 
-    def __init__(self, name: LinkName, netd: Path, gate: Gate, tell: Tell = nobody) -> None:
-        self._name, self._netd, self._gate, self._tell = name, netd, gate, tell
+    def __init__(
+        self,
+        name: LinkName,
+        netd: Path,
+        gate: Gate,
+        knock: Callable[[], bool],
+        tell: Tell = nobody,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """``knock``: does anybody answer at the gate, through the link?"""
+        self._name, self._netd, self._gate, self._knock = name, netd, gate, knock
+        self._tell, self._monotonic = tell, monotonic
+        self._heard = (0, 0.0)  #: bytes that had come in, and when (monotonic)
         self._lock = threading.Lock()
         self._again_at, self._trouble = 0.0, ""
 
@@ -52,15 +66,23 @@ class WireguardLink:
     def ensure_up(self) -> None:
         with self._lock:
             seen = self.view()
-            if seen.up and seen.session:
+            if seen.up and seen.session and self._is_heard(seen.bytes_in):
                 return
-            if time.monotonic() < self._again_at:
+            if self._monotonic() < self._again_at:
                 raise Unreachable(self._trouble)
             try:
                 self._open()
             except PortError as error:
-                self._again_at, self._trouble = time.monotonic() + QUIET, str(error)
+                self._again_at, self._trouble = self._monotonic() + QUIET, str(error)
                 raise
+
+    def _is_heard(self, bytes_in: int) -> bool:
+        """A gate that was restarted has forgotten our session, and WireGuard itself notices that
+        after three minutes only: one that is silent for long is asked whether it is there."""
+        now = self._monotonic()
+        if bytes_in != self._heard[0] or (now - self._heard[1] > SILENCE and self._knock()):
+            self._heard = (bytes_in, now)
+        return now - self._heard[1] <= SILENCE
 
     def _open(self) -> None:
         with told(self._tell, "link_up", link=self._name):

@@ -69,8 +69,9 @@ class Memory:
 
 def recall() -> Memory:
     """This stand-in's memory: of its earlier lives, or a new one. Raises ``OSError``."""
+    prefix = f"burst-agent-{os.environ.get('SLURM_JOB_ID', '')}-"
     if DIRECTORY not in os.environ:  # there was no room for it when the stand-in began
-        os.environ[DIRECTORY] = tempfile.mkdtemp(prefix="burst-agent-")
+        os.environ[DIRECTORY] = tempfile.mkdtemp(prefix=prefix)
     directory = Path(os.environ[DIRECTORY])
     if (directory / "state.json").exists():
         state = json.loads((directory / "state.json").read_text())
@@ -78,6 +79,9 @@ def recall() -> Memory:
         return Memory(directory, **state)
     memory = Memory(directory)
     memory.save()
+    for left in directory.parent.glob(f"{prefix}*"):  # by a stand-in that was killed, keys and all
+        if left != directory and left.lstat().st_uid == os.getuid():
+            shutil.rmtree(left, ignore_errors=True)
     return memory
 
 

@@ -156,8 +156,11 @@ def stage_out(burst: Burst, world: World, sight: Sight) -> Event | None:
     """The agent lands the results; without a stand-in nobody can."""
     if "staged_out" in world.store.said(burst.id):
         return ev.Done()
-    doubtful = _changed(burst, sight) or _recall_reported(burst, world)
-    if doubtful and _stopped(burst, world.queue.look(burst.identity), world, sight) is not None:
+    if not (_changed(burst, sight) or _recall_reported(burst, world)):
+        return None
+    seen = world.queue.look(burst.identity)
+    _bring_back(burst, seen, world)
+    if _stopped(burst, seen, world, sight) is not None:
         return ev.Skipped("the stand-in ended before the results could be landed")
     return None
 
@@ -166,6 +169,7 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Once the job is over on-prem: clean the far side, reckon the cost."""
     boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
+    _bring_back(burst, seen, world)
     if _stopped(burst, seen, world, sight) is None:
         return None
     now = world.clock.uptime()
@@ -239,6 +243,15 @@ def _stopped(burst: Burst, seen: JobSight, world: World, sight: Sight) -> Event 
     return None
 
 
+def _bring_back(burst: Burst, seen: JobSight, world: World) -> None:
+    """A stand-in that Slurm has requeued (its node went away) need not wait for its turn; one that
+    somebody holds is left alone."""
+    parked = seen.is_job(burst.identity) and seen.partition == world.policy.burst_partition
+    waits = seen.state is JobState.PENDING and not seen.held
+    if parked and waits and burst.record is not None:
+        world.queue.park(burst.record, mark=f"burst={burst.id}")
+
+
 def _given_up(burst: Burst, seen: JobSight, world: World, sight: Sight) -> bool:
     """Whoever restores a controller's state brings its jobs back: so not at once."""
     if seen.state is not JobState.LOST:
@@ -294,6 +307,7 @@ def _recalled(burst: Burst, world: World, sight: Sight) -> Event | None:
     seen = world.queue.look(burst.identity)
     if seen.state is JobState.COMPLETING and reported:
         return ev.Recalled(f"job {burst.job} is being ended on-prem")
+    _bring_back(burst, seen, world)
     return _stopped(burst, seen, world, sight)
 
 

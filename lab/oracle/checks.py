@@ -99,7 +99,7 @@ def right_ends(e: Evidence) -> Iterator[str]:
     last = _last_lives(e)
     for errand in e.errands:
         lives = [life for life in e.onprem if life.key == errand.key]
-        ended = [life for life in lives if life.state not in _BETWEEN and life.end]
+        ended = [life for life in lives if life.end and not _between(life, lives)]
         life = last.get(errand.key)
         if life is None:
             yield f"{errand.name} ({errand.key}) is not in sacct"
@@ -278,6 +278,13 @@ def cancelled_in_time(e: Evidence) -> Iterator[str]:
 
 
 _BETWEEN = frozenset({"REQUEUED", "PENDING", "RUNNING"})
+
+
+def _between(life: Life, lives: list[Life]) -> bool:
+    """Not the job's end: one that lost its node was requeued if another life follows."""
+    requeued = life.state == "NODE_FAIL" and any(other.submit > life.submit for other in lives)
+    return requeued or life.state in _BETWEEN
+
 
 SAFETY: dict[str, Check] = {
     "1 one live execution": one_at_a_time,

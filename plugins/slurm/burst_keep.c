@@ -83,7 +83,10 @@ int main(int argc, char **argv) {
     struct sigaction action = {.sa_handler = on_term};
     sigaction(SIGTERM, &action, NULL);
 
-    char memory[] = "/tmp/burst-agent-XXXXXX";
+    const char *job = getenv("SLURM_JOB_ID"); /* its next stand-in, on this node, tidies up */
+    char memory[64];
+    snprintf(memory, sizeof memory, "/tmp/burst-agent-%.20s-XXXXXX",
+             job != NULL && job[strspn(job, "0123456789")] == '\0' ? job : "");
     if (mkdtemp(memory) != NULL) setenv("BURST_AGENT_DIR", memory, 1); /* full: PROGRAM tries on */
 
     for (;;) {

@@ -11,6 +11,7 @@ from burstd.testing.points import Point
 from demo import install
 from lab.host import Host
 from lab.oracle import Finding
+from lab.oracle.evidence import FAR_NODES
 from lab.oracle.gather import ledger
 from tests.fault.errands import Job, array, serial
 from tests.fault.rig import SAVED, Rig, during
@@ -18,8 +19,8 @@ from tests.fault.scene import Scene
 
 Act = Callable[[Rig], None]
 
-SLURMD_TIMEOUT = 30  #: seconds; slurm.conf of the lab
 FEW = (serial("one", 8), array())
+LONG = (serial("one", 30), array())
 WORKLOAD = "serial, array"
 
 
@@ -40,6 +41,11 @@ def scenes() -> list[Scene]:
         *(_scene(f"netd-{stage}", _netd_at(stage)) for stage in ("staging_in", "running")),
         _scene("netd-staging_out", _netd_at("staging_out")),
         _scene("gate-running", _service("login", "wireguard", "running", 5)),
+        _scene("slurmstepd", _stepd),
+        _scene("proxy-reboot", _reboot),
+        _scene("runner", _far_processes("burst-far.* run ", newest=True), LONG),
+        _scene("far-job", _far_processes("."), LONG),
+        _scene("far-node", _far_node, LONG),
     ]
 
 
@@ -106,6 +112,48 @@ def _netd_at(stage: str) -> Act:
         install.start_netd(run.lab)
 
     return act
+
+
+def _stepd(run: Rig) -> None:
+    """The stand-in's slurmstepd: whatever ran below it must not go on unseen."""
+    run.at("one", "running")
+    job = run.key("one")
+    run.px.sh(f"pkill -9 -f 'slurmstepd: \\[{job}\\.' || true")
+    time.sleep(2)
+
+
+def _reboot(run: Rig) -> None:
+    """The proxy node goes away with all that ran on it, long enough for Slurm to give it up."""
+    run.at("one", "running")
+    run.px.sh("pkill -9 slurmd; pkill -9 slurmstepd; pkill -9 -u alice; true")
+    run.until(lambda: "down" in _node(run, "px"), "Slurm has given the proxy up", 90)
+    run.px.start_service("slurmd")
+    run.until(lambda: "down" not in _node(run, "px"), "the proxy is back", 60)
+
+
+def _node(run: Rig, name: str) -> str:
+    host = run.cctl if name in FAR_NODES else run.ctl
+    return host.run(["sinfo", "-h", "-n", name, "-o", "%T"]).stdout
+
+
+def _far_processes(pattern: str, newest: bool = False) -> Act:
+    def act(run: Rig) -> None:
+        run.until(lambda: run.notary.said("one"), "one runs away")
+        for name in sorted(FAR_NODES):
+            which = "-n" if newest else ""
+            run.lab.host(name).sh(f"pkill -9 {which} -u cae01 -f '{pattern}' || true")
+
+    return act
+
+
+def _far_node(run: Rig) -> None:
+    """The node with the serial job is lost, and Slurm there says NODE_FAIL."""
+    run.until(lambda: run.notary.said("one"), "one runs away")
+    name = run.cctl.run(["squeue", "-h", "-n", run.twin("one"), "-o", "%N"]).stdout.strip()
+    node = run.lab.host(name)
+    node.sh("pkill -9 slurmd; pkill -9 slurmstepd; pkill -9 -u cae01; true")
+    run.until(lambda: "down" in _node(run, name), "Slurm has given it up", 90)
+    node.start_service("slurmd")
 
 
 def _lost_submission(run: Rig) -> list[Finding]:

@@ -121,8 +121,9 @@ def test_every_invariant_has_a_fault_that_it_finds() -> None:
     assert {*SAFETY, *LIVENESS} == {name for name, _ in PLANTED}
 
 
-def test_a_requeued_life_is_not_an_end() -> None:
-    before = replace(STANDIN, state="REQUEUED", submit=90, start=95, end=99)
+@pytest.mark.parametrize("state", ["REQUEUED", "NODE_FAIL"])
+def test_a_requeued_life_is_not_an_end(state: str) -> None:
+    before = replace(STANDIN, state=state, submit=90, start=95, end=99)
     assert [] == judge(at(onprem=(before, STANDIN))(WELL))
 
 

@@ -158,6 +158,8 @@ class SlurmQueue:
             self._park_held(record, mark)
         elif seen.held:  # a crash came between the updates: all of them, again
             self._park_held(record, mark)
+        elif seen.reason == "BeginTime":  # requeued: Slurm lets two minutes pass
+            self.controller.update(who.key, ["starttime=now"])
         elif seen.reason in _STUCK:
             raise Rejected(f"job {who.key} cannot start on the proxy node: {seen.reason}")
 

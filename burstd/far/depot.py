@@ -8,8 +8,8 @@ import stat
 from collections.abc import Iterator
 from typing import BinaryIO, Callable, Optional
 
-from burstd.far import endrecord, live, paths, rundir, wire
-from burstd.far.errors import BROKEN, MISSING, REFUSED, FarError, FarLost, from_os
+from burstd.far import endrecord, live, paths, postmortem, rundir, wire
+from burstd.far.errors import BROKEN, REFUSED, FarError, FarLost, from_os
 from burstd.far.fields import BadFields, Fields, canonical
 from burstd.far.holdings import Holdings
 from burstd.far.order import InputFile, Order, OrderError
@@ -180,10 +180,7 @@ class Session:
         return {"total": total}, content
 
     def _outputs(self, _: Fields) -> Answer:
-        document = self._run().read(rundir.END)
-        if document is None:
-            raise FarError(MISSING, "this burst has not ended")
-        return {}, document
+        return {}, postmortem.end_of(self._run())
 
 
 def serve(root: str, key: str, stdin: BinaryIO, stdout: BinaryIO) -> int:

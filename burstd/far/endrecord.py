@@ -16,7 +16,8 @@ SIGNALLED = "signalled"
 TIMEOUT = "timeout"
 CANCELLED = "cancelled"
 FAILED_TO_START = "failed_to_start"
-REASONS = (EXITED, SIGNALLED, TIMEOUT, CANCELLED, FAILED_TO_START)
+KILLED = "killed"
+REASONS = (EXITED, SIGNALLED, TIMEOUT, CANCELLED, FAILED_TO_START, KILLED)
 
 KINDS = ("file", "dir", "symlink", "fifo", "socket", "device", "deep")
 

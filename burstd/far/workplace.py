@@ -10,11 +10,43 @@ import tempfile
 from burstd.far import images, paths
 
 PREFIX = "burst-"
+ALIVE = b"alive"  # locked as long as a process lives that needs the directory
 
 
 def make_work(parent: str) -> str:
-    """A new directory (0700). Raises OSError."""
-    return tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+    """A new directory (0700), ours until this process and its forks end. Raises OSError.
+
+    Those of our user whose processes were killed are removed on this occasion.
+    """
+    work = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
+    _claim(os.path.join(os.fsencode(work), ALIVE), os.O_CREAT | os.O_EXCL)
+    for name in os.listdir(parent):
+        other = os.path.join(parent, name)
+        if name.startswith(PREFIX) and other != work and _is_left(other):
+            remove_work(other)
+    return work
+
+
+def _claim(lock: bytes, flags: int = 0) -> int:
+    """The lock's descriptor, held. Raises OSError: taken, or not there (yet)."""
+    fd = os.open(lock, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _is_left(work: str) -> bool:
+    """Nobody alive holds it. One without a lock is somebody else's, or is just being made."""
+    try:
+        if os.lstat(work).st_uid != os.geteuid():
+            return False
+        os.close(_claim(os.path.join(os.fsencode(work), ALIVE)))
+    except OSError:
+        return False
+    return True
 
 
 def remove_work(work: str) -> None:

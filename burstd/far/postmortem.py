@@ -1,0 +1,98 @@
+"""The end record of an attempt whose runner did not live to write one.
+
+A kill of all processes of a far job (the kernel's, the node's, an administrator's) takes the runner
+along. What the payload had written by then is still the user's: whoever asks for the outputs finds
+nobody alive and writes the record in the runner's place.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+
+from burstd.far import endrecord, outputs, paths, rundir
+from burstd.far.endrecord import EndRecord
+from burstd.far.errors import BUSY, MISSING, FarError
+from burstd.far.order import Order
+
+KILLED = 137  # 128 + SIGKILL
+_MARKER = re.compile(r"(\S+) \d+\s*")
+
+
+def end_of(run: rundir.RunDir) -> bytes:
+    """The end record, written now if its runner is dead.
+
+    Raises FarError(missing) where nothing was started and FarError(busy) while a runner is alive.
+    """
+    document = run.read(rundir.END)
+    if document is not None:
+        return document
+    document = run.read(rundir.ORDER)
+    order = None if document is None else Order.parse(document)
+    if order is None or order.attempt != run.last_start():
+        raise FarError(MISSING, "this attempt has not started")
+    if run.busy():
+        raise FarError(BUSY, "its runner still writes the end record")
+    record = _examine(run, order).seal(order.secret)
+    run.write(rundir.END, record)
+    return record
+
+
+def _examine(run: rundir.RunDir, order: Order) -> EndRecord:
+    marker = b"start.%d" % order.attempt
+    began = os.stat(marker, dir_fd=run.fd, follow_symlinks=False)
+    host = _MARKER.fullmatch((run.read(marker) or b"").decode("utf-8", "replace"))
+    io, last = run.directory(rundir.IO), _last_sign(run, began.st_ctime)
+    baseline = outputs.Baseline(began.st_ctime_ns, _directories(order), {})
+    harvest = outputs.collect(
+        run.directory(rundir.TREE), baseline, order.inputs, order.output_roots, _nothing
+    )
+    return EndRecord(
+        key=order.key,
+        attempt=order.attempt,
+        exit_code=KILLED,
+        signal=9,
+        reason=endrecord.KILLED,
+        message="all processes of the job were killed, the runner's too",
+        started=_utc(began.st_ctime),
+        ended=_utc(last),
+        elapsed_s=round(max(0.0, last - began.st_ctime), 3),
+        user_s=0.0,
+        system_s=0.0,
+        max_rss_kib=0,
+        hosts=(host[1],) if host else (),
+        runtime="",
+        runtime_version="",
+        outputs=harvest.outputs,
+        outside=harvest.outside,
+        deleted=harvest.deleted,
+        stdout=outputs.stream_digest(io, b"stdout", _nothing),
+        stderr=outputs.stream_digest(io, b"stderr", _nothing),
+    )
+
+
+def _directories(order: Order) -> frozenset[str]:
+    """Those that the staging made: above every input, and the places that the runner binds."""
+    found = set(order.binds) | {order.cwd}
+    for path in (order.cwd, *(entry.path for entry in order.inputs)):
+        parts = paths.split(path)
+        found |= {paths.join(parts[:depth]) for depth in range(1, len(parts))}
+    return frozenset(found)
+
+
+def _last_sign(run: rundir.RunDir, otherwise: float) -> float:
+    """When the runner's heart beat last."""
+    try:
+        return os.stat(rundir.STATUS, dir_fd=run.fd, follow_symlinks=False).st_mtime
+    except FileNotFoundError:
+        return otherwise
+
+
+def _utc(seconds: float) -> str:
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _nothing() -> None:
+    """Nobody waits for a heartbeat."""

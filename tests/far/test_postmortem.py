@@ -1,0 +1,116 @@
+"""All processes of a far job are killed: what the payload wrote is the user's all the same."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from burstd.far.endrecord import EndRecord
+from burstd.far.errors import BUSY, MISSING, FarError
+from burstd.far.workplace import make_work
+from tests.far.kit import (
+    KEY,
+    SECRET,
+    FarEnd,
+    await_gone,
+    await_line,
+    children,
+    finish,
+    kill,
+    order,
+    submit,
+)
+
+STUDY = "/home/alice/study"
+INPUTS = {f"{STUDY}/beam.inp": b"*NODE\n", f"{STUDY}/load.inp": b"1\n"}
+SCRIPT = """#!/bin/bash
+echo half > half.txt; mkdir new; echo deep > new/deep.txt; echo changed >> beam.inp
+echo ready; sleep 300
+"""
+
+
+def kill_all(site: FarEnd) -> None:
+    """A payload in the middle, and then no process of its job at all."""
+    submit(site, SCRIPT, INPUTS)
+    runner = site.run()
+    await_line(site.run_dir / "io/stdout", "ready", lambda: runner.poll() is None)
+    everybody = [runner.pid, *below(runner.pid)]
+    for number in (signal.SIGSTOP, signal.SIGKILL):  # else one sees the other die, and acts
+        for pid in everybody:
+            kill(pid, number)
+    finish(runner)
+    await_gone(everybody[1:])
+
+
+def below(pid: int) -> list[int]:
+    return [one for child in children(pid) for one in (child, *below(child))]
+
+
+def tidy(site: FarEnd) -> None:
+    """The next run on this node removes what the killed one could not."""
+    with site.serving() as (client, _):
+        client.order(order(attempt=2), b"#!/bin/sh\nexit 0\n")
+    assert 1 == len(list((site.home / "tmp").iterdir()))
+    assert 0 == finish(site.run(attempt=2))[0]
+
+
+def test_the_record_is_written_by_who_asks_for_it_and_results_are_whole(site: FarEnd) -> None:
+    kill_all(site)
+    with site.serving() as (client, _):
+        end = EndRecord.unseal(client.outputs(), SECRET, KEY)
+        assert client.outputs() == (site.run_dir / "end.json").read_bytes()
+
+    assert (137, 9, "killed") == (end.exit_code, end.signal, end.reason)
+    assert [
+        ("dir", f"{STUDY}/new"),
+        ("file", f"{STUDY}/beam.inp"),
+        ("file", f"{STUDY}/half.txt"),
+        ("file", f"{STUDY}/new/deep.txt"),
+    ] == sorted((o.kind, o.path) for o in end.outputs)
+    assert end.stdout is not None
+    assert len("ready\n") == end.stdout.size
+    tidy(site)
+
+
+def test_no_record_is_written_while_a_runner_is_alive(site: FarEnd) -> None:
+    submit(site, "#!/bin/bash\necho ready; sleep 300\n")
+    runner = site.run()
+    await_line(site.run_dir / "io/stdout", "ready", lambda: runner.poll() is None)
+    with site.serving() as (client, _):
+        with pytest.raises(FarError) as refused:
+            client.outputs()
+        assert BUSY == refused.value.code
+        runner.terminate()
+        finish(runner)
+        assert "cancelled" == EndRecord.unseal(client.outputs(), SECRET, KEY).reason
+
+
+def test_where_nothing_was_started_nothing_ended(site: FarEnd) -> None:
+    submit(site, "#!/bin/sh\nexit 0\n")
+    with site.serving() as (client, _), pytest.raises(FarError) as refused:
+        client.outputs()
+    assert MISSING == refused.value.code
+
+
+def test_a_work_directory_stays_as_long_as_a_process_of_its_job_lives(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from burstd.far.workplace import make_work;"
+        "print(make_work(sys.argv[1]), flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        theirs = Path(other.stdout.readline().strip())
+        stranger = tmp_path / "burst-stranger"  # one without a lock: a step's shared place
+        stranger.mkdir()
+        mine = Path(make_work(str(tmp_path)))
+        assert {theirs, stranger, mine} == set(tmp_path.iterdir())
+        other.kill()
+        other.wait()
+        again = Path(make_work(str(tmp_path)))
+    assert {stranger, mine, again} == set(tmp_path.iterdir())

@@ -115,6 +115,8 @@ class Agent:
         elif order == "stage_out":
             self._with_depot(words, self._stage_out)
         elif order == "exit":
+            if words["remark"]:
+                self._say(words["remark"])
             if _termed():
                 self._end(0, signal.SIGTERM)
             self._end(words["exit_code"], words["signal"])

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from burstd.api.desk import Desk, job_key, until
 from burstd.api.peers import peer_of
-from burstd.core.orders import Order, ending, order_for
+from burstd.core.orders import Order, ending, order_for, remark
 from burstd.domain.burst import Burst, Stage
 from burstd.ports.errors import PortError, Transient
 
@@ -67,6 +67,7 @@ def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
         "version": burst.version,
         "order": order_for(burst).value,
         "cause": burst.cause,
+        "remark": remark(burst),
         "exit_code": code,
         "signal": signal,
         "time_limit_s": limit.total_seconds() if limit else 0,

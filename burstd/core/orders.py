@@ -50,3 +50,12 @@ def ending(outcome: Outcome | None) -> tuple[int, int]:
     if outcome.signal:
         return (0, outcome.signal) if outcome.signal in _DEADLY else (1, 0)
     return (1 if outcome.exit_code is None else outcome.exit_code), 0
+
+
+def remark(burst: Burst) -> str:
+    """What the job's own output must say of its end, because nothing else there does."""
+    outcome = burst.outcome
+    if outcome is None or outcome.reason != "lost":
+        return ""
+    why = f" ({outcome.detail})" if outcome.detail else ""
+    return f"the run at {burst.target} was lost{why}; what it had written until then is here"

@@ -50,6 +50,7 @@ class Job:
     where: frozenset[str] = frozenset({"cloud"})
     starts: int = 1
     completes: bool = True
+    lands: bool = False  #: its results come home though it never comes to its end
     application: str = "calculix"
     minutes: int = 60
     litter: tuple[str, ...] = ()  #: files that it may leave beside its results
@@ -81,12 +82,13 @@ class Job:
             if not self.tasks or name in path
         }  # fmt: skip
         files = {f"{self.directory}/{path}": seen(text) for path, text in mine.items()}
-        lines = (f"{name} begins", f"{name} ends") if self.completes else ()
+        lines: tuple[str, ...] = (f"{name} begins",) if self.completes or self.lands else ()
+        lines += (f"{name} ends",) if self.completes else ()
         return Errand(
             key,
             name,
             self.ends,
-            files if self.completes else {},
+            files if self.completes or self.lands else {},
             lines,
             f"{self.directory}/{name}.out",
             self.starts,

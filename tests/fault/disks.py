@@ -1,0 +1,113 @@
+"""Disks that fill up: everything waits, and goes on by itself when there is room."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+from lab.host import Host
+from lab.oracle import Finding
+from lab.oracle.gather import RUNS
+from tests.fault.errands import array, serial, write
+from tests.fault.rig import Rig, during
+from tests.fault.scene import Scene
+
+STATE = "/var/lib/burstd"
+FULL = 12.0  #: seconds
+BULK = "x" * 79 + "\n"
+
+
+def scenes() -> list[Scene]:
+    """Each disk, where it matters."""
+    return [
+        Scene("disk/state", "serial, array", _state),
+        Scene("disk/home", "serial with a result of 400 kB", _home),
+        Scene("disk/quota", "serial with a result of 400 kB", _quota),
+        Scene("disk/far", "serial with an input of 2 MB", _far),
+    ]
+
+
+@contextlib.contextmanager
+def small(host: Host, place: str, options: str) -> Iterator[None]:
+    """A file system of its own at a place of one host."""
+    host.sh(f"mount -t tmpfs -o {options} tmpfs {place}")
+    try:
+        yield
+    finally:
+        host.sh(f"umount -l {place}")
+
+
+def _state(run: Rig) -> list[Finding]:
+    """No room for the ledger, from the claim on."""
+
+    def act(run: Rig) -> None:
+        for stage in ("staging_in", "running"):
+            run.at("one", stage)
+            run.px.sh(f"head -c 100m /dev/zero > {STATE}/ballast || true")
+            time.sleep(FULL)
+            run.px.sh(f"rm {STATE}/ballast")
+
+    with small(run.px, STATE, "size=16m,mode=700,uid=990,gid=990"):
+        found = during(run, (serial("one", 15), array()), act)
+        run.close()
+    return found
+
+
+def _big() -> tuple[str, dict[str, str]]:
+    results = {"big.txt": BULK * 5000}
+    return f"sleep 4\nyes '{BULK.strip()}' | head -5000 | result big.txt", results
+
+
+def _home(run: Rig) -> list[Finding]:
+    """As the agent on the proxy node sees the job's directory; with room it is landed there."""
+    return _landing(run, "size=128k,mode=777", "size=8m")
+
+
+def _quota(run: Rig) -> list[Finding]:
+    """The user's quota (EDQUOT), raised later."""
+    limit = "usrquota,usrquota_block_hardlimit"
+    return _landing(run, f"size=8m,mode=777,{limit}=128k", None)
+
+
+def _landing(run: Rig, options: str, room: str | None) -> list[Finding]:
+    body, results = _big()
+    job = replace(serial("one"), body=body, results=results)
+    home = job.directory
+
+    def act(run: Rig) -> None:
+        run.at("one", "running")
+        run.px.sh(f"mkdir -p /tmp/kept && mount --bind {home} /tmp/kept")
+        run.px.sh(f"mount -t tmpfs -o {options} tmpfs {home}")
+        try:
+            run.at("one", "staging_out")
+            time.sleep(FULL)
+            if run.reached("one", "staged_out"):
+                raise AssertionError("the disk was not full")
+        finally:
+            run.px.sh(f"umount -l {home}; umount -l /tmp/kept")
+
+    return during(run, (job, array()), act)
+
+
+def _far(run: Rig) -> list[Finding]:
+    """No room for the inputs."""
+    job = serial("one")
+    job = replace(
+        job, inputs={**job.inputs, "bulk.txt": BULK * 25_000}, body=f"{job.body}\n{write('z', '')}",
+        results={**job.results, "z": ""},
+    )  # fmt: skip
+
+    def act(run: Rig) -> None:
+        run.at("one", "staging_in")
+        time.sleep(FULL)
+        if run.reached("one", "submitted"):
+            raise AssertionError("the disk was not full")
+        run.lab.host("login").sh(f"umount -l {RUNS}")
+
+    run.lab.host("login").sh(f"mount -t tmpfs -o size=1m,mode=1777 tmpfs {RUNS}")
+    try:
+        return during(run, (job, array()), act)
+    finally:
+        run.lab.host("login").sh(f"umount -l {RUNS} 2>/dev/null || true")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from burstd.domain.links import LinkName, LinkView
@@ -26,10 +26,10 @@ from burstd.domain.targets import (
 )
 from burstd.ports.errors import Rejected, Unreachable
 from burstd.testing.clock import SteppedClock
+from burstd.testing.saves import NEVER, SAVED_AFTER, Saves
 
-SAVED_AFTER = timedelta(seconds=5)
-NEVER = datetime.min.replace(tzinfo=UTC)
 CLOUD = "cloud"
+EX_STARTED = 75  #: of ``burstd.far``: the runner found the start marker of this attempt
 
 
 @dataclass
@@ -62,13 +62,15 @@ class Work:
 
     order: WorkOrder
     job: RemoteJob
+    started_at: datetime | None = None
 
 
 @dataclass
 class SimulatedTarget:
     """``ports.target.Target`` in memory; a crash forgets what is younger than five seconds.
 
-    ``executions`` is the witness: one entry each time a payload really started.
+    ``executions`` is the witness: one entry each time a payload really started. ``runs`` are the
+    run directories, with what the agent left in each as the payload's mark.
     """
 
     clock: SteppedClock
@@ -83,14 +85,20 @@ class SimulatedTarget:
     silent: bool = False  #: it answers, and knows nothing of our work for now
     stubborn: bool = False  #: a cancel is accepted and has no effect yet
     rejects: bool = False
+    #: Keys that accounting has no row of yet: slurmdbd was away, slurmctld has not told it all.
+    unlisted: set[WorkKey] = field(default_factory=set)
     boots: int = 1
     work: dict[RemoteId, Work] = field(default_factory=dict)
     executions: list[WorkKey] = field(default_factory=list)
     cleaned: list[WorkKey] = field(default_factory=list)
+    runs: dict[WorkKey, str] = field(default_factory=dict)
     images: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     _next_id: int = 1
-    _saves: list[tuple[datetime, int, dict[RemoteId, Work]]] = field(default_factory=list)
+    _saves: Saves[tuple[int, dict[RemoteId, Work]]] = field(default_factory=Saves)
+
+    def __post_init__(self) -> None:
+        self._saves.kept.append((NEVER, (self._next_id, {})))
 
     # --- the port
 
@@ -124,7 +132,7 @@ class SimulatedTarget:
 
     def find(self, key: WorkKey) -> RemoteJob | None:
         self._asked("find")
-        if self.silent:
+        if self.silent or key in self.unlisted:
             raise Unreachable("the far accounting does not answer")
         mine = [w.job for w in self.work.values() if w.job.key == key]
         if not mine:
@@ -140,7 +148,7 @@ class SimulatedTarget:
         self._asked("poll")
         nothing = RemoteId("")
         return {
-            key: (None if self.silent else self.find(key))
+            key: (None if self.silent or key in self.unlisted else self.find(key))
             or RemoteJob(nothing, key, RemoteState.UNKNOWN)
             for key in keys
         }
@@ -157,22 +165,40 @@ class SimulatedTarget:
         self._asked("cancel")
         for work in list(self.work.values()):
             if not self.stubborn and work.job.key == key and work.job.state in _OPEN:
-                elapsed = _HOUR if work.job.state is RemoteState.RUNNING else timedelta()
-                self._set(work.job, RemoteState.ENDED, Outcome("cancelled", elapsed=elapsed))
+                outcome = Outcome("cancelled", elapsed=self._elapsed(work))
+                self._set(work.job, RemoteState.ENDED, outcome)
 
     def clean(self, key: WorkKey, user: str) -> None:
         self._asked("clean")
         self._far_user(user)
         self.cleaned.append(key)
+        self.runs.pop(key, None)
 
     # --- the world's hands
 
+    def lay(self, key: WorkKey, mark: str) -> None:
+        """What the agent leaves in the run directory, over the link."""
+        self._asked("lay")
+        self.runs[key] = mark
+
     def schedule(self) -> None:
-        """Queued work starts."""
+        """Queued work starts; the runner refuses to start one key twice."""
         for work in list(self.work.values()):
-            if work.job.state is RemoteState.QUEUED:
-                self.executions.append(work.job.key)
-                self._set(work.job, RemoteState.RUNNING)
+            if work.job.state is not RemoteState.QUEUED:
+                continue
+            if work.job.key in self.executions:
+                self._set(work.job, RemoteState.ENDED, Outcome("exited", EX_STARTED))
+                continue
+            self.executions.append(work.job.key)
+            self.work[work.job.id] = replace(work, started_at=self.clock.now())
+            self._set(work.job, RemoteState.RUNNING)
+
+    def finish(self, key: WorkKey, reason: str, code: int | None = None) -> None:
+        """The running payload of this key ends, or is lost with its node."""
+        for work in list(self.work.values()):
+            if work.job.key == key and work.job.state is RemoteState.RUNNING:
+                outcome = Outcome(reason, code, elapsed=self._elapsed(work))
+                self._set(work.job, RemoteState.ENDED, outcome)
 
     def finish_all(self, outcome: Outcome | None = None) -> None:
         """Running payloads end, with exit code 0 if nothing else is asked."""
@@ -182,21 +208,31 @@ class SimulatedTarget:
                     work.job, RemoteState.ENDED, outcome or Outcome("exited", 0, elapsed=_HOUR)
                 )
 
-    def crash(self) -> None:
-        """The far controller dies and comes back; what runs goes on running."""
-        horizon = self.clock.now() - SAVED_AFTER
-        kept = [save for save in self._saves if save[0] <= horizon]
+    def crash(self, forgets: timedelta = SAVED_AFTER) -> None:
+        """The far controller dies and comes back, without what is younger than ``forgets``.
+
+        What runs goes on running, unless it was not saved as started: the restarted slurmctld
+        aborts it on its node (``Registered PENDING`` in Slurm's job_mgr.c).
+        """
+        horizon = self.clock.now() - forgets
         going = {i: w for i, w in self.work.items() if w.job.state is RemoteState.RUNNING}
-        _, self._next_id, work = kept[-1] if kept else (NEVER, 1, {})
-        self.work = {**copy.copy(work), **{i: w for i, w in going.items() if i in work}}
+        self._next_id, work = self._saves.back(horizon)
+        started = {i for i, w in work.items() if w.job.state is RemoteState.RUNNING}
+        self.work = {**work, **{i: w for i, w in going.items() if i in started}}
         self.boots += 1
-        self._saves = [(horizon, self._next_id, copy.copy(self.work))]
+        self._saves = Saves([(horizon, (self._next_id, copy.copy(self.work)))])
 
     def state_of(self, key: WorkKey) -> RemoteState | None:
         """What a far administrator would see of this work."""
         return next((w.job.state for w in self.work.values() if w.job.key == key), None)
 
     # --- inside
+
+    def _elapsed(self, work: Work) -> timedelta:
+        """No time where it never ran; an hour where nobody let it run for any."""
+        if work.job.state is not RemoteState.RUNNING:
+            return timedelta()
+        return (self.clock.now() - (work.started_at or self.clock.now())) or _HOUR
 
     def _asked(self, what: str) -> None:
         self.calls.append(what)
@@ -216,11 +252,7 @@ class SimulatedTarget:
         self._note()
 
     def _note(self) -> None:
-        now = self.clock.now()
-        horizon = now - 2 * SAVED_AFTER
-        recent = [save for save in self._saves if save[0] > horizon]
-        last = [save for save in self._saves if save[0] <= horizon][-1:]
-        self._saves = [*last, *recent, (now, self._next_id, copy.copy(self.work))]
+        self._saves.note(self.clock.now(), (self._next_id, copy.copy(self.work)))
 
 
 def _ran(job: RemoteJob) -> bool:

@@ -155,6 +155,8 @@ class JobSight:
     exit_code: int | None = None
     signal: int | None = None
     restarts: int = 0
+    #: The controller has answered that it has no such job, and accounting knows of no end.
+    gone: bool = False
 
     def is_job(self, who: JobIdentity) -> bool:
         """True if this sight shows that very job, not a later one with its id.

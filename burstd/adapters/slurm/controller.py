@@ -45,7 +45,7 @@ class Controller(Protocol):
         """Undo ``hold``."""
 
     def requeue_held(self, key: JobKey) -> None:
-        """End a running job and put it back, held."""
+        """End a running job and put it back, held; nothing to one that does not run any more."""
 
     def update(self, key: JobKey, pairs: Sequence[str]) -> None:
         """Change fields, ``name=value`` as scontrol(1) writes them: all of them or none."""
@@ -81,7 +81,8 @@ class CommandController:
         self._scontrol("release", str(key))
 
     def requeue_held(self, key: JobKey) -> None:
-        self._scontrol("requeuehold", str(key))
+        # Else slurmctld would take back a job that has ended, or was cancelled, just now.
+        self._scontrol("requeuehold", "Incomplete", str(key))
 
     def update(self, key: JobKey, pairs: Sequence[str]) -> None:
         self._scontrol("update", f"jobid={key}", *pairs)

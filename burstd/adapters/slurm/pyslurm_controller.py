@@ -43,7 +43,7 @@ class PyslurmController:
         self._change("release", key, self.commands.release)
 
     def requeue_held(self, key: JobKey) -> None:
-        self._change("requeuehold", key, self.commands.requeue_held)
+        self.commands.requeue_held(key)  # pyslurm has no word for "only if it still runs"
 
     def update(self, key: JobKey, pairs: Sequence[str]) -> None:
         command = partial(self.commands.update, pairs=pairs)

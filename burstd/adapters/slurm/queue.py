@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from burstd.adapters.slurm import records
 from burstd.adapters.slurm.claim import SHOWN, kept, parking, undoing
@@ -20,6 +20,8 @@ from burstd.domain.jobs import (
 )
 from burstd.ports.errors import PortError, Rejected, Unreachable
 
+#: How long slurmctld may take to carry out what its client has given up.
+IN_THE_AIR = timedelta(minutes=1)
 #: Pending reasons that say the parked job will never start as it is.
 _STUCK = frozenset({"BadConstraints", "PartitionNodeLimit", "PartitionTimeLimit", "InvalidQOS"})
 
@@ -34,6 +36,22 @@ def question() -> Iterator[None]:
         raise
     except Rejected as error:
         raise Unreachable(str(error)) from error
+
+
+@contextlib.contextmanager
+def change() -> Iterator[None]:
+    """One without an answer may yet be carried out: judge the job again when that is over."""
+    try:
+        yield
+    except Unreachable as error:
+        raise Unreachable(str(error), retry_after=IN_THE_AIR) from error
+
+
+def _is_no_more(who: JobIdentity, seen: JobSight) -> bool:
+    """Over, forgotten, or its id was given to another job."""
+    if seen.is_job(who):
+        return seen.state.over
+    return seen.gone or seen.identity is not None
 
 
 @dataclass(frozen=True)
@@ -66,7 +84,10 @@ class SlurmQueue:
         except NoSuchJob:
             return self._look_back(who)
         seen = records.sight(who, shown.fields)
-        if shown.named or seen.identity == who:  # renamed by its user, meanwhile
+        # Its user may rename it, and a requeue gives it another submit time: but who has its id,
+        # its user and a life before this one is no stranger.
+        theirs = seen.identity is not None and seen.identity.user == who.user
+        if shown.named or seen.identity == who or (theirs and seen.restarts > 0):
             return seen
         stranger = records.sight(replace(who, user="", name=""), shown.fields)
         return JobSight(stranger.identity, JobState.UNKNOWN)
@@ -84,10 +105,12 @@ class SlurmQueue:
             for row in rows
             if len(row) == 5 and (row[0], row[1]) == (str(who.key), who.user) and row[2].isdecimal()
         }
-        # A requeue adds a life with a later submit time; without the first it is a stranger's.
-        if int(who.submitted_at.timestamp()) not in lives:
-            return JobSight(None, JobState.UNKNOWN)
-        _, _, _, state, code = lives[max(lives)]
+        # A requeue adds a life with a later submit time; without the first it is a stranger's. One
+        # that goes on in accounting alone was lost by slurmctld: it forgets none that is not over.
+        ours = int(who.submitted_at.timestamp()) in lives
+        _, _, _, state, code = lives[max(lives)] if ours else ("", "", "", "", "0:0")
+        if not records.state(state).over:
+            return JobSight(None, JobState.UNKNOWN, gone=True)
         exit_code, _, signal = code.partition(":")
         return JobSight(
             who, records.state(state), exit_code=int(exit_code), signal=int(signal or 0)
@@ -127,12 +150,8 @@ class SlurmQueue:
         if seen is None or seen.state is not JobState.PENDING:
             return
         if seen.partition != self.burst_partition:
-            if not seen.held:
-                self.controller.hold(who.key)
-                seen = self._mine(who)  # rc 0 proves nothing: hold "succeeds" on a running job
-                if seen is None or seen.state is not JobState.PENDING or not seen.held:
-                    return
-            self._park_held(record, mark)
+            if seen.held or self._holds(who):
+                self._park_held(record, mark)
         elif seen.held:  # a crash came between the updates: all of them, again
             self._park_held(record, mark)
         elif seen.reason in _STUCK:
@@ -140,12 +159,21 @@ class SlurmQueue:
 
     def give_back(self, record: JobRecord) -> bool:
         who = record.identity
-        seen = self._mine(who)
-        if seen is None:
-            return False
-        if seen.state.over:
+        seen = self.look(who)
+        if _is_no_more(who, seen):
             return True
-        home = record.fields["partition"]
+        if seen.identity is None:
+            return False
+        try:
+            return self._home(record, seen)
+        except Rejected:
+            if self.look(who) == seen:
+                raise
+            return False  # its user, or a scheduler, was faster: look at it anew
+
+    def _home(self, record: JobRecord, seen: JobSight) -> bool:
+        """One step; True once it is there."""
+        who, home = record.identity, record.fields["partition"]
         if seen.partition != self.burst_partition:
             if seen.state is JobState.PENDING and seen.held:
                 self._restore(record)
@@ -153,15 +181,21 @@ class SlurmQueue:
                 return False
             return seen.partition == home or seen.state is JobState.RUNNING
         if seen.state is JobState.RUNNING:
-            self.controller.requeue_held(who.key)
-        elif seen.state is JobState.PENDING:
-            if not seen.held:
-                self.controller.hold(who.key)
-            for update in undoing(record):
-                self.controller.update(who.key, update)
+            with change():
+                self.controller.requeue_held(who.key)
+        elif seen.state is JobState.PENDING and (seen.held or self._holds(who)):
+            self._update(who, undoing(record))
             self._mark(who, "")
             self._release_home(who)
         return False
+
+    def _holds(self, who: JobIdentity) -> bool:
+        """Hold it; True if that came before its start. rc 0 proves nothing: hold "succeeds" on a
+        running job."""
+        with change():
+            self.controller.hold(who.key)
+        seen = self._mine(who)
+        return seen is not None and seen.state is JobState.PENDING and seen.held
 
     def annotate(self, who: JobIdentity, line: str) -> None:
         argv = ["sacctmgr", "-i", "modify", "job", "where", f"jobid={who.key}"]
@@ -180,10 +214,15 @@ class SlurmQueue:
 
     def _park_held(self, record: JobRecord, mark: str) -> None:
         who = record.identity
-        for update in parking(record.fields, self.burst_partition):
-            self.controller.update(who.key, update)
+        self._update(who, parking(record.fields, self.burst_partition))
         self._mark(who, mark)
-        self.controller.release(who.key)
+        with change():
+            self.controller.release(who.key)
+
+    def _update(self, who: JobIdentity, updates: Sequence[Sequence[str]]) -> None:
+        with change():
+            for pairs in updates:
+                self.controller.update(who.key, pairs)
 
     def _restore(self, record: JobRecord) -> None:
         """Undo again what differs: a crash came between the updates, the partition's was first."""
@@ -191,17 +230,17 @@ class SlurmQueue:
         with question():
             now = kept(self.controller.show(who).fields)
         if any(now.get(name) != record.fields.get(name) for name in SHOWN):
-            for update in undoing(record):
-                self.controller.update(who.key, update)
+            self._update(who, undoing(record))
 
     def _release_home(self, who: JobIdentity) -> None:
         # A requeued job may not start for two minutes (Slurm lets its credential expire first).
         with contextlib.suppress(Rejected):  # a site's rule against it must not leave the hold
-            self.controller.update(who.key, ["starttime=now"])
-        self.controller.release(who.key)
+            self._update(who, [["starttime=now"]])
+        with change():
+            self.controller.release(who.key)
 
     def _mark(self, who: JobIdentity, mark: str) -> None:
         try:
-            self.controller.update(who.key, [f"extra={mark}"])
+            self._update(who, [[f"extra={mark}"]])
         except Rejected:
             return  # Slurm before 23.02 has no such field

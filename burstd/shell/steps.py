@@ -17,11 +17,14 @@ from burstd.domain.burst import Burst, Epoch, Stage
 from burstd.domain.events import Event
 from burstd.domain.jobs import JobRecord, JobSight, JobState
 from burstd.domain.targets import Outcome, RemoteJob, RemoteState, WorkOrder
-from burstd.ports.errors import Rejected
+from burstd.ports.errors import Rejected, Unreachable
 from burstd.shell.sight import Sight, state_of
 from burstd.shell.world import World
 
 LONGEST_CAUSE = 1000  #: characters
+#: A submission without an answer may still arrive (sbatch alone tries for two minutes): until then
+#: that nobody sees it proves nothing.
+IN_THE_AIR = timedelta(minutes=3)
 #: What was seen then proves nothing now: look again, and let the barrier start anew.
 _STAMPED_ANEW = frozenset({Durability.RESTARTED, Durability.UNTIMED})
 
@@ -29,8 +32,14 @@ Step = Callable[[Burst, World, Sight], Event | None]
 
 
 def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
-    """Keep the job's record as it is before we change anything."""
-    return ev.Kept(world.queue.record(burst.identity))
+    """Keep the job's record as it is before we change anything; its user may have changed it since
+    money was reserved for it."""
+    record = world.queue.record(burst.identity)
+    price_now = world.sites[burst.target].target.observe().price
+    limit = record.time_limit
+    if limit is None or price(record.shape.cpus, limit, price_now) > burst.reserved:
+        return ev.Refused("it asks for more than was reserved for it")
+    return ev.Kept(record)
 
 
 def claim(burst: Burst, world: World, sight: Sight) -> Event | None:
@@ -71,7 +80,12 @@ def submit(burst: Burst, world: World, sight: Sight) -> Event | None:
     target = world.sites[burst.target].target
     boot = target.generation()
     found = target.find(burst.work_key)
-    remote_id = found.id if found is not None else target.submit(_work_order(burst, world))
+    if found is not None:
+        return ev.Accepted(found.id, Epoch(boot, world.clock.uptime()))
+    try:
+        remote_id = target.submit(_work_order(burst, world))
+    except Unreachable as error:
+        raise Unreachable(str(error), retry_after=IN_THE_AIR) from error
     return ev.Accepted(remote_id, Epoch(boot, world.clock.uptime()))
 
 
@@ -170,6 +184,11 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     if aged is Durability.TOO_EARLY:
         return None  # a crash now would forget the end and start the stand-in again
     site = world.sites[burst.target]
+    if burst.submit_intended:
+        twin = site.target.find(burst.work_key)  # which ends any other under its key
+        if twin is not None and twin.state is not RemoteState.ENDED:
+            site.target.cancel(burst.work_key)
+            return None
     if burst.claim is not None:
         site.target.clean(burst.work_key, burst.identity.user)
     elapsed = burst.outcome.elapsed if burst.outcome else timedelta()
@@ -226,6 +245,8 @@ def _stopped(burst: Burst, seen: JobSight) -> Event | None:
     """The job ended, or its id belongs to someone else now."""
     if seen.identity is not None and not seen.is_job(burst.identity):
         return ev.Recalled(f"job {burst.job} is gone and its id was given to another job")
+    if seen.gone:
+        return ev.Recalled(f"job {burst.job} is gone: Slurm knows nothing of it any more")
     if seen.state.over:
         return ev.Recalled(f"job {burst.job} is {seen.state.value} on-prem")
     return None

@@ -9,7 +9,7 @@ from burstd.core.orders import Order, ending, order_for
 from burstd.domain.burst import Burst, Stage
 from burstd.domain.jobs import JobKey
 from burstd.domain.targets import WorkKey
-from burstd.ports.errors import PortError
+from burstd.ports.errors import PortError, Rejected
 from burstd.ports.store import BurstStore
 from burstd.testing.slurm import SimulatedSlurm
 from burstd.testing.slurm_jobs import SimulatedJob, key_text
@@ -90,8 +90,12 @@ class SimulatedAgents:
             if lack is not None:
                 self.store.report(burst.id, "refused", {"cause": lack})
                 return
-            if self.target is not None:
-                self.target.lay(burst.work_key, mark(job))
+            try:
+                if self.target is not None:
+                    self.target.lay(burst.work_key, job.user, mark(job))
+            except Rejected as error:
+                self.store.report(burst.id, "refused", {"cause": str(error)})
+                return
             self.store.report(burst.id, "staged_in", {"bytes": 1000})
         elif order is Order.STAGE_OUT and "staged_out" not in said:
             self.landed.append(key)

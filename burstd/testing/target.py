@@ -134,22 +134,21 @@ class SimulatedTarget:
         self._asked("find")
         if self.silent or key in self.unlisted:
             raise Unreachable("the far accounting does not answer")
-        mine = [w.job for w in self.work.values() if w.job.key == key]
-        if not mine:
-            return None
-        waiting = [j for j in mine if j.state in {RemoteState.HELD, RemoteState.QUEUED}]
-        begun = [j for j in mine if j.state is RemoteState.RUNNING or _ran(j)]
-        chosen = [*begun, *waiting, *mine][0]
-        for spare in (job for job in waiting if job.id != chosen.id):
-            self._set(spare, RemoteState.ENDED, Outcome("cancelled"))
-        return chosen
+        mine = self._under(key)
+        for spare in mine[1:]:
+            if spare.state in _WAITING:
+                self._set(spare, RemoteState.ENDED, Outcome("cancelled"))
+        return mine[0] if mine else None
 
     def poll(self, keys: Sequence[WorkKey]) -> Mapping[WorkKey, RemoteJob]:
         self._asked("poll")
         nothing = RemoteId("")
+        unknown = set(keys) if self.silent else self.unlisted
         return {
-            key: (None if self.silent or key in self.unlisted else self.find(key))
-            or RemoteJob(nothing, key, RemoteState.UNKNOWN)
+            key: next(
+                iter(() if key in unknown else self._under(key)),
+                RemoteJob(nothing, key, RemoteState.UNKNOWN),
+            )
             for key in keys
         }
 
@@ -163,22 +162,22 @@ class SimulatedTarget:
 
     def cancel(self, key: WorkKey) -> None:
         self._asked("cancel")
-        for work in list(self.work.values()):
-            if not self.stubborn and work.job.key == key and work.job.state in _OPEN:
-                outcome = Outcome("cancelled", elapsed=self._elapsed(work))
-                self._set(work.job, RemoteState.ENDED, outcome)
+        if not self.stubborn:
+            self.end_by_hand(key)
 
     def clean(self, key: WorkKey, user: str) -> None:
         self._asked("clean")
-        self._far_user(user)
+        if user not in self.users:
+            return  # nobody there, so nothing of theirs
         self.cleaned.append(key)
         self.runs.pop(key, None)
 
     # --- the world's hands
 
-    def lay(self, key: WorkKey, mark: str) -> None:
-        """What the agent leaves in the run directory, over the link."""
+    def lay(self, key: WorkKey, user: str, mark: str) -> None:
+        """What the agent leaves in the run directory, over the link. Raises ``Rejected``."""
         self._asked("lay")
+        self._far_user(user)
         self.runs[key] = mark
 
     def schedule(self) -> None:
@@ -208,17 +207,31 @@ class SimulatedTarget:
                     work.job, RemoteState.ENDED, outcome or Outcome("exited", 0, elapsed=_HOUR)
                 )
 
+    def end_by_hand(self, key: WorkKey) -> None:
+        """A far administrator's ``scancel``."""
+        for work in list(self.work.values()):
+            if work.job.key == key and work.job.state in _OPEN:
+                outcome = Outcome("cancelled", elapsed=self._elapsed(work))
+                self._set(work.job, RemoteState.ENDED, outcome)
+
     def crash(self, forgets: timedelta = SAVED_AFTER) -> None:
         """The far controller dies and comes back, without what is younger than ``forgets``.
 
         What runs goes on running, unless it was not saved as started: the restarted slurmctld
-        aborts it on its node (``Registered PENDING`` in Slurm's job_mgr.c).
+        aborts it on its node (``Registered PENDING`` in Slurm's job_mgr.c). What has ended and was
+        not saved as ended is on no node any more: lost.
         """
         horizon = self.clock.now() - forgets
-        going = {i: w for i, w in self.work.items() if w.job.state is RemoteState.RUNNING}
-        self._next_id, work = self._saves.back(horizon)
-        started = {i for i, w in work.items() if w.job.state is RemoteState.RUNNING}
-        self.work = {**work, **{i: w for i, w in going.items() if i in started}}
+        was = self.work
+        self._next_id, saved = self._saves.back(horizon)
+        self.work = dict(saved)
+        for id_, work in saved.items():
+            if work.job.state is RemoteState.RUNNING:
+                self.work[id_] = was[id_]
+                outcome = was[id_].job.outcome
+                if outcome is not None:
+                    lost = replace(outcome, reason="lost", exit_code=None)
+                    self.work[id_] = replace(was[id_], job=replace(was[id_].job, outcome=lost))
         self.boots += 1
         self._saves = Saves([(horizon, (self._next_id, copy.copy(self.work)))])
 
@@ -227,6 +240,11 @@ class SimulatedTarget:
         return next((w.job.state for w in self.work.values() if w.job.key == key), None)
 
     # --- inside
+
+    def _under(self, key: WorkKey) -> list[RemoteJob]:
+        """Our jobs of this key, first the one that is meant."""
+        mine = [work.job for work in self.work.values() if work.job.key == key]
+        return sorted(mine, key=lambda job: (not _begun(job), job.state not in _WAITING))
 
     def _elapsed(self, work: Work) -> timedelta:
         """No time where it never ran; an hour where nobody let it run for any."""
@@ -255,11 +273,12 @@ class SimulatedTarget:
         self._saves.note(self.clock.now(), (self._next_id, copy.copy(self.work)))
 
 
-def _ran(job: RemoteJob) -> bool:
+def _begun(job: RemoteJob) -> bool:
     if job.outcome is None:
-        return False
+        return job.state is RemoteState.RUNNING
     return job.outcome.reason != "cancelled" or job.outcome.elapsed > timedelta()
 
 
+_WAITING = frozenset({RemoteState.HELD, RemoteState.QUEUED})
 _OPEN = frozenset({RemoteState.HELD, RemoteState.QUEUED, RemoteState.RUNNING})
 _HOUR = timedelta(hours=1)

@@ -1,0 +1,240 @@
+"""Stories that the campaign of seeds has found, each in its smallest form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from burstd.domain.burst import Stage
+from burstd.domain.targets import RemoteState, TargetName
+from burstd.ports.errors import AccessDenied, Unreachable
+from burstd.testing.clock import SetClock
+from burstd.testing.slurm_jobs import key_text
+from tests.flow.scene import POLICY, Scene
+
+CLOUD = TargetName("cloud")
+FLUENT = "#!/bin/sh\nfluent\n"
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """One job of two core-hours waits in a full queue; turns are short."""
+    scene = Scene(seconds=3)
+    scene.slurm.submit(name="beam", minutes=120)
+    return scene
+
+
+class Once:
+    """A target whose one verb goes wrong, once."""
+
+    def __init__(self, real: Any, verb: str, instead: Callable[..., Any]) -> None:
+        self._real, self._verb, self._instead = real, verb, instead
+        self.went_wrong = False
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._verb and not self.went_wrong:
+            self.went_wrong = True
+            return self._instead
+        return getattr(self._real, name)
+
+
+def once(scene: Scene, verb: str, instead: Callable[..., Any]) -> None:
+    target = Once(scene.target, verb, instead)
+    site = replace(scene.world.sites[CLOUD], target=target)
+    scene.world = replace(scene.world, sites={CLOUD: site})
+
+
+# --- clocks and waits
+
+
+def test_a_clock_set_back_does_not_park_a_burst_for_an_hour(scene: Scene) -> None:
+    scene.until(Stage.SUBMITTED)
+    scene.slurm.up = False
+    scene.turn(3)
+    assert scene.burst().due_at is not None
+    scene.world = replace(scene.world, clock=SetClock(scene.clock, -timedelta(hours=1)))
+    scene.slurm.up = True
+    scene.turn(10)
+
+    assert Stage.RUNNING is scene.burst().stage
+
+
+def test_a_scancel_reaches_the_twin_within_a_minute_of_the_links_return(scene: Scene) -> None:
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.link.cut = True
+    scene.slurm.cancel("1")
+    scene.turn(400)
+    assert RemoteState.RUNNING is scene.target.state_of(scene.burst().work_key)
+    scene.link.cut = False
+    scene.turn(20)
+
+    assert RemoteState.ENDED is scene.target.state_of(scene.burst().work_key)
+
+
+# --- the way home
+
+
+def test_a_declined_wish_that_starts_between_look_and_hold_comes_home() -> None:
+    scene = Scene()
+    scene.slurm.submit(name="wish", partition="burst", script=FLUENT)
+    scene.slurm.meanwhile["scontrol hold"] = scene.slurm.schedule
+    scene.until(Stage.RETURNED)
+
+    job = scene.slurm.job("1")
+    assert ("PENDING", False, "cae") == (job.state, job.held, job.shown["Partition"])
+
+
+@pytest.mark.parametrize("command", ["scontrol requeuehold", "scontrol update", "scontrol release"])
+def test_a_user_who_cancels_on_the_way_home_is_heard(scene: Scene, command: str) -> None:
+    scene.agents.missing["1"] = "missing input file"
+    scene.until(Stage.STAGING_IN)
+    scene.slurm.meanwhile[command] = lambda: scene.slurm.cancel("1")
+    scene.slurm.slots = 1
+    scene.turn(20)
+
+    assert "CANCELLED" == scene.slurm.job("1").state
+    assert [] == scene.slurm.runs
+    assert Stage.RETURNED is scene.burst().stage
+
+
+def test_a_hold_that_is_carried_out_late_leaves_no_job_held() -> None:
+    scene = Scene(seconds=3)
+    scene.slurm.submit(name="wish", partition="burst", script=FLUENT)
+
+    def given_up() -> None:
+        scene.slurm.schedule()
+        raise Unreachable("scontrol gave no answer in 30 s")
+
+    scene.slurm.meanwhile["scontrol hold"] = given_up
+    scene.turn(5)
+    for job in scene.slurm.jobs:  # slurmctld comes round to it
+        scene.slurm.run(["scontrol", "hold", key_text(job)])
+    scene.turn(40)
+
+    assert Stage.RETURNED is scene.burst().stage
+    assert [] == scene.held()
+
+
+def test_a_job_that_its_user_has_renamed_comes_home(scene: Scene) -> None:
+    scene.agents.missing["1"] = "missing input file"
+    scene.until(Stage.STAGING_IN)
+    scene.slurm.job("1").name = "beam, second try"
+    scene.turn(10)
+
+    assert Stage.RETURNED is scene.burst().stage
+    job = scene.slurm.job("1")
+    assert ("PENDING", False, "cae") == (job.state, job.held, job.shown["Partition"])
+
+
+def test_a_renamed_job_whose_proxy_node_rebooted_is_still_the_job(scene: Scene) -> None:
+    scene.until(Stage.RUNNING)
+    scene.slurm.job("1").name = "beam, second try"
+    scene.slurm.lose("px")
+    scene.turn(3)
+    scene.target.finish_all()
+    scene.turn(12)
+
+    assert Stage.SETTLED is scene.burst().stage
+    assert "COMPLETED" == scene.slurm.job("1").state
+    assert 1 == len(scene.target.executions)
+
+
+def test_rights_that_ran_out_on_the_way_home_call_no_human(scene: Scene) -> None:
+    scene.agents.missing["1"] = "missing input file"
+
+    def denied(*_: object) -> None:
+        raise AccessDenied("Permission denied (publickey)")
+
+    once(scene, "clean", denied)
+    scene.turn(20)
+
+    assert Stage.RETURNED is scene.burst().stage
+
+
+# --- jobs that are no more
+
+
+def test_a_return_whose_id_was_given_to_a_stranger_is_over() -> None:
+    scene = Scene(seconds=3)
+    scene.slurm.submit(name="wish", partition="burst", script=FLUENT)
+
+    def crash() -> None:
+        scene.slurm.crash()
+        raise Unreachable("Unable to contact slurm controller")
+
+    scene.slurm.meanwhile["scontrol update"] = crash
+    scene.turn()
+    assert "1" == scene.slurm.submit(user="bob", name="hole", partition="other")
+    before = dict(scene.slurm.job("1").shown)
+    scene.turn(30)
+
+    assert Stage.RETURNED is scene.burst().stage
+    assert before == scene.slurm.job("1").shown
+
+
+@pytest.mark.parametrize("accounting", [True, False], ids=["accounting knows it", "nobody does"])
+def test_a_burst_whose_job_slurm_has_lost_is_closed(scene: Scene, accounting: bool) -> None:
+    """Its submission was acknowledged and forgotten: it is on no list, and no record ends it."""
+    scene.until(Stage.SUBMITTED)
+    scene.slurm.jobs.clear()
+    if not accounting:
+        scene.slurm.accounting.clear()
+    scene.slurm.boots += 1
+    scene.turn(20)
+
+    assert Stage.SETTLED is scene.burst().stage
+    assert [] == scene.target.executions
+    assert RemoteState.ENDED is scene.target.state_of(scene.burst().work_key)
+
+
+# --- at the target
+
+
+def test_a_submission_that_arrives_late_leaves_nothing_behind(scene: Scene) -> None:
+    def given_up(order: Any) -> Any:
+        scene.late = order  # type: ignore[attr-defined]
+        raise Unreachable("sbatch gave no answer in 60 s")
+
+    once(scene, "submit", given_up)
+    scene.until(Stage.SUBMITTING)
+    scene.turn(20)
+    scene.target.submit(scene.late)  # type: ignore[attr-defined]
+    scene.until(Stage.RUNNING, most=100)
+    scene.turn()
+    scene.target.finish_all()
+    scene.turn(12)
+
+    assert Stage.SETTLED is scene.burst().stage
+    assert [RemoteState.ENDED] == [work.job.state for work in scene.target.work.values()]
+
+
+def test_a_second_twin_is_gone_before_its_burst_is_closed(scene: Scene) -> None:
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    (work,) = scene.target.work.values()
+    scene.target.submit(work.order)
+    scene.target.finish_all()
+    scene.turn(12)
+
+    assert Stage.SETTLED is scene.burst().stage
+    assert {RemoteState.ENDED} == {work.job.state for work in scene.target.work.values()}
+
+
+@pytest.mark.parametrize(
+    "change", [{"TimeLimit": "09:00:00"}, {"NumCPUs": "16"}], ids=["time limit", "CPUs"]
+)
+def test_a_job_that_asks_for_more_than_was_reserved_stays(change: dict[str, str]) -> None:
+    scene = Scene(POLICY)
+    scene.slurm.submit(name="beam", minutes=120)
+    scene.slurm.schedule()
+    scene.slurm.meanwhile["scontrol show job"] = lambda: scene.slurm.job("1").shown.update(change)
+    scene.turn(3)
+
+    assert Stage.RETURNED is scene.burst().stage
+    assert "more than was reserved" in scene.burst().cause
+    assert [] == scene.slurm.changes

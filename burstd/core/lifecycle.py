@@ -73,6 +73,7 @@ TRANSITIONS: Mapping[Stage, Row] = MappingProxyType(
         Stage.STAGED_OUT: {ev.Begun: Stage.SETTLING, **_STOP},
         Stage.SETTLING: {ev.Over: Stage.SETTLING, ev.Settled: Stage.SETTLED, **_CALL_A_HUMAN},
         Stage.RETURNING: {
+            ev.Over: Stage.RETURNING,
             ev.Done: Stage.RETURNED,
             ev.Ended: Stage.ENDED,  # it came to its own end first: its results are the job's
             **_CALL_A_HUMAN,

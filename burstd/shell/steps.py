@@ -13,7 +13,7 @@ from datetime import timedelta
 from burstd.core.barrier import Durability, durability
 from burstd.core.money import core_hours, price
 from burstd.domain import events as ev
-from burstd.domain.burst import Burst, Epoch, Stage
+from burstd.domain.burst import Burst, Epoch, Stage, Uptime
 from burstd.domain.events import Event
 from burstd.domain.jobs import JobRecord, JobSight, JobState
 from burstd.domain.targets import Outcome, RemoteJob, RemoteState, WorkOrder
@@ -178,7 +178,7 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     if _stopped(burst, seen) is None:
         return None
     now = world.clock.uptime()
-    aged = durability(burst.over, boot, now) if burst.over else Durability.UNTIMED
+    aged = _over_for(burst, boot, now)
     if aged in _STAMPED_ANEW:
         return ev.Over(Epoch(boot, now))
     if aged is Durability.TOO_EARLY:
@@ -213,8 +213,15 @@ def go_home(burst: Burst, world: World, sight: Sight) -> Event | None:
             return None
         if twin is not None and twin.outcome is not None and twin.outcome.by_itself:
             return ev.Ended(twin.outcome)  # faster than we: never run again what is done
+    boot = world.queue.boot()
     if not world.queue.give_back(_record(burst)):
         return None
+    now = world.clock.uptime()
+    aged = _over_for(burst, boot, now)
+    if aged in _STAMPED_ANEW:
+        return ev.Over(Epoch(boot, now))
+    if aged is Durability.TOO_EARLY:
+        return None  # a crash now would forget the return: a parked job that is nobody's
     if burst.claim is not None:
         world.sites[burst.target].target.clean(burst.work_key, burst.identity.user)
     return ev.Done()
@@ -239,6 +246,11 @@ def _record(burst: Burst) -> JobRecord:
     if burst.record is None:
         raise Rejected(f"burst {burst.id} has no record of its job")
     return burst.record
+
+
+def _over_for(burst: Burst, boot: str, now: Uptime) -> Durability:
+    """How long its job's end, or return, has been there."""
+    return durability(burst.over, boot, now) if burst.over else Durability.UNTIMED
 
 
 def _stopped(burst: Burst, seen: JobSight) -> Event | None:

@@ -156,6 +156,27 @@ def test_rights_that_ran_out_on_the_way_home_call_no_human(scene: Scene) -> None
     assert Stage.RETURNED is scene.burst().stage
 
 
+def test_a_return_that_a_crash_forgets_is_made_again_as_it_was() -> None:
+    """Else the parked job would be taken for a wish, and its parked shape for its own."""
+    scene = Scene(seconds=1)
+    scene.slurm.submit(name="beam", minutes=120, NumNodes="2", NumTasks="8", NumCPUs="8",
+                       ReqTRES="cpu=8,node=2")  # fmt: skip
+    before = dict(scene.slurm.job("1").shown)
+    scene.agents.missing["1"] = "missing input file"
+    scene.until(Stage.RETURNING)
+    while scene.slurm.job("1").shown["Partition"] != "cae" or scene.slurm.job("1").held:
+        scene.turn()
+    scene.turn(2)
+    scene.slurm.crash()
+    assert "burst" == scene.slurm.job("1").shown["Partition"]
+    scene.turn(40)
+
+    job = scene.slurm.job("1")
+    assert before == {name: text for name, text in job.shown.items() if name != "Extra"}
+    assert ("PENDING", False) == (job.state, job.held)
+    assert [Stage.RETURNED] == [burst.stage for burst in scene.store.bursts()]
+
+
 # --- jobs that are no more
 
 

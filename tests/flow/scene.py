@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import Engine
 
@@ -47,17 +45,13 @@ POLICY = BurstPolicy(
 RESTING = [Stage.CLAIMING, Stage.STAGING_IN, Stage.SUBMITTED, Stage.RUNNING, Stage.STAGING_OUT]
 
 
-def unwatched(port: Any) -> Any:
-    """The port as it is."""
-    return port
+class Killed(BaseException):
+    """Stands in for SIGKILL: no handler of ours may see it."""
 
 
 @dataclass
 class Scene:
-    """``wire`` wraps every port that burstd holds: that is where a test can kill it."""
-
     policy: BurstPolicy = POLICY
-    wire: Callable[[Any], Any] = unwatched
     clock: SteppedClock = field(default_factory=SteppedClock)
     database: Engine = field(default_factory=memory)
     link: SimulatedLink = field(default_factory=SimulatedLink)
@@ -76,9 +70,9 @@ class Scene:
         self.memory = Memory()
         self.world = World(
             clock=self.clock,
-            store=self.wire(store),
-            queue=simulated_queue(self.wire(self.slurm)),
-            sites={CLOUD: Site(self.wire(self.target), self.wire(self.link))},
+            store=store,
+            queue=simulated_queue(self.slurm),
+            sites={CLOUD: Site(self.target, self.link)},
             policy=self.policy,
             applications={"calculix": CALCULIX},
             images={"calculix": Image("calculix", "/opt/images/calculix.sqfs", "ab" * 32)},

@@ -89,6 +89,21 @@ def test_a_declined_wish_that_starts_between_look_and_hold_comes_home() -> None:
     assert ("PENDING", False, "cae") == (job.state, job.held, job.shown["Partition"])
 
 
+def test_a_job_that_starts_before_our_hold_is_not_left_held(scene: Scene) -> None:
+    """rc 0, and nothing to see: but a requeue after its node's failure would find it held."""
+
+    def starts() -> None:
+        scene.slurm.slots = 1
+        scene.slurm.schedule()
+
+    scene.slurm.meanwhile["scontrol hold"] = starts
+    scene.until(Stage.RETURNED)
+    assert not scene.slurm.job("1").held
+    scene.slurm.lose("n1")
+
+    assert ("PENDING", False) == (scene.slurm.job("1").state, scene.slurm.job("1").held)
+
+
 @pytest.mark.parametrize("command", ["scontrol requeuehold", "scontrol update", "scontrol release"])
 def test_a_user_who_cancels_on_the_way_home_is_heard(scene: Scene, command: str) -> None:
     scene.agents.missing["1"] = "missing input file"
@@ -118,6 +133,25 @@ def test_a_hold_that_is_carried_out_late_leaves_no_job_held() -> None:
 
     assert Stage.RETURNED is scene.burst().stage
     assert [] == scene.held()
+
+
+def test_a_user_cannot_release_a_job_that_is_half_home(scene: Scene) -> None:
+    job = scene.slurm.job("1")
+    job.shown |= {"OverSubscribe": "NO", "ExcNodeList": "n9"}
+    before = dict(job.shown)
+    scene.agents.missing["1"] = "missing input file"
+
+    def releases() -> None:
+        scene.slurm.unhold("1")
+        scene.slurm.slots = 1
+        scene.slurm.schedule()
+
+    scene.slurm.meanwhile["scontrol update jobid=1 oversubscribe=no"] = releases
+    scene.turn(20)
+
+    shown = scene.slurm.job("1").shown
+    assert before == {name: text for name, text in shown.items() if name != "Extra"}
+    assert ["1"] == [run.key for run in scene.slurm.runs]
 
 
 def test_a_job_that_its_user_has_renamed_comes_home(scene: Scene) -> None:

@@ -179,11 +179,17 @@ class SlurmQueue:
                 self._restore(record)
                 self._release_home(who)
                 return False
+            if seen.state is JobState.RUNNING and seen.held:
+                # It started before our hold, which would bite when it is requeued.
+                with change():
+                    self.controller.release(who.key)
+                return False
             return seen.partition == home or seen.state is JobState.RUNNING
         if seen.state is JobState.RUNNING:
             with change():
                 self.controller.requeue_held(who.key)
-        elif seen.state is JobState.PENDING and (seen.held or self._holds(who)):
+        # requeuehold's own hold is one that its user may release, in the middle of the updates.
+        elif seen.state is JobState.PENDING and self._holds(who):
             self._update(who, undoing(record))
             self._mark(who, "")
             self._release_home(who)

@@ -28,6 +28,8 @@ IN_THE_AIR = timedelta(minutes=3)
 #: What was seen then proves nothing now: look again, and let the barrier start anew.
 _STAMPED_ANEW = frozenset({Durability.RESTARTED, Durability.UNTIMED})
 
+_HOME = "it is in its own partition again: its claim was lost or lifted"
+
 Step = Callable[[Burst, World, Sight], Event | None]
 
 
@@ -125,6 +127,8 @@ def permit(burst: Burst, world: World, sight: Sight) -> Event | None:
     seen = world.queue.look(burst.identity)
     if (stop := _stopped(burst, seen)) is not None:
         return stop
+    if _at_home(burst, seen, world):
+        return ev.Refused(_HOME)
     if not _stands_in(burst, seen, world):
         return None
     target = world.sites[burst.target].target
@@ -140,9 +144,11 @@ def permit(burst: Burst, world: World, sight: Sight) -> Event | None:
 
 def follow(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Wait for the proven end; a job ended by its user on-prem is recalled."""
-    if (recalled := _recalled(burst, world, sight)) is not None:
+    if (recalled := _recalled(burst, world, sight, home=ev.Recalled)) is not None:
         return recalled
     if state_of(sight, burst) is RemoteState.HELD:  # the far controller forgot the permit
+        if not _stands_in(burst, world.queue.look(burst.identity), world):
+            return None
         world.sites[burst.target].target.start(burst.work_key)
     return _end_of(sight.remote.get(burst.work_key))
 
@@ -165,8 +171,10 @@ def stage_out(burst: Burst, world: World, sight: Sight) -> Event | None:
     """The agent lands the results; without a stand-in nobody can."""
     if "staged_out" in world.store.said(burst.id):
         return ev.Done()
-    doubtful = _changed(burst, sight) or _recall_reported(burst, world)
-    if doubtful and _stopped(burst, world.queue.look(burst.identity)) is not None:
+    if not (_changed(burst, world, sight) or _recall_reported(burst, world)):
+        return None
+    seen = world.queue.look(burst.identity)
+    if _stopped(burst, seen) is not None or _at_home(burst, seen, world):
         return ev.Skipped("the stand-in ended before the results could be landed")
     return None
 
@@ -175,7 +183,7 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Once the job is over on-prem: clean the far side, reckon the cost."""
     boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
-    if _stopped(burst, seen) is None:
+    if _stopped(burst, seen) is None and not _at_home(burst, seen, world):
         return None
     now = world.clock.uptime()
     aged = _over_for(burst, boot, now)
@@ -280,14 +288,16 @@ def _at_home(burst: Burst, seen: JobSight, world: World) -> bool:
     )
 
 
-def _changed(burst: Burst, sight: Sight) -> bool:
+def _changed(burst: Burst, world: World, sight: Sight) -> bool:
     """The queue no longer shows the stand-in as it was: time to look closer, no more."""
     line = sight.lines.get(burst.job)
     if line is None:
         return sight.missing(burst.job)
     # The same id with another face: a renamed or requeued job, or a stranger's.
-    return replace(line.identity, key=burst.job) != burst.identity or (
-        line.state is JobState.COMPLETING
+    return (
+        replace(line.identity, key=burst.job) != burst.identity
+        or line.state is JobState.COMPLETING
+        or line.partition != world.policy.burst_partition
     )
 
 
@@ -301,14 +311,19 @@ def _recall_reported(burst: Burst, world: World) -> bool:
     return "recalled" in world.store.said(burst.id)
 
 
-def _recalled(burst: Burst, world: World, sight: Sight) -> Event | None:
-    """Look closer when the queue no longer shows the stand-in or its agent got TERM."""
+def _recalled(
+    burst: Burst, world: World, sight: Sight, *, home: Callable[[str], Event] = ev.Refused
+) -> Event | None:
+    """Look closer when the queue no longer shows the stand-in or its agent got TERM. ``home``: what
+    it means that the job is in its own partition again: its user has put it there, or a crash."""
     reported = _recall_reported(burst, world)
-    if not (_changed(burst, sight) or reported):
+    if not (_changed(burst, world, sight) or reported):
         return None
     seen = world.queue.look(burst.identity)
     if seen.state is JobState.COMPLETING and reported:
         return ev.Recalled(f"job {burst.job} is being ended on-prem")
+    if _at_home(burst, seen, world):
+        return home(_HOME)
     return _stopped(burst, seen)
 
 

@@ -258,7 +258,9 @@ class SimulatedSlurm:
             self._end(job, "CANCELLED" if job.cancelled else "FAILED")
 
     def begin_again(self, job: SimulatedJob, *, held: bool = False) -> None:
-        self._end(job, "REQUEUED")
+        """Requeue: this life ends in accounting, the job waits with another submit time."""
+        job.state, job.ended_at, job.kill_at = "REQUEUED", self._now, None
+        self._write_down(job)
         # A hold on a running job waits for this moment; requeuehold's own is one that its user may
         # release.
         job.reason = "JobHeldAdmin" if job.held else "JobHeldUser" if held else "None"
@@ -266,6 +268,7 @@ class SimulatedSlurm:
         job.state, job.requeued, job.node, job.ended_at = "PENDING", False, "", None
         job.exit_code = job.signal = 0
         job.restarts, job.submitted_at = job.restarts + 1, self._now
+        self.note()
 
     def _end(self, job: SimulatedJob, word: str) -> None:
         job.state, job.ended_at, job.kill_at = word, self._now, None

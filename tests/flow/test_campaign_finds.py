@@ -211,6 +211,51 @@ def test_a_return_that_a_crash_forgets_is_made_again_as_it_was() -> None:
     assert [Stage.RETURNED] == [burst.stage for burst in scene.store.bursts()]
 
 
+# --- jobs that are home by other hands
+
+
+def test_a_user_who_takes_the_job_home_stops_its_twin(scene: Scene) -> None:
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.slurm.requeue("1")
+    scene.slurm.job("1").shown["Partition"] = "cae"
+    scene.turn(2)
+    assert RemoteState.ENDED is scene.target.state_of(scene.burst().work_key)
+    scene.turn(10)
+
+    assert Stage.SETTLED is scene.bursts("1")[-1].stage
+
+
+def test_a_claim_that_a_crash_forgets_does_not_hold_the_job_up() -> None:
+    scene = Scene(seconds=1)
+    scene.slurm.submit(name="beam", minutes=120)
+    scene.clock.forward(seconds=60)
+    scene.link.cut = True
+    scene.until(Stage.STAGING_IN)
+    scene.slurm.crash()
+    assert "cae" == scene.slurm.job("1").shown["Partition"]
+    scene.link.cut = False
+    scene.turn(25)
+
+    assert Stage.RETURNED is scene.burst().stage
+    assert [] == scene.target.executions
+
+
+def test_a_twin_whose_start_was_forgotten_is_not_started_for_a_job_that_is_ending() -> None:
+    scene = Scene(seconds=1)
+    scene.slurm.submit(name="beam", minutes=120)
+    scene.until(Stage.SUBMITTED)
+    scene.clock.forward(seconds=20)
+    scene.tick()  # submitted long ago, permitted and started just now
+    scene.target.crash()
+    scene.agents.asleep = True
+    assert RemoteState.HELD is scene.target.state_of(scene.burst().work_key)
+    scene.slurm.cancel("1")
+    scene.turn(5)
+
+    assert [] == scene.target.executions
+
+
 # --- jobs that are no more
 
 

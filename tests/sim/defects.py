@@ -33,18 +33,15 @@ def _one(name: str, what: str, ought: str, file: str, old: str, new: str) -> Def
     return Defect(name, what, ought, (Edit(file, old, new),))
 
 
+def _file(name: str, what: str, ought: str, old: str, new: str) -> Defect:
+    return Defect(name, what, ought, (Edit("agent/landing.py", old, new),), LANDING)
+
+
 STEPS, QUEUE, SQL = "shell/steps.py", "adapters/slurm/queue.py", "adapters/store/sql.py"
 LIFECYCLE = "core/lifecycle.py"
 
 DEFECTS: tuple[Defect, ...] = (
     # --- the claim
-    _one(
-        "commands trusted", "rc 0 of the claim's commands is the claim: nobody reads back", "21",
-        STEPS,
-        '    world.queue.park(record, mark=f"burst={burst.id}")\n    return None\n',
-        '    world.queue.park(record, mark=f"burst={burst.id}")\n'
-        "    return ev.Claimed(Epoch(boot, world.clock.uptime()))\n",
-    ),
     _one(
         "hold trusted", "rc 0 of a hold is a hold: who lost the race to the start leaves it there",
         "21",
@@ -98,7 +95,11 @@ DEFECTS: tuple[Defect, ...] = (
             ),
             Edit(
                 STEPS,
-                "    if not _stands_in(burst, seen, world):\n        return None\n    target =",
+                "    if _at_home(burst, seen, world):\n"
+                "        return ev.Refused(_HOME)\n"
+                "    if not _stands_in(burst, seen, world):\n"
+                "        return None\n"
+                "    target =",
                 "    target =",
             ),
         ),
@@ -159,6 +160,8 @@ DEFECTS: tuple[Defect, ...] = (
         STEPS,
         "    if (stop := _stopped(burst, seen)) is not None:\n"
         "        return stop\n"
+        "    if _at_home(burst, seen, world):\n"
+        "        return ev.Refused(_HOME)\n"
         "    if not _stands_in(burst, seen, world):\n"
         "        return None\n"
         "    target =",
@@ -287,7 +290,9 @@ DEFECTS: tuple[Defect, ...] = (
     _one(
         "settled too early", "a burst is settled when its results are home: its job may go on", "21",
         STEPS,
-        "    if _stopped(burst, seen) is None:\n        return None\n    now =",
+        "    if _stopped(burst, seen) is None and not _at_home(burst, seen, world):\n"
+        "        return None\n"
+        "    now =",
         "    now =",
     ),
     _one(
@@ -324,7 +329,7 @@ DEFECTS: tuple[Defect, ...] = (
         "scancel unheard", "a running twin is not told that its job was ended", "23",
         STEPS,
         '    """Wait for the proven end; a job ended by its user on-prem is recalled."""\n'
-        "    if (recalled := _recalled(burst, world, sight)) is not None:\n"
+        "    if (recalled := _recalled(burst, world, sight, home=ev.Recalled)) is not None:\n"
         "        return recalled\n",
         '    """Wait for the proven end; a job ended by its user on-prem is recalled."""\n',
     ),
@@ -398,5 +403,114 @@ DEFECTS: tuple[Defect, ...] = (
                 "",
             ),
         ),
+    ),
+    # --- files
+    _file(
+        "no file sync", "the name is made before the bytes are on disk", "8",
+        "    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n    os.fsync(descriptor)\n",
+        "    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n",
+    ),
+    _file(
+        "no directory sync", "the bytes are on disk, their new name is not", "11",
+        "                os.unlink(temporary, dir_fd=directory)\n                os.fsync(directory)\n",
+        "                os.unlink(temporary, dir_fd=directory)\n",
+    ),
+    _file(
+        "new directories not synced", "a directory on the way is made and not synced", "11",
+        "                _sync(current, following)\n",
+        "",
+    ),
+    _file(
+        "mode after sync", "mode and time are set when the file was synced", "11",
+        "    os.fchmod(descriptor, entry.mode & 0o777)\n"
+        "    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n"
+        "    os.fsync(descriptor)\n",
+        "    os.fsync(descriptor)\n"
+        "    os.fchmod(descriptor, entry.mode & 0o777)\n"
+        "    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n",
+    ),
+    _file(
+        "landed is durable", "a file that is whole already counts as landed as it is", "11",
+        "            _keep(directory, name, existing, entry)\n",
+        "",
+    ),
+    _file(
+        "size is enough", "a file of the right size counts as landed", "7",
+        "        and digest_of(name, directory) == entry.sha256\n",
+        "",
+    ),
+    _file(
+        "bytes unchecked", "what came is taken for what was sent", "7",
+        "            if digest_of(temporary, directory) != entry.sha256:\n",
+        "            if False:\n",
+    ),
+    _file(
+        "over the user's file", "a result replaces what is there", "10",
+        "        return self.marks.get(path) != Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)\n",
+        "        return False\n",
+    ),
+    _file(
+        "rename for link", "a new result is renamed into place, over whatever came meanwhile", "10",
+        "                os.link(\n"
+        "                    temporary, name,\n"
+        "                    src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False,\n"
+        "                )  # fmt: skip\n"
+        "                os.unlink(temporary, dir_fd=directory)\n",
+        "                os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)\n",
+    ),
+    _file(
+        "naive walk", "a name may lead up, and through links", "9",
+        "    if not pure.is_absolute() or \"..\" in pure.parts or \"\\0\" in path:\n",
+        "    if not pure.is_absolute() or \"\\0\" in path:\n",
+    ),
+    _file(
+        "links followed", "a directory on the way may be a link", "9",
+        "_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC\n",
+        "_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC\n",
+    ),
+    Defect(
+        "temporary not new", "a temporary file that is there is used", "8, 9",
+        (
+            Edit(
+                "agent/landing.py",
+                "_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC\n",
+                "_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC\n",
+            ),
+            Edit(
+                "agent/landing.py",
+                "        _discard(directory, temporary)  # left by an interrupted landing of ours\n",
+                "",
+            ),
+        ),
+        LANDING,
+    ),
+    Defect(
+        "written in place", "a result is written under its own name", "8",
+        (
+            Edit(
+                "agent/landing.py",
+                "        temporary = f\".burst-{self.burst}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}\"\n"
+                "        _discard(directory, temporary)  # left by an interrupted landing of ours\n",
+                "        temporary = name\n",
+            ),
+            Edit(
+                "agent/landing.py",
+                "        self._write(directory, temporary, entry)\n        if existing is None:\n",
+                "        if existing is None:\n"
+                "            self._write(directory, temporary, entry)\n"
+                "            os.fsync(directory)\n"
+                "            return\n"
+                "        temporary = name + \".new\"\n"
+                "        self._write(directory, temporary, entry)\n"
+                "        if existing is None:\n",
+            ),
+        ),
+        LANDING,
+    ),
+    Defect(
+        "output not synced", "the job's own output lies in memory when the landing is reported",
+        "11",
+        (Edit("agent/follow.py", "                os.fsync(descriptor)\n", "                pass\n"),),
+        LANDING,
     ),
 )  # fmt: skip

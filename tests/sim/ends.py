@@ -104,7 +104,7 @@ def _results(site: Site, checker: Checker) -> Iterator[str]:
         if job.state not in OVER:
             continue
         ends = [end for end in site.ends if end.mark == name]
-        if len(ends) > 1 + site.slurm.reruns.count(job.name):
+        if len(ends) > 1 + site.slurm.reruns.count(job.name) and name not in site.moved:
             yield f"2: {name} came to its end {len(ends)} times: {ends}"
         allowed = _allowed(site, checker, name)
         shown = (job.state, 0 if job.state == "CANCELLED" else job.exit_code)
@@ -125,6 +125,8 @@ def _allowed(site: Site, checker: Checker, name: str) -> set[tuple[str, int]]:
         allowed.add(("FAILED", 1))
     if any(t.outcome and t.outcome.exit_code == EX_STARTED for t in twins):
         allowed.add(("FAILED", EX_STARTED))  # its start was forgotten, its marker was not
+    if name in site.uncancelled:  # burstd has heard of it, or the agent, and slurmctld has not
+        allowed |= {("FAILED", 0), ("FAILED", 1)}
     if name in site.cancelled:
         allowed.add(("CANCELLED", 0))
     if checker.starts[name]:

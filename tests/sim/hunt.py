@@ -15,7 +15,9 @@ from dataclasses import replace
 import burstd
 from tests.sim.campaign import play, quiet
 from tests.sim.defects import CAMPAIGN, LANDING
+from tests.sim.hostile import tries
 from tests.sim.kills import REFERENCE, RICH, Run, Score, distinct, second_kills
+from tests.sim.powercut import power_cuts
 
 #: A run of any part: what it was, and what broke.
 Runs = Iterator[tuple[str, list[str]]]
@@ -46,8 +48,10 @@ def _played(run: Callable[[], list[str]]) -> list[str]:
 
 
 def landing(_seeds: int) -> Runs:
-    """Power cuts at every moment of a landing."""
-    yield "landing", []
+    """Hostile names and hands, then power cuts at every moment of a landing."""
+    for name, wrong in tries():
+        yield f"try: {name}", wrong
+    yield from power_cuts()
 
 
 PARTS: Mapping[str, Callable[[int], Runs]] = {CAMPAIGN: campaign, LANDING: landing}

@@ -84,19 +84,19 @@ class Play:
     def run(self) -> list[str]:
         """Play it to the end; what is wrong, at most one thing of a kind."""
         for _ in range(self.story.turns):
-            self._one_turn(self.story.seconds)
+            self.one_turn(self.story.seconds)
             if self.checker.wrong:
                 return self.checker.wrong
         self._peace()
         for _ in range(BOUND // CALM):
-            self._one_turn(CALM)
+            self.one_turn(CALM)
             if self.checker.wrong:
                 return self.checker.wrong
             if ends.all_is_over(self.site, self.checker):
                 break
         self.others(130)  # what comes late comes now
         for _ in range(3):
-            self._one_turn(CALM)
+            self.one_turn(CALM)
         self.checker.wrong += ends.judge(self.site, self.checker)
         self.checker.wrong += [f"a fault of our own: {f}" for d in self.daemons for f in d.faults]
         return self.checker.wrong
@@ -239,7 +239,7 @@ class Play:
 
     # --- turns
 
-    def _one_turn(self, seconds: float) -> None:
+    def one_turn(self, seconds: float) -> None:
         for number, order in enumerate(self.story.orders):
             if order.turn == self.turn:
                 self.site.submit(number, order)

@@ -50,6 +50,7 @@ class Site:
     ends: list[End] = field(default_factory=list)
     #: Users' own ``scancel``, by mark.
     cancelled: dict[str, datetime] = field(default_factory=dict)
+    uncancelled: set[str] = field(default_factory=set)  #: whose scancel a crash has forgotten
     struck: set[str] = field(default_factory=set)  #: whose twin a far administrator has ended
     hurry: bool = False  #: payloads take at most a minute
     #: Troubles that pass by themselves: when, the act's name, whom it concerns.
@@ -100,6 +101,7 @@ class Site:
         there = {mark(job) for job in self.slurm.jobs}
         for name in [name for name in self.cancelled if name in there - ended]:
             del self.cancelled[name]
+            self.uncancelled.add(name)
 
     # --- time
 

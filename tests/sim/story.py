@@ -35,7 +35,7 @@ CALLS_PER_JOB: Mapping[str, int] = {
     SLURM_READ: 60, SLURM_CHANGE: 7, STORE_READ: 120, STORE_CHANGE: 20, REPORT: 4, FAR_READ: 25,
     FAR_CHANGE: 4, LINK: 25,
 }  # fmt: skip
-CALLS_IN_A_LIFE = 230  #: of all kinds, of one job alone
+CALLS_IN_A_LIFE = 200  #: of all kinds, of one job alone
 AT_ONCE = 30  #: calls within which everything happens in some stories
 #: A change is where most can go wrong.
 _LIKELY = {kind: 4 if kind in CHANGES else 1 for kind in CALLS}
@@ -77,7 +77,7 @@ class Story:
 def draw(seed: int) -> Story:
     """The story of a seed."""
     dice = Random(seed)
-    turns = dice.choice((12, 20, 30, 40))
+    turns = dice.choice((10, 14, 20, 30))
     orders = draw_orders(dice, 5, turns)
     jobs = sum(max(1, len(order.tasks)) for order in orders)
     return Story(
@@ -105,9 +105,9 @@ def _draw_moves(dice: Random, turns: int, jobs: int) -> tuple[Move, ...]:
     """From a few names of the tables, drawn first: faults of one sort find more than a mixture. In
     every other story all of them come within a few calls of each other."""
     names = _draw_names(dice, dice.choice((2, 3, 4, 8, 16)))
-    count = dice.choice((2, 4, 6, 12, 24))
+    count = dice.choice((3, 5, 8, 12, 24))
     if dice.random() < 0.5:
-        first = dice.randrange(CALLS_IN_A_LIFE * jobs)
+        first = _early(dice, CALLS_IN_A_LIFE * jobs)
         places = [(ANY, first + dice.randrange(AT_ONCE)) for _ in range(count)]
         return tuple(_draw_move(dice, dice.choice(names), place, nth) for place, nth in places)
     moves = []
@@ -115,7 +115,7 @@ def _draw_moves(dice: Random, turns: int, jobs: int) -> tuple[Move, ...]:
         name = dice.choice(names)
         place = _draw_place(dice, name)
         last = turns if place == TURN else CALLS_PER_JOB[place] * jobs
-        moves.append(_draw_move(dice, name, place, dice.randrange(last)))
+        moves.append(_draw_move(dice, name, place, _early(dice, last)))
     return tuple(moves)
 
 
@@ -133,6 +133,11 @@ def _draw_move(dice: Random, name: str, place: str, nth: int) -> Move:
     sizes = ACTS[name].sizes if name in ACTS else FAULTS[name].sizes
     pick, after = dice.randrange(12), dice.random() < 0.5
     return Move(name, place, nth, pick, dice.choice(sizes), after)
+
+
+def _early(dice: Random, last: int) -> int:
+    """Before ``last``, rather early than late: most bursts are over sooner than the longest."""
+    return int(last * dice.random() ** 1.5)
 
 
 def _draw_place(dice: Random, name: str) -> str:

@@ -134,7 +134,7 @@ def _slurm_crash(play: Play, pick: int, size: int) -> str | None:
         return None
     play.site.slurm.crash(timedelta(seconds=pick % 6))
     play.site.slurm.up = False
-    play.site.lose_cancels()
+    play.site.what_was_forgotten()
     for job in play.site.slurm.jobs:
         job.word = ""  # how a state was told is no part of what was saved
     return str(min(1, pick % 4))

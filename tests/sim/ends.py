@@ -104,7 +104,7 @@ def _results(site: Site, checker: Checker) -> Iterator[str]:
         if job.state not in OVER:
             continue
         ends = [end for end in site.ends if end.mark == name]
-        if len(ends) > 1 + site.slurm.reruns.count(job.name) and name not in site.moved:
+        if len(ends) > 1 + site.forgiven.get(name, 0) and name not in site.moved:
             yield f"2: {name} came to its end {len(ends)} times: {ends}"
         allowed = _allowed(site, checker, name)
         shown = (job.state, 0 if job.state == "CANCELLED" else job.exit_code)

@@ -116,6 +116,7 @@ class Run:
         if stand.turn or site.submitted:  # killed in the middle of a turn
             if stand.script.power_cut:
                 site.slurm.crash()
+                site.what_was_forgotten()
             self._rest_of_turn(spoken=stand.phase == AGENTS)
         last = BOUND
         while stand.turn < last and not checker.wrong:

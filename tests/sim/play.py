@@ -34,7 +34,7 @@ CANCEL_BOUND = 60
 SECOND_TWIN = frozenset({"overtaken", "second daemon"})
 FORGETFUL = frozenset(
     {"killed", "killed before", "killed after", "machine reboots", "ledger away", "no room",
-     "answer lost"}
+     "answer lost", "clock set"}
 )  # fmt: skip
 #: Words on a call's way that no invariant depends on.
 Tell = Callable[[str], None]
@@ -290,12 +290,7 @@ class Play:
 
     def _cancels(self, step: float) -> None:
         """23: a scancel reaches the twin in time, reckoned while nothing stands in the way."""
-        hindered = (
-            self._troubled
-            or self.site.passing
-            or not self.daemons[0].alive
-            or self.daemons[1].alive
-        )
+        hindered = self._troubled or self._is_hindered()
         self._troubled = False
         if hindered:
             return
@@ -304,6 +299,13 @@ class Play:
                 self._slow[name] = self._slow.get(name, 0) + step
                 if self._slow[name] > CANCEL_BOUND:
                     self.checker.note(f"23: {key} runs on {self._slow[name]:.0f} s after scancel")
+
+    def _is_hindered(self) -> bool:
+        """Something lasts, burstd is dead or in the middle of a call, or was asked to wait."""
+        first, second = self.daemons
+        excused = self._excused is not None and self.site.clock.now() < self._excused
+        busy = not first.alive or first.busy or second.alive
+        return bool(self.site.passing or excused or busy)
 
     def _is_home(self, name: str) -> bool:
         """A user took it out of the burst partition: that, too, ends its twin."""

@@ -52,6 +52,7 @@ class Site:
     cancelled: dict[str, datetime] = field(default_factory=dict)
     uncancelled: set[str] = field(default_factory=set)  #: whose scancel a crash has forgotten
     struck: set[str] = field(default_factory=set)  #: whose twin a far administrator has ended
+    forgiven: dict[str, int] = field(default_factory=dict)  #: local ends that crashes forgot
     hurry: bool = False  #: payloads take at most a minute
     #: Troubles that pass by themselves: when, the act's name, whom it concerns.
     passing: list[tuple[datetime, str, str]] = field(default_factory=list)
@@ -95,8 +96,13 @@ class Site:
         there = any(job.serial == self.serials.get(number) for job in jobs)
         return self.submitted[number] if there else None
 
-    def lose_cancels(self) -> None:
-        """What a crash made slurmctld forget was not asked of it."""
+    def what_was_forgotten(self) -> None:
+        """After a crash of slurmctld: a scancel that it forgot was not asked of it, and a local job
+        whose end it forgot it runs again by itself."""
+        for job in self.slurm.jobs:
+            done = sum(end.mark == mark(job) and end.where == "onprem" for end in self.ends)
+            if done and job.state not in OVER:
+                self.forgiven[mark(job)] = done
         ended = {mark(job) for job in self.slurm.jobs if job.cancelled or job.state in OVER}
         there = {mark(job) for job in self.slurm.jobs}
         for name in [name for name in self.cancelled if name in there - ended]:

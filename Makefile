@@ -1,5 +1,5 @@
 # make demo       the main job, for real: two Slurm sites, a tunnel, a container, a solver
-# make test       everything: unit, flow, contract and lab tests
+# make test       everything: unit, flow, contract and lab tests, the campaign in simulation
 # make check      the quick half: format, lint, types, imports, tests without the lab
 # make demo-down  end the lab; leaves nothing outside this folder
 
@@ -18,6 +18,7 @@ demo-down: .venv/ready
 
 test: tools .venv/ready
 	$(MAKE) --no-print-directory check
+	$(BIN)/pytest -q tests/sim -m long --durations=5
 	$(BIN)/pytest -q tests/packaging tests/far tests/lab tests/contract -m "lab or not lab" --durations=15
 	$(BIN)/python -m lab down
 
@@ -27,7 +28,7 @@ check: .venv/ready
 	$(BIN)/mypy
 	@mkdir -p build
 	$(BIN)/lint-imports --no-cache > build/imports.log || { cat build/imports.log; exit 1; }
-	$(BIN)/pytest -q tests/unit tests/flow tests/contract -m "not lab"
+	$(BIN)/pytest -q tests/unit tests/flow tests/contract tests/sim -m "not lab and not long"
 
 format: .venv/ready
 	$(BIN)/ruff format -q .

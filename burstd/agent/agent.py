@@ -197,7 +197,8 @@ class Agent:
             self._report(words, "staged_out", {"files": 0, "bytes": 0, "notes": []})
             return
         known, roots = remembered.from_report(staged)
-        self._follower(depot, known, roots).streams(depot.growing())
+        follower = self._follower(depot, known, roots)
+        follower.streams(depot.growing())
         entries, outside = depot.outputs(staged["secret"])
 
         def fetch(entry: OutputFile, descriptor: int) -> None:
@@ -216,6 +217,7 @@ class Agent:
         landing.notes += [f"{path} was written outside the job's directory" for path in outside]
         for note in landing.notes:
             self._say(note)
+        follower.keep()
         bytes_landed = sum(entry.size for entry in entries)
         body = {"files": len(entries), "bytes": bytes_landed, "notes": landing.notes}
         self._report(words, "staged_out", body)

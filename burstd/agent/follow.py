@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, MutableMapping
@@ -13,6 +14,8 @@ from burstd.domain.data import Mark
 from burstd.ports.depot import Depot, Growing
 
 BLOCK = 2**20
+#: fsync(2) of a pipe, a terminal or /dev/null.
+_NO_FILE = frozenset({errno.EINVAL, errno.EROFS, errno.ENOTSUP})
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -45,6 +48,15 @@ class Follower:
         """Append to the job's own output files, where slurmd opened them."""
         self._stream("stdout", 1, now.stdout)
         self._stream("stderr", 2, now.stderr)
+
+    def keep(self) -> None:
+        """The job's output files to disk, before anybody hears that all is at home."""
+        for descriptor in (1, 2):
+            try:
+                os.fsync(descriptor)
+            except OSError as error:
+                if error.errno not in _NO_FILE:
+                    raise
 
     def _stream(self, name: str, descriptor: int, size: int) -> None:
         position = self.positions.get(name, 0)

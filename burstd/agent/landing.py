@@ -2,7 +2,8 @@
 file that the user changed meanwhile.
 
 Directories are held open and every name is used relative to them; each component is opened with
-O_NOFOLLOW, so nobody can turn a path aside while we write.
+O_NOFOLLOW, so nobody can turn a path aside while we write. What ``land`` has returned from no power
+cut takes away: bytes, mode, time, the name and all directories on the way to it are synced.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Landing:
     marks: Mapping[str, Mark]  #: how names looked when the inputs were taken, or live copies since
     fetch: Fetch
     notes: list[str] = field(default_factory=list)
+    _synced: set[Path] = field(default_factory=set)  #: directories whose names are on disk
 
     def land(self, entry: OutputFile) -> None:
         """Put one entry in place; again after any interruption. Raises ``OSError`` (no space
@@ -67,7 +69,7 @@ class Landing:
             return
         parents = parts if entry.kind == "dir" else parts[:-1]
         try:
-            directory = descend(root, parents)
+            directory = descend(root, parents, synced=self._synced)
         except Refused as error:
             self.notes.append(f"{entry.path} was not brought back: {error}")
             return
@@ -76,6 +78,7 @@ class Landing:
                 self._file(directory, parts[-1], entry)
             else:
                 os.fchmod(directory, entry.mode & 0o777)
+                os.fsync(directory)
         finally:
             os.close(directory)
 
@@ -95,17 +98,19 @@ class Landing:
                 os.close(directory)
 
     def _file(self, directory: int, name: str, entry: OutputFile) -> None:
-        existing = _look(directory, name)
-        if existing is not None and _is(directory, name, existing, entry):
-            os.chmod(name, entry.mode & 0o777, dir_fd=directory)
-            _set_time(directory, name, entry)
-            return
         temporary = f".burst-{self.burst}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
         _discard(directory, temporary)  # left by an interrupted landing of ours
+        existing = _look(directory, name)
+        if existing is not None and _is(directory, name, existing, entry):
+            _keep(directory, name, existing, entry)
+            return
         self._write(directory, temporary, entry)
         if existing is None:
             try:  # link() never replaces: a name that appeared meanwhile is the user's
-                os.link(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+                os.link(
+                    temporary, name,
+                    src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False,
+                )  # fmt: skip
                 os.unlink(temporary, dir_fd=directory)
                 os.fsync(directory)
                 return
@@ -135,11 +140,9 @@ class Landing:
         descriptor = os.open(temporary, _NEW, 0o600, dir_fd=directory)
         try:
             self.fetch(entry, descriptor)
-            os.fsync(descriptor)
             if digest_of(temporary, directory) != entry.sha256:
                 raise Damaged(f"{entry.path} arrived damaged")
-            os.fchmod(descriptor, entry.mode & 0o777)
-            os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+            _finish(descriptor, entry)
         except BaseException:
             _discard(directory, temporary)
             raise
@@ -173,13 +176,21 @@ def inside(path: str, roots: Iterable[Path]) -> tuple[Path, tuple[str, ...]]:
     raise Refused("it is outside the job's directory")
 
 
-def descend(root: Path, parts: tuple[str, ...], *, make: bool = True) -> int:
+def descend(
+    root: Path,
+    parts: tuple[str, ...],
+    *,
+    make: bool = True,
+    synced: set[Path] | None = None,
+) -> int:
     """A descriptor of the directory ``root/parts``, made where missing; the caller closes it.
 
-    Raises ``Refused`` where the way leads through a link or a file.
+    With ``synced`` every name on the way that is not in it is synced and added. Raises ``Refused``
+    where the way leads through a link or a file.
     """
-    current = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    current, way = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), root
     for part in parts:
+        way /= part
         try:
             try:
                 following = os.open(part, _DIRECTORY, dir_fd=current)
@@ -188,6 +199,9 @@ def descend(root: Path, parts: tuple[str, ...], *, make: bool = True) -> int:
                     raise
                 os.mkdir(part, 0o777, dir_fd=current)
                 following = os.open(part, _DIRECTORY, dir_fd=current)
+            if synced is not None and way not in synced:
+                _sync(current, following)
+                synced.add(way)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
                 raise Refused(f"{part} is a link or a file on-prem") from error
@@ -196,6 +210,15 @@ def descend(root: Path, parts: tuple[str, ...], *, make: bool = True) -> int:
             os.close(current)
         current = following
     return current
+
+
+def _sync(directory: int, following: int) -> None:
+    """The directory's names to disk; where that fails, nobody closes ``following`` but we."""
+    try:
+        os.fsync(directory)
+    except OSError:
+        os.close(following)
+        raise
 
 
 def _look(directory: int, name: str) -> os.stat_result | None:
@@ -238,9 +261,23 @@ def _beside(name: str, ending: str) -> str:
     return os.fsdecode(os.fsencode(name)[:room]) + ending
 
 
-def _set_time(directory: int, name: str, entry: OutputFile) -> None:
-    times = (entry.mtime_ns, entry.mtime_ns)
-    os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False)
+def _keep(directory: int, name: str, seen: os.stat_result, entry: OutputFile) -> None:
+    """A file that is the result already: an interrupted landing's, or a live copy. Neither need be
+    on disk yet."""
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        if os.fstat(descriptor).st_ino == seen.st_ino:
+            _finish(descriptor, entry)
+    finally:
+        os.close(descriptor)
+    os.fsync(directory)
+
+
+def _finish(descriptor: int, entry: OutputFile) -> None:
+    """Mode and time first: what is set after a sync is not synced."""
+    os.fchmod(descriptor, entry.mode & 0o777)
+    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+    os.fsync(descriptor)
 
 
 def _discard(directory: int, name: str) -> None:

@@ -81,6 +81,7 @@ TRANSITIONS: Mapping[Stage, Row] = MappingProxyType(
         Stage.STAGED_OUT: {ev.Begun: Stage.SETTLING, **_STOP},
         Stage.SETTLING: {ev.Over: Stage.SETTLING, ev.Settled: Stage.SETTLED, **_CALL_A_HUMAN},
         Stage.RETURNING: {
+            ev.Over: Stage.RETURNING,
             ev.Done: Stage.RETURNED,
             ev.Ended: Stage.ENDED,  # it came to its own end first: its results are the job's
             **_CALL_A_HUMAN,
@@ -127,7 +128,7 @@ def advance(burst: Burst, event: Event) -> Burst:
 def _with_evidence(moved: Burst, event: Event) -> Burst:
     match event:
         case ev.Kept(record):
-            return replace(moved, record=record)
+            return replace(moved, record=record, cores=record.shape.cpus)
         case ev.Claimed(epoch) | ev.Reclaimed(epoch):
             return replace(moved, claim=epoch)
         case ev.Accepted(remote_id, epoch):

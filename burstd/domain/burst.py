@@ -91,7 +91,7 @@ class Burst:
     remote: Epoch | None = None
     submit_intended: bool = False  #: from here on a twin may exist at the target
     outcome: Outcome | None = None
-    over: Epoch | None = None  #: when we first saw its job over on-prem
+    over: Epoch | None = None  #: when we first saw its job over on-prem, or home again
     cost: Money | None = None
     core_hours: float | None = None
     cause: str = ""  #: why it was deferred, refused, recalled or broken last

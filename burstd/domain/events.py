@@ -92,7 +92,7 @@ class Settled(Event):
 
 @dataclass(frozen=True)
 class Over(Event):
-    """The job is over on-prem: the durability barrier of that end starts."""
+    """The job is over on-prem, or home: the durability barrier behind that starts."""
 
     epoch: Epoch
 

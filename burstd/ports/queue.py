@@ -50,7 +50,7 @@ class Queue(Protocol):
     def give_back(self, record: JobRecord) -> bool:
         """Move one step towards the job pending in its original partition and shape.
 
-        True once it is there and released, or is over, or runs in its own partition.
+        True once it is there and released, or is over or gone, or runs in its own partition.
         """
 
     def cancel(self, who: JobIdentity) -> None:

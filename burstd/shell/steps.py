@@ -7,23 +7,37 @@ Steps learn before they do, so that a crash at any point is repaired by running 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import timedelta
 
 from burstd.core.barrier import Durability, durability
 from burstd.core.money import core_hours, price
 from burstd.domain import events as ev
-from burstd.domain.burst import Burst, Epoch, Stage
+from burstd.domain.burst import Burst, Epoch, Stage, Uptime
 from burstd.domain.events import Event
-from burstd.domain.jobs import JobRecord, JobSight, JobState
-from burstd.domain.requests import RequestKind
+from burstd.domain.jobs import JobRecord, JobState
 from burstd.domain.targets import Outcome, RemoteJob, RemoteState, WorkOrder
-from burstd.ports.errors import Rejected
+from burstd.ports.errors import Rejected, Unreachable
 from burstd.shell.marks import as_submitted
 from burstd.shell.sight import Sight, state_of
+from burstd.shell.standing import (
+    HOME,
+    asked_back,
+    at_home,
+    bring_back,
+    changed,
+    given_up,
+    recall_reported,
+    recalled,
+    stands_in,
+    stopped,
+    unwanted,
+)
 from burstd.shell.world import World
 
 LONGEST_CAUSE = 1000  #: characters
+#: A submission without an answer may still arrive (sbatch alone tries for two minutes): until then
+#: that nobody sees it proves nothing.
+IN_THE_AIR = timedelta(minutes=3)
 #: What was seen then proves nothing now: look again, and let the barrier start anew.
 _STAMPED_ANEW = frozenset({Durability.RESTARTED, Durability.UNTIMED})
 
@@ -31,10 +45,16 @@ Step = Callable[[Burst, World, Sight], Event | None]
 
 
 def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
-    """Keep the job's record as it is before we change anything."""
-    if (stop := _asked_back(burst, sight)) is not None:
+    """Keep the job's record as it is before we change anything; its user may have changed it since
+    money was reserved for it."""
+    if (stop := asked_back(burst, sight)) is not None:
         return stop
-    return ev.Kept(as_submitted(world.queue.record(burst.identity), world.store))
+    record = as_submitted(world.queue.record(burst.identity), world.store)
+    price_now = world.sites[burst.target].target.observe().price
+    limit = record.time_limit
+    if limit is None or price(record.shape.cpus, limit, price_now) > burst.reserved:
+        return ev.Refused("it asks for more than was reserved for it")
+    return ev.Kept(record)
 
 
 def claim(burst: Burst, world: World, sight: Sight) -> Event | None:
@@ -42,7 +62,7 @@ def claim(burst: Burst, world: World, sight: Sight) -> Event | None:
     record = _record(burst)
     boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
-    if (stop := _stopped(burst, seen, world, sight) or _asked_back(burst, sight)) is not None:
+    if (stop := stopped(burst, seen, world, sight) or asked_back(burst, sight)) is not None:
         return stop
     if seen.state is JobState.RUNNING:
         if seen.partition != world.policy.burst_partition:
@@ -56,7 +76,7 @@ def claim(burst: Burst, world: World, sight: Sight) -> Event | None:
 
 def stage_in(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Open the way; the agent sends the inputs and reports when the far end verified them."""
-    if (stop := _unwanted(burst, world, sight)) is not None:
+    if (stop := unwanted(burst, world, sight)) is not None:
         return stop
     site = world.sites[burst.target]
     if site.link is not None:
@@ -70,18 +90,23 @@ def stage_in(burst: Burst, world: World, sight: Sight) -> Event | None:
 
 def submit(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Find by key, else submit held."""
-    if (stop := _unwanted(burst, world, sight)) is not None:
+    if (stop := unwanted(burst, world, sight)) is not None:
         return stop
     target = world.sites[burst.target].target
     boot = target.generation()
     found = target.find(burst.work_key)
-    remote_id = found.id if found is not None else target.submit(_work_order(burst, world))
+    if found is not None:
+        return ev.Accepted(found.id, Epoch(boot, world.clock.uptime()))
+    try:
+        remote_id = target.submit(_work_order(burst, world))
+    except Unreachable as error:
+        raise Unreachable(str(error), retry_after=IN_THE_AIR) from error
     return ev.Accepted(remote_id, Epoch(boot, world.clock.uptime()))
 
 
 def settle_in(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Wait until neither the claim nor the submission can be forgotten by a crash."""
-    if (stop := _unwanted(burst, world, sight)) is not None:
+    if (stop := unwanted(burst, world, sight)) is not None:
         return stop
     if burst.claim is None or burst.remote is None:
         raise Rejected(f"burst {burst.id} has no evidence of its claim or submission")
@@ -90,9 +115,9 @@ def settle_in(burst: Burst, world: World, sight: Sight) -> Event | None:
     on_prem = durability(burst.claim, boot, now)
     if on_prem in _STAMPED_ANEW:
         seen = world.queue.look(burst.identity)
-        if _at_home(burst, seen, world):
+        if at_home(burst, seen, world):
             return ev.Refused("the claim was lost in a restart of the on-prem controller")
-        if not _stands_in(burst, seen, world):
+        if not stands_in(burst, seen, world):
             return None
         return ev.Reclaimed(Epoch(boot, now))
     generation = target.generation()
@@ -113,9 +138,11 @@ def permit(burst: Burst, world: World, sight: Sight) -> Event | None:
         raise Rejected(f"burst {burst.id} has no evidence of its claim")
     boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
-    if (stop := _stopped(burst, seen, world, sight)) is not None:
+    if (stop := stopped(burst, seen, world, sight)) is not None:
         return stop
-    if not _stands_in(burst, seen, world):
+    if at_home(burst, seen, world):
+        return ev.Refused(HOME)
+    if not stands_in(burst, seen, world):
         return None
     target = world.sites[burst.target].target
     if durability(burst.claim, boot, world.clock.uptime()) is not Durability.DURABLE:
@@ -131,9 +158,11 @@ def permit(burst: Burst, world: World, sight: Sight) -> Event | None:
 
 def follow(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Wait for the proven end; a job ended by its user on-prem is recalled."""
-    if (recalled := _recalled(burst, world, sight)) is not None:
-        return recalled
+    if (stop := recalled(burst, world, sight, home=ev.Recalled)) is not None:
+        return stop
     if state_of(sight, burst) is RemoteState.HELD:  # the far controller forgot the permit
+        if not stands_in(burst, world.queue.look(burst.identity), world):
+            return None
         world.sites[burst.target].target.start(burst.work_key)
     return _end_of(sight.remote.get(burst.work_key))
 
@@ -156,11 +185,11 @@ def stage_out(burst: Burst, world: World, sight: Sight) -> Event | None:
     """The agent lands the results; without a stand-in nobody can."""
     if "staged_out" in world.store.said(burst.id):
         return ev.Done()
-    if not (_changed(burst, sight) or _recall_reported(burst, world)):
+    if not (changed(burst, world, sight) or recall_reported(burst, world)):
         return None
     seen = world.queue.look(burst.identity)
-    _bring_back(burst, seen, world)
-    if _stopped(burst, seen, world, sight) is not None:
+    bring_back(burst, seen, world)
+    if stopped(burst, seen, world, sight) is not None or at_home(burst, seen, world):
         return ev.Skipped("the stand-in ended before the results could be landed")
     return None
 
@@ -169,16 +198,21 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Once the job is over on-prem: clean the far side, reckon the cost."""
     boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
-    _bring_back(burst, seen, world)
-    if _stopped(burst, seen, world, sight) is None:
+    bring_back(burst, seen, world)
+    if stopped(burst, seen, world, sight) is None and not at_home(burst, seen, world):
         return None
     now = world.clock.uptime()
-    aged = durability(burst.over, boot, now) if burst.over else Durability.UNTIMED
+    aged = _over_for(burst, boot, now)
     if aged in _STAMPED_ANEW:
         return ev.Over(Epoch(boot, now))
     if aged is Durability.TOO_EARLY:
         return None  # a crash now would forget the end and start the stand-in again
     site = world.sites[burst.target]
+    if burst.submit_intended:
+        twin = site.target.find(burst.work_key)  # which ends any other under its key
+        if twin is not None and twin.state is not RemoteState.ENDED:
+            site.target.cancel(burst.work_key)
+            return None
     if burst.claim is not None:
         site.target.clean(burst.work_key, burst.identity.user)
     elapsed = burst.outcome.elapsed if burst.outcome else timedelta()
@@ -203,9 +237,16 @@ def go_home(burst: Burst, world: World, sight: Sight) -> Event | None:
             return None
         if twin is not None and twin.outcome is not None and twin.outcome.by_itself:
             return ev.Ended(twin.outcome)  # faster than we: never run again what is done
+    boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
-    if not (_given_up(burst, seen, world, sight) or world.queue.give_back(_record(burst))):
+    if not (given_up(burst, seen, world, sight) or world.queue.give_back(_record(burst))):
         return None
+    now = world.clock.uptime()
+    aged = _over_for(burst, boot, now)
+    if aged in _STAMPED_ANEW:
+        return ev.Over(Epoch(boot, now))
+    if aged is Durability.TOO_EARLY:
+        return None  # a crash now would forget the return: a parked job that is nobody's
     if burst.claim is not None:
         world.sites[burst.target].target.clean(burst.work_key, burst.identity.user)
     return ev.Done()
@@ -232,93 +273,15 @@ def _record(burst: Burst) -> JobRecord:
     return burst.record
 
 
-def _stopped(burst: Burst, seen: JobSight, world: World, sight: Sight) -> Event | None:
-    """The job ended, or Slurm has lost it for good, or its id belongs to someone else now."""
-    if seen.identity is not None and not seen.is_job(burst.identity):
-        return ev.Recalled(f"job {burst.job} is gone and its id was given to another job")
-    if seen.state.over:
-        return ev.Recalled(f"job {burst.job} is {seen.state.value} on-prem")
-    if _given_up(burst, seen, world, sight):
-        return ev.Recalled(f"job {burst.job} is lost: neither slurmctld nor accounting knows it")
-    return None
-
-
-def _bring_back(burst: Burst, seen: JobSight, world: World) -> None:
-    """A stand-in that Slurm has requeued (its node went away) need not wait for its turn; one that
-    somebody holds is left alone."""
-    parked = seen.is_job(burst.identity) and seen.partition == world.policy.burst_partition
-    waits = seen.state is JobState.PENDING and not seen.held
-    if parked and waits and burst.record is not None:
-        world.queue.park(burst.record, mark=f"burst={burst.id}")
-
-
-def _given_up(burst: Burst, seen: JobSight, world: World, sight: Sight) -> bool:
-    """Whoever restores a controller's state brings its jobs back: so not at once."""
-    if seen.state is not JobState.LOST:
-        sight.lost_since.pop(burst.id, None)
-        return False
-    now = world.clock.uptime().seconds
-    since = sight.lost_since.setdefault(burst.id, now)
-    return now - since >= world.policy.lost_after.total_seconds()
-
-
-def _stands_in(burst: Burst, seen: JobSight, world: World) -> bool:
-    return (
-        seen.is_job(burst.identity)
-        and seen.state is JobState.RUNNING
-        and seen.partition == world.policy.burst_partition
-    )
-
-
-def _at_home(burst: Burst, seen: JobSight, world: World) -> bool:
-    return (
-        seen.is_job(burst.identity)
-        and seen.state in {JobState.PENDING, JobState.RUNNING}
-        and seen.partition not in {"", world.policy.burst_partition}
-    )
-
-
-def _changed(burst: Burst, sight: Sight) -> bool:
-    """The queue no longer shows the stand-in as it was: time to look closer, no more."""
-    line = sight.lines.get(burst.job)
-    if line is None:
-        return sight.missing(burst.job)
-    # The same id with another face: a renamed or requeued job, or a stranger's.
-    return replace(line.identity, key=burst.job) != burst.identity or (
-        line.state is JobState.COMPLETING
-    )
+def _over_for(burst: Burst, boot: str, now: Uptime) -> Durability:
+    """How long its job's end, or return, has been there."""
+    return durability(burst.over, boot, now) if burst.over else Durability.UNTIMED
 
 
 def _plain(cause: object) -> str:
     """An agent's words as one line that the ledger can hold: names come in any bytes."""
     text = str(cause or "the agent gave no reason")[:LONGEST_CAUSE]
     return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def _recall_reported(burst: Burst, world: World) -> bool:
-    return "recalled" in world.store.said(burst.id)
-
-
-def _recalled(burst: Burst, world: World, sight: Sight) -> Event | None:
-    """Look closer when the queue no longer shows the stand-in or its agent got TERM."""
-    reported = _recall_reported(burst, world)
-    if not (_changed(burst, sight) or reported):
-        return None
-    seen = world.queue.look(burst.identity)
-    if seen.state is JobState.COMPLETING and reported:
-        return ev.Recalled(f"job {burst.job} is being ended on-prem")
-    _bring_back(burst, seen, world)
-    return _stopped(burst, seen, world, sight)
-
-
-def _asked_back(burst: Burst, sight: Sight) -> Event | None:
-    """Somebody wants the job to run at home."""
-    request = sight.asked(burst, RequestKind.RETURN)
-    return None if request is None else ev.Refused(str(request))
-
-
-def _unwanted(burst: Burst, world: World, sight: Sight) -> Event | None:
-    return _recalled(burst, world, sight) or _asked_back(burst, sight)
 
 
 def _end_of(seen: RemoteJob | None) -> Event | None:

@@ -11,7 +11,7 @@ import structlog
 from burstd.core import script
 from burstd.core.decide import acts, decide, needs_script
 from burstd.core.lifecycle import IllegalTransition, advance
-from burstd.core.retries import next_due
+from burstd.core.retries import is_due, next_due
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, BurstId, Stage
 from burstd.domain.events import Event
@@ -155,7 +155,7 @@ def move(burst: Burst, event: Event, world: World) -> Burst:
 
 
 def _waits(burst: Burst, world: World) -> bool:
-    return burst.due_at is not None and burst.due_at > world.clock.now()
+    return not is_due(burst.due_at, world.clock.now())
 
 
 def next_event(
@@ -168,13 +168,13 @@ def next_event(
     try:
         return step(burst, world, sight)
     except Transient as error:
-        due = next_due(world.clock.now(), burst.attempt, error.retry_after)
+        due = next_due(world.clock.now(), burst.attempt, burst.stage, error.retry_after)
         return ev.Deferred(due, cause=f"{type(error).__name__}: {error}")
     except Permanent as error:
         cause = f"{type(error).__name__}: {error}"
-        if isinstance(error, AccessDenied) and burst.submit_intended:
-            # A twin may be there. That our rights ran out says nothing of it: wait for new ones.
-            return ev.Deferred(next_due(world.clock.now(), burst.attempt), cause)
+        if isinstance(error, AccessDenied) and burst.claim is not None:
+            # Something may be there. That our rights ran out says nothing of it: wait for new ones.
+            return ev.Deferred(next_due(world.clock.now(), burst.attempt, burst.stage), cause)
         return ev.Refused(cause)
     except Exception as error:
         log.exception("burst.broken")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +14,7 @@ class SteppedClock:
 
     at: datetime = datetime(2030, 1, 15, 12, tzinfo=UTC)
     up: Uptime = field(default_factory=lambda: Uptime("boot-1", 1000.0))
-    _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _ids: int = 0
 
     def now(self) -> datetime:
         return self.at
@@ -25,7 +23,8 @@ class SteppedClock:
         return self.up
 
     def fresh_id(self) -> str:
-        return f"{next(self._ids):012x}"
+        self._ids += 1
+        return f"{self._ids:012x}"
 
     def forward(self, **delta: float) -> None:
         """``forward(seconds=5)``."""
@@ -41,12 +40,17 @@ class SetClock:
     real: SteppedClock
     ahead: timedelta = timedelta()
     machine: str = "boot-1"
+    started: float = 0.0  #: the real uptime at which this machine came up
 
     def now(self) -> datetime:
         return self.real.now() + self.ahead
 
     def uptime(self) -> Uptime:
-        return replace(self.real.uptime(), machine=self.machine)
+        return Uptime(self.machine, self.real.uptime().seconds - self.started)
 
     def fresh_id(self) -> str:
         return self.real.fresh_id()
+
+    def reboot(self) -> None:
+        """The machine starts again: its uptime too, its wall clock goes on."""
+        self.machine, self.started = f"{self.machine}+", self.real.uptime().seconds

@@ -7,26 +7,18 @@ requeue changes the submit time, ended jobs are forgotten after MinJobAge and st
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from burstd.adapters.slurm.commands import NOTHING_MORE, Slurm, translate
+from burstd.adapters.slurm.commands import translate
+from burstd.testing import slurm_programs
 from burstd.testing.clock import SteppedClock
-from burstd.testing.slurm_jobs import OVER, SimulatedJob, key_text, record_line, squeue_lines
+from burstd.testing.saves import NEVER, SAVED_AFTER, Saves
+from burstd.testing.slurm_jobs import OVER, SimulatedJob, awaits, key_text
 
-SAVED_AFTER = timedelta(seconds=5)  #: SAVE_MAX_WAIT
 MIN_JOB_AGE = timedelta(seconds=300)
 KILL_WAIT = timedelta(seconds=30)
-AWAY = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
-NO_SUCH_JOB = "slurm_load_jobs error: Invalid job id specified"
-_SHOWN = {
-    "partition": "Partition", "timelimit": "TimeLimit", "requeue": "Requeue",
-    "numnodes": "NumNodes", "numtasks": "NumTasks", "oversubscribe": "OverSubscribe",
-    "minmemorynode": "MinMemoryNode", "excnodelist": "ExcNodeList", "reqnodelist": "ReqNodeList",
-    "extra": "Extra",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,6 +28,7 @@ class Run:
     key: str
     name: str
     at: datetime
+    serial: int = 0
 
 
 @dataclass
@@ -58,13 +51,16 @@ class SimulatedSlurm:
     commands: list[tuple[str, ...]] = field(default_factory=list)  #: all that was asked, in order
     runs: list[Run] = field(default_factory=list)
     reruns: list[str] = field(default_factory=list)  #: jobs whose end a crash forgot, by name
+    #: Keys without a row in accounting: slurmdbd was away and slurmctld has not told it yet.
+    unlisted: set[str] = field(default_factory=set)
     #: What happens just before the next command that begins so, once: ``"scontrol hold"``.
     meanwhile: dict[str, Callable[[], None]] = field(default_factory=dict)
     _next_id: int = 1
-    _saves: list[tuple[datetime, int, list[SimulatedJob]]] = field(default_factory=list)
+    _serial: int = 0
+    _saves: Saves[tuple[int, list[SimulatedJob]]] = field(default_factory=Saves)
 
     def __post_init__(self) -> None:
-        self._saves.append((datetime.min.replace(tzinfo=UTC), self._next_id, []))
+        self._saves.kept.append((NEVER, (self._next_id, [])))
 
     # --- the world's hands: users, nodes, accidents
 
@@ -81,9 +77,10 @@ class SimulatedSlurm:
         """What ``sbatch`` (or, without a script, ``salloc``) does; the key as users write it."""
         array = self._next_id if tasks else None
         for task in tasks or (None,):
+            self._serial += 1
             job = SimulatedJob(
-                job_id=self._next_id, user=user, name=name, submitted_at=self.clock.now(),
-                script=script, array_id=array, task=task,
+                job_id=self._next_id, user=user, name=name, submitted_at=self._now,
+                script=script, array_id=array, task=task, serial=self._serial,
             )  # fmt: skip
             job.shown |= {
                 "Partition": partition, "TimeLimit": f"{minutes // 60:02}:{minutes % 60:02}:00"
@@ -93,7 +90,7 @@ class SimulatedSlurm:
                 self._next_id += 1
         if array is not None:
             self._next_id += 1
-        self._note()
+        self.note()
         return str(self.jobs[-1].job_id if array is None else array)
 
     def job(self, key: str) -> SimulatedJob:
@@ -108,16 +105,16 @@ class SimulatedSlurm:
         for job in self.jobs:
             if job.state != "PENDING" or job.held:
                 continue
-            if job.shown["Dependency"] != "(null)":
-                job.reason = "Dependency"
+            if why := self._awaits(job):
+                job.reason = why
             elif job.shown["Partition"] == self.burst_partition:
                 self._start(job, "px")
             elif self._busy() < self.slots:
                 self._start(job, "n1")
-                self.runs.append(Run(key_text(job), job.name, self._now))
+                self.runs.append(Run(key_text(job), job.name, self._now, job.serial))
             else:
                 job.reason = "Resources"
-        self._note()
+        self.note()
 
     def finish(self, key: str, code: int = 0, signal: int = 0) -> None:
         """The batch script (or the agent in its place) ended."""
@@ -139,27 +136,63 @@ class SimulatedSlurm:
             elif job.state == "RUNNING":
                 job.state, job.cancelled, job.signal = "COMPLETING", True, 15
                 job.kill_at = self._now + KILL_WAIT
-        self._note()
+        self.note()
+
+    def hold(self, key: str) -> None:
+        """A user's ``scontrol hold``; it changes nothing that runs."""
+        for job in self._named(key):
+            if job.state == "PENDING" and not job.held:
+                job.held, job.reason = True, "JobHeldUser"
+        self.note()
+
+    def unhold(self, key: str) -> None:
+        """A user's ``scontrol release``: an operator's hold is not theirs to lift."""
+        for job in self._named(key):
+            if job.state == "PENDING" and job.reason == "JobHeldUser":
+                job.held, job.reason = False, "None"
+        self.note()
 
     def requeue(self, key: str) -> None:
-        """A user's ``scontrol requeue`` of a job that has ended."""
-        self._requeue(self.job(key))
-        self._note()
+        """A user's ``scontrol requeue`` of a job that runs, or has run."""
+        for job in self._named(key):
+            if job.state in {"RUNNING", *OVER} and job.shown["Requeue"] == "1":
+                self.begin_again(job)
+        self.note()
 
-    def crash(self) -> None:
-        """``kill -9`` of slurmctld and its start: what is younger than five seconds is gone."""
-        horizon = self._now - SAVED_AFTER
-        kept = [save for save in self._saves if save[0] <= horizon]
+    def lose(self, node: str) -> None:
+        """The node is gone: what ran there is requeued where that is allowed (NODE_FAIL)."""
+        for job in self.jobs:
+            if job.node != node or job.state not in {"RUNNING", "COMPLETING"}:
+                continue
+            if job.cancelled:
+                self._end(job, "CANCELLED")
+            elif job.requeued or job.shown["Requeue"] == "1":
+                self.begin_again(job, held=job.requeued)
+            else:
+                self._end(job, "NODE_FAIL")
+        self.note()
+
+    def crash(self, forgets: timedelta = SAVED_AFTER) -> None:
+        """``kill -9`` of slurmctld and its start: what is younger than ``forgets`` is gone.
+
+        That is five seconds at worst; less where the last save was just before.
+        """
+        horizon = self._now - forgets
         was = {(job.job_id, job.submitted_at): job for job in self.jobs}
-        _, self._next_id, jobs = kept[-1]
+        self._next_id, jobs = self._saves.back(horizon)
         self.jobs = _copies(jobs)
         self.boots += 1
-        self._saves = [(horizon, self._next_id, _copies(self.jobs))]
+        self._saves = Saves([(horizon, (self._next_id, _copies(self.jobs)))])
         for job in self.jobs:  # nodes tell of jobs that ended unsaved: lost, so requeued
             before = was.get((job.job_id, job.submitted_at))
             if job.state == "RUNNING" and (before is None or before.state in OVER):
                 self.reruns.append(job.name)
-                self._requeue(job)
+                self.begin_again(job)
+
+    def saved(self, serial: int) -> SimulatedJob | None:
+        """The job as a crash at this instant would leave it; for witnesses."""
+        _, jobs = self._saves.back(self._now - SAVED_AFTER)
+        return next((job for job in jobs if job.serial == serial), None)
 
     # --- the port of ``adapters.slurm.commands.Slurm``
 
@@ -168,19 +201,7 @@ class SimulatedSlurm:
         self.commands.append(tuple(argv))
         for start in [start for start in self.meanwhile if " ".join(argv).startswith(start)]:
             self.meanwhile.pop(start)()
-        if argv[0] in {"sacct", "sacctmgr"}:
-            return self._account(argv)
-        if not self.up:
-            raise translate(argv[0], AWAY)
-        if argv[0] == "squeue":
-            return self._squeue(argv)
-        if argv[0] == "sdiag":
-            return f"DBD Agent queue size: {self.unsent}\n"
-        if argv[0] == "scancel":
-            return self._scancel(argv)
-        if argv[0] == "scontrol":
-            return self._scontrol(argv[1], argv[2:])
-        raise translate(argv[0], f"{argv[0]}: not simulated")
+        return slurm_programs.run(self, argv)
 
     @property
     def changes(self) -> list[tuple[str, ...]]:
@@ -189,92 +210,20 @@ class SimulatedSlurm:
         asking = {"squeue", "sacct", "sdiag"}
         return [c for c in self.commands if c[0] not in asking and c[:2] not in reading]
 
-    def _squeue(self, argv: Sequence[str]) -> str:
-        self._forget_old()
-        wanted = argv[argv.index("-t") + 1]
-        states = None if wanted == "all" else set(wanted.split(","))
-        names = [w.partition("=")[2].split(",") for w in argv if w.startswith("--name=")]
-        jobs = [j for j in self.jobs if not names or j.name in names[0]]
-        shown = [j for j in jobs if states is None or j.state in states]
-        return "".join(squeue_lines(shown, argv[argv.index("-o") + 1]))
-
-    def _scontrol(self, verb: str, words: Sequence[str]) -> str:
-        if (verb, words[0]) == ("show", "config"):
-            return f"BOOT_TIME               = {1_000_000 + self.boots}\n"
-        if (verb, words[0]) == ("show", "job"):
-            return "\n".join(record_line(job, self.jobs) for job in self._looked_up(words[-1]))
-        if verb == "write":
-            script = self._looked_up(words[1])[0].script
-            if script is None:
-                raise translate("scontrol", "job script retrieval failed: Job script not specified")
-            return script
-        key = words[0].removeprefix("jobid=")
-        for job in self._looked_up(key):
-            self._split(job)
-            self._change(verb, job, words[1:])
-        self._note()
-        return ""
-
-    def _change(self, verb: str, job: SimulatedJob, words: Sequence[str]) -> None:
-        if job.state in OVER:
-            raise translate("scontrol", "Job has already completed (slurm_update error)")
-        if verb == "hold":
-            job.held = True  # rc 0 and no effect on a job that runs
-            job.reason = "JobHeldAdmin" if job.state == "PENDING" else job.reason
-        elif verb == "release":
-            job.held, job.reason = False, "None"
-        elif verb == "requeuehold":
-            if job.state != "RUNNING":
-                raise translate("scontrol", "Requested operation is presently disabled")
-            job.state, job.requeued, job.kill_at = "COMPLETING", True, None
-        else:
-            self._update(job, words)
-
-    def _update(self, job: SimulatedJob, words: Sequence[str]) -> None:
-        if not self.accepts:
-            raise translate("scontrol", "slurm_update error: Job rejected by the site's rules")
-        for word in words:
-            name, _, value = word.partition("=")
-            if name == "starttime":
-                continue
-            if name == "extra" and not self.knows_extra:
-                raise translate("scontrol", "Update of this parameter is not supported: extra=")
-            if job.state != "PENDING" and name != "extra":
-                raise translate("scontrol", "Job is no longer pending execution")
-            job.shown[_SHOWN[name]] = {"yes": "YES", "no": "NO", "": "(null)"}.get(value, value)
-
-    def _scancel(self, argv: Sequence[str]) -> str:
-        names = [w.partition("=")[2] for w in argv if w.startswith("--name=")]
-        ids = [w for w in argv[1:] if not w.startswith("-")]
-        for job in list(self.jobs):
-            if (not names or job.name in names) and (not ids or key_text(job) in ids):
-                self.cancel(key_text(job))
-        return ""
-
-    def _account(self, argv: Sequence[str]) -> str:
-        if not self.accounting_up:
-            raise translate(argv[0], "slurm_persist_conn_open: DBD_OPEN: Connection refused")
-        if argv[0] == "sacctmgr":
-            found = re.search(r"jobid=(\S+)", " ".join(argv))
-            comment = next(w for w in argv if w.startswith("admincomment="))
-            self.comments[found[1] if found else ""] = comment.partition("=")[2]
-            return ""
-        bar = next((w[12:] for w in argv if w.startswith("--delimiter=")), "|")
-        columns = argv[argv.index("-o") + 1].split(",")
-        names = [w.partition("=")[2].split(",") for w in argv if w.startswith("--name=")]
-        keys = argv[argv.index("-j") + 1].split(",") if "-j" in argv else None
-        rows = [
-            bar.join(_cell(job, column) for column in columns)
-            for job in self.accounting.values()
-            if (keys is None or key_text(job) in keys) and (not names or job.name in names[0])
-        ]
-        return "".join(f"{row}\n" for row in rows)
-
     # --- inside
 
     @property
     def _now(self) -> datetime:
         return self.clock.now()
+
+    def _awaits(self, job: SimulatedJob) -> str:
+        if job.shown["Dependency"] == "(null)":
+            return ""
+        known = {key_text(j): j for j in (*self.accounting.values(), *self.jobs)}
+        why = awaits(job, known.values())
+        if not why:
+            job.shown["Dependency"] = "(null)"
+        return why
 
     def _named(self, key: str) -> list[SimulatedJob]:
         return [
@@ -282,21 +231,26 @@ class SimulatedSlurm:
             if key in (key_text(j), str(j.job_id if j.array_id is None else j.array_id))
         ]  # fmt: skip
 
-    def _looked_up(self, key: str) -> list[SimulatedJob]:
-        self._forget_old()
+    def looked_up(self, key: str) -> list[SimulatedJob]:
+        self.forget_old()
         found = self._named(key)
         if not found:
-            raise translate("scontrol", f"Job {key} not found" if "_" in key else NO_SUCH_JOB)
+            text = (
+                f"Job {key} not found"
+                if "_" in key
+                else "slurm_load_jobs error: Invalid job id specified"
+            )
+            raise translate("scontrol", text)
         return found
 
-    def _split(self, job: SimulatedJob) -> None:
+    def split(self, job: SimulatedJob) -> None:
         """An array's element becomes a job of its own when it is touched or starts."""
         if job.array_id is not None and not job.split:
             job.split = True
             job.job_id, self._next_id = self._next_id, self._next_id + 1
 
     def _start(self, job: SimulatedJob, node: str) -> None:
-        self._split(job)
+        self.split(job)
         job.state, job.reason, job.node, job.started_at = "RUNNING", "None", node, self._now
         self._write_down(job)
 
@@ -306,61 +260,39 @@ class SimulatedSlurm:
 
     def _after_completing(self, job: SimulatedJob) -> None:
         if job.requeued:
-            self._requeue(job)
-            job.held, job.reason = True, "JobHeldAdmin"
+            self.begin_again(job, held=True)
         else:
             self._end(job, "CANCELLED" if job.cancelled else "FAILED")
 
-    def _requeue(self, job: SimulatedJob) -> None:
-        self._end(job, "REQUEUED")
+    def begin_again(self, job: SimulatedJob, *, held: bool = False) -> None:
+        """Requeue: this life ends in accounting, the job waits with another submit time."""
+        job.state, job.ended_at, job.kill_at = "REQUEUED", self._now, None
+        self._write_down(job)
+        # A hold on a running job waits for this moment; requeuehold's own is one that its user may
+        # release.
+        job.reason = "JobHeldAdmin" if job.held else "JobHeldUser" if held else "None"
+        job.held = held or job.held
         job.state, job.requeued, job.node, job.ended_at = "PENDING", False, "", None
         job.exit_code = job.signal = 0
         job.restarts, job.submitted_at = job.restarts + 1, self._now
+        self.note()
 
     def _end(self, job: SimulatedJob, word: str) -> None:
         job.state, job.ended_at, job.kill_at = word, self._now, None
         self._write_down(job)
-        self._note()
+        self.note()
 
     def _write_down(self, job: SimulatedJob) -> None:
         self.accounting[(key_text(job), job.submitted_at)] = _copies([job])[0]
 
-    def _forget_old(self) -> None:
+    def forget_old(self) -> None:
         old = self._now - MIN_JOB_AGE
         self.jobs = [j for j in self.jobs if j.ended_at is None or j.ended_at > old]
 
-    def _note(self) -> None:
+    def note(self) -> None:
         """What a crash from five seconds on will find."""
-        horizon = self._now - 2 * SAVED_AFTER
-        recent = [save for save in self._saves if save[0] > horizon]
-        last = [save for save in self._saves if save[0] <= horizon][-1:]
-        self._saves = [*last, *recent, (self._now, self._next_id, _copies(self.jobs))]
-
-
-@dataclass(frozen=True)
-class SimulatedCommands(Slurm):
-    """``adapters.slurm.commands.Slurm`` whose programs talk to a simulated controller."""
-
-    controller: SimulatedSlurm = field(default_factory=lambda: SimulatedSlurm(SteppedClock()))
-
-    def run(self, argv: Sequence[str], environment: Mapping[str, str] = NOTHING_MORE) -> str:
-        return self.controller.run(argv)
+        self._saves.note(self._now, (self._next_id, _copies(self.jobs)))
 
 
 def _copies(jobs: Sequence[SimulatedJob]) -> list[SimulatedJob]:
     return [replace(job, shown=dict(job.shown)) for job in jobs]
-
-
-def _cell(job: SimulatedJob, column: str) -> str:
-    elapsed = (job.ended_at or job.submitted_at) - (job.started_at or job.submitted_at)
-    cells: Mapping[str, str] = {
-        "JobID": key_text(job),
-        "User": job.user,
-        "Submit": str(int(job.submitted_at.timestamp())),
-        "State": "CANCELLED by 1001" if job.state == "CANCELLED" else job.state,
-        "ExitCode": f"{job.exit_code}:{job.signal}",
-        "JobName": job.name,
-        "ElapsedRaw": str(int(elapsed.total_seconds())),
-        "NodeList": job.node or "None assigned",
-    }
-    return cells[column]

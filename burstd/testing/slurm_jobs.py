@@ -22,7 +22,11 @@ def _shown() -> dict[str, str]:
 
 @dataclass
 class SimulatedJob:
-    """``shown``: fields by the names of ``scontrol show job``."""
+    """``shown``: fields by the names of ``scontrol show job``.
+
+    ``serial`` is for witnesses only: which submission this is, whatever id or name it has now.
+    ``word``: the state that Slurm's programs print for it, where that is none that we know.
+    """
 
     job_id: int
     user: str
@@ -46,6 +50,8 @@ class SimulatedJob:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     kill_at: datetime | None = None
+    serial: int = 0
+    word: str = ""
     shown: dict[str, str] = field(default_factory=_shown)
 
 
@@ -86,7 +92,7 @@ def _letter(letter: str, job: SimulatedJob, tasks: str | None) -> str:
         "i": f"{key}+0" if job.het else key,
         "F": str(job.job_id if job.array_id is None else job.array_id),
         "K": task,
-        "T": job.state,
+        "T": job.word or job.state,
         "r": job.reason,
         "P": shown["Partition"],
         "a": "phys",
@@ -129,9 +135,37 @@ def record_line(job: SimulatedJob, jobs: Sequence[SimulatedJob]) -> str:
     return (
         f"JobId={job.job_id} {array}JobName={job.name} UserId={job.user}(1001) "
         f"GroupId={job.user}(1001) MCS_label=N/A Priority={0 if job.held else 1000} Nice=0 "
-        f"Account=phys QOS=normal JobState={job.state} Reason={job.reason} "
+        f"Account=phys QOS=normal JobState={job.word or job.state} Reason={job.reason} "
         f"Restarts={job.restarts} BatchFlag={0 if job.script is None else 1} Reboot=0 "
         f"ExitCode={job.exit_code}:{job.signal} SubmitTime={stamp} EndTime={ended} "
         f"NodeList={job.node} {pairs} "
         f"Command=/home/{job.user}/job.sh WorkDir=/home/{job.user}{extra}"
     )
+
+
+def sacct_line(job: SimulatedJob, columns: Sequence[str], bar: str) -> str:
+    """One row of ``sacct -P -n -o COLUMNS``."""
+    elapsed = (job.ended_at or job.submitted_at) - (job.started_at or job.submitted_at)
+    cells: Mapping[str, str] = {
+        "JobID": key_text(job),
+        "User": job.user,
+        "Submit": str(int(job.submitted_at.timestamp())),
+        "State": "CANCELLED by 1001" if job.state == "CANCELLED" else job.word or job.state,
+        "ExitCode": f"{job.exit_code}:{job.signal}",
+        "JobName": job.name,
+        "ElapsedRaw": str(int(elapsed.total_seconds())),
+        "NodeList": job.node or "None assigned",
+    }
+    return bar.join(cells[column] for column in columns) + "\n"
+
+
+def awaits(job: SimulatedJob, known: Iterable[SimulatedJob]) -> str:
+    """The pending reason that its ``--dependency`` gives it; empty where nothing keeps it."""
+    kind, _, rest = job.shown["Dependency"].partition(":")
+    wanted = rest.partition("(")[0]
+    ends = [other.state for other in known if wanted in (key_text(other), str(other.array_id))]
+    if not ends or any(state not in OVER for state in ends):
+        return "Dependency"
+    if kind == "afterok" and set(ends) != {"COMPLETED"}:
+        return "DependencyNeverSatisfied"
+    return ""

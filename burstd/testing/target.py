@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from burstd.domain.links import LinkName, LinkView
@@ -26,10 +26,10 @@ from burstd.domain.targets import (
 )
 from burstd.ports.errors import Rejected, Unreachable
 from burstd.testing.clock import SteppedClock
+from burstd.testing.saves import NEVER, SAVED_AFTER, Saves
 
-SAVED_AFTER = timedelta(seconds=5)
-NEVER = datetime.min.replace(tzinfo=UTC)
 CLOUD = "cloud"
+EX_STARTED = 75  #: of ``burstd.far``: the runner found the start marker of this attempt
 
 
 @dataclass
@@ -62,13 +62,15 @@ class Work:
 
     order: WorkOrder
     job: RemoteJob
+    started_at: datetime | None = None
 
 
 @dataclass
 class SimulatedTarget:
     """``ports.target.Target`` in memory; a crash forgets what is younger than five seconds.
 
-    ``executions`` is the witness: one entry each time a payload really started.
+    ``executions`` is the witness: one entry each time a payload really started. ``runs`` are the
+    run directories, with what the agent left in each as the payload's mark.
     """
 
     clock: SteppedClock
@@ -83,15 +85,21 @@ class SimulatedTarget:
     silent: bool = False  #: it answers, and knows nothing of our work for now
     stubborn: bool = False  #: a cancel is accepted and has no effect yet
     rejects: bool = False
+    #: Keys that accounting has no row of yet: slurmdbd was away, slurmctld has not told it all.
+    unlisted: set[WorkKey] = field(default_factory=set)
     boots: int = 1
     work: dict[RemoteId, Work] = field(default_factory=dict)
     executions: list[WorkKey] = field(default_factory=list)
     cleaned: list[WorkKey] = field(default_factory=list)
+    runs: dict[WorkKey, str] = field(default_factory=dict)
     images: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     marks: dict[str, str] = field(default_factory=dict)  #: by site
     _next_id: int = 1
-    _saves: list[tuple[datetime, int, dict[RemoteId, Work]]] = field(default_factory=list)
+    _saves: Saves[tuple[int, dict[RemoteId, Work]]] = field(default_factory=Saves)
+
+    def __post_init__(self) -> None:
+        self._saves.kept.append((NEVER, (self._next_id, {})))
 
     # --- the port
 
@@ -133,24 +141,23 @@ class SimulatedTarget:
 
     def find(self, key: WorkKey) -> RemoteJob | None:
         self._asked("find")
-        if self.silent:
+        if self.silent or key in self.unlisted:
             raise Unreachable("the far accounting does not answer")
-        mine = [w.job for w in self.work.values() if w.job.key == key]
-        if not mine:
-            return None
-        waiting = [j for j in mine if j.state in {RemoteState.HELD, RemoteState.QUEUED}]
-        begun = [j for j in mine if j.state is RemoteState.RUNNING or _ran(j)]
-        chosen = [*begun, *waiting, *mine][0]
-        for spare in (job for job in waiting if job.id != chosen.id):
-            self._set(spare, RemoteState.ENDED, Outcome("cancelled"))
-        return chosen
+        mine = self._under(key)
+        for spare in mine[1:]:
+            if spare.state in _WAITING:
+                self._set(spare, RemoteState.ENDED, Outcome("cancelled"))
+        return mine[0] if mine else None
 
     def poll(self, keys: Sequence[WorkKey]) -> Mapping[WorkKey, RemoteJob]:
         self._asked("poll")
         nothing = RemoteId("")
+        unknown = set(keys) if self.silent else self.unlisted
         return {
-            key: (None if self.silent else self.find(key))
-            or RemoteJob(nothing, key, RemoteState.UNKNOWN)
+            key: next(
+                iter(() if key in unknown else self._under(key)),
+                RemoteJob(nothing, key, RemoteState.UNKNOWN),
+            )
             for key in keys
         }
 
@@ -164,24 +171,42 @@ class SimulatedTarget:
 
     def cancel(self, key: WorkKey) -> None:
         self._asked("cancel")
-        for work in list(self.work.values()):
-            if not self.stubborn and work.job.key == key and work.job.state in _OPEN:
-                elapsed = _HOUR if work.job.state is RemoteState.RUNNING else timedelta()
-                self._set(work.job, RemoteState.ENDED, Outcome("cancelled", elapsed=elapsed))
+        if not self.stubborn:
+            self.end_by_hand(key)
 
     def clean(self, key: WorkKey, user: str) -> None:
         self._asked("clean")
-        self._far_user(user)
+        if user not in self.users:
+            return  # nobody there, so nothing of theirs
         self.cleaned.append(key)
+        self.runs.pop(key, None)
 
     # --- the world's hands
 
+    def lay(self, key: WorkKey, user: str, mark: str) -> None:
+        """What the agent leaves in the run directory, over the link. Raises ``Rejected``."""
+        self._asked("lay")
+        self._far_user(user)
+        self.runs[key] = mark
+
     def schedule(self) -> None:
-        """Queued work starts."""
+        """Queued work starts; the runner refuses to start one key twice."""
         for work in list(self.work.values()):
-            if work.job.state is RemoteState.QUEUED:
-                self.executions.append(work.job.key)
-                self._set(work.job, RemoteState.RUNNING)
+            if work.job.state is not RemoteState.QUEUED:
+                continue
+            if work.job.key in self.executions:
+                self._set(work.job, RemoteState.ENDED, Outcome("exited", EX_STARTED))
+                continue
+            self.executions.append(work.job.key)
+            self.work[work.job.id] = replace(work, started_at=self.clock.now())
+            self._set(work.job, RemoteState.RUNNING)
+
+    def finish(self, key: WorkKey, reason: str, code: int | None = None) -> None:
+        """The running payload of this key ends, or is lost with its node."""
+        for work in list(self.work.values()):
+            if work.job.key == key and work.job.state is RemoteState.RUNNING:
+                outcome = Outcome(reason, code, elapsed=self._elapsed(work))
+                self._set(work.job, RemoteState.ENDED, outcome)
 
     def finish_all(self, outcome: Outcome | None = None) -> None:
         """Running payloads end, with exit code 0 if nothing else is asked."""
@@ -191,21 +216,50 @@ class SimulatedTarget:
                     work.job, RemoteState.ENDED, outcome or Outcome("exited", 0, elapsed=_HOUR)
                 )
 
-    def crash(self) -> None:
-        """The far controller dies and comes back; what runs goes on running."""
-        horizon = self.clock.now() - SAVED_AFTER
-        kept = [save for save in self._saves if save[0] <= horizon]
-        going = {i: w for i, w in self.work.items() if w.job.state is RemoteState.RUNNING}
-        _, self._next_id, work = kept[-1] if kept else (NEVER, 1, {})
-        self.work = {**copy.copy(work), **{i: w for i, w in going.items() if i in work}}
+    def end_by_hand(self, key: WorkKey) -> None:
+        """A far administrator's ``scancel``."""
+        for work in list(self.work.values()):
+            if work.job.key == key and work.job.state in _OPEN:
+                outcome = Outcome("cancelled", elapsed=self._elapsed(work))
+                self._set(work.job, RemoteState.ENDED, outcome)
+
+    def crash(self, forgets: timedelta = SAVED_AFTER) -> None:
+        """The far controller dies and comes back, without what is younger than ``forgets``.
+
+        What runs goes on running, unless it was not saved as started: the restarted slurmctld
+        aborts it on its node (``Registered PENDING`` in Slurm's job_mgr.c). What has ended and was
+        not saved as ended is on no node any more: lost.
+        """
+        horizon = self.clock.now() - forgets
+        was = self.work
+        self._next_id, saved = self._saves.back(horizon)
+        self.work = dict(saved)
+        for id_, work in saved.items():
+            if work.job.state is RemoteState.RUNNING:
+                self.work[id_] = was[id_]
+                outcome = was[id_].job.outcome
+                if outcome is not None:
+                    lost = replace(outcome, reason="lost", exit_code=None)
+                    self.work[id_] = replace(was[id_], job=replace(was[id_].job, outcome=lost))
         self.boots += 1
-        self._saves = [(horizon, self._next_id, copy.copy(self.work))]
+        self._saves = Saves([(horizon, (self._next_id, copy.copy(self.work)))])
 
     def state_of(self, key: WorkKey) -> RemoteState | None:
         """What a far administrator would see of this work."""
         return next((w.job.state for w in self.work.values() if w.job.key == key), None)
 
     # --- inside
+
+    def _under(self, key: WorkKey) -> list[RemoteJob]:
+        """Our jobs of this key, first the one that is meant."""
+        mine = [work.job for work in self.work.values() if work.job.key == key]
+        return sorted(mine, key=lambda job: (not _begun(job), job.state not in _WAITING))
+
+    def _elapsed(self, work: Work) -> timedelta:
+        """No time where it never ran; an hour where nobody let it run for any."""
+        if work.job.state is not RemoteState.RUNNING:
+            return timedelta()
+        return (self.clock.now() - (work.started_at or self.clock.now())) or _HOUR
 
     def _asked(self, what: str) -> None:
         self.calls.append(what)
@@ -225,18 +279,15 @@ class SimulatedTarget:
         self._note()
 
     def _note(self) -> None:
-        now = self.clock.now()
-        horizon = now - 2 * SAVED_AFTER
-        recent = [save for save in self._saves if save[0] > horizon]
-        last = [save for save in self._saves if save[0] <= horizon][-1:]
-        self._saves = [*last, *recent, (now, self._next_id, copy.copy(self.work))]
+        self._saves.note(self.clock.now(), (self._next_id, copy.copy(self.work)))
 
 
-def _ran(job: RemoteJob) -> bool:
+def _begun(job: RemoteJob) -> bool:
     if job.outcome is None:
-        return False
+        return job.state is RemoteState.RUNNING
     return job.outcome.reason != "cancelled" or job.outcome.elapsed > timedelta()
 
 
+_WAITING = frozenset({RemoteState.HELD, RemoteState.QUEUED})
 _OPEN = frozenset({RemoteState.HELD, RemoteState.QUEUED, RemoteState.RUNNING})
 _HOUR = timedelta(hours=1)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import Engine
 
@@ -51,17 +50,13 @@ POLICY = BurstPolicy(
 RESTING = [Stage.CLAIMING, Stage.STAGING_IN, Stage.SUBMITTED, Stage.RUNNING, Stage.STAGING_OUT]
 
 
-def unwatched(port: Any) -> Any:
-    """The port as it is."""
-    return port
+class Killed(BaseException):
+    """Stands in for SIGKILL: no handler of ours may see it."""
 
 
 @dataclass
 class Scene:
-    """``wire`` wraps every port that burstd holds: that is where a test can kill it."""
-
     policy: BurstPolicy = POLICY
-    wire: Callable[[Any], Any] = unwatched
     clock: SteppedClock = field(default_factory=SteppedClock)
     database: Engine = field(default_factory=memory)
     link: SimulatedLink = field(default_factory=SimulatedLink)
@@ -77,20 +72,20 @@ class Scene:
 
     def start(self) -> None:
         """burstd comes up: nothing is left of an earlier one but its database."""
-        store = self.wire(store_in(self.database, self.clock))
+        store = store_in(self.database, self.clock)
 
         def tell(action: str, burst: str, facts: Mapping[str, object]) -> None:
             store.tell(action, burst or burst_under_way(), facts)
 
-        vouched = VouchedTarget(self.wire(self.target), store, "onprem", CLOUD)
+        vouched = VouchedTarget(self.target, store, "onprem", CLOUD)
         target = AuditedTarget(vouched, tell)
         self.memory = Memory()
         self.world = World(
             clock=self.clock,
             store=store,
-            witness=self.wire(self.witness),
-            queue=simulated_queue(self.wire(self.slurm), tell=tell),
-            sites={CLOUD: Site(target, self.wire(self.link))},
+            witness=self.witness,
+            queue=simulated_queue(self.slurm, tell=tell),
+            sites={CLOUD: Site(target, self.link)},
             policy=self.policy,
             applications={"calculix": CALCULIX},
             images={"calculix": Image("calculix", "/opt/images/calculix.sqfs", "ab" * 32)},

@@ -18,8 +18,7 @@ from burstd.shell.sight import Sight
 from burstd.shell.steps import STEPS
 from burstd.shell.tick import drive
 from burstd.testing.slurm_jobs import SimulatedJob
-from tests.flow.scene import POLICY, Scene
-from tests.flow.test_kills import Killed
+from tests.flow.scene import POLICY, Killed, Scene
 
 
 @pytest.fixture

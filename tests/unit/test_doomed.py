@@ -14,7 +14,8 @@ from burstd.domain.jobs import JobState
 from burstd.testing.clock import SteppedClock
 from burstd.testing.doomed import Doom
 from burstd.testing.points import EFFECTS, LABELS, Point
-from burstd.testing.slurm import SimulatedCommands, SimulatedSlurm
+from burstd.testing.simulators import SimulatedCommands
+from burstd.testing.slurm import SimulatedSlurm
 
 
 class Dead(BaseException):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -68,6 +70,38 @@ def test_a_result_lands_with_its_mode_and_time_in_directories_made_for_it(
 
     assert {"a/b/out.frd": b"result"} == tree(home)
     assert (0o755, MTIME) == (stat.S_IMODE(seen.st_mode), seen.st_mtime_ns)
+
+
+def test_a_result_that_its_owner_may_not_read_lands_all_the_same() -> None:
+    """Its digest is taken before it gets its mode. Root may read anything: somebody else tries."""
+    if os.geteuid() != 0:
+        pytest.skip("becoming somebody else needs root")
+    home = Path(tempfile.mkdtemp())
+    home.chmod(0o777)
+
+    def fetch(_entry: OutputFile, descriptor: int) -> None:
+        os.write(descriptor, b"result")
+
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setuid(65534)
+            Landing("b1", (home,), {}, fetch).land(entry(home / "out.frd", mode=0o200))
+        except BaseException:  # noqa: BLE001 - the parent sees the code
+            os._exit(1)
+        os._exit(0)
+    assert 0 == os.waitpid(pid, 0)[1]
+    assert 0o200 == stat.S_IMODE((home / "out.frd").stat().st_mode)
+    shutil.rmtree(home)
+
+
+def test_an_interrupted_landing_leaves_no_second_name_behind(land: Land, home: Path) -> None:
+    land(entry(home / "out.frd"))
+    name = hashlib.sha256(b"out.frd").hexdigest()[:16]
+    os.link(home / "out.frd", home / f".burst-b1-{name}")  # it was killed just before the unlink
+    land(entry(home / "out.frd"))
+
+    assert {"out.frd": b"result"} == tree(home)
 
 
 def test_an_input_that_nobody_changed_is_replaced_by_its_result(land: Land, home: Path) -> None:

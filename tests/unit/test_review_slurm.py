@@ -122,7 +122,7 @@ def test_a_requeued_job_is_found_in_accounting_though_its_submit_time_changed() 
     (job,) = queue.observe().jobs
     slurm.schedule()
     clock.forward(seconds=60)
-    slurm._requeue(slurm.job(key))
+    slurm.begin_again(slurm.job(key))
     slurm.cancel(key)
     clock.forward(seconds=1000)
     assert JobState.CANCELLED is queue.look(job.identity).state

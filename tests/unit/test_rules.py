@@ -16,7 +16,7 @@ from burstd.core.barrier import SAVE_TIME, Durability, durability
 from burstd.core.eligible import Case, objection
 from burstd.core.money import core_hours, price
 from burstd.core.orders import ORDERS, Order, ending
-from burstd.core.retries import LONGEST, next_due
+from burstd.core.retries import LONGEST, is_due, next_due
 from burstd.domain.applications import Application
 from burstd.domain.burst import Epoch, Stage, Uptime
 from burstd.domain.plan import Reason, ScriptFacts
@@ -138,11 +138,27 @@ def test_money_has_no_dust_of_binary_fractions() -> None:
 
 
 def test_waits_double_up_to_five_minutes_and_respect_what_was_asked() -> None:
-    waits = [(next_due(NOW, n) - NOW).total_seconds() for n in (0, 1, 2, 7, 8, 1000)]
+    at = Stage.STAGING_IN
+    waits = [(next_due(NOW, n, at) - NOW).total_seconds() for n in (0, 1, 2, 7, 8, 1000)]
 
     assert [2, 4, 8, 256, 300, 300] == waits
-    assert NOW + timedelta(hours=1) == next_due(NOW, 0, timedelta(hours=1))
-    assert NOW + LONGEST == next_due(NOW, 20, timedelta(seconds=1))
+    assert NOW + timedelta(minutes=4) == next_due(NOW, 0, at, timedelta(minutes=4))
+    assert NOW + LONGEST == next_due(NOW, 20, at, timedelta(seconds=1))
+    assert NOW + LONGEST == next_due(NOW, 0, at, timedelta(hours=1))
+
+
+def test_where_a_twin_may_run_that_its_user_has_ended_no_wait_of_ours_is_long() -> None:
+    for stage in (Stage.PERMITTING, Stage.RUNNING, Stage.CANCELLING, Stage.RETURNING):
+        assert NOW + timedelta(seconds=30) == next_due(NOW, 20, stage)
+        assert NOW + timedelta(minutes=2) == next_due(NOW, 20, stage, timedelta(minutes=2))
+
+
+def test_a_due_time_that_a_clock_set_back_moved_far_away_is_now() -> None:
+    due = next_due(NOW, 20, Stage.STAGING_IN)
+
+    assert [False, True] == [is_due(due, NOW), is_due(due, NOW + LONGEST)]
+    assert is_due(due, NOW - timedelta(hours=1))
+    assert is_due(None, NOW)
 
 
 # --- the agent's orders

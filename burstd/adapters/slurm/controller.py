@@ -49,7 +49,7 @@ class Controller(Protocol):
         """Undo ``hold``."""
 
     def requeue_held(self, key: JobKey) -> None:
-        """End a running job and put it back, held."""
+        """End a running job and put it back, held; nothing to one that does not run any more."""
 
     def cancel(self, key: JobKey) -> None:
         """End a job: TERM, and KILL when KillWait is over."""
@@ -95,7 +95,8 @@ class CommandController:
         self._scontrol("release", str(key))
 
     def requeue_held(self, key: JobKey) -> None:
-        self._scontrol("requeuehold", str(key))
+        # Else slurmctld would take back a job that has ended, or was cancelled, just now.
+        self._scontrol("requeuehold", "Incomplete", str(key))
 
     def cancel(self, key: JobKey) -> None:
         self.slurm.run(["scancel", str(key)])

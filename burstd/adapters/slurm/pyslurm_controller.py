@@ -47,7 +47,7 @@ class PyslurmController:
         self._change("release", key, self.commands.release)
 
     def requeue_held(self, key: JobKey) -> None:
-        self._change("requeuehold", key, self.commands.requeue_held)
+        self.commands.requeue_held(key)  # pyslurm has no word for "only if it still runs"
 
     def cancel(self, key: JobKey) -> None:
         self._change("cancel", key, self.commands.cancel)

@@ -57,7 +57,6 @@ class Slurmctld:
             "script": self.script,
             "hold": lambda job, task: self._plain(job, task).hold(),
             "release": lambda job, task: self._plain(job, task).release(),
-            "requeuehold": lambda job, task: self._plain(job, task).requeue(hold=True),
             "cancel": lambda job, task: self._plain(job, task).cancel(),
             "update": self.update,
         }

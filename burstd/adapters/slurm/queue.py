@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from burstd.adapters.slurm import records
 from burstd.adapters.slurm.claim import SHOWN, kept, parking, undoing
@@ -20,6 +20,8 @@ from burstd.domain.jobs import (
 )
 from burstd.ports.errors import PortError, Rejected, Unreachable
 
+#: How long slurmctld may take to carry out what its client has given up.
+IN_THE_AIR = timedelta(minutes=1)
 #: Pending reasons that say the parked job will never start as it is.
 _STUCK = frozenset({"BadConstraints", "PartitionNodeLimit", "PartitionTimeLimit", "InvalidQOS"})
 _ALIVE = frozenset({JobState.PENDING, JobState.RUNNING, JobState.SUSPENDED})
@@ -35,6 +37,20 @@ def question() -> Iterator[None]:
         raise
     except Rejected as error:
         raise Unreachable(str(error)) from error
+
+
+@contextlib.contextmanager
+def change() -> Iterator[None]:
+    """One without an answer may yet be carried out: judge the job again when that is over."""
+    try:
+        yield
+    except Unreachable as error:
+        raise Unreachable(str(error), retry_after=IN_THE_AIR) from error
+
+
+def _is_no_more(who: JobIdentity, seen: JobSight) -> bool:
+    """Over, or its id was given to another job."""
+    return seen.state.over if seen.is_job(who) else seen.identity is not None
 
 
 @dataclass(frozen=True)
@@ -67,7 +83,10 @@ class SlurmQueue:
         except NoSuchJob:
             return self._look_back(who)
         seen = records.sight(who, shown.fields)
-        if shown.named or seen.identity == who:  # renamed by its user, meanwhile
+        # Its user may rename it, and a requeue gives it another submit time: but who has its id,
+        # its user and a life before this one is no stranger.
+        theirs = seen.identity is not None and seen.identity.user == who.user
+        if shown.named or seen.identity == who or (theirs and seen.restarts > 0):
             return seen
         stranger = records.sight(replace(who, user="", name=""), shown.fields)
         return JobSight(stranger.identity, JobState.UNKNOWN)
@@ -150,12 +169,8 @@ class SlurmQueue:
         if seen is None or seen.state is not JobState.PENDING:
             return
         if seen.partition != self.burst_partition:
-            if not seen.held:
-                self.controller.hold(who.key)
-                seen = self._mine(who)  # rc 0 proves nothing: hold "succeeds" on a running job
-                if seen is None or seen.state is not JobState.PENDING or not seen.held:
-                    return
-            self._park_held(record, mark)
+            if seen.held or self._holds(who):
+                self._park_held(record, mark)
         elif seen.held:  # a crash came between the updates: all of them, again
             self._park_held(record, mark)
         elif seen.reason == "BeginTime":  # requeued: Slurm lets two minutes pass
@@ -165,25 +180,38 @@ class SlurmQueue:
 
     def give_back(self, record: JobRecord) -> bool:
         who = record.identity
-        seen = self._mine(who)
-        if seen is None:
-            return False
-        if seen.state.over:
+        seen = self.look(who)
+        if _is_no_more(who, seen):
             return True
-        home = record.fields["partition"]
+        if seen.identity is None:
+            return False
+        try:
+            return self._home(record, seen)
+        except Rejected:
+            if self.look(who) == seen:
+                raise
+            return False  # its user, or a scheduler, was faster: look at it anew
+
+    def _home(self, record: JobRecord, seen: JobSight) -> bool:
+        """One step; True once it is there."""
+        who, home = record.identity, record.fields["partition"]
         if seen.partition != self.burst_partition:
             if seen.state is JobState.PENDING and seen.held:
                 self._restore(record)
                 self._release_home(who)
                 return False
+            if seen.state is JobState.RUNNING and seen.held:
+                # It started before our hold, which would bite when it is requeued.
+                with change():
+                    self.controller.release(who.key)
+                return False
             return seen.partition == home or seen.state is JobState.RUNNING
         if seen.state is JobState.RUNNING:
-            self.controller.requeue_held(who.key)
-        elif seen.state is JobState.PENDING:
-            if not seen.held:
-                self.controller.hold(who.key)
-            for update in undoing(record):
-                self.controller.update(who.key, update)
+            with change():
+                self.controller.requeue_held(who.key)
+        # requeuehold's own hold is one that its user may release, in the middle of the updates.
+        elif seen.state is JobState.PENDING and self._holds(who):
+            self._update(who, undoing(record))
             self._mark(who, "")
             self._release_home(who)
         return False
@@ -192,6 +220,14 @@ class SlurmQueue:
         seen = self._mine(who)
         if seen is not None and seen.state in _ALIVE:
             self.controller.cancel(who.key)
+
+    def _holds(self, who: JobIdentity) -> bool:
+        """Hold it; True if that came before its start. rc 0 proves nothing: hold "succeeds" on a
+        running job."""
+        with change():
+            self.controller.hold(who.key)
+        seen = self._mine(who)
+        return seen is not None and seen.state is JobState.PENDING and seen.held
 
     def annotate(self, who: JobIdentity, line: str) -> None:
         try:
@@ -208,10 +244,15 @@ class SlurmQueue:
 
     def _park_held(self, record: JobRecord, mark: str) -> None:
         who = record.identity
-        for update in parking(record.fields, self.burst_partition):
-            self.controller.update(who.key, update)
+        self._update(who, parking(record.fields, self.burst_partition))
         self._mark(who, mark)
-        self.controller.release(who.key)
+        with change():
+            self.controller.release(who.key)
+
+    def _update(self, who: JobIdentity, updates: Sequence[Sequence[str]]) -> None:
+        with change():
+            for pairs in updates:
+                self.controller.update(who.key, pairs)
 
     def _restore(self, record: JobRecord) -> None:
         """Undo again what differs: a crash came between the updates, the partition's was first."""
@@ -219,17 +260,17 @@ class SlurmQueue:
         with question():
             now = kept(self.controller.show(who).fields)
         if any(now.get(name) != record.fields.get(name) for name in SHOWN):
-            for update in undoing(record):
-                self.controller.update(who.key, update)
+            self._update(who, undoing(record))
 
     def _release_home(self, who: JobIdentity) -> None:
         # A requeued job may not start for two minutes (Slurm lets its credential expire first).
         with contextlib.suppress(Rejected):  # a site's rule against it must not leave the hold
-            self.controller.update(who.key, ["starttime=now"])
-        self.controller.release(who.key)
+            self._update(who, [["starttime=now"]])
+        with change():
+            self.controller.release(who.key)
 
     def _mark(self, who: JobIdentity, mark: str) -> None:
         try:
-            self.controller.update(who.key, [f"extra={mark}"])
+            self._update(who, [[f"extra={mark}"]])
         except Rejected:
             return  # Slurm before 23.02 has no such field

@@ -1,0 +1,111 @@
+"""How a burst's job stands on-prem, and what it means for the burst."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from burstd.domain import events as ev
+from burstd.domain.burst import Burst
+from burstd.domain.events import Event
+from burstd.domain.jobs import JobSight, JobState
+from burstd.domain.requests import RequestKind
+from burstd.shell.sight import Sight
+from burstd.shell.world import World
+
+HOME = "it is in its own partition again: its claim was lost or lifted"
+
+
+def stopped(burst: Burst, seen: JobSight, world: World, sight: Sight) -> Event | None:
+    """The job ended, or Slurm has lost it for good, or its id belongs to someone else now."""
+    if seen.identity is not None and not seen.is_job(burst.identity):
+        return ev.Recalled(f"job {burst.job} is gone and its id was given to another job")
+    if seen.state.over:
+        return ev.Recalled(f"job {burst.job} is {seen.state.value} on-prem")
+    if given_up(burst, seen, world, sight):
+        return ev.Recalled(f"job {burst.job} is lost: neither slurmctld nor accounting knows it")
+    return None
+
+
+def given_up(burst: Burst, seen: JobSight, world: World, sight: Sight) -> bool:
+    """Slurm has lost it. Whoever restores a controller's state brings its jobs back: so not at
+    once."""
+    if seen.state is not JobState.LOST:
+        sight.lost_since.pop(burst.id, None)
+        return False
+    now = world.clock.uptime().seconds
+    since = sight.lost_since.setdefault(burst.id, now)
+    return now - since >= world.policy.lost_after.total_seconds()
+
+
+def bring_back(burst: Burst, seen: JobSight, world: World) -> None:
+    """A stand-in that Slurm has requeued (its node went away) need not wait for its turn; one that
+    somebody holds is left alone."""
+    parked = seen.is_job(burst.identity) and seen.partition == world.policy.burst_partition
+    waits = seen.state is JobState.PENDING and not seen.held
+    if parked and waits and burst.record is not None:
+        world.queue.park(burst.record, mark=f"burst={burst.id}")
+
+
+def stands_in(burst: Burst, seen: JobSight, world: World) -> bool:
+    """Its stand-in runs."""
+    return (
+        seen.is_job(burst.identity)
+        and seen.state is JobState.RUNNING
+        and seen.partition == world.policy.burst_partition
+    )
+
+
+def at_home(burst: Burst, seen: JobSight, world: World) -> bool:
+    """It pends or runs in its own partition."""
+    return (
+        seen.is_job(burst.identity)
+        and seen.state in {JobState.PENDING, JobState.RUNNING}
+        and seen.partition not in {"", world.policy.burst_partition}
+    )
+
+
+def changed(burst: Burst, world: World, sight: Sight) -> bool:
+    """The queue no longer shows the stand-in as it was: time to look closer, no more."""
+    line = sight.lines.get(burst.job)
+    if line is None:
+        return sight.missing(burst.job)
+    # The same id with another face: a renamed or requeued job, or a stranger's.
+    return (
+        replace(line.identity, key=burst.job) != burst.identity
+        or line.state is JobState.COMPLETING
+        or line.partition != world.policy.burst_partition
+    )
+
+
+def recall_reported(burst: Burst, world: World) -> bool:
+    """Its agent got TERM."""
+    return "recalled" in world.store.said(burst.id)
+
+
+def recalled(
+    burst: Burst, world: World, sight: Sight, *, home: Callable[[str], Event] = ev.Refused
+) -> Event | None:
+    """Look closer when the queue no longer shows the stand-in or its agent got TERM. ``home``: what
+    it means that the job is in its own partition again: its user has put it there, or a crash."""
+    reported = recall_reported(burst, world)
+    if not (changed(burst, world, sight) or reported):
+        return None
+    seen = world.queue.look(burst.identity)
+    if seen.state is JobState.COMPLETING and reported:
+        return ev.Recalled(f"job {burst.job} is being ended on-prem")
+    if at_home(burst, seen, world):
+        return home(HOME)
+    bring_back(burst, seen, world)
+    return stopped(burst, seen, world, sight)
+
+
+def asked_back(burst: Burst, sight: Sight) -> Event | None:
+    """Somebody wants the job to run at home."""
+    request = sight.asked(burst, RequestKind.RETURN)
+    return None if request is None else ev.Refused(str(request))
+
+
+def unwanted(burst: Burst, world: World, sight: Sight) -> Event | None:
+    """Whatever keeps a burst that has not started from going on."""
+    return recalled(burst, world, sight) or asked_back(burst, sight)

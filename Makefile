@@ -6,6 +6,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+PAPERS := tests/packaging/test_documents.py tests/packaging/test_source.py
 APT := requirements.apt lab/requirements.apt
 
 .PHONY: demo demo-down test check format tools docs
@@ -28,7 +29,7 @@ check: .venv/ready
 	$(BIN)/mypy
 	@mkdir -p build
 	$(BIN)/lint-imports --no-cache > build/imports.log || { cat build/imports.log; exit 1; }
-	$(BIN)/pytest -q tests/unit tests/flow tests/contract tests/sim -m "not lab and not long"
+	$(BIN)/pytest -q tests/unit tests/flow tests/contract tests/sim $(PAPERS) -m "not lab and not long"
 
 format: .venv/ready
 	$(BIN)/ruff format -q .

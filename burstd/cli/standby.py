@@ -45,13 +45,13 @@ def lead(lease: Lease) -> bool:
     while not over.is_set():
         try:
             if lease.acquire():
-                log.info("daemon.leads", epoch=lease.epoch)
+                log.info("daemon.leading", epoch=lease.epoch)
                 return True
             words = f"standing by: {lease.holder().name} leads"
         except Unreachable as error:
             words = f"standing by: {error}"
         if words != told:
-            log.info("daemon.stands_by", cause=words)
+            log.info("daemon.waiting", cause=words)
             notify(f"READY=1\nSTATUS={words}")
             told = words
         notify("WATCHDOG=1")

@@ -70,7 +70,7 @@ def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | 
     ledger = world.store.ledger()
     snapshot = look(world, memory, ledger)
     if ledger.suspect or not vouch(world.store, BESIDE, world.witness.kept()):
-        log.error("daemon.safe_mode", cause=ledger.suspect)
+        log.error("ledger.distrusted", cause=ledger.suspect)
         memory.queue = snapshot.queue if snapshot else memory.queue
         return None
     plan = None

@@ -14,8 +14,8 @@ from burstd.adapters.store.lease import FENCE, Deposed, Lease
 from burstd.adapters.store.sql import SqlStore
 from burstd.domain.requests import Request, RequestKind
 from burstd.ports.errors import Unreachable
+from burstd.testing.bursts import identity, plan
 from burstd.testing.clock import SteppedClock
-from burstd.testing.contracts.store import identity, plan
 from lab.host import Host
 
 pytestmark = pytest.mark.lab

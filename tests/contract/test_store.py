@@ -21,8 +21,9 @@ from burstd.domain import events as ev
 from burstd.domain.requests import Request, RequestKind
 from burstd.ports.errors import NoRoom, Unreachable
 from burstd.ports.store import BurstStore
+from burstd.testing.bursts import identity, move, plan
 from burstd.testing.clock import SteppedClock
-from burstd.testing.contracts.store import StoreContract, identity, move, plan
+from burstd.testing.contracts.store import StoreContract
 from burstd.testing.simulators import memory, store_in
 
 

@@ -52,9 +52,9 @@ def test_a_frozen_leader_is_replaced_and_does_nothing_when_it_wakes_up(pair: Sit
     home = pair.study("standby", increments=12)
     pair.fill()
     one = start(pair, "one")
-    pair.until(lambda: "daemon.leads" in one.log.read_text(), "the first leads")
+    pair.until(lambda: "daemon.leading" in one.log.read_text(), "the first leads")
     two = start(pair, "two")
-    pair.until(lambda: "daemon.stands_by" in two.log.read_text(), "the second stands by")
+    pair.until(lambda: "daemon.waiting" in two.log.read_text(), "the second stands by")
     job = pair.submit("standby", "date +%s.%N >> starts\nccx -i beam", directory=home)
     pair.until(lambda: stage(pair, job) == "submitted", "it waits for its permit")
 
@@ -80,11 +80,11 @@ def test_a_frozen_leader_is_replaced_and_does_nothing_when_it_wakes_up(pair: Sit
 
 def test_a_leader_that_is_stopped_hands_over_and_may_come_back_as_a_standby(pair: Site) -> None:
     one = start(pair, "one")
-    pair.until(lambda: "daemon.leads" in one.log.read_text(), "the first leads")
+    pair.until(lambda: "daemon.leading" in one.log.read_text(), "the first leads")
     two = start(pair, "two")
-    pair.until(lambda: "daemon.stands_by" in two.log.read_text(), "the second stands by")
+    pair.until(lambda: "daemon.waiting" in two.log.read_text(), "the second stands by")
     assert 0 == one.stop()
     pair.until(lambda: '"epoch": 2' in two.log.read_text(), "the second leads")
     three = start(pair, "one")
-    pair.until(lambda: "daemon.stands_by" in three.log.read_text(), "the first stands by")
+    pair.until(lambda: "daemon.waiting" in three.log.read_text(), "the first stands by")
     assert 0 == three.stop()

@@ -10,37 +10,18 @@ from decimal import Decimal
 import pytest
 
 from burstd.core.audit import verify
-from burstd.core.lifecycle import advance
 from burstd.domain import events as ev
 from burstd.domain.audit import DAEMON, NOTHING, AuditHead
-from burstd.domain.burst import Burst, BurstId, Epoch, Stage
-from burstd.domain.events import Event
-from burstd.domain.jobs import CoreHours, JobIdentity, JobKey, JobRecord, Shape
-from burstd.domain.plan import Decline, Placement, Plan, Reason
+from burstd.domain.burst import BurstId, Epoch, Stage
+from burstd.domain.jobs import CoreHours, JobKey
+from burstd.domain.plan import Decline, Plan, Reason
 from burstd.domain.requests import Request, RequestKind
-from burstd.domain.targets import Money, Outcome, RemoteId, TargetName
+from burstd.domain.targets import Money, Outcome, RemoteId
 from burstd.ports.store import BurstStore, StaleBurst
+from burstd.testing.bursts import CLOUD, identity, money, move, plan, record, settled
 from burstd.testing.clock import SteppedClock
 
-CLOUD = TargetName("cloud")
 RETURN = Request(RequestKind.RETURN, "bob", "there is room again")
-
-
-def identity(job: int, task: int | None = None, name: str = "beam") -> JobIdentity:
-    """A job that was submitted when the stepped clock began."""
-    return JobIdentity(JobKey("onprem", job, task), SteppedClock().now(), "alice", name)
-
-
-def plan(*who: JobIdentity, euros: str = "0.10", surging: bool = True) -> Plan:
-    """All of them leave."""
-    worst = Money(Decimal(euros))
-    placements = tuple(Placement(one, CLOUD, "calculix", 1, worst) for one in who)
-    return Plan(CoreHours(2.0), surging, placements)
-
-
-def record(who: JobIdentity) -> JobRecord:
-    fields = {"partition": "cae", "timelimit": "01:00:00"}
-    return JobRecord(who, Shape(2, 8, 8, 1, 4, 2000, None), timedelta(hours=1), fields)
 
 
 class StoreContract:
@@ -384,19 +365,3 @@ class StoreContract:
         )  # fmt: skip
         store.record(plan(surging=False))
         assert not open_store().ledger().surging
-
-
-def move(store: BurstStore, burst: Burst, event: Event) -> Burst:
-    return store.append(burst, event, advance(burst, event))
-
-
-def money(store: BurstStore) -> tuple[Decimal, Decimal]:
-    ledger = store.ledger()
-    return ledger.spent, ledger.reserved
-
-
-def settled(store: BurstStore, burst: Burst, clock: SteppedClock, euros: str) -> None:
-    """Straight to the end; the way there is the lifecycle's business."""
-    nearly = replace(burst, stage=Stage.SETTLING)
-    event = ev.Settled(0.6, Money(Decimal(euros)))
-    store.append(burst, event, advance(nearly, event))

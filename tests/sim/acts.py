@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from burstd.adapters.store.sql import SqlStore
+from burstd.domain.burst import BurstId
+from burstd.domain.requests import Request, RequestKind
 from burstd.domain.targets import RemoteState
 from burstd.testing.agents import mark
 from burstd.testing.slurm_jobs import SimulatedJob, key_text
@@ -240,6 +243,28 @@ def _far_back(play: Play, _whom: str) -> None:
     play.site.target.away = False
 
 
+# --- operators
+
+
+def _asked(kind: RequestKind) -> Do:
+    """An operator asks this of an open burst."""
+
+    def do(play: Play, pick: int, _size: int) -> str | None:
+        bursts = [row for row in play.checker.ledger.rows.values() if row.open]
+        daemon = play.daemons[0]
+        if not bursts or not daemon.alive:
+            return None
+        row = bursts[pick % len(bursts)]
+        store = SqlStore(play.database, play.site.slurm.cluster, daemon.clock)
+        if not store.request(BurstId(row.id), Request(kind, "root", "a rehearsal")):
+            return None
+        if kind is RequestKind.CANCEL:
+            play.site.cancelled[play.checker.owners[row.id]] = play.site.clock.now()
+        return row.id
+
+    return do
+
+
 # --- burstd's own machine
 
 
@@ -337,6 +362,12 @@ ACTS: Mapping[str, Act] = {
     "link lost": Act("burst-netd restarts", "kill -9", 2, _state("link", "up", False)),
     "agents away": _lasting(
         "no agent speaks", "a full proxy node", 3, (10, 60, 300), ("agents", "asleep", True)
+    ),
+    "asked back": Act(
+        "an operator asks a burst back", "burst return", 3, _asked(RequestKind.RETURN)
+    ),
+    "asked to end": Act(
+        "an operator ends a burst", "burst cancel", 2, _asked(RequestKind.CANCEL)
     ),
     "clock set": Act("the wall clock jumps an hour", "date(1)", 3, _clock_set),
     "machine reboots": Act("burstd's machine starts again", "", 2, _machine_reboots, (1, 3)),

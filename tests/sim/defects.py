@@ -68,12 +68,6 @@ DEFECTS: tuple[Defect, ...] = (
         ),
     ),
     _one(
-        "no look before a change", "the way home does not look whose the id is now", "5, 21",
-        QUEUE,
-        "    return seen.gone or seen.identity is not None\n",
-        "    return seen.gone\n",
-    ),
-    _one(
         "no barriers", "what was acknowledged is durable at once", "3",
         "core/barrier.py",
         "SAVE_TIME = timedelta(seconds=10)\n",
@@ -95,9 +89,9 @@ DEFECTS: tuple[Defect, ...] = (
             ),
             Edit(
                 STEPS,
-                "    if _at_home(burst, seen, world):\n"
-                "        return ev.Refused(_HOME)\n"
-                "    if not _stands_in(burst, seen, world):\n"
+                "    if at_home(burst, seen, world):\n"
+                "        return ev.Refused(HOME)\n"
+                "    if not stands_in(burst, seen, world):\n"
                 "        return None\n"
                 "    target =",
                 "    target =",
@@ -134,10 +128,10 @@ DEFECTS: tuple[Defect, ...] = (
             ),
             Edit(
                 STEPS,
-                "def _stopped(burst",
+                "def _record(burst",
                 "def _wall(world: World) -> Uptime:\n"
                 '    return Uptime("", world.clock.now().timestamp())\n\n\n'
-                "def _stopped(burst",
+                "def _record(burst",
             ),
         ),
     ),
@@ -145,24 +139,25 @@ DEFECTS: tuple[Defect, ...] = (
     _one(
         "no permit", "the twin is started without the one permit", "3",
         STEPS,
-        "    world.store.permit(burst.id, attempt=1)\n",
-        "",
+        "    if not world.store.permit(burst.id, attempt=1):\n",
+        "    if False:\n",
     ),
     _one(
-        "permit twice", "a permit is written as often as one asks", "3",
+        "permit after a request", "a permit is given though the job was asked back", "3",
         SQL,
-        "                db.execute(insert(t.permits).values(**row))\n",
-        "                db.execute(delete(t.permits).where(t.permits.c.burst == burst))\n"
-        "                db.execute(insert(t.permits).values(**row))\n",
+        "                if self._requests.asked(db, burst, RequestKind.RETURN):\n"
+        "                    return False\n"
+        "                row =",
+        "                row =",
     ),
     _one(
         "stand-in not looked at", "the permit does not ask whether the stand-in still stands", "3",
         STEPS,
-        "    if (stop := _stopped(burst, seen)) is not None:\n"
+        "    if (stop := stopped(burst, seen, world, sight)) is not None:\n"
         "        return stop\n"
-        "    if _at_home(burst, seen, world):\n"
-        "        return ev.Refused(_HOME)\n"
-        "    if not _stands_in(burst, seen, world):\n"
+        "    if at_home(burst, seen, world):\n"
+        "        return ev.Refused(HOME)\n"
+        "    if not stands_in(burst, seen, world):\n"
         "        return None\n"
         "    target =",
         "    target =",
@@ -208,7 +203,7 @@ DEFECTS: tuple[Defect, ...] = (
     # --- what is not known
     _one(
         "not listed is ended", "a job that no list shows has ended", "1, 2, 21",
-        STEPS,
+        "shell/standing.py",
         "    if seen.state.over:\n"
         '        return ev.Recalled(f"job {burst.job} is {seen.state.value} on-prem")\n',
         "    if seen.state.over or seen.state is JobState.UNKNOWN:\n"
@@ -237,12 +232,6 @@ DEFECTS: tuple[Defect, ...] = (
         "            return None\n"
         "        if twin is not None and twin.outcome",
         "        if twin is not None and twin.outcome",
-    ),
-    _one(
-        "done is done again", "a twin that came to its end first is not noticed", "2",
-        STEPS,
-        "        if twin is not None and twin.outcome is not None and twin.outcome.by_itself:\n",
-        "        if False:\n",
     ),
     _one(
         "no restore", "a return that was interrupted between two updates is not repeated", "7",
@@ -277,8 +266,8 @@ DEFECTS: tuple[Defect, ...] = (
     _one(
         "bounce", "a job that came home may leave again at once", "21",
         "core/decide.py",
-        "        returned = tuple(k for k in elements if k in ledger.returned)\n",
-        "        returned: tuple[JobKey, ...] = ()\n",
+        "    over = {Reason.ABANDONED: ledger.abandoned, Reason.RETURNED_BEFORE: ledger.returned}\n",
+        "    over = {Reason.ABANDONED: ledger.abandoned}\n",
     ),
     # --- the end
     _one(
@@ -290,7 +279,7 @@ DEFECTS: tuple[Defect, ...] = (
     _one(
         "settled too early", "a burst is settled when its results are home: its job may go on", "21",
         STEPS,
-        "    if _stopped(burst, seen) is None and not _at_home(burst, seen, world):\n"
+        "    if stopped(burst, seen, world, sight) is None and not at_home(burst, seen, world):\n"
         "        return None\n"
         "    now =",
         "    now =",
@@ -329,8 +318,8 @@ DEFECTS: tuple[Defect, ...] = (
         "scancel unheard", "a running twin is not told that its job was ended", "23",
         STEPS,
         '    """Wait for the proven end; a job ended by its user on-prem is recalled."""\n'
-        "    if (recalled := _recalled(burst, world, sight, home=ev.Recalled)) is not None:\n"
-        "        return recalled\n",
+        "    if (stop := recalled(burst, world, sight, home=ev.Recalled)) is not None:\n"
+        "        return stop\n",
         '    """Wait for the proven end; a job ended by its user on-prem is recalled."""\n',
     ),
     _one(

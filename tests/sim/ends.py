@@ -32,7 +32,7 @@ def all_is_over(site: Site, checker: Checker) -> bool:
     """True once there is nothing to wait for."""
     users_finish(site)
     return (
-        not any(row.open for row in checker.ledger.rows.values())
+        not any(row.open and not _stuck(row) for row in checker.ledger.rows.values())
         and all(job.state in OVER or mark(job) in _quarantined(checker) for job in site.slurm.jobs)
         and not any(site.far())
     )
@@ -50,20 +50,18 @@ def judge(site: Site, checker: Checker) -> list[str]:
 def _bursts(site: Site, checker: Checker) -> Iterator[str]:
     """21: each came to its end, and none needs a human."""
     for row in checker.ledger.rows.values():
-        if row.open:
+        if row.open and not _stuck(row):
             yield f"21: burst {row.id} of {row.face[0]} is still {row.stage}: {row.cause}"
-        elif row.stage == Stage.QUARANTINED.value and not _needs_a_human(row):
-            yield f"21: burst {row.id} of {row.face[0]} calls a human: {row.cause}"
 
 
-def _needs_a_human(row: Row) -> bool:
+def _stuck(row: Row) -> bool:
     """A site whose own rules do not let a job go home: nobody but its administrators can help."""
-    return "Job rejected by the site's rules" in row.cause
+    return row.stage == Stage.QUARANTINED.value and "Job rejected by the site's rules" in row.cause
 
 
 def _quarantined(checker: Checker) -> set[str]:
-    stuck = [r for r in checker.ledger.rows.values() if r.stage == Stage.QUARANTINED.value]
-    return {checker.owners.get(row.id, "") for row in stuck if _needs_a_human(row)}
+    stuck = [row for row in checker.ledger.rows.values() if _stuck(row)]
+    return {checker.owners.get(row.id, "") for row in stuck}
 
 
 def _jobs(site: Site, checker: Checker) -> Iterator[str]:

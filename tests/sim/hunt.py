@@ -1,7 +1,7 @@
 """``python -m tests.sim.hunt``: look for a defect in the burstd that is imported.
 
-First one kill at every point of the rich story, then seeds, then pairs of kills. One JSON object
-says what broke and after how many runs.
+First one kill at every point of the rich story, then told stories, seeds, pairs of kills. One
+JSON object says what broke and after how many runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from tests.sim.campaign import play, quiet
 from tests.sim.defects import CAMPAIGN, LANDING
 from tests.sim.hostile import tries
 from tests.sim.kills import REFERENCE, RICH, Run, Score, distinct, second_kills
+from tests.sim.play import Play
 from tests.sim.powercut import power_cuts
+from tests.sim.told import stories
 
 #: A run of any part: what it was, and what broke.
 Runs = Iterator[tuple[str, list[str]]]
@@ -30,6 +32,8 @@ def campaign(seeds: int) -> Runs:
         yield "story", _played(run.play)
         for picture in distinct(run.pictures):
             yield "kill", _played(Run.after_a_kill(picture, pictured=False).play)
+    for story in stories():
+        yield "told", _played(Play(story).run)
     for seed in range(seeds):
         result = play(seed)
         yield f"seed {seed}", list(result.wrong)

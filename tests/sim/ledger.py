@@ -54,9 +54,11 @@ class Row:
 
 @dataclass
 class LedgerWatch:
-    """Reads what is new after each event. ``permits``: bursts that have theirs."""
+    """Reads what is new after each event. ``permits``: bursts that have theirs; ``asked``: those
+    that an operator wants back."""
 
     permits: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
     rows: dict[str, Row] = field(default_factory=dict)
     head: AuditHead = NOTHING
     told: dict[str, tuple[int, str]] = field(default_factory=dict)  #: last record of each burst
@@ -92,7 +94,11 @@ class LedgerWatch:
         if action == "permit":
             if subject in self.permits:
                 yield f"3: burst {subject} has a second permit"
+            if subject in self.asked:
+                yield f"3: burst {subject} has a permit though it was asked back"
             self.permits.add(subject)
+        if action == "operator.return":
+            self.asked.add(subject)
         if action.startswith("burst."):
             yield from self._move(subject, version, action[6:], str(record.detail["stage"]))
 

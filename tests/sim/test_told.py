@@ -1,0 +1,46 @@
+"""The stories told by hand: each holds, and comes to what it is told for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tests.sim import told
+from tests.sim.play import Play
+from tests.sim.story import Story
+
+
+def played(stories: Iterator[Story]) -> Iterator[Play]:
+    for story in stories:
+        play = Play(story)
+        assert [] == play.run(), list(map(str, story.moves))
+        yield play
+
+
+def test_nothing_happens_to_the_job_that_got_the_id_of_a_forgotten_one() -> None:
+    met = [play for play in played(told.strangers()) if play.site.slurm.jobs[0].name != "j0"]
+    assert len(met) >= 20
+
+
+def test_a_return_that_slurm_forgets_is_made_again() -> None:
+    stages = [stage for play in played(told.returns_forgotten()) for _, stage in play.hits]
+    assert stages.count("returning") >= 10
+
+
+def test_a_stand_in_that_ended_just_before_a_change_is_not_begun_again() -> None:
+    met = [play for play in played(told.ended_meanwhile()) if not play.site.ends]
+    assert len(met) >= 5
+
+
+def test_what_came_to_its_end_far_away_has_ended_whatever_became_of_its_job() -> None:
+    far = [play for play in played(told.done_meanwhile()) if play.site.ends[0].where != "onprem"]
+    assert len(far) >= 5
+
+
+def test_a_job_is_asked_back_in_time_or_not_at_all() -> None:
+    ends = {play.site.ends[0].where for play in played(told.asked_at_the_last_moment())}
+    assert len(ends) == 2
+
+
+def test_a_submission_that_the_far_end_forgets_is_made_again() -> None:
+    stages = {stage for play in played(told.submissions_forgotten()) for _, stage in play.hits}
+    assert {"submitted", "running"} <= stages

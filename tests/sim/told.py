@@ -1,0 +1,83 @@
+"""Stories told by hand: what takes so many things at once that dice hardly ever bring it about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+from tests.sim.calls import FAR_CHANGE, SLURM_CHANGE, SLURM_READ, TURN
+from tests.sim.daemon import POLICY
+from tests.sim.story import Move, Story
+from tests.sim.workload import Order, Payload
+
+CRASH, SCANCEL, REQUEUE = "slurm crash", "scancel", "requeue"
+FORGETS, SHORT = 5, 3  #: as ``acts`` reads a crash's ``pick`` and size: all it may, and back soon
+
+
+def story(*moves: Move, seconds: int = 40) -> Story:
+    """One job in turns of a second."""
+    policy = replace(POLICY, min_age=timedelta())
+    return Story(0, policy, (Order("j0", 0, Payload(seconds)),), moves, turns=30, seconds=1)
+
+
+def strangers() -> Iterator[Story]:
+    """slurmctld forgets a submission that it acknowledged, and the next job gets its id: at each
+    call of Slurm in the first seconds of a burst, before it and after it."""
+    for kind, count in {SLURM_READ: 16, SLURM_CHANGE: 6}.items():
+        for nth in range(count):
+            for after in (False, True):
+                yield story(Move(CRASH, kind, nth, FORGETS, SHORT, after))
+
+
+def returns_forgotten() -> Iterator[Story]:
+    """A job was given back, and slurmctld forgets that: in each of the seconds thereafter."""
+    for turn in range(4, 20):
+        crash = Move(CRASH, TURN, turn, FORGETS, SHORT)
+        yield story(Move("asked back", TURN, 3), crash)
+
+
+def ended_meanwhile() -> Iterator[Story]:
+    """The stand-in is ended just before a change of it."""
+    for nth in range(3, 12):
+        asked = Move("asked back", TURN, 5)
+        passes = Move("time passes", SLURM_CHANGE, nth, size=120)
+        yield story(asked, Move(SCANCEL, SLURM_CHANGE, nth), passes)
+
+
+def done_meanwhile() -> Iterator[Story]:
+    """burstd is killed after it started the twin; when it is back the job is at home again by its
+    user's hands, and the twin has come to its end."""
+    for nth in range(1, 6):
+        killed = Move("killed after", FAR_CHANGE, nth, size=5)
+        for turn in range(14, 20):
+            requeued, moved = Move(REQUEUE, TURN, turn), Move("other partition", TURN, turn)
+            yield story(killed, requeued, moved, seconds=1)
+
+
+def asked_at_the_last_moment() -> Iterator[Story]:
+    """An operator asks for the job around the moment in which its twin is permitted to start."""
+    for nth in range(30, 37):
+        for after in (False, True):
+            yield story(Move("asked back", SLURM_READ, nth, after=after))
+
+
+def submissions_forgotten() -> Iterator[Story]:
+    """The inputs take long, so that the claim is durable before the work is submitted; then the far
+    end forgets the submission."""
+    for turn in range(12, 28):
+        slow = Move("agents away", TURN, 2, size=10)
+        yield story(slow, Move("far crash", TURN, turn, FORGETS, SHORT))
+
+
+def stories() -> Iterator[Story]:
+    """All of them."""
+    for kind in (
+        strangers,
+        returns_forgotten,
+        ended_meanwhile,
+        done_meanwhile,
+        asked_at_the_last_moment,
+        submissions_forgotten,
+    ):
+        yield from kind()

@@ -25,6 +25,12 @@ EX_STARTED = 75  # this attempt, or a later one, was started before
 EX_ORDER = 78  # there is no order that could be carried out
 
 
+def serve(options: argparse.Namespace) -> int:
+    """The verb `serve`."""
+    line = (sys.stdin.buffer, sys.stdout.buffer)
+    return depot.serve(options.root, options.key, *line, options.silence)
+
+
 def run(options: argparse.Namespace) -> int:
     """The verb `run`: see the runner. Refuses before it touches anything."""
     here = rundir.RunDir.open(options.root, options.key)
@@ -105,7 +111,8 @@ def _parser() -> argparse.ArgumentParser:
         return one
 
     one = verb("serve", "talk to the on-prem agent over stdin and stdout")
-    one.set_defaults(act=lambda o: depot.serve(o.root, o.key, sys.stdin.buffer, sys.stdout.buffer))
+    one.add_argument("--silence", type=int, default=depot.SILENCE, help="seconds until it ends")
+    one.set_defaults(act=serve)
     one = verb("run", "start the payload once and own its end")
     one.add_argument("--attempt", type=int, required=True)
     one.add_argument("--image", required=True)

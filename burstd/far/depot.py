@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, Callable, Optional
 
 from burstd.far import endrecord, live, paths, postmortem, rundir, wire
@@ -17,18 +19,25 @@ from burstd.far.program import program_digest
 
 MAX_READ = 8 * 1024 * 1024
 MAX_ORDER = 512 * 1024 * 1024
+#: Seconds. A network that is cut tells nobody: sshd would keep this end of the line for hours.
+SILENCE = 120
+SLOWEST = 64 * 1024  #: bytes a second that the line carries at least while we write
 
 Answer = tuple[wire.Header, bytes]
 
 
 class Session:
-    """Answers requests in their order until the line ends. The key is fixed by the caller."""
+    """Answers requests in their order until the line ends, or is silent for so many seconds. The
+    key is fixed by the caller."""
 
-    def __init__(self, root: str, key: str, stdin: BinaryIO, stdout: BinaryIO) -> None:
+    def __init__(
+        self, root: str, key: str, stdin: BinaryIO, stdout: BinaryIO, silence: int = SILENCE
+    ) -> None:
         self._root = root
         self._key = paths.checked_key(key)
         self._in = stdin
         self._out = stdout
+        self._silence = silence
         self._left = 0  # bytes of the current payload that nobody has read yet
         self._opened: Optional[rundir.RunDir] = None
         self._held: Optional[Holdings] = None
@@ -47,7 +56,8 @@ class Session:
     def serve(self) -> None:
         """Runs the conversation. Raises FarLost if it ends inside a frame."""
         while True:
-            header = wire.receive(self._in)
+            with _at_most(self._silence):
+                header = wire.receive(self._in)
             if header is None:
                 return
             self._left = wire.payload_size(header)
@@ -55,8 +65,9 @@ class Session:
             # Drained before the answer: a client that has sent all can read without a deadlock.
             for _ in self._blocks():
                 pass
-            wire.send(self._out, answer, payload)
-            self._out.flush()
+            with _at_most(self._silence + len(payload) // SLOWEST):
+                wire.send(self._out, answer, payload)
+                self._out.flush()
 
     def _answer(self, header: wire.Header) -> Answer:
         try:
@@ -74,7 +85,8 @@ class Session:
 
     def _blocks(self) -> Iterator[bytes]:
         while self._left:
-            block = wire.read_exactly(self._in, min(self._left, wire.BLOCK))
+            with _at_most(self._silence):
+                block = wire.read_exactly(self._in, min(self._left, wire.BLOCK))
             self._left -= len(block)
             yield block
 
@@ -183,10 +195,22 @@ class Session:
         return {}, postmortem.end_of(self._run())
 
 
-def serve(root: str, key: str, stdin: BinaryIO, stdout: BinaryIO) -> int:
-    """The verb: 0 after a clean end of the line, 1 if it broke."""
+@contextmanager
+def _at_most(seconds: int) -> Iterator[None]:
+    """SIGALRM ends the process if the line takes longer: what was received is kept by name and
+    length, and the next conversation goes on from there."""
+    signal.alarm(seconds)
     try:
-        Session(root, key, stdin, stdout).serve()
+        yield
+    finally:
+        signal.alarm(0)
+
+
+def serve(root: str, key: str, stdin: BinaryIO, stdout: BinaryIO, silence: int = SILENCE) -> int:
+    """The verb: 0 after a clean end of the line, 1 if it broke."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    try:
+        Session(root, key, stdin, stdout, silence).serve()
     except FarLost:
         return 1
     except FarError as error:

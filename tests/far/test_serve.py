@@ -247,6 +247,19 @@ def test_a_lost_line_is_its_own_error(far: FarEnd) -> None:
             client.status()
 
 
+@pytest.mark.parametrize("said", [b"", b"\0\0\0\x10{"], ids=["nothing", "half a frame"])
+def test_a_line_that_is_silent_has_ended(far: FarEnd, said: bytes) -> None:
+    """A cut of the network ends a conversation, and tells neither end of it."""
+    with subprocess.Popen(
+        far.argv("serve", "--silence", "1"), env=far.environment(),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as program:  # fmt: skip
+        assert program.stdin is not None
+        program.stdin.write(said)
+        program.stdin.flush()
+        assert program.wait(60) != 0
+
+
 def test_list_and_clean(far: FarEnd) -> None:
     submit(far, "#!/bin/sh\n", {f"{STUDY}/f": b"x"})
     argv = [word for word in far.argv("list", "--json") if word not in ("--key", KEY)]

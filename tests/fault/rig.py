@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from burstd.far.depot import SILENCE
 from burstd.testing.points import Point
 from demo import install
 from lab.host import Host, Spawned
@@ -240,6 +241,11 @@ class Rig:
             return False
         return self.px.run(["ip", "link", "show", "burst0"], check=False).returncode != 0
 
+    def _conversations(self) -> bool:
+        """Whether the far end still waits for an agent's next word."""
+        login = self.lab.host("login")
+        return login.run(["pgrep", "-f", "burst-far.* serve "], check=False).returncode == 0
+
     def finish(self) -> list[Finding]:
         """Wait for the end and judge. What doom was not met is in `unreached`."""
         try:
@@ -253,6 +259,8 @@ class Rig:
         self._doom = []
         self.empty()
         self.until(lambda: not self.ctl.sh("squeue -h"), "the filler ends", 60)
+        with contextlib.suppress(Stuck):  # a cut leaves it with nobody to talk to
+            self.until(lambda: not self._conversations(), "the far end notices", SILENCE + 5)
         return self.verdict()
 
     def verdict(self) -> list[Finding]:

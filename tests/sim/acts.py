@@ -259,7 +259,9 @@ def _asked(kind: RequestKind) -> Do:
         if not store.request(BurstId(row.id), Request(kind, "root", "a rehearsal")):
             return None
         if kind is RequestKind.CANCEL:
-            play.site.cancelled[play.checker.owners[row.id]] = play.site.clock.now()
+            name = play.checker.owners[row.id]
+            play.site.cancelled[name] = play.site.clock.now()
+            play.site.doomed.add(name)
         return row.id
 
     return do

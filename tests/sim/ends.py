@@ -125,7 +125,7 @@ def _allowed(site: Site, checker: Checker, name: str) -> set[tuple[str, int]]:
         allowed.add(("FAILED", EX_STARTED))  # its start was forgotten, its marker was not
     if name in site.uncancelled:  # burstd has heard of it, or the agent, and slurmctld has not
         allowed |= {("FAILED", 0), ("FAILED", 1)}
-    if name in site.cancelled:
+    if name in site.cancelled or name in site.doomed:
         allowed.add(("CANCELLED", 0))
     if checker.starts[name]:
         allowed.add(("NODE_FAIL", 0))

@@ -51,6 +51,7 @@ class Site:
     #: Users' own ``scancel``, by mark.
     cancelled: dict[str, datetime] = field(default_factory=dict)
     uncancelled: set[str] = field(default_factory=set)  #: whose scancel a crash has forgotten
+    doomed: set[str] = field(default_factory=set)  #: an operator wants their end, until they end
     struck: set[str] = field(default_factory=set)  #: whose twin a far administrator has ended
     forgiven: dict[str, int] = field(default_factory=dict)  #: local ends that crashes forgot
     hurry: bool = False  #: payloads take at most a minute

@@ -331,7 +331,7 @@ ACTS: Mapping[str, Act] = {
         "EXPEDITING of Slurm 25.11", 2, _odd_word, (10, 60), _plain_word,
     ),
     "proxy reboots": Act("all stand-ins are requeued", "NODE_FAIL", 4, _proxy_reboots),
-    "node fails": Act("local jobs are requeued", "NODE_FAIL", 2, _node_fails),
+    "node fails": Act("local jobs are requeued", "NODE_FAIL", 4, _node_fails),
     "room": Act("nodes become free", "any cluster", 6, _room, (5, 30, 100), _no_room),
     "update refused": _lasting(
         "a submit plugin refuses updates", "job_submit.lua", 1, (10, 60),

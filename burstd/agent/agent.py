@@ -101,7 +101,7 @@ class Agent:
             self._say_later(str(words["cause"]))
             return words
         if _termed():
-            self._report(words, "recalled", {})
+            self._report(words, "recalled", {"restarts": self.job.restarts})
             if words["stage"] not in _WORTH_STAYING:
                 self._end(0, signal.SIGTERM)
         return words

@@ -54,7 +54,21 @@ class TicketWish(BaseModel):
     public_key: str = Field(max_length=2000)
 
 
+def _order(burst: Burst, desk: Desk) -> Order:
+    """Which life the stand-in is in matters only where somebody has stopped the twin."""
+    if burst.outcome is None or burst.outcome.reason != "cancelled":
+        return order_for(burst)
+    reports = desk.world.store.reports(burst.id)
+    lives = {
+        kind: int(reports[kind].body.get("restarts", 0))
+        for kind in ("hello", "recalled")
+        if kind in reports
+    }
+    return order_for(burst, lives.get("hello", 0), lives.get("recalled"))
+
+
 def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
+    """What the agent hears; asks the store."""
     world = desk.world
     app = world.applications.get(burst.application)
     code, signal = ending(burst.outcome)
@@ -65,7 +79,7 @@ def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
         "target": burst.target,
         "stage": burst.stage.value,
         "version": burst.version,
-        "order": order_for(burst).value,
+        "order": _order(burst, desk).value,
         "cause": burst.cause,
         "remark": remark(burst),
         "exit_code": code,
@@ -116,7 +130,7 @@ class AgentRoutes:
             return _refusal(403, "this job is not yours")
         if await run_in_threadpool(self._is_news, burst, said):
             self._desk.nudge.set()
-        return JSONResponse(_describe(burst, self._desk))
+        return JSONResponse(await run_in_threadpool(_describe, burst, self._desk))
 
     async def wait(self, request: Request) -> Response:
         """Long poll: answers when the job's burst has moved past ``version``, or at the time."""
@@ -134,7 +148,7 @@ class AgentRoutes:
         burst = await self._own(request)
         if isinstance(burst, Response):
             return burst
-        return JSONResponse(_describe(burst, self._desk))
+        return JSONResponse(await run_in_threadpool(_describe, burst, self._desk))
 
     async def report(self, request: Request) -> Response:
         """Something the agent did or learned."""

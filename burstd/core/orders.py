@@ -30,9 +30,16 @@ ORDERS: Mapping[Stage, Order] = {
 }
 
 
-def order_for(burst: Burst) -> Order:
-    """The agent's order at this stage."""
-    return ORDERS[burst.stage]
+def order_for(burst: Burst, life: int = 0, recalled_in: int | None = None) -> Order:
+    """The agent's order at this stage, in its stand-in's life of this number (Slurm's Restarts).
+
+    ``recalled_in``: the life in which it got TERM. A later one means that the user has requeued the
+    job; where its twin was stopped for that, nothing ends: the job is about to go home.
+    """
+    order = ORDERS[burst.stage]
+    stopped = burst.outcome is not None and burst.outcome.reason == "cancelled"
+    anew = stopped and recalled_in is not None and life > recalled_in
+    return Order.WAIT if anew and order in {Order.STAGE_OUT, Order.EXIT} else order
 
 
 #: signal(7), x86 and ARM: those whose default action ends a process. Slurm shows 125 for a job

@@ -83,6 +83,15 @@ def recall_reported(burst: Burst, world: World) -> bool:
     return "recalled" in world.store.said(burst.id)
 
 
+def begins_anew(burst: Burst, seen: JobSight, world: World) -> bool:
+    """Its user has requeued it (``scontrol requeue``): its twin was stopped for that, and it waits,
+    or already stands in, once more. It goes home, and runs from its beginning."""
+    stopped_for_it = burst.outcome is not None and burst.outcome.reason == "cancelled"
+    again = seen.state in {JobState.PENDING, JobState.RUNNING}
+    parked = seen.is_job(burst.identity) and seen.partition == world.policy.burst_partition
+    return stopped_for_it and again and parked and recall_reported(burst, world)
+
+
 def recalled(
     burst: Burst, world: World, sight: Sight, *, home: Callable[[str], Event] = ev.Refused
 ) -> Event | None:

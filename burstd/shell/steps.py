@@ -23,6 +23,7 @@ from burstd.shell.standing import (
     HOME,
     asked_back,
     at_home,
+    begins_anew,
     bring_back,
     changed,
     given_up,
@@ -188,6 +189,8 @@ def stage_out(burst: Burst, world: World, sight: Sight) -> Event | None:
     if not (changed(burst, world, sight) or recall_reported(burst, world)):
         return None
     seen = world.queue.look(burst.identity)
+    if begins_anew(burst, seen, world):
+        return ev.Skipped("it was requeued on-prem: it goes home, and runs anew")
     bring_back(burst, seen, world)
     if stopped(burst, seen, world, sight) is not None or at_home(burst, seen, world):
         return ev.Skipped("the stand-in ended before the results could be landed")
@@ -198,6 +201,9 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Once the job is over on-prem: clean the far side, reckon the cost."""
     boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
+    if begins_anew(burst, seen, world):
+        world.queue.give_back(_record(burst))
+        return None
     bring_back(burst, seen, world)
     if stopped(burst, seen, world, sight) is None and not at_home(burst, seen, world):
         return None

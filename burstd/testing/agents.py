@@ -48,7 +48,7 @@ class SimulatedAgents:
         for job in list(self.slurm.jobs):
             stands_in = job.shown["Partition"] == self.slurm.burst_partition
             if stands_in and job.state in {"RUNNING", "COMPLETING"}:
-                if job.cancelled or job.requeued:
+                if job.cancelled or job.requeued or job.begins_anew:
                     self.termed.add((job.serial, job.restarts))
                 if not job.requeued and self.slurm.up:
                     with suppress(PortError):
@@ -65,11 +65,13 @@ class SimulatedAgents:
             return  # the API refuses to speak with it: it is no stand-in of this burst
         self._greet(burst, job)
         if termed:
-            self.store.report(burst.id, "recalled", {})
+            self.store.report(burst.id, "recalled", {"restarts": job.restarts})
             if burst.stage not in _WORTH_STAYING:
                 self.slurm.finish(key, 0, 15)
                 return
-        order = order_for(burst)
+        recalled = self.store.reports(burst.id).get("recalled")
+        recalled_in = None if recalled is None else recalled.body["restarts"]
+        order = order_for(burst, job.restarts, recalled_in)
         if order is Order.EXIT:
             self.slurm.finish(key, *((0, 15) if termed else ending(burst.outcome)))
         elif self.link is None or self.link.view().up:

@@ -155,8 +155,14 @@ class SimulatedSlurm:
     def requeue(self, key: str) -> None:
         """A user's ``scontrol requeue`` of a job that runs, or has run."""
         for job in self._named(key):
-            if job.state in {"RUNNING", *OVER} and job.shown["Requeue"] == "1":
+            if job.shown["Requeue"] != "1":
+                continue
+            if job.state in OVER:
                 self.begin_again(job)
+            elif job.state == "RUNNING":
+                job.state, job.begins_anew, job.cancelled = "COMPLETING", True, False
+                stands_in = job.shown["Partition"] == self.burst_partition
+                job.kill_at = self._now + KILL_WAIT if stands_in else None
         self.note()
 
     def lose(self, node: str) -> None:
@@ -259,8 +265,8 @@ class SimulatedSlurm:
         return sum(j.state in going and j.node == "n1" for j in self.jobs)
 
     def _after_completing(self, job: SimulatedJob) -> None:
-        if job.requeued:
-            self.begin_again(job, held=True)
+        if job.requeued or job.begins_anew:
+            self.begin_again(job, held=job.requeued)
         else:
             self._end(job, "CANCELLED" if job.cancelled else "FAILED")
 
@@ -272,7 +278,8 @@ class SimulatedSlurm:
         # release.
         job.reason = "JobHeldAdmin" if job.held else "JobHeldUser" if held else "None"
         job.held = held or job.held
-        job.state, job.requeued, job.node, job.ended_at = "PENDING", False, "", None
+        job.state, job.node, job.ended_at = "PENDING", "", None
+        job.requeued = job.begins_anew = False
         job.exit_code = job.signal = 0
         job.restarts, job.submitted_at = job.restarts + 1, self._now
         self.note()

@@ -41,6 +41,7 @@ class SimulatedJob:
     held: bool = False
     cancelled: bool = False
     requeued: bool = False
+    begins_anew: bool = False  #: a user's requeue: as soon as it has ended, which may take a while
     restarts: int = 0
     exit_code: int = 0
     signal: int = 0

@@ -217,7 +217,7 @@ def test_a_return_that_a_crash_forgets_is_made_again_as_it_was() -> None:
 def test_a_user_who_takes_the_job_home_stops_its_twin(scene: Scene) -> None:
     scene.until(Stage.RUNNING)
     scene.turn()
-    scene.slurm.requeue("1")
+    scene.slurm.begin_again(scene.slurm.job("1"))
     scene.slurm.job("1").shown["Partition"] = "cae"
     scene.turn(2)
     assert RemoteState.ENDED is scene.target.state_of(scene.burst().work_key)
@@ -323,3 +323,34 @@ def test_a_job_that_asks_for_more_than_was_reserved_stays(change: dict[str, str]
     assert Stage.RETURNED is scene.burst().stage
     assert "more than was reserved" in scene.burst().cause
     assert [] == scene.slurm.changes
+
+
+# --- a requeue by the job's user
+
+
+def test_a_requeued_job_runs_anew_at_home_and_its_twin_is_paid_for(scene: Scene) -> None:
+    scene.until(Stage.RUNNING)
+    before = dict(scene.slurm.job("1").shown)
+    scene.turn(5)
+    scene.slurm.requeue("1")
+    scene.until(Stage.SETTLED)
+
+    job = scene.slurm.job("1")
+    assert RemoteState.ENDED is scene.target.state_of(scene.burst().work_key)
+    assert ("PENDING", False, "cae") == (job.state, job.held, job.shown["Partition"])
+    assert before["NumNodes"] == job.shown["NumNodes"]
+    assert scene.burst().cost
+    scene.slurm.slots = 1
+    scene.others()
+    assert ["1"] == [run.key for run in scene.slurm.runs]
+
+
+def test_a_requeue_comes_too_late_where_the_work_is_done(scene: Scene) -> None:
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.target.finish_all()
+    scene.slurm.requeue("1")
+    scene.until(Stage.SETTLED)
+
+    assert "COMPLETED" == scene.slurm.job("1").state
+    assert [] == scene.slurm.runs

@@ -1,6 +1,7 @@
 # make demo       the main job, for real: two Slurm sites, a tunnel, a container, a solver
 # make test       everything: unit, flow, contract and lab tests, the campaign in simulation
 # make check      the quick half: format, lint, types, imports, tests without the lab
+# make faults     the whole crash campaign on the lab, an hour and a half; goes on where it was
 # make demo-down  end the lab; leaves nothing outside this folder
 
 SHELL := /bin/bash
@@ -9,7 +10,7 @@ BIN := .venv/bin
 PAPERS := tests/packaging/test_documents.py tests/packaging/test_source.py
 APT := requirements.apt lab/requirements.apt
 
-.PHONY: demo demo-down test check format tools docs
+.PHONY: demo demo-down test check faults format tools docs
 
 demo: tools .venv/ready
 	$(BIN)/python -m demo
@@ -30,6 +31,10 @@ check: .venv/ready
 	@mkdir -p build
 	$(BIN)/lint-imports --no-cache > build/imports.log || { cat build/imports.log; exit 1; }
 	$(BIN)/pytest -q tests/unit tests/flow tests/contract tests/sim $(PAPERS) -m "not lab and not long"
+
+faults: tools .venv/ready
+	$(BIN)/python -m tests.fault
+	$(BIN)/python -m lab down
 
 format: .venv/ready
 	$(BIN)/ruff format -q .

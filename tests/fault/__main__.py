@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lab.lab import Lab
+from tests.fault import page
 from tests.fault.campaign import Book, Result, chosen, run
 from tests.fault.scene import Scene
 from tests.fault.scenes import every
@@ -24,8 +25,12 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--list", action="store_true", help="show the names and play nothing")
     parser.add_argument("--again", action="store_true", help="also what has been found well before")
     parser.add_argument("--kills", type=int, default=4, help="kills of burstd in one run (4)")
+    parser.add_argument("--page", action="store_true", help="write the results into docs/faults.md")
     options = parser.parse_args(argv)
     book, console = Book(BOOK), Console(highlight=False)
+    if options.page:
+        page.write(list(book.read().values()))
+        return 0
     done = [] if options.again else list(book.read().values())
     scenes = chosen(every(options.kills), options.only, done)
     if options.list:

@@ -23,10 +23,12 @@ def chains(kills: int) -> Iterator[tuple[Point, ...]]:
 
 def scenes(kills: int) -> list[Scene]:
     """One scene per chain."""
-    return [_scene(chain) for chain in chains(kills)]
+    return [scene(chain) for chain in chains(kills)]
 
 
-def _scene(points: Sequence[Point]) -> Scene:
+def scene(points: Sequence[Point]) -> Scene:
+    """All kinds of jobs at once, and burstd dies at these points."""
+
     def play(run: Rig) -> list[Finding]:
         return killed(run, points)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -81,6 +82,11 @@ class Site:
             return out[0]
         argv = ["sacct", "-n", "-X", "-P", "-j", job, "-o", "State"]
         return (self.ctl.run(argv).stdout.split() or [""])[0]
+
+    def stage(self, job: str) -> str:
+        """The stage of the job's burst; empty without one."""
+        out = self.px.run(["burst", "show", job, "--json"], user="alice", check=False).stdout
+        return str(json.loads(out)["burst"]["stage"]) if out else ""
 
     def show(self, job: str) -> str:
         """The whole record, without what time alone changes."""

@@ -13,7 +13,6 @@ import pytest
 from demo import install
 from lab.host import Spawned
 from tests.lab.conftest import Site
-from tests.lab.test_full_disks import stage
 
 pytestmark = pytest.mark.lab
 
@@ -56,7 +55,7 @@ def test_a_frozen_leader_is_replaced_and_does_nothing_when_it_wakes_up(pair: Sit
     two = start(pair, "two")
     pair.until(lambda: "daemon.waiting" in two.log.read_text(), "the second stands by")
     job = pair.submit("standby", "date +%s.%N >> starts\nccx -i beam", directory=home)
-    pair.until(lambda: stage(pair, job) == "submitted", "it waits for its permit")
+    pair.until(lambda: pair.stage(job) == "submitted", "it waits for its permit")
 
     one.signal(signal.SIGSTOP)
     frozen_at = time.monotonic()
@@ -67,7 +66,7 @@ def test_a_frozen_leader_is_replaced_and_does_nothing_when_it_wakes_up(pair: Sit
     assert "daemon.deposed" in one.log.read_text()
 
     pair.until(lambda: pair.state(job) == "COMPLETED", "the job ends")
-    pair.until(lambda: stage(pair, job) == "settled", "and is settled")
+    pair.until(lambda: pair.stage(job) == "settled", "and is settled")
     assert 1 == len(pair.ctl.sh(f"cat {home}/starts", user="alice").splitlines())
     verified = json.loads(pair.px.run(["burst", "audit", "verify", "--json"]).stdout)
     assert verified["whole"]

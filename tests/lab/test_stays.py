@@ -111,3 +111,22 @@ def field(record: str, name: str) -> str:
 
 def nodes(site: Site, job: str) -> str:
     return site.ctl.run(["sacct", "-n", "-X", "-P", "-j", job, "-o", "NodeList"]).stdout
+
+
+def test_a_user_who_changed_a_file_meanwhile_finds_both(site: Site) -> None:
+    home = site.study("changed", increments=12)
+    site.write(f"{home}/notes.txt", "before\n")
+    site.fill()
+    site.start(high="0.5", low="0.1")
+    body = "cat notes.txt\nccx -i beam\necho from the job >> notes.txt\nsleep 3"
+    job = site.submit("changed", body, directory=home)
+    site.until(lambda: site.stage(job) == "running", "it runs away")
+    site.write(f"{home}/notes.txt", "changed by alice\n")
+
+    site.until(lambda: site.state(job) == "COMPLETED", "the job ends")
+
+    names = site.ctl.sh(f"ls -A {home}", user="alice").split()
+    copy = next(name for name in names if name.startswith("notes.txt.burst-"))
+    assert "changed by alice\n" == site.ctl.sh(f"cat {home}/notes.txt", user="alice")
+    assert "before\nfrom the job\n" == site.ctl.sh(f"cat {home}/{copy}", user="alice")
+    assert copy in site.ctl.sh(f"cat {home}/changed.out", user="alice")

@@ -12,7 +12,9 @@ import pytest
 
 from burstd.core.lifecycle import TRANSITIONS
 from burstd.domain.burst import Stage
+from burstd.testing import points
 from docs import draw
+from tests.fault import page as faults
 from tests.packaging import REPOSITORY
 
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
@@ -109,3 +111,8 @@ def test_nothing_that_is_built_is_kept_in_git() -> None:
         cwd=REPOSITORY, check=True, capture_output=True, text=True, timeout=30,
     )  # fmt: skip
     assert "" == kept.stdout
+
+
+def test_the_page_of_faults_names_the_points_at_which_burstd_is_killed() -> None:
+    text = faults.PAGE.read_text()
+    assert faults.between(text, "points", points.table()) == text

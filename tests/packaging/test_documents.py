@@ -88,7 +88,7 @@ def test_the_glossary_has_one_sorted_line_a_word() -> None:
 def test_the_readme_names_only_commands_that_exist() -> None:
     from burstd.cli import burst
 
-    known = {command.callback.__name__ for command in burst.app.registered_commands}  # type: ignore[union-attr]
+    known = {one.name or one.callback.__name__ for one in burst.app.registered_commands}  # type: ignore[union-attr]
     named = re.findall(r"^burst (\w+)", (REPOSITORY / "README.md").read_text(), re.MULTILINE)
     assert named
     assert set(named) <= known

@@ -1,1 +1,1 @@
-"""Measurements that the documents quote. They run on the lab."""
+"""Measurements: each a program, each against a peer in the same run. Tests assert no times."""

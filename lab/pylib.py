@@ -32,9 +32,7 @@ PLATFORMS = (
 SOURCE_ONLY = ("clustershell",)
 
 # What `pip install .` would make of these tables; the hosts see the checkout itself instead.
-_ENVIRONMENT = """\
-export PYTHONPATH=/opt/burstd/src:/opt/burstd/src/plugins:/opt/burstd/meta:/opt/burstd/site/current
-"""
+PYTHONPATH = "/opt/burstd/src:/opt/burstd/src/plugins:/opt/burstd/meta:/opt/burstd/site/current"
 
 
 def programs(checkout: Path) -> dict[str, str]:
@@ -45,7 +43,8 @@ def programs(checkout: Path) -> dict[str, str]:
 
 def wrapper(name: str) -> str:
     """The text of /usr/local/bin/NAME."""
-    return f'#!/bin/sh\n{_ENVIRONMENT}exec python3 /opt/burstd/meta/bin/{name} "$@"\n'
+    environment = f"export PYTHONPATH={PYTHONPATH}\n"
+    return f'#!/bin/sh\n{environment}exec python3 /opt/burstd/meta/bin/{name} "$@"\n'
 
 
 def write_metadata(checkout: Path, target: Path) -> None:

@@ -17,10 +17,9 @@ from lab.host import Host, Spawned
 from lab.lab import Lab
 from lab.oracle import Errand, Evidence, Finding, Notary, gather, judge
 from lab.oracle.gather import RUNS, ledger
+from lab.pylib import PYTHONPATH
 from tests.fault.errands import Job
 
-#: As /usr/local/bin/burstd sets it on the lab's hosts.
-PYTHONPATH = "/opt/burstd/src:/opt/burstd/src/plugins:/opt/burstd/meta:/opt/burstd/site/current"
 CONFIG = "/etc/burstd/config.toml"
 TRACE = "/tmp/burstd-trace"
 SAVED = 6.0  #: seconds; SAVE_MAX_WAIT is 5

@@ -16,7 +16,7 @@ from burstd.domain.data import InputFile, OutputFile
 from burstd.far import order as far_order
 from burstd.far.client import Client, Upload
 from burstd.far.endrecord import EndForged, EndRecord
-from burstd.far.errors import BUSY, FULL, MISMATCH, MISSING, FarError, FarLost
+from burstd.far.errors import BROKEN, BUSY, FULL, MISMATCH, MISSING, FarError, FarLost
 from burstd.ports.depot import Depot, Execution, Growing
 from burstd.ports.errors import Mismatch, NoRoom, PortError, Rejected, Unreachable
 
@@ -157,7 +157,12 @@ class _Sink:
 
 
 def _port_error(error: FarError) -> PortError:
-    kinds: Mapping[str, type[PortError]] = {FULL: NoRoom, MISMATCH: Mismatch, BUSY: Unreachable}
+    kinds: Mapping[str, type[PortError]] = {
+        FULL: NoRoom,
+        MISMATCH: Mismatch,
+        BUSY: Unreachable,
+        BROKEN: Unreachable,  # words that nobody can read refuse nothing
+    }
     kind = kinds.get(error.code, Rejected)
     return kind(f"the far end says {error}")
 

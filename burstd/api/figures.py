@@ -31,6 +31,7 @@ def figures(desk: Desk) -> Figures:
         left=float(ledger.left(world.policy.budget)),
         staged=world.store.staged(),
         links=tuple(_links(desk)),
+        unreadable=Counter(desk.memory.unreadable_total),
         queue_seen=desk.memory.queue.taken_at.timestamp() if desk.memory.queue else 0.0,
     )
 

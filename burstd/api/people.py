@@ -96,7 +96,8 @@ class PeopleRoutes:
         burst = self._burst(request)
         if burst is None or not peer.may_see(burst.identity.user):
             return none(request)
-        return {"burst": _burst_detail(burst)}
+        doubt = self._desk.memory.unreadable.get(burst.work_key)
+        return {"burst": {**_burst_detail(burst), "unreadable": doubt}}
 
     def why(self, request: Request, peer: Peer) -> Any:
         """The last verdict, and where the burst stands."""

@@ -97,6 +97,7 @@ class RemoteJob:
     state: RemoteState
     outcome: Outcome | None = None  #: set exactly when ENDED
     place: str = ""  #: where it runs, in the target's words
+    remark: str = ""  #: what the target says of it and nobody can read; proves nothing
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ class Figures:
     left: float = 0.0
     staged: dict[tuple[str, str], int] = field(default_factory=dict)  #: (target, direction)
     links: tuple[LinkFigures, ...] = ()
+    unreadable: Counter[str] = field(default_factory=Counter)  #: by target
     queue_seen: float = 0.0  #: seconds since 1970
 
 
@@ -118,6 +119,14 @@ def _bursts(f: Figures) -> Iterator[Metric]:
     for (target, direction), size in f.staged.items():
         moved.add_metric([target, direction], size)
     yield moved
+    unreadable = CounterMetricFamily(
+        "burstd_far_records_unreadable",
+        "Answers about one of our jobs that could not be read, since burstd was started.",
+        labels=["target"],
+    )
+    for target, count in f.unreadable.items():
+        unreadable.add_metric([target], count)
+    yield unreadable
 
 
 def _money(f: Figures) -> Iterator[Metric]:

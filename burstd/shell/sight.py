@@ -55,6 +55,9 @@ def take_sight(
             remote |= world.sites[name].target.poll(keys)
         except PortError as error:
             log.warning("target.unreachable", target=name, cause=str(error))
+    for key, twin in remote.items():
+        if twin.remark:
+            log.warning("twin.unreadable", key=key, cause=twin.remark)
     versions = {burst.id: burst.version for burst in bursts}
     for gone in lost_since.keys() - versions.keys():
         del lost_since[gone]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from burstd.domain.events import Event
 from burstd.domain.jobs import JobIdentity, QueueSnapshot
 from burstd.domain.plan import Plan, ScriptFacts, Snapshot
 from burstd.domain.policy import Ledger
+from burstd.domain.targets import TargetName, WorkKey
 from burstd.ports.errors import AccessDenied, Permanent, PortError, Transient
 from burstd.ports.store import StaleBurst
 from burstd.shell.requests import cancel_asked
@@ -42,6 +44,15 @@ class Memory:
     plan: Plan | None = None
     queue: QueueSnapshot | None = None
     lost_since: dict[BurstId, float] = field(default_factory=dict)
+    #: What the targets said of our work this time that nobody can read, and how often so far.
+    unreadable: dict[WorkKey, str] = field(default_factory=dict)
+    unreadable_total: Counter[TargetName] = field(default_factory=Counter)
+
+    def doubts(self, sight: Sight, bursts: Iterable[Burst]) -> None:
+        """Keep what could not be read, for people and dashboards; no step looks at it."""
+        remarks = {key: job.remark for key, job in sight.remote.items() if job.remark}
+        self.unreadable = remarks
+        self.unreadable_total.update(b.target for b in bursts if b.work_key in remarks)
 
 
 Drivers = Callable[[Callable[[Burst], None], Iterable[Burst]], None]
@@ -84,6 +95,7 @@ def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | 
             world.store.note(plan)
         log.info("plan.decided", **summary(plan))
     sight = take_sight(world, snapshot.queue if snapshot else None, memory.lost_since)
+    memory.doubts(sight, world.store.open_bursts())
     cancel_asked(world, sight)
     drivers(lambda burst: drive(burst, world, sight), world.store.open_bursts())
     keep_head(world.store, world.witness)

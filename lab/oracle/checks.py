@@ -17,9 +17,6 @@ from lab.oracle.evidence import FAR_NODES, ONPREM_NODES, Errand, Evidence, Life,
 
 CANCEL_BOUND = 60.0  #: seconds from scancel to the twin's end, with the link up
 SLACK = 1.0  #: seconds: sacct rounds, and both ends of an interval may fall into one
-#: Among an errand's ends: sacct(1) lists no job by its time that was cancelled while it was held,
-#: since a hold takes the eligible time from it; and a claim begins with a hold.
-UNLISTED = ("", "")
 #: What others write into a job's output: burstd's remarks, and Slurm's own word on a scancel.
 NOT_THE_PAYLOADS = ("burstd: ", "slurmstepd-", "slurmstepd: ")
 
@@ -107,8 +104,7 @@ def right_ends(e: Evidence) -> Iterator[str]:
         ended = [life for life in lives if life.end and not _between(life, lives)]
         life = last.get(errand.key)
         if life is None:
-            if UNLISTED not in errand.ends:
-                yield f"{errand.name} ({errand.key}) is not in sacct"
+            yield f"{errand.name} ({errand.key}) is not in sacct"
         elif len(ended) != 1:
             states = [life.state for life in lives]
             yield f"{errand.name} ({errand.key}) has {len(ended)} ends: {states}"

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,15 +36,16 @@ json.dump(found, sys.stdout)
 """
 
 
-def gather(lab: Lab, since: float, budget: float = 100.0) -> Evidence:
-    """What both sites show of jobs submitted at `since` (seconds since 1970) or later.
+def gather(lab: Lab, since: float, budget: float = 100.0, named: Collection[str] = ()) -> Evidence:
+    """What both sites show of jobs submitted at `since` (seconds since 1970) or later. `named`:
+    on-prem jobs that accounting is asked for by their ids, too.
 
     Not in it: what only the one knows who gave the jobs (errands), or who watched (the notary).
     """
     ctl, cctl = lab.host("ctl"), lab.host("cctl")
     rows, audit = ledger(lab, whole=True)
     return Evidence(
-        onprem=tuple(_lives(ctl, since)),
+        onprem=tuple(dict.fromkeys((*_lives(ctl, since), *_lives(ctl, since, named)))),
         far=tuple(_lives(cctl, since)),
         queue=tuple(_queue(ctl)),
         far_queue=tuple(_queue(cctl)),
@@ -67,9 +68,11 @@ def ledger(lab: Lab, *, whole: bool = False) -> tuple[tuple[Row, ...], tuple[Aud
     )
 
 
-def _lives(host: Host, since: float) -> Iterator[Life]:
-    # No earlier than the day: sacct's -S chooses by state, not by submission.
-    argv = ["sacct", "-n", "-X", "-P", "-D", "-a", "-S", "now-1day", "-o", _SACCT]
+def _lives(host: Host, since: float, named: Collection[str] | None = None) -> Iterator[Life]:
+    # No earlier than the day: sacct's -S chooses by state, not by submission. By its time it lists
+    # no job that was held last, since a hold takes the eligible time from a job; by its id it does.
+    chosen = ["-S", "now-1day"] if named is None else ["-j", ",".join(named) or "0"]
+    argv = ["sacct", "-n", "-X", "-P", "-D", "-a", *chosen, "-o", _SACCT]
     out = host.run(argv, env={"SLURM_TIME_FORMAT": "%s"}).stdout
     for line in out.splitlines():
         f = line.split("|", 9)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from burstd.domain.targets import Outcome, RemoteId, RemoteJob, RemoteState, WorkKey
 
 BAR = "|"
+_NUMBER = re.compile(r"[0-9]{1,10}")
 _SECONDS = re.compile(r"[0-9]{1,10}")  #: no job lasts for centuries
 SQUEUE = "%i|%T|%r|%N|%j"
 SACCT = "JobID,State,ExitCode,ElapsedRaw,NodeList,JobName"
 
+_SEVERAL = re.compile(r"[0-9]+[_+].*")  #: an array's or a heterogeneous job's: never one of ours
 _HELD = frozenset({"JobHeldUser", "JobHeldAdmin"})
 _GOING = frozenset({"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STAGE_OUT", "SIGNALING"})
 #: Final state -> how it ended where the exit code does not say. squeue(1), JOB STATE CODES.
@@ -30,17 +32,24 @@ _FINAL: Mapping[str, str] = {
     "BOOT_FAIL": "lost",
     "REVOKED": "lost",
 }
+#: States that are no end, and those that are. squeue(1), JOB STATE CODES.
+_KNOWN = _GOING | _FINAL.keys() | {
+    "PENDING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESIZING", "RESV_DEL_HOLD",
+    "SPECIAL_EXIT", "STOPPED",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Row:
-    """One job under our key. ``outcome`` only where accounting proved the end."""
+    """One job under our key. ``outcome`` only where accounting proved the end; ``remark``: what it
+    says that we can't read."""
 
     id: int
     key: WorkKey
     state: RemoteState
     place: str
     outcome: Outcome | None = None
+    remark: str = ""
 
     @property
     def started(self) -> bool:
@@ -49,16 +58,34 @@ class Row:
         return self.state is RemoteState.RUNNING
 
 
-def queue_rows(text: str) -> list[Row]:
-    """Rows of ``squeue -t all -o SQUEUE``; a line that can't be read is no row."""
-    rows = []
-    for line in text.splitlines():
+@dataclass
+class Reading:
+    """An answer of the far end. ``garbled``: lines that are no row of ours, so that whoever is not
+    among the rows is not proven to be absent."""
+
+    rows: list[Row] = field(default_factory=list)
+    garbled: list[str] = field(default_factory=list)
+
+    def doubt(self, line: str) -> None:
+        """It is no row, and may have been one."""
+        if not _SEVERAL.fullmatch(line.partition(BAR)[0]):
+            self.garbled.append(line)
+
+
+def read_queue(text: str, keys: Collection[WorkKey]) -> Reading:
+    """The answer of ``squeue -t all -o SQUEUE`` to the question for these keys."""
+    found = Reading()
+    for line in filter(None, text.split("\n")):
         parts = line.split(BAR, 4)
-        if len(parts) == 5 and parts[0].isdecimal():
-            outcome = _UNSTARTED if (parts[1], parts[3]) == ("CANCELLED", "") else None
-            state = RemoteState.ENDED if outcome else _queued(*parts[1:3])
-            rows.append(Row(int(parts[0]), WorkKey(parts[4]), state, parts[3], outcome))
-    return rows
+        if len(parts) < 5 or not _NUMBER.fullmatch(parts[0]) or parts[4] not in keys:
+            found.doubt(line)
+            continue
+        number, word, reason, place, key = parts
+        outcome = _UNSTARTED if (word, place) == ("CANCELLED", "") else None
+        state = RemoteState.ENDED if outcome else _queued(word, reason)
+        remark = "" if word in _KNOWN or outcome else f"state {shown(word)}"
+        found.rows.append(Row(int(number), WorkKey(key), state, place, outcome, remark))
+    return found
 
 
 #: Accounting never lists a job that was cancelled while it was held; without a node it never ran.
@@ -71,16 +98,27 @@ def _queued(state: str, reason: str) -> RemoteState:
     return RemoteState.RUNNING if state in _GOING else RemoteState.UNKNOWN
 
 
-def accounting_rows(text: str) -> list[Row]:
-    """Rows of ``sacct -P -X -n -o SACCT``; only final states are proof of anything."""
-    rows = []
-    for line in text.splitlines():
+def read_accounting(text: str, keys: Collection[WorkKey]) -> Reading:
+    """The answer of ``sacct -P -X -n -o SACCT``; only final states are proof of anything."""
+    found = Reading()
+    for line in filter(None, text.split("\n")):
         parts = line.split(BAR, 5)
-        if len(parts) == 6 and parts[0].isdecimal() and _SECONDS.fullmatch(parts[3]):
-            outcome = _outcome(parts[1], parts[2], int(parts[3]))
-            state = RemoteState.ENDED if outcome else RemoteState.UNKNOWN
-            rows.append(Row(int(parts[0]), WorkKey(parts[5]), state, parts[4], outcome))
-    return rows
+        whole = len(parts) == 6 and _NUMBER.fullmatch(parts[0]) and parts[5] in keys
+        if not whole or not _SECONDS.fullmatch(parts[3]):
+            found.doubt(line)
+            continue
+        number, word, code, elapsed, place, key = parts
+        outcome = _outcome(word, code, int(elapsed))
+        state = RemoteState.ENDED if outcome else RemoteState.UNKNOWN
+        known = outcome or (word.split() or [""])[0] in _KNOWN - _FINAL.keys()
+        remark = "" if known else f"{shown(word)} with exit code {shown(code)}"
+        found.rows.append(Row(int(number), WorkKey(key), state, place, outcome, remark))
+    return found
+
+
+def shown(text: str) -> str:
+    """A hostile word, for people: short and without anything that a terminal obeys."""
+    return repr(text[:60].encode("ascii", "backslashreplace").decode())
 
 
 def _outcome(state: str, exit_code: str, elapsed: int) -> Outcome | None:
@@ -116,7 +154,8 @@ def choose(rows: list[Row]) -> RemoteJob:
     """The one that started, else the oldest that still can, else the oldest."""
     waiting = (r for r in rows if r.state is not RemoteState.ENDED)
     row = next((r for r in rows if r.started), next(waiting, rows[0]))
-    return RemoteJob(RemoteId(str(row.id)), row.key, row.state, row.outcome, row.place)
+    remark = row.remark if row.state is RemoteState.UNKNOWN else ""
+    return RemoteJob(RemoteId(str(row.id)), row.key, row.state, row.outcome, row.place, remark)
 
 
 def spare(rows: list[Row], chosen: RemoteJob) -> list[Row]:

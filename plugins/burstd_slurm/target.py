@@ -41,6 +41,7 @@ _KEEP = (
     'umask 077 && mkdir -p "${1%/*}" && echo "$2" > "$1.new" && sync "$1.new" && '
     'mv "$1.new" "$1" && sync "${1%/*}"'
 )
+_WHOLE = "whole"  #: the last line of an answer that nothing is missing from
 #: Slurm's programs speak of a passing trouble in these words.
 _AWAY = re.compile(r"Unable to contact|Socket timed out|Connection refused|slurmdbd|try again")
 
@@ -132,8 +133,11 @@ class SlurmTarget:
         return RemoteId(remote_id)
 
     def find(self, key: WorkKey) -> RemoteJob | None:
-        rows = self._rows([key]).get(key)
+        by_key, garbled = self._rows([key])
+        rows = by_key.get(key)
         if not rows:
+            if garbled:  # it may have been in there: absence is not proven
+                raise Unreachable(_unreadable(garbled))
             return None
         chosen = records.choose(rows)
         for row in records.spare(rows, chosen):
@@ -141,12 +145,12 @@ class SlurmTarget:
         return chosen
 
     def poll(self, keys: Sequence[WorkKey]) -> Mapping[WorkKey, RemoteJob]:
-        rows = self._rows(keys)
-        nothing = RemoteId("")
+        rows, garbled = self._rows(keys)
+        remark = _unreadable(garbled) if garbled else ""
         return {
             key: records.choose(rows[key])
             if rows.get(key)
-            else RemoteJob(nothing, key, RemoteState.UNKNOWN)
+            else RemoteJob(RemoteId(""), key, RemoteState.UNKNOWN, remark=remark)
             for key in keys
         }
 
@@ -177,19 +181,24 @@ class SlurmTarget:
         except KeyError:
             raise Rejected(f"{user} has no account at {self._context.name}") from None
 
-    def _rows(self, keys: Sequence[WorkKey]) -> dict[WorkKey, list[records.Row]]:
-        """What controller and accounting know; both must have answered."""
+    def _rows(self, keys: Sequence[WorkKey]) -> tuple[dict[WorkKey, list[records.Row]], list[str]]:
+        """What controller and accounting know, and what of it can't be read; both must have
+        answered."""
         names = ",".join(keys)
         since = self._context.clock.now() - timedelta(days=30)
         script = (
             f"squeue -h -a -t all --name={shlex.quote(names)} -o {shlex.quote(records.SQUEUE)} "
             f"&& echo && sacct -n -X -P -D -a -S {_day(since)} --name={shlex.quote(names)} "
-            f"-o {records.SACCT}"
+            f"-o {records.SACCT} && echo {_WHOLE}"
         )
-        live, _, past = self._ask("sh", "-c", script).partition("\n\n")
-        if live.startswith("\n"):  # nothing in the queue
-            live, past = "", live[1:] + past
-        return records.merge(records.queue_rows(live), records.accounting_rows(past))
+        answer = self._ask("sh", "-c", script)
+        live, _, past = f"\n{answer}".partition("\n\n")
+        if not f"\n{past}".endswith(f"\n{_WHOLE}\n"):
+            raise Unreachable(f"the answer is cut off: it ends with {records.shown(answer[-60:])}")
+        past = past.removesuffix(f"{_WHOLE}\n")
+        queue, accounting = records.read_queue(live, keys), records.read_accounting(past, keys)
+        merged = records.merge(queue.rows, accounting.rows)
+        return merged, [*queue.garbled, *accounting.garbled]
 
     def _upload(self, source: Path, destination: str, digest: str) -> None:
         """Put a file under its name, once; a cut upload leaves only a .part."""
@@ -239,6 +248,10 @@ class SlurmTarget:
             if _AWAY.search(error.complaint):
                 raise Unreachable(str(error)) from error
             raise
+
+
+def _unreadable(lines: Sequence[str]) -> str:
+    return f"{len(lines)} lines of the answer can't be read, the first is {records.shown(lines[0])}"
 
 
 def _day(moment: datetime) -> str:

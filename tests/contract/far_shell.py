@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ class SimulatedShell:
     slurm: SimulatedSlurm
     files: dict[str, bytes] = field(default_factory=dict)
     access: dict[str, str] = field(default_factory=dict)
+    #: What becomes of an answer about our work on its way.
+    garble: Callable[[str], str] = str
 
     def run(
         self, user: str, argv: Sequence[str], stdin: bytes | BinaryIO = b"", deadline: float = 60.0
@@ -55,8 +58,9 @@ class SimulatedShell:
                 return self.files.get(argv[-1], b"").decode()
             self.files[argv[4]] = content or argv[-1].encode()
             return ""
-        live, past = argv[2].split("&& echo &&")
-        return f"{self.slurm.run(shlex.split(live))}\n{self.slurm.run(shlex.split(past))}"
+        live, past, whole = re.split(r"&& echo (?:&& )?", argv[2])
+        told = f"{self.slurm.run(shlex.split(live))}\n{self.slurm.run(shlex.split(past))}"
+        return self.garble(f"{told}{whole}\n")
 
     def _sbatch(self, user: str, argv: list[str]) -> str:
         if not self.slurm.up:
@@ -85,10 +89,11 @@ class ShellFarEnd:
             host="login", known_hosts=self.state / "image.sqfs", partition="hpc",
             root=PurePosixPath("/scratch/burst"), users={"alice": "cae01"}, max_cores=8,
         )  # fmt: skip
-        shell = SimulatedShell(self.slurm)
+        self.shell = SimulatedShell(self.slurm)
         context = PluginContext(
-            TargetName("cloud"), Money(Decimal("0.05")), self.clock, self.state, lambda _: shell
-        )
+            TargetName("cloud"), Money(Decimal("0.05")), self.clock, self.state,
+            lambda _: self.shell,
+        )  # fmt: skip
         self.target: Target = PLUGIN.open(settings, context)
 
     def ready(self, key: WorkKey) -> None:

@@ -7,9 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from burstd.domain.jobs import Shape
-from burstd.domain.targets import WorkKey, WorkOrder
+from burstd.domain.targets import RemoteState, WorkKey, WorkOrder
+from burstd.ports.errors import Unreachable
 from burstd.testing.contracts.target import FarEnd, TargetContract
 from lab import Lab
 from tests.contract.far_ends import CloudFarEnd, SimulatedFarEnd
@@ -20,6 +23,11 @@ class TestSimulatedTarget(TargetContract):
     @pytest.fixture
     def far(self) -> FarEnd:
         return SimulatedFarEnd()
+
+
+KEY = WorkKey("b-000000000001")
+#: What delimits, ends lines, counts, and moves terminals; none of it spells a state.
+HOSTILE = "|\n\r\x00\x1b7:. \u0667x"
 
 
 class TestSlurmTargetOnASimulatedSlurm(TargetContract):
@@ -42,6 +50,67 @@ def test_a_stranger_who_got_the_id_of_lost_work_is_never_cancelled(tmp_path: Pat
     cancels = [command for command in far.slurm.commands if command[0] == "scancel"]
     assert cancels
     assert all("--name=b-ours" in command for command in cancels)
+
+
+class TestAnAnswerThatWasTamperedWith:
+    """Whatever comes of it is the truth or nothing: never another state, never an absence."""
+
+    @pytest.fixture
+    def far(self, tmp_path: Path) -> ShellFarEnd:
+        far = ShellFarEnd(tmp_path)
+        order = WorkOrder(KEY, "alice", Shape(), timedelta(hours=1), far.image)
+        far.target.submit(order)
+        far.target.start(KEY)
+        far.slurm.schedule()
+        return far
+
+    def judge(self, far: ShellFarEnd) -> str:
+        try:
+            found = far.target.find(KEY)
+            seen = far.target.poll([KEY])[KEY]
+        except Unreachable as error:
+            return str(error)
+        assert found is not None
+        assert found.state in {RemoteState.RUNNING, RemoteState.UNKNOWN}
+        assert seen.state in {RemoteState.RUNNING, RemoteState.UNKNOWN}
+        return seen.remark
+
+    def test_it_ends_anywhere(self, far: ShellFarEnd) -> None:
+        whole = [""]
+        far.shell.garble = lambda text: whole.append(text) or text  # type: ignore[func-returns-value]
+        self.judge(far)
+        for length in range(len(whole[-1])):
+            far.shell.garble = lambda text, length=length: text[:length]  # type: ignore[misc]
+            assert "cut off" in self.judge(far)
+
+    @given(st.data())
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_some_of_it_is_other_bytes(self, far: ShellFarEnd, data: st.DataObject) -> None:
+        def other(text: str) -> str:
+            at = data.draw(st.integers(0, len(text) - 1))
+            upto = data.draw(st.integers(at, min(at + 9, len(text))))
+            noise = data.draw(st.text(alphabet=HOSTILE, max_size=9))
+            return text[:at] + noise + text[upto:]
+
+        far.shell.garble = other
+        self.judge(far)
+
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            "[]",
+            "null",
+            '{"jobs": []}',
+            "squeue: error: odd",
+            "7|COMPLETED|0:0",
+            "\x1b[2J",
+            "||||||",
+        ],
+    )
+    def test_it_is_something_else(self, far: ShellFarEnd, lines: str) -> None:
+        far.shell.garble = lambda _: f"{lines}\n\n{lines}\nwhole\n"
+        assert "can't be read" in self.judge(far)
+        assert RemoteState.UNKNOWN is far.target.poll([KEY])[KEY].state
 
 
 @pytest.mark.lab

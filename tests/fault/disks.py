@@ -24,7 +24,6 @@ def scenes() -> list[Scene]:
     return [
         Scene("disk/state", "serial, array", _state),
         Scene("disk/home", "serial with a result of 400 kB", _home),
-        Scene("disk/quota", "serial with a result of 400 kB", _quota),
         Scene("disk/far", "serial with an input of 2 MB", _far),
     ]
 
@@ -62,16 +61,10 @@ def _big() -> tuple[str, dict[str, str]]:
 
 def _home(run: Rig) -> list[Finding]:
     """As the agent on the proxy node sees the job's directory; with room it is landed there."""
-    return _landing(run, "size=128k,mode=777", "size=8m")
+    return _landing(run, "size=128k,mode=777")
 
 
-def _quota(run: Rig) -> list[Finding]:
-    """The user's quota (EDQUOT), raised later."""
-    limit = "usrquota,usrquota_block_hardlimit"
-    return _landing(run, f"size=8m,mode=777,{limit}=128k", None)
-
-
-def _landing(run: Rig, options: str, room: str | None) -> list[Finding]:
+def _landing(run: Rig, options: str) -> list[Finding]:
     body, results = _big()
     job = replace(serial("one"), body=body, results=results)
     home = job.directory

@@ -270,7 +270,7 @@ class Rig:
         self.notary.stop()
         notary = self.notary
         return replace(
-            gather(self.lab, self.since),
+            gather(self.lab, self.since, named=sorted({e.key for e in self.errands})),
             errands=tuple(self.errands),
             words=tuple(notary.words),
             known=frozenset(self.known),

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lab.oracle import Finding
-from lab.oracle.checks import UNLISTED
 from tests.fault.errands import CANCELLED, Job, array, endless, serial
 from tests.fault.rig import SAVED, Rig, during
 from tests.fault.scene import Scene
@@ -44,8 +43,6 @@ def _cancelled(stage: str) -> Callable[[Rig], list[Finding]]:
     def play(run: Rig) -> list[Finding]:
         run.fill()
         run.give(endless("one"), array())
-        if stage == "claiming":
-            run.change("one", ends=CANCELLED | {UNLISTED})
         time.sleep(SAVED)
         run.begin()
         run.at("one", stage)

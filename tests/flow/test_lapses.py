@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from burstd.core.lifecycle import advance
 from burstd.domain import events as ev
 from burstd.domain.burst import Stage
-from burstd.domain.targets import RemoteState, WorkKey
+from burstd.domain.targets import RemoteId, RemoteJob, RemoteState, WorkKey
 from tests.flow.scene import RESTING, Scene, reach
 
 
@@ -114,3 +115,25 @@ def test_what_was_started_is_never_begun_at_home(scene: Scene) -> None:
 
     assert 1 == scene.executions("beam")
     assert [] == scene.slurm.runs
+
+
+def test_what_the_far_end_says_and_nobody_can_read_is_counted_and_moves_nothing(
+    scene: Scene,
+) -> None:
+    scene.until(Stage.RUNNING)
+    key, real = scene.burst().work_key, scene.target.poll
+
+    def garbled(keys: Sequence[WorkKey]) -> Mapping[WorkKey, RemoteJob]:
+        said = RemoteJob(RemoteId(""), key, RemoteState.UNKNOWN, remark="state 'EXPEDITING'")
+        return dict.fromkeys(keys, said)
+
+    scene.target.poll = garbled  # type: ignore[method-assign]
+    scene.turn(20)
+    assert Stage.RUNNING is scene.burst().stage
+    assert {key: "state 'EXPEDITING'"} == scene.memory.unreadable
+    assert 20 == scene.memory.unreadable_total[scene.burst().target]
+
+    scene.target.poll = real  # type: ignore[method-assign]
+    scene.target.finish_all()
+    scene.until(Stage.SETTLED)
+    assert {} == scene.memory.unreadable

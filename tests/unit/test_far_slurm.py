@@ -24,11 +24,11 @@ ORDER = WorkOrder(KEY, "alice", Shape(), timedelta(minutes=30), Image("i", "/i.s
 
 
 def queue(*rows: str) -> list[records.Row]:
-    return records.queue_rows("".join(f"{row}|{KEY}\n" for row in rows))
+    return records.read_queue("".join(f"{row}|{KEY}\n" for row in rows), [KEY]).rows
 
 
 def past(*rows: str) -> list[records.Row]:
-    return records.accounting_rows("".join(f"{row}|{KEY}\n" for row in rows))
+    return records.read_accounting("".join(f"{row}|{KEY}\n" for row in rows), [KEY]).rows
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,9 @@ def test_an_accounting_row_that_is_not_final_proves_nothing(state: str) -> None:
 
 @given(st.text(max_size=300))
 def test_noise_is_never_an_ending(noise: str) -> None:
-    rows = [*records.queue_rows(noise), *records.accounting_rows(noise)]
-    ended = [row for row in rows if row.state is RemoteState.ENDED]
-
-    assert all("|" in noise and row.outcome is not None for row in ended)
+    found = [records.read_queue(noise, [KEY]), records.read_accounting(noise, [KEY])]
+    assert [] == [row for one in found for row in one.rows]
+    assert all(one.garbled for one in found) or not noise.strip("\n") or noise[0].isdigit()
 
 
 def chosen(*rows: records.Row) -> tuple[str, RemoteState]:
@@ -160,3 +159,53 @@ def test_an_end_without_a_readable_exit_code_is_no_end(code: str) -> None:
 @pytest.mark.parametrize("elapsed", ["", "-1", "x", "²", "9" * 400])
 def test_an_end_that_took_no_readable_time_is_no_row(elapsed: str) -> None:
     assert [] == past(f"7|COMPLETED|0:0|{elapsed}|c1")
+
+
+# --- what a hostile or broken far end says
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"7|COMPLETED|0:0|12|c1|{KEY}x",  # a name that begins like ours
+        f"7|COMPLETED|0:0|12|c1|evil\n{KEY}",  # a name with a newline, twice a line
+        f"7|COMPLETED|0:0|1e9|c1|{KEY}",
+        "7|COMPLETED|0:0|12|c1",  # cut off
+        f"|COMPLETED|0:0|12|c1|{KEY}",
+        '{"jobs": [{"job_id": 7, "state": "COMPLETED"}]}',
+        "slurm_load_jobs error: something new",
+        f"\x1b[2J7|COMPLETED|0:0|12|c1|{KEY}",
+        f"\u0667|COMPLETED|0:0|12|c1|{KEY}",  # a digit, but none of ours
+    ],
+)
+def test_a_garbled_line_is_no_row_and_proves_no_absence(line: str) -> None:
+    for found in (records.read_queue(line, [KEY]), records.read_accounting(line, [KEY])):
+        assert [] == found.rows
+        assert found.garbled
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "7|EXPEDITING|0:0|12|c1",
+        "7|COMPLETED|zero|12|c1",
+        "7|COMPLETED|0:0:0|12|c1",
+        "7||0:0|12|c1",
+        "7|\x1b]0;title\x07|0:0|12|c1",
+    ],
+)
+def test_a_state_that_nobody_knows_is_unknown_and_shown(row: str) -> None:
+    job = records.choose(past(row))
+    assert RemoteState.UNKNOWN is job.state
+    assert job.remark
+    assert job.remark.isprintable()
+
+
+def test_known_states_need_no_remark() -> None:
+    rows = [*queue("7|PENDING|Resources|", "8|COMPLETED|None|c1"), *past("9|RUNNING|0:0|12|c1")]
+    assert ["", "", ""] == [records.choose([row]).remark for row in rows]
+
+
+def test_somebodys_array_under_our_name_is_nobodys_row() -> None:
+    found = records.read_queue(f"7_[1-3]|PENDING|Resources||{KEY}", [KEY])
+    assert ([], []) == (found.rows, found.garbled)

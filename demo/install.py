@@ -89,7 +89,7 @@ def install(
     lab.install_python()
     px = lab.host("px")
     for name in ("burst-wait", "burst-keep"):
-        _binary(px, native / name, f"/usr/local/bin/{name}")
+        binary(px, native / name, f"/usr/local/bin/{name}")
     lab.install_spank(native / "burst_spank.so")
     config = CONFIG.format(mode=mode, high=high, low=low, poll=poll)
     px.write("/etc/burstd/config.toml", config, 0o640, "root:burstd")
@@ -124,7 +124,8 @@ def start_burstd(lab: Lab) -> Spawned:
     return daemon
 
 
-def _binary(host: Host, source: Path, destination: str) -> None:
+def binary(host: Host, source: Path, destination: str) -> None:
+    """A file of this machine's as a program or library of a host's."""
     content = base64.b64encode(source.read_bytes()).decode()
     script = 'base64 -d | install -m 755 /dev/stdin "$1.new" && mv -f "$1.new" "$1"'
     host.run(["sh", "-c", script, "sh", destination], input=content)

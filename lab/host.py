@@ -181,14 +181,17 @@ class Host:
             self.kill(name, number)
             outer.wait_gone(seconds)
 
-    def start_service(self, name: str) -> None:
-        """Start a service and wait until it serves; only the latter if it runs already.
+    def start_service(self, name: str, variables: Mapping[str, str] | None = None) -> None:
+        """Start a service, with these variables if any, and wait until it serves; only the latter
+        if it runs already.
 
         Raises LabError, with the end of its log, if it does not come.
         """
         service = self._service(name)
         if not self.running(name):
-            self.run(["sh", "-c", f"{{ {service.start}; }} </dev/null"], cwd="/")
+            words = [f"{key}={value}" for key, value in (variables or {}).items()]
+            line = f"{{ {service.start}; }} </dev/null"
+            self.run(["env", *words, "sh", "-c", line], cwd="/")
         end = time.monotonic() + service.patience
         while self.run(["sh", "-c", service.ready], check=False, cwd="/").returncode:
             if time.monotonic() > end:

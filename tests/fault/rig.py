@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -42,6 +42,7 @@ class Rig:
     deaths: int = 0
     unreached: list[Point] = field(default_factory=list)
     patience: float = PATIENCE
+    variables: Mapping[str, str] = field(default_factory=dict)  #: of burstd's environment
     _daemon: Spawned | None = None
     _doom: list[Point] = field(default_factory=list)
     _notary: Notary | None = None
@@ -149,7 +150,8 @@ class Rig:
         if self._doom:
             argv += ["--at", str(self._doom[0])]
         log = self.lab.paths.base / "burstd.log"
-        self._daemon = self.px.spawn("burstd", argv, "burstd", log, env={"PYTHONPATH": PYTHONPATH})
+        env = {"PYTHONPATH": PYTHONPATH, **self.variables}
+        self._daemon = self.px.spawn("burstd", argv, "burstd", log, env=env)
 
     def tend(self) -> None:
         """Start burstd again if its doom has come."""

@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.serialization import (
 from burstd.ports.clock import Clock
 from burstd.ports.errors import AccessDenied, Rejected
 
-#: A far clock that is behind must not refuse a fresh certificate.
-SKEW = timedelta(minutes=5)
+#: Whoever's clock is wrong by an hour, or is set right by one, must not refuse a fresh certificate.
+SKEW = timedelta(minutes=65)
 
 
 class Authority:
@@ -56,7 +56,7 @@ class Authority:
             .key_id(f"burstd {user}".encode())
             .valid_principals([user.encode()])
             .valid_after((now - SKEW).timestamp())
-            .valid_before((now + valid).timestamp())
+            .valid_before((now + valid + SKEW).timestamp())
         )
         if command is not None:
             builder = builder.add_critical_option(b"force-command", command.encode())

@@ -9,7 +9,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,7 +45,7 @@ class OpenSsh:
         self._multiplex = multiplex
         self._host, self._port, self._known_hosts = host.name, host.port, host.known_hosts
         self._directory, self._authority, self._clock = directory, authority, clock
-        self._renew_at: dict[str, datetime] = {}
+        self._renew_at: dict[str, float] = {}  #: uptime in seconds: a clock that is set back
         self._renewals: Counter[str] = Counter()
         self._keys: dict[str, Path] = {}
         self._lock = threading.Lock()
@@ -116,12 +116,12 @@ class OpenSsh:
 
     def _identity(self, user: str) -> Path:
         with self._lock:
-            now = self._clock.now()
+            now = self._clock.uptime().seconds
             if self._renew_at.get(user, now) <= now:
                 self._renewals[user] += 1
                 # Two places in turn: an ssh that has just started reads the key it was told of.
                 place = self._directory / f"keys{self._renewals[user] % 2}"
                 place.mkdir(mode=0o700, exist_ok=True)
                 self._keys[user] = self._authority.identity(place, user, VALID)
-                self._renew_at[user] = now + VALID / 2
+                self._renew_at[user] = now + VALID.total_seconds() / 2
             return self._keys[user]

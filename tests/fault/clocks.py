@@ -1,0 +1,86 @@
+"""Somebody sets a clock: an hour forward or back, on either side, while jobs are away.
+
+The kernel's clock is the whole machine's: so a library answers in its place in the processes of
+one site, and only for the time of day. What Go programs ask (the link's) is not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from demo.install import binary
+from lab.lab import Lab
+from lab.oracle import Finding
+from tests.fault.errands import array, serial
+from tests.fault.rig import Rig, during
+from tests.fault.scene import Scene
+
+LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+INSIDE, OFFSET = "/usr/local/lib/libfaketime.so.1", "/run/clock"
+VARIABLES = {
+    "LD_PRELOAD": INSIDE,
+    "FAKETIME_TIMESTAMP_FILE": OFFSET,
+    "FAKETIME_NO_CACHE": "1",
+    "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+}
+#: The daemons that date what they do, in the order of their start; burstd's host is on-prem.
+SITES = {
+    "onprem": {"ctl": ("munged", "slurmdbd", "slurmctld"), "px": ("munged", "slurmd")},
+    "far": {"cctl": ("munged", "slurmdbd", "slurmctld"), "login": ("munged", "sshd")},
+}
+
+
+def scenes() -> list[Scene]:
+    """Each side, each way, at two stages."""
+    return [
+        Scene(f"clock/{site}{hours:+}h-{stage}", "serial, array", _jump(site, hours, stage))
+        for site in SITES
+        for hours in (1, -1)
+        for stage in ("staging_in", "running")
+    ]
+
+
+@contextmanager
+def another_clock(lab: Lab, site: str) -> Iterator[Callable[[int], None]]:
+    """The site's daemons, started anew under a clock that can be set by so many seconds."""
+    hosts = {lab.host(name): services for name, services in SITES[site].items()}
+
+    def set_to(seconds: int) -> None:
+        for host in hosts:
+            host.write(OFFSET, f"{seconds:+d}\n")
+
+    def again(variables: dict[str, str] | None) -> None:
+        for host, services in hosts.items():
+            for name in reversed(services):
+                host.stop_service(name)
+        for host, services in hosts.items():
+            for name in services:
+                host.start_service(name, variables)
+
+    for host in hosts:
+        binary(host, LIBRARY, INSIDE)
+    set_to(0)
+    again(VARIABLES)
+    try:
+        yield set_to
+    finally:
+        set_to(0)
+        again(None)
+
+
+def _jump(site: str, hours: int, stage: str) -> Callable[[Rig], list[Finding]]:
+    def play(run: Rig) -> list[Finding]:
+        with another_clock(run.lab, site) as set_to:
+            run.variables = VARIABLES if site == "onprem" else {}
+
+            def act(run: Rig) -> None:
+                run.at("one", stage)
+                set_to(hours * 3600)
+
+            found = during(run, (serial("one", 8), array()), act)
+            run.close()
+        return found
+
+    return play

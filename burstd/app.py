@@ -128,10 +128,14 @@ def open_ledger(settings: Settings, clock: Clock, lease: Lease | None = None) ->
 
 
 def build(
-    settings: Settings, store: BurstStore, moved: Callable[[JobKey], None], wire: Wire = direct
+    settings: Settings,
+    store: BurstStore,
+    moved: Callable[[JobKey], None],
+    wire: Wire = direct,
+    clock: Clock | None = None,
 ) -> World:
     """Open everything else. Raises ``PortError`` where a part can't be used."""
-    return _Builder(settings, SystemClock(), wire("store", store), wire).world(moved)
+    return _Builder(settings, clock or SystemClock(), wire("store", store), wire).world(moved)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from burstd.cli.standby import fenced, keep, lead, name, stand_down
 from burstd.config.model import Config
 from burstd.obs import metrics
 from burstd.obs.logs import configure
+from burstd.ports.clock import Clock
 from burstd.ports.errors import PortError
 from burstd.shell.daemon import Daemon
 from burstd.shell.tick import Memory
@@ -30,10 +31,10 @@ from burstd.shell.world import World
 log = structlog.get_logger()
 
 
-def serve(settings: Settings, wire: Wire = direct) -> int:
+def serve(settings: Settings, wire: Wire = direct, clock: Clock | None = None) -> int:
     """Run until TERM; returns the exit code."""
     configure()
-    config, clock = settings.config, SystemClock()
+    config, clock = settings.config, clock or SystemClock()
     lock = _alone(config.state.directory)
     if lock is None:
         return _refuse(f"another burstd uses {config.state.directory}; stop it first")
@@ -48,7 +49,7 @@ def serve(settings: Settings, wire: Wire = direct) -> int:
             return 0
         bell = Bell()
         try:
-            world = build(settings, open_ledger(settings, clock, lease), bell.ring, wire)
+            world = build(settings, open_ledger(settings, clock, lease), bell.ring, wire, clock)
         except PortError as error:
             return _refuse(str(error))
         _run(config, world, bell, lease)

@@ -14,9 +14,11 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from burstd.adapters.clock import SystemClock
 from burstd.app import check
 from burstd.cli.daemon import DEFAULT, EX_CONFIG
 from burstd.cli.service import serve
@@ -111,11 +113,22 @@ def _tracer(path: Path | None) -> Callable[[str], None]:
     return lambda label: (os.write(descriptor, f"{label}\n".encode()), None)[1]
 
 
+class WrongClock(SystemClock):
+    """The machine's, set by as many seconds as the file says at that moment."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=int(self._file.read_text()))
+
+
 def main(argv: list[str]) -> int:
     """Run until the point, or until TERM."""
     parser = argparse.ArgumentParser(prog="burstd.testing.doomed", description=__doc__)
     parser.add_argument("--at", metavar="POINT", help="die there")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="append every label reached")
+    parser.add_argument("--clock", type=Path, metavar="FILE", help="seconds it is set ahead by")
     parser.add_argument("--config", "-c", type=Path, default=DEFAULT)
     options = parser.parse_args(argv)
     try:
@@ -128,7 +141,8 @@ def main(argv: list[str]) -> int:
     except ConfigError as error:
         sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
         return EX_CONFIG
-    return serve(settings, Doom(point, _tracer(options.trace), _killed).wire)
+    clock = WrongClock(options.clock) if options.clock else None
+    return serve(settings, Doom(point, _tracer(options.trace), _killed).wire, clock)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Somebody sets a clock: an hour forward or back, on either side, while jobs are away.
 
-The kernel's clock is the whole machine's: so a library answers in its place in the processes of
-one site, and only for the time of day. What Go programs ask (the link's) is not touched.
+The kernel's clock is the whole machine's: so a library answers in its place in the daemons of one
+site, and only for the time of day; burstd's own clock is set at its port, where all of it asks.
+What Go programs ask (the link's) is not touched.
 """
 
 from __future__ import annotations
@@ -27,8 +28,15 @@ VARIABLES = {
 }
 #: The daemons that date what they do, in the order of their start; burstd's host is on-prem.
 SITES = {
-    "onprem": {"ctl": ("munged", "slurmdbd", "slurmctld"), "px": ("munged", "slurmd")},
-    "far": {"cctl": ("munged", "slurmdbd", "slurmctld"), "login": ("munged", "sshd")},
+    "onprem": {
+        "ctl": ("munged", "slurmdbd", "slurmctld"),
+        **dict.fromkeys(("n1", "n2", "px"), ("munged", "slurmd")),
+    },
+    "far": {
+        "cctl": ("munged", "slurmdbd", "slurmctld"),
+        "login": ("munged", "sshd"),
+        **dict.fromkeys(("c1", "c2"), ("munged", "slurmd")),
+    },
 }
 
 
@@ -61,6 +69,8 @@ def another_clock(lab: Lab, site: str) -> Iterator[Callable[[int], None]]:
 
     for host in hosts:
         binary(host, LIBRARY, INSIDE)
+        # The library names its semaphores by process id: not together with the other hosts'.
+        host.sh("mount -t tmpfs -o mode=1777 tmpfs /dev/shm")
     set_to(0)
     again(VARIABLES)
     try:
@@ -68,12 +78,14 @@ def another_clock(lab: Lab, site: str) -> Iterator[Callable[[int], None]]:
     finally:
         set_to(0)
         again(None)
+        for host in hosts:
+            host.sh("umount -l /dev/shm")
 
 
 def _jump(site: str, hours: int, stage: str) -> Callable[[Rig], list[Finding]]:
     def play(run: Rig) -> list[Finding]:
         with another_clock(run.lab, site) as set_to:
-            run.variables = VARIABLES if site == "onprem" else {}
+            run.clock = OFFSET if site == "onprem" else ""
 
             def act(run: Rig) -> None:
                 run.at("one", stage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -42,7 +42,7 @@ class Rig:
     deaths: int = 0
     unreached: list[Point] = field(default_factory=list)
     patience: float = PATIENCE
-    variables: Mapping[str, str] = field(default_factory=dict)  #: of burstd's environment
+    clock: str = ""  #: file with the seconds by which burstd's clock is set ahead
     _daemon: Spawned | None = None
     _doom: list[Point] = field(default_factory=list)
     _notary: Notary | None = None
@@ -147,11 +147,12 @@ class Rig:
     def start(self) -> None:
         """burstd, with its next doom."""
         argv = ["python3", "-m", "burstd.testing.doomed", "--trace", TRACE, "--config", CONFIG]
+        if self.clock:
+            argv += ["--clock", self.clock]
         if self._doom:
             argv += ["--at", str(self._doom[0])]
         log = self.lab.paths.base / "burstd.log"
-        env = {"PYTHONPATH": PYTHONPATH, **self.variables}
-        self._daemon = self.px.spawn("burstd", argv, "burstd", log, env=env)
+        self._daemon = self.px.spawn("burstd", argv, "burstd", log, env={"PYTHONPATH": PYTHONPATH})
 
     def tend(self) -> None:
         """Start burstd again if its doom has come."""

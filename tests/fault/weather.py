@@ -25,6 +25,12 @@ HANGING = replace(
     results={},
     body="sleep 600",
 )
+#: Its results take half a minute at 1 Mbit/s.
+LARGE = replace(
+    serial("one"),
+    body=f"sleep 4\nyes {'x' * 79} | head -40000 | result big.txt",
+    results={"big.txt": f"{'x' * 79}\n" * 40_000},
+)
 
 
 def scenes() -> list[Scene]:
@@ -88,8 +94,11 @@ def _for_ever(stage: str) -> Callable[[Rig], list[Finding]]:
 
     def play(run: Rig) -> list[Finding]:
         run.fill()
-        run.give(serial("one", 5))
+        run.give(LARGE if stage == "staging_out" else serial("one", 5))
         run.begin()
+        if stage == "staging_out":  # so that the line is cut in the middle of it
+            run.until(lambda: run.notary.said("one"), "it runs away")
+            run.lab.wan.set(rate="1mbit")
         run.at("one", stage)
         run.lab.wan.set(cut=True)
         run.empty()
@@ -107,7 +116,7 @@ def _past_the_deadline(run: Rig) -> list[Finding]:
     """The far end stops by itself; nothing is run at home."""
     run.fill()
     run.give(HANGING)
-    run.begin()
+    run.begin(high="0.001", low="0.0005")  # core-hours: it is a short job
     run.until(lambda: run.notary.said("one"), "it runs away")
     run.lab.wan.set(cut=True)
     run.empty()

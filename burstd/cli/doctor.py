@@ -39,7 +39,7 @@ def doctor(
     Needs no burstd; run it as burstd's account or as root. It changes nothing.
     Exit codes: 0 nothing failed, 1 something failed, 2 wrong usage or configuration.
 
-    Example: sudo -u burstd burst doctor
+    Example: burst doctor --open-links
     """
     settings = _settings(config)
     from burstd.cli.examination import Doctor, findings

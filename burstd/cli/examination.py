@@ -129,12 +129,14 @@ class Doctor:
 
         def examine() -> Iterator[Finding]:
             names = [n for n, table in self.settings.config.targets.items() if table.link == link]
+            path = self.settings.config.paths.ssh_authority
             try:
-                authority = Authority(self.settings.config.paths.ssh_authority, SystemClock())
+                authority = Authority(path, SystemClock())
             except PortError as error:
-                fix = "ssh-keygen -t ed25519 -N '' -f FILE; owner burstd, mode 0600"
+                fix = f"ssh-keygen -t ed25519 -N '' -f {path}; owner burstd, mode 0600"
                 yield Area("SSH authority").failed("key", str(error), fix)
                 return
+            yield Area("SSH authority").ok("key", str(path))
             if link is None:
                 for name in names:
                     yield from self._target(name, authority, usable=True)
@@ -155,12 +157,12 @@ class Doctor:
             self.opened.append(link)
         examination = LinkExamination(name, link, gate, lambda: knock(host), opening=ours)
         try:
-            usable = False
+            told = []
             for finding in examination():
-                usable = finding.grade is Grade.OK if finding.check == "session" else usable
+                told.append(finding.grade)
                 yield finding
             for target in targets:
-                yield from self._target(target, authority, usable=usable)
+                yield from self._target(target, authority, usable={*told} == {Grade.OK})
         finally:
             self.close()
 
@@ -187,7 +189,7 @@ class Doctor:
         if usable:
             yield from target.examine()
         else:
-            seen = "its link is not up: not examined"
+            seen = "not examined, for its link is down or has failed"
             yield area.unknown("everything else", seen, CLOSED)
 
 

@@ -19,15 +19,20 @@ from burstd_slurm.settings import SlurmTargetSettings
 TIME = 60.0  #: seconds for all questions; each has ten of its own
 #: Prints "== NAME CODE" and the output of each question. ``timeout`` is coreutils'.
 QUESTIONS = """\
-say() { name=$1; shift; out=$(timeout 10 "$@" 2>&1); printf '== %s %s\\n%s\\n' "$name" $? "$out"; }
+say() {
+  name=$1; shift; out=$(timeout 10 "$@" 2>&1); code=$?
+  printf '== %s %s\\n%s\\n' "$name" $code "$out"
+}
 root=$1 partition=$2 account=$3; shift 3
-say before date +%s
-say diagnostics sdiag
-say after date +%s
 say commands scontrol -V
 say config scontrol show config
-say rights sacctmgr -n -P show user "name=$account" format=adminlevel
-say partition scontrol show partition "$partition" -o
+if [ "$code" = 0 ]; then
+  say before date +%s
+  say diagnostics sdiag
+  say after date +%s
+  say rights sacctmgr -n -P show user "name=$account" format=adminlevel
+  say partition scontrol show partition "$partition" -o
+fi
 say root stat -L -c '%a %U' "$root"
 say runs stat -L -c '%a %U' "$root/runs"
 say disk df -P -k "$root"
@@ -60,7 +65,7 @@ class Answer:
         return " ".join(self.text.split())[:200] or f"no answer (exit code {self.code})"
 
 
-NOTHING = Answer(127, "")
+NOTHING = Answer(127, "was not asked")
 _AGAIN = "run burst doctor again when it answers"
 
 
@@ -195,9 +200,9 @@ def _directories(
     area: Area, settings: SlurmTargetSettings, told: Mapping[str, Answer]
 ) -> Iterator[Finding]:
     root, user = settings.root, settings.service_user
-    for name, path, right, fix in (
-        ("root", root, 0o755, f"install -d -o {user} -m 755 {root}"),
-        ("runs", root / "runs", 0o1777, f"install -d -m 1777 {root}/runs"),
+    for name, path, right, fix, again in (
+        ("root", root, 0o755, f"install -d -o {user} -m 755 {root}", f"chown {user} {root} && "),
+        ("runs", root / "runs", 0o1777, f"install -d -m 1777 {root}/runs", ""),
     ):
         answer = told.get(name, NOTHING)
         found = re.fullmatch(r"([0-7]+) (\S+)", answer.text)
@@ -207,8 +212,8 @@ def _directories(
         mode, owner = int(found[1], 8), found[2]
         seen = f"{path} belongs to {owner}, mode {mode:04o}"
         wrong = mode & right != right or (name == "root" and owner != user)
-        again = f"at {area.name}: chmod {right:o} {path}; root belongs to {user}"
-        yield area.judge(f"directory {name}", seen if wrong else "", seen, again)
+        cure = f"{again}chmod {right:o} {path}, at {area.name}"
+        yield area.judge(f"directory {name}", seen if wrong else "", seen, cure)
 
 
 def _disk(area: Area, settings: SlurmTargetSettings, told: Answer) -> Finding:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from burstd.adapters.wireguard.gate import Gate
-from burstd.domain.findings import Area, Finding
+from burstd.domain.findings import Area, Finding, Grade
 from burstd.domain.links import LinkView
 from burstd.ports.errors import AccessDenied, PortError
 from burstd.ports.link import Link
@@ -19,6 +19,7 @@ NETD = (
     "systemctl restart burst-netd; journalctl -u burst-netd; burstd's account must be in the group "
     "burst-net, and /etc/burstd/netd.toml must have [links.{}]"
 )
+_ENROLLED = "the gate took no session keys: the next findings say why"
 CLOSED = "run `burst doctor --open-links` while burstd is stopped, or again while a burst runs"
 
 
@@ -34,7 +35,7 @@ class LinkExamination:
     opening: bool
 
     def __call__(self) -> Iterator[Finding]:
-        """Everything; the link is usable for more if it ends without a failed finding."""
+        """Everything; more can be asked through it if ``session`` is ok and nothing failed."""
         area = Area(f"link {self.name}")
         try:
             seen = self.link.view()
@@ -43,24 +44,40 @@ class LinkExamination:
             return
         yield area.ok("burst-netd", "answers")
         if not seen.up and self.opening:
-            try:
-                self.link.ensure_up()
-                seen = self.link.view()
-            except PortError as error:
-                yield area.failed("session", str(error), _endpoint(self.name))
-                return
-        yield session(area, self.name, seen)
+            trouble, seen = self._opened()
+            if trouble:
+                cure = _ENROLLED if seen.up else _endpoint(self.name)
+                yield area.failed("session", trouble, cure)
+            else:
+                yield session(area, self.name, seen)
+        else:
+            yield session(area, self.name, seen)
         if seen.up:
             yield from self._through(area)
 
+    def _opened(self) -> tuple[str, LinkView]:
+        """What went wrong. One that came up with the enrolment keys can carry the other questions,
+        which tell why the gate took no session keys."""
+        trouble = ""
+        try:
+            self.link.ensure_up()
+        except PortError as error:
+            trouble = str(error)
+        return trouble, self.link.view()
+
     def _through(self, area: Area) -> Iterator[Finding]:
         if not self.knock():
-            fix = "start sshd at the gate; it must listen on its address inside the link"
+            fix = (
+                "start sshd at the gate; it must listen on its address inside the link. One that "
+                "has refused us often is silent for a while: PerSourcePenaltyExemptList"
+            )
             yield area.failed("gate", "its SSH server does not answer", fix)
             return
         yield area.ok("gate", "its SSH server answers")
-        yield self._load(area)
-        yield self._rights(area)
+        load = self._load(area)
+        yield load
+        if load.grade is Grade.OK:
+            yield self._rights(area)
 
     def _load(self, area: Area) -> Finding:
         """Many bytes. That a greeting came through shows that small packets do."""

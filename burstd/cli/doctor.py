@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from burstd.cli.answers import Json, lines, print_json
 from burstd.cli.client import ERROR, OK, USAGE
 from burstd.cli.daemon import DEFAULT, ConfigOption
 from burstd.domain.findings import Finding, Grade
+from burstd.ports.errors import PortError
 
 if TYPE_CHECKING:
     from burstd.app import Settings
@@ -50,7 +52,9 @@ def doctor(
             told = findings(examined.parts())
             found = list(told if as_json else shown(told))
         finally:
-            examined.close()  # whoever interrupts this gets the links as they were
+            # Whoever interrupts this gets the links as they were, or burstd lowers them later.
+            with contextlib.suppress(PortError):
+                examined.close()
     counts = Counter(finding.grade for finding in found)
     if as_json:
         rows = [{**asdict(finding), "grade": finding.grade.value} for finding in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import queue
@@ -94,7 +95,7 @@ class Doctor:
         store = StoreExamination(config.state.directory, config.state.database)
         links = sorted({table.link for table in config.targets.values()}, key=str)
         return [
-            Part("on-prem Slurm", self._slurm(), SLURM),
+            Part("on-prem Slurm", self._slurm, SLURM),
             Part("state", store, LOCAL),
             Part("images", self._images, LOCAL),
             *(
@@ -103,13 +104,12 @@ class Doctor:
             ),
         ]
 
-    def _slurm(self) -> Examine:
-        site = self.settings.config.site
-        others = (site.home_partition, *self.settings.config.policy.partitions)
-        known = Site(site.cluster, site.burst_partition, tuple(dict.fromkeys(others)), _account(
-            self.settings.config.state.directory
-        ))  # fmt: skip
-        return SlurmExamination(Slurm(QUESTION), known, SystemClock().now, self.home)
+    def _slurm(self) -> Iterator[Finding]:
+        config, site = self.settings.config, self.settings.config.site
+        others = tuple(dict.fromkeys((site.home_partition, *config.policy.partitions)))
+        account = _account(config.state.directory)
+        known = Site(site.cluster, site.burst_partition, others, account)
+        yield from SlurmExamination(Slurm(QUESTION), known, SystemClock().now, self.home)()
 
     def _images(self) -> Iterator[Finding]:
         area = Area("images")
@@ -164,15 +164,19 @@ class Doctor:
             for target in targets:
                 yield from self._target(target, authority, usable={*told} == {Grade.OK})
         finally:
-            self.close()
+            if ours:
+                self._lower(link)
 
     def close(self) -> None:
-        """Take down what was brought up here, unless burstd was started meanwhile: it may use the
-        link by now, and lowers it itself."""
-        while self.opened:
-            link = self.opened.pop()
-            if not _answers(self.settings.config.api.socket):
-                link.ensure_down()
+        """Take down what was brought up here and is up still. May raise ``PortError``."""
+        for link in tuple(self.opened):
+            self._lower(link)
+
+    def _lower(self, link: WireguardLink) -> None:
+        """Unless burstd was started meanwhile: it may use the link by now, and lowers it itself."""
+        if link in self.opened and not _answers(self.settings.config.api.socket):
+            link.ensure_down()
+            self.opened.remove(link)
 
     def _target(self, name: str, authority: Authority, *, usable: bool) -> Iterator[Finding]:
         area = Area(f"target {name}")
@@ -202,9 +206,10 @@ def _up(link: WireguardLink) -> bool:
 
 
 def _answers(path: Path) -> bool:
-    """Does burstd run?"""
+    """Does burstd run? Only a socket that is not there or that nobody listens at says no."""
     with socket.socket(socket.AF_UNIX) as sock:
-        return sock.connect_ex(str(path)) == 0
+        sock.settimeout(QUESTION)
+        return sock.connect_ex(str(path)) not in (errno.ENOENT, errno.ECONNREFUSED)
 
 
 def _account(state: Path) -> str:

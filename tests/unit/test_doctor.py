@@ -63,6 +63,37 @@ def test_a_fresh_ledger_is_well_and_examining_it_leaves_no_trace(state: Path) ->
     assert before == {path.name: path.stat().st_mtime_ns for path in state.iterdir()}
 
 
+def test_a_ledger_with_a_write_ahead_log_is_examined_without_a_trace_too(state: Path) -> None:
+    db = sqlite3.connect(state / "ledger.db")
+    db.execute("pragma journal_mode=wal")
+    db.execute("insert into facts values ('frozen', 'somebody')")
+    db.commit()
+    during = examined(state)  # somebody has it open
+    db.close()
+    assert ["ledger.db"] == [path.name for path in state.iterdir()]
+    after = examined(state)
+    assert ["ledger.db"] == [path.name for path in state.iterdir()]
+    assert (Grade.OK, Grade.OK) == (one(during, "ledger").grade, one(after, "ledger").grade)
+
+
+def test_a_ledger_that_a_crash_left_half_written_is_burstds_to_repair(state: Path) -> None:
+    db = sqlite3.connect(state / "ledger.db", isolation_level=None)
+    db.execute("pragma cache_size=1")
+    db.execute("begin immediate")
+    for number in range(200):
+        db.execute("insert into facts values (?, ?)", (str(number), "x" * 3000))
+    crashed = state / "crashed"
+    crashed.mkdir(mode=0o700)
+    for name in ("ledger.db", "ledger.db-journal"):
+        (crashed / name).write_bytes((state / name).read_bytes())
+    db.execute("rollback")
+    db.close()
+    assert Grade.FAILED not in grades(examined(crashed)).values()
+    found = one(examined(crashed), "ledger")
+    assert (Grade.UNKNOWN, True) == (found.grade, "repairs at its next start" in found.fix)
+    assert (crashed / "ledger.db-journal").exists()
+
+
 def test_a_damaged_ledger_fails_with_what_is_damaged(state: Path) -> None:
     ledger = state / "ledger.db"
     content = bytearray(ledger.read_bytes())

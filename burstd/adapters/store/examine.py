@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
@@ -16,10 +17,12 @@ from sqlalchemy.exc import DBAPIError
 from burstd.adapters.store.migrate import versions
 from burstd.adapters.store.postgres import engine_at
 from burstd.adapters.store.sqlite import MOUNTS, NETWORK, file_system
-from burstd.domain.findings import Area, Finding, room
+from burstd.domain.findings import Area, Finding, Grade, room
 
 AREA = Area("state")
-TIME = 15.0  #: seconds for reading the ledger through
+#: Seconds for reading the ledger through. A burstd that wants to write meanwhile waits for 30.
+TIME = 15.0
+RIGHTS = "run burst doctor as burstd's account, or as root"
 BROKEN = (
     "stop burstd, keep a copy of the file, and restore the last backup of it: burstd then starts "
     "in safe mode, and `burst status` says what to do"
@@ -41,6 +44,9 @@ class StoreExamination:
         """Everything that can be looked at."""
         try:
             found = self.directory.stat()
+        except PermissionError as error:
+            yield AREA.unknown("directory", f"{self.directory}: {error.strerror}", RIGHTS)
+            return
         except OSError as error:
             seen = f"{self.directory}: {error.strerror}"
             fix = f"install -d -m 700 -o burstd -g burstd {self.directory}"
@@ -65,17 +71,18 @@ class StoreExamination:
 
     def _file(self, path: Path) -> Iterator[Finding]:
         try:
-            there = path.exists()
-        except OSError as error:
-            hint = "run burst doctor as burstd's account, or as root"
-            yield AREA.unknown("ledger", f"{path}: {error.strerror}", hint)
+            path.stat()
+        except PermissionError as error:
+            yield AREA.unknown("ledger", f"{path}: {error.strerror}", RIGHTS)
             return
-        if not there:
+        except FileNotFoundError:
             yield AREA.ok("ledger", f"none yet; burstd makes {path} at its first start")
             return
-        engine = create_engine(f"sqlite:///file:{path}?mode=ro&uri=true")
-        yield self._whole(engine, path)
-        yield self._schema(engine, BROKEN)
+        engine = create_engine(f"sqlite:///file:{quote(str(path))}?{_how(path)}&uri=true")
+        whole = self._whole(engine, path)
+        yield whole
+        if whole.grade is Grade.OK:
+            yield self._schema(engine, BROKEN)
 
     def _whole(self, engine: Engine, path: Path) -> Finding:
         end = time.monotonic() + TIME
@@ -102,6 +109,17 @@ class StoreExamination:
         finally:
             engine.dispose()
         return schema(AREA, stamped, known)
+
+
+def _how(path: Path) -> str:
+    """Read only. Beside a file with a write-ahead log even a reader makes files, which nothing
+    would remove; where there is no log now nobody writes, and the file is whole by itself.
+
+    sqlite.org, "fileformat.html" 1.3: byte 18 is 2 in this mode; "wal.html", Read-Only Databases.
+    """
+    with path.open("rb") as file:
+        logged = file.read(19)[18:] == b"\2"
+    return "immutable=1" if logged and not Path(f"{path}-wal").exists() else "mode=ro"
 
 
 def owned(area: Area, directory: Path, found: os.stat_result, us: int) -> Finding:

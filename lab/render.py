@@ -153,6 +153,7 @@ UseDNS no
 PrintMotd no
 MaxSessions 1000
 MaxStartups 1000
+PerSourcePenaltyExemptList 10.200.0.0/24
 PidFile /run/sshd.pid
 Subsystem sftp internal-sftp
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, NoReturn
 from urllib.parse import urlencode
 
@@ -48,7 +48,7 @@ def fail(text: str, code: int) -> NoReturn:
     raise typer.Exit(code) from None
 
 
-def lines(texts: list[str]) -> None:
+def lines(texts: Sequence[str]) -> None:
     """One below the other."""
     for text in texts:
         typer.echo(text)

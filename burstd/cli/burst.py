@@ -9,6 +9,7 @@ import typer
 from burstd import __version__
 from burstd.cli import audit, control
 from burstd.cli.answers import Job, Json, answer, lines
+from burstd.cli.doctor import doctor
 
 HELP = """Ask burstd about jobs that run, or may run, in the cloud.
 
@@ -83,6 +84,7 @@ app.command("return-all")(control.give_all_back)
 app.command("cancel")(control.cancel)
 app.command("accept")(control.accept)
 app.add_typer(control.quarantine, name="quarantine")
+app.command("doctor")(doctor)
 
 
 @app.command()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from burstd.domain.findings import Finding
 from burstd.domain.targets import (
     Generation,
     Image,
@@ -69,3 +70,7 @@ class Target(Protocol):
 
     def clean(self, key: WorkKey, user: str) -> None:
         """Remove all that the burst left at the target. Absent is fine."""
+
+    def examine(self) -> Iterable[Finding]:
+        """Look at all that a burst needs there, for ``burst doctor``. Changes nothing, always
+        ends, and raises nothing: a target that does not answer is a finding."""

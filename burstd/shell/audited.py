@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from burstd.domain.findings import Finding
 from burstd.domain.targets import (
     Generation,
     Image,
@@ -35,6 +36,9 @@ class AuditedTarget:
 
     def observe(self) -> TargetView:
         return self.target.observe()
+
+    def examine(self) -> Iterable[Finding]:
+        return self.target.examine()
 
     def prepare(self, image: Image) -> None:
         # It is asked for at every step; told is the first time, for what is there stays there.

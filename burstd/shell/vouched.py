@@ -7,12 +7,13 @@ The audit log's head is what is remembered: by a file beside the ledger, and by 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from burstd.domain.audit import AuditHead
+from burstd.domain.findings import Finding
 from burstd.domain.targets import (
     Generation,
     Image,
@@ -94,6 +95,9 @@ class VouchedTarget:
 
     def observe(self) -> TargetView:
         return self.target.observe()
+
+    def examine(self) -> Iterable[Finding]:
+        return self.target.examine()
 
     def prepare(self, image: Image) -> None:
         self.target.prepare(image)

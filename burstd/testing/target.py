@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from burstd.domain.findings import Area, Finding
 from burstd.domain.links import LinkName, LinkView
 from burstd.domain.targets import (
     Capabilities,
@@ -113,6 +114,15 @@ class SimulatedTarget:
 
     def observe(self) -> TargetView:
         return TargetView(self.name, self.capabilities, self.price)
+
+    def examine(self) -> Iterator[Finding]:
+        area = Area(f"target {self.name}")
+        try:
+            self._asked("examine")
+        except Unreachable as error:
+            yield area.failed("login", str(error), "end the simulated outage")
+            return
+        yield area.ok("login", f"answers, boot {self.boots}")
 
     def prepare(self, image: Image) -> None:
         self._asked("prepare")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
+from burstd.domain.findings import Finding
 from burstd.domain.targets import (
     Capabilities,
     Generation,
@@ -27,6 +28,7 @@ from burstd.ports.errors import NoRoom, Rejected, Unreachable
 from burstd.ports.plugin import PluginContext
 from burstd.ports.remote import Failed, RemoteShell, SshHost
 from burstd_slurm import batch, records
+from burstd_slurm.examine import Examination
 from burstd_slurm.settings import SlurmTargetSettings
 
 TICKET_TIME = timedelta(hours=12)  #: an agent asks for a new one when its own has expired
@@ -72,6 +74,12 @@ class SlurmTarget:
             self._context.price,
             frozenset(s.users),
         )
+
+    def examine(self) -> Iterable[Finding]:
+        context = self._context
+        return Examination(
+            context.name, self._settings, self._shell, context.clock, self._program
+        )()
 
     # --- what must lie at the target
 

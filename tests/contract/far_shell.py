@@ -21,6 +21,8 @@ from burstd.testing.simulators import SimulatedSlurm, SteppedClock
 from burstd_slurm import PLUGIN
 from burstd_slurm.settings import SlurmTargetSettings
 
+TEXTS = Path(__file__).parent.parent / "data" / "slurm-24.11"
+
 
 @dataclass
 class SimulatedShell:
@@ -47,6 +49,12 @@ class SimulatedShell:
     def _run(self, user: str, argv: list[str], content: bytes) -> str:
         if argv[0] == "sbatch":
             return self._sbatch(user, argv)
+        if argv[0] == "date":
+            return f"{self._now}\n"
+        if argv[:2] == ["python3", "-c"]:
+            return "3.13 apptainer 1.4.5\n"
+        if argv[:2] == ["sh", "-c"] and "sdiag" in argv[2]:
+            return self._examined()
         if argv[:2] == ["test", "-f"]:
             if argv[2] not in self.files:
                 raise Failed("test", 1, "")
@@ -61,6 +69,28 @@ class SimulatedShell:
         live, past, whole = re.split(r"&& echo (?:&& )?", argv[2])
         told = f"{self.slurm.run(shlex.split(live))}\n{self.slurm.run(shlex.split(past))}"
         return self.garble(f"{told}{whole}\n")
+
+    @property
+    def _now(self) -> int:
+        return int(self.slurm.clock.now().timestamp())
+
+    def _examined(self) -> str:
+        """Real texts of 24.11, as long as the controller is up."""
+        away = (1, "slurm_load_ctl_conf error: Unable to contact slurm controller")
+        texts = {
+            "before": (0, str(self._now)),
+            "after": (0, str(self._now)),
+            "diagnostics": (0, f"sdiag output at Tue Nov 24 18:48:56 2026 ({self._now})"),
+            "commands": (0, "slurm-wlm 24.11.5"),
+            "config": (0, (TEXTS / "config.txt").read_text()) if self.slurm.up else away,
+            "rights": (0, "Operator"),
+            "partition": (0, "PartitionName=hpc State=UP Nodes=c[1-2] MaxTime=UNLIMITED"),
+            "root": (0, "755 burst"),
+            "runs": (0, "1777 burst"),
+            "disk": (0, "/dev/vda 264212084 32418388 73972524      31% /scratch\n"),
+            "user:cae01": (0, "2001"),
+        }
+        return "".join(f"== {name} {code}\n{text}\n" for name, (code, text) in texts.items())
 
     def _sbatch(self, user: str, argv: list[str]) -> str:
         if not self.slurm.up:

@@ -82,6 +82,40 @@ def test_versions(program: str) -> None:
     assert 0 == run(program, "version").returncode
 
 
+# --- burst doctor without anything to examine
+
+
+def test_doctor_refuses_a_configuration_with_errors_in_words(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    for content in (None, "not toml", '[site]\nclutser = "x"\n'):
+        if content is not None:
+            config.write_text(content)
+        done = run("burst", "doctor", "--config", str(config))
+        assert (2, "") == (done.returncode, done.stdout)
+        assert "Traceback" not in done.stderr
+        assert f"Correct {config}" in done.stderr
+
+
+def test_doctor_on_a_machine_that_has_nothing_says_what_to_do_about_each_thing(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "ca").write_text("no key")
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'[paths]\napplications = "{tmp_path}/apps"\nssh_authority = "{tmp_path}/ca"\n'
+        f'netd = "{tmp_path}/netd.sock"\n[state]\ndirectory = "{tmp_path}/none"\n'
+        f'[links.far]\nknown_hosts = "{config}"\n'
+        '[targets.far]\nlink = "far"\n[targets.far.settings]\nhost = "10.0.0.1"\n'
+        f'known_hosts = "{config}"\nroot = "/r"\npartition = "p"\nusers = {{}}\n'
+    )
+    done = run("burst", "doctor", "--config", str(config), PATH=str(BIN))
+    assert (1, "") == (done.returncode, done.stderr)
+    failed = [line.split(":")[0] for line in done.stdout.splitlines() if "  FAILED " in line]
+    assert ["munge", "slurmctld", "directory", "key"] == [line.split()[1] for line in failed]
+    assert 5 == done.stdout.count("fix: ")  # and what was not asked any more
+
+
 # --- quick
 
 

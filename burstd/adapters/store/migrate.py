@@ -23,7 +23,7 @@ def migrate(db: Connection) -> None:
     stamped, known = MigrationContext.configure(db).get_current_revision(), _known()
     if stamped == known[0]:
         return
-    found = _found(db) if stamped is None else stamped
+    found = versions(db)[0]
     if found is not None and found not in known:
         raise Unreachable(
             f"the ledger has schema {found}, this burstd knows up to {known[0]}: "
@@ -32,6 +32,13 @@ def migrate(db: Connection) -> None:
     if found is not None and stamped is None:
         command.stamp(config, found)
     command.upgrade(config, "head")
+
+
+def versions(db: Connection) -> tuple[str | None, tuple[str, ...]]:
+    """The ledger's schema, ``None`` where there is none yet; and all that this burstd can read,
+    the present one first. Changes nothing."""
+    stamped = MigrationContext.configure(db).get_current_revision()
+    return _found(db) if stamped is None else stamped, _known()
 
 
 @cache

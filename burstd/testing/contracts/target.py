@@ -11,6 +11,7 @@ from typing import Protocol
 
 import pytest
 
+from burstd.domain.findings import Grade
 from burstd.domain.jobs import Shape
 from burstd.domain.targets import Image, Outcome, RemoteJob, RemoteState, WorkKey, WorkOrder
 from burstd.ports.errors import Rejected, Transient
@@ -195,6 +196,19 @@ class TargetContract:
         far.target.clean(order.key, order.user)
         far.target.clean(order.key, order.user)
         far.target.clean(WorkKey("b-00000000never"), order.user)
+
+    def test_an_examination_finds_a_healthy_target_well(self, far: FarEnd) -> None:
+        failed = [f for f in far.target.examine() if f.grade is Grade.FAILED]
+        assert [] == failed
+
+    def test_a_scheduler_that_does_not_answer_is_a_finding_with_its_cure(self, far: FarEnd) -> None:
+        far.controller(up=False)
+        try:
+            failed = [f for f in far.target.examine() if f.grade is Grade.FAILED]
+        finally:
+            far.controller(up=True)
+        assert failed
+        assert all(finding.fix for finding in failed)
 
 
 def found(far: FarEnd, order: WorkOrder) -> RemoteJob:

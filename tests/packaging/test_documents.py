@@ -13,6 +13,7 @@ import pytest
 from burstd.core.lifecycle import TRANSITIONS
 from burstd.domain.burst import Stage
 from docs import draw
+from tests.lab import shapes
 from tests.packaging import REPOSITORY
 
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
@@ -74,6 +75,10 @@ def test_links_lead_somewhere(page: Path) -> None:
     links = [link for link in _LINK.findall(page.read_text()) if "://" not in link]
     broken = [link for link in links if not (page.parent / link.partition("#")[0]).exists()]
     assert [] == broken
+
+
+def test_the_page_of_job_shapes_is_that_of_the_tried_ones() -> None:
+    assert shapes.page() == shapes.PAGE.read_text()
 
 
 def test_the_glossary_has_one_sorted_line_a_word() -> None:

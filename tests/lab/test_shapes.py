@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from burstd.domain.jobs import JobRecord, JobState, QueuedJob
 from burstd.ports.errors import Rejected
 from lab.errors import CommandFailed
 from lab.lab import Lab
-from tests.contract.real import RealCluster, without_burstd
+from tests.contract.real import PyslurmCluster, RealCluster, without_burstd, worker_in
 from tests.lab.shapes import BURSTD, PROXY, SBATCH, SHAPES, Shape
 
 pytestmark = pytest.mark.lab
@@ -153,21 +153,30 @@ def changed(trip: Trip, shape: Shape) -> dict[str, tuple[str | None, str | None]
     return {n: (before.get(n), after.get(n)) for n in names if before.get(n) != after.get(n)}
 
 
-@pytest.fixture(scope="module", params=["24.11", "22.05"])
+@pytest.fixture(scope="module", params=["24.11", "24.11 by pyslurm", "22.05"])
 def trip(request: pytest.FixtureRequest, _lab: Lab) -> Iterator[Trip]:
     _lab.up()
-    old = request.param == "22.05"
-    login, proxy = (
-        (_lab.legacy_up(),) * 2 if old else (_lab.host("ctl"), _lab.host("px"))
-    )  # fmt: skip
-    cluster = RealCluster(login, proxy, cluster="legacy" if old else "onprem")
-    with without_burstd(proxy), emptied(cluster):
+    with ExitStack() as stack:
+        cluster = opened(request.param, _lab, stack)
+        stack.enter_context(without_burstd(cluster.proxy))
+        stack.enter_context(emptied(cluster))
         cluster.fill()
         reserve = "reservationname=crash users=alice nodes=r4 starttime=now duration=60"
-        login.run(["scontrol", "create", "reservation", *reserve.split()])
-        trip = Trip(request.param, cluster)
+        cluster.login.run(["scontrol", "create", "reservation", *reserve.split()])
+        trip = Trip(request.param.split()[0], cluster)
         trip.go()
         yield trip
+
+
+def opened(way: str, lab: Lab, stack: ExitStack) -> RealCluster:
+    if way == "22.05":
+        old = lab.legacy_up()
+        return RealCluster(old, old, cluster="legacy")
+    hosts = (lab.host("ctl"), lab.host("px"))
+    if way == "24.11":
+        return RealCluster(*hosts)
+    worker = stack.enter_context(closing(worker_in(lab.host("px"), lab.install_pyslurm())))
+    return PyslurmCluster(*hosts, worker=worker)
 
 
 @contextmanager

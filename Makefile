@@ -40,10 +40,11 @@ format: .venv/ready
 	$(BIN)/ruff format -q .
 	$(BIN)/ruff check -q --fix .
 
-# What is generated from the code: the example configuration and the drawing of the life cycle.
+# What is generated: the example configuration, the drawing of the life cycle, the table of shapes.
 docs: .venv/ready
 	$(BIN)/python -m burstd.config.example > config.example.toml
 	$(BIN)/python -m docs.draw
+	$(BIN)/python -m tests.lab.shapes
 
 # Debian packages that are missing here, and nothing where all are there.
 tools:

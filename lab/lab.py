@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import build, enrol, layer, legacy, preflight, procs, pylib, pyslurm
+from lab import build, enrol, facts, layer, legacy, preflight, procs, pylib, pyslurm
 from lab.errors import LabError, NotUp
 from lab.facts import HOSTS, OLD, SITES, Site
 from lab.holders import INIT, Holders, cable
@@ -215,7 +215,8 @@ class Lab:
         px.write("/etc/slurm/plugstack.conf", line)
 
     def _troubled(self, site: Site) -> list[str]:
-        asked = ["sinfo", "-h", "-N", "-o", "%N %T"]
+        names = [host.name for host in facts.members_of(site.name) if "slurmd" in host.services]
+        asked = ["sinfo", "-h", "-N", "-o", "%N %T", "-n", ",".join(names)]
         done = self.host(site.controller).run(asked, check=False)
         if done.returncode:
             return [f"{site.name}: sinfo says {done.stderr.strip()}"]

@@ -41,15 +41,28 @@ AccountingStoreFlags=job_comment,job_env,job_extra,job_script
 """
 
 # The proxy node declares what it does not have: a job of any shape fits, and nothing of its record
-# must change.
+# must change. The rack exists on paper, for shapes that need more than a lab: jobs wait there, and
+# nothing answers at its address.
+_PAPER = """\
+GresTypes=gpu
+Licenses=ansys:100,abaqus:50
+AllowSpecResourcesUsage=YES
+NodeName=px {px}Sockets=64 CoresPerSocket=64 ThreadsPerCore=2 RealMemory=1000000000 \\
+  TmpDisk=1000000000 Gres=gpu:a100:64 Feature=skylake,avx512,icelake State=UNKNOWN
+NodeName=r[1-6] NodeAddr={controller} Port=17099 Sockets=2 CoresPerSocket=32 ThreadsPerCore=2 \\
+  RealMemory=256000 TmpDisk=1000000 Gres=gpu:a100:4 Feature=skylake,avx512 State=DOWN
+NodeName=r[7-8] NodeAddr={controller} Port=17099 Sockets=2 CoresPerSocket=32 ThreadsPerCore=2 \\
+  RealMemory=256000 TmpDisk=1000000 Gres=gpu:a100:4 Feature=icelake,hbm State=DOWN
+PartitionName=rack Nodes=r[1-8] MaxTime=INFINITE State=UP
+PartitionName=burst Nodes=px MaxTime=INFINITE PreemptMode=OFF OverSubscribe=NO State=UP
+"""
 _NODES = {
     "onprem": """\
 NodeName=n[1-2] CPUs=1 RealMemory=2000 State=UNKNOWN
-NodeName=px CPUs=8192 RealMemory=1000000000 TmpDisk=1000000000 State=UNKNOWN
 PartitionName=cae Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
 PartitionName=short Nodes=n[1-2] MaxTime=1:00:00 State=UP
-PartitionName=burst Nodes=px MaxTime=INFINITE PreemptMode=OFF OverSubscribe=NO State=UP
-""",
+"""
+    + _PAPER.format(controller="ctl", px=""),
     "cloud": """\
 NodeName=c[1-2] CPUs=4 RealMemory=4000 State=UNKNOWN
 PartitionName=hpc Nodes=c[1-2] Default=YES MaxTime=INFINITE State=UP
@@ -57,12 +70,10 @@ PartitionName=hpc Nodes=c[1-2] Default=YES MaxTime=INFINITE State=UP
     "legacy": """\
 NodeName=n1 NodeHostname=old NodeAddr=old Port=17001 CPUs=1 RealMemory=2000 State=UNKNOWN
 NodeName=n2 NodeHostname=old NodeAddr=old Port=17002 CPUs=1 RealMemory=2000 State=UNKNOWN
-NodeName=px NodeHostname=old NodeAddr=old Port=17010 CPUs=8192 RealMemory=1000000000 \\
-  TmpDisk=1000000000 State=UNKNOWN
 PartitionName=cae Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
 PartitionName=short Nodes=n[1-2] MaxTime=1:00:00 State=UP
-PartitionName=burst Nodes=px MaxTime=INFINITE PreemptMode=OFF OverSubscribe=NO State=UP
-""",
+"""
+    + _PAPER.format(controller="old", px="NodeHostname=old NodeAddr=old Port=17010 "),
 }
 #: What 22.05 does not know yet, and what three slurmds on one host need.
 _LEGACY_WORDS = (
@@ -85,6 +96,12 @@ def slurm_conf(site: Site) -> str:
 def cgroup_conf(site: Site) -> str:
     """cgroup.conf: none is used; 22.05 has no word for that."""
     return f"CgroupPlugin={'cgroup/v1' if site is facts.LEGACY else 'disabled'}\n"
+
+
+GRES_CONF = """\
+NodeName=px Name=gpu Type=a100 File=/dev/gpu[0-63]
+NodeName=r[1-8] Name=gpu Type=a100 Count=4
+"""
 
 
 def slurmdbd_conf(site: Site) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from burstd.adapters.slurm.worker import Worker
 from burstd.adapters.store.postgres import engine_at
 from lab import Host, Lab
-from tests.contract.real import worker_in
+from tests.contract.real import without_burstd, worker_in
 
 
 @pytest.fixture(scope="session")
@@ -21,13 +21,8 @@ def lab() -> Iterator[Lab]:
         pytest.skip("the lab needs root")
     lab = Lab.here()
     lab.up()
-    px = lab.host("px")
-    for name in ("burstd", "burst-netd"):
-        px.end(name)
-    plugins = px.read("/etc/slurm/plugstack.conf")
-    px.write("/etc/slurm/plugstack.conf", "")
-    yield lab
-    px.write("/etc/slurm/plugstack.conf", plugins)
+    with without_burstd(lab.host("px")):
+        yield lab
 
 
 @pytest.fixture(scope="session")

@@ -205,6 +205,19 @@ class RealCluster:
         self.login.start_service("slurmctld")
 
 
+@contextmanager
+def without_burstd(proxy: Host) -> Iterator[None]:
+    """burstd's daemons rest, and stand-ins are plain jobs: no SPANK plugin on the proxy node."""
+    for name in ("burstd", "burst-netd"):
+        proxy.end(name)
+    plugins = proxy.read("/etc/slurm/plugstack.conf")
+    proxy.write("/etc/slurm/plugstack.conf", "")
+    try:
+        yield
+    finally:
+        proxy.write("/etc/slurm/plugstack.conf", plugins)
+
+
 AnyCluster = TypeVar("AnyCluster", bound=RealCluster)
 #: Where the hosts see the checkout's worker.
 WORKER = "/opt/burstd/src/burstd/adapters/slurm/pyslurm_worker.py"

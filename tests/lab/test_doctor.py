@@ -96,7 +96,7 @@ def clinic(_lab: Lab) -> Iterator[Clinic]:
     _lab.wan.set()
     _lab.host("px").sh("rm -rf /var/lib/burstd/*")
     install.install(_lab)
-    install._binary(_lab.host("px"), LIBRARY, FAKE)
+    install.binary(_lab.host("px"), LIBRARY, FAKE)
     install.start_netd(_lab)
     install.start_burstd(_lab)  # it makes a real ledger
     _lab.host("px").end("burstd")

@@ -15,6 +15,7 @@ from burstd.domain.burst import Stage
 from burstd.testing import points
 from docs import draw
 from tests.fault import page as faults
+from tests.lab import shapes
 from tests.packaging import REPOSITORY
 
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
@@ -76,6 +77,10 @@ def test_links_lead_somewhere(page: Path) -> None:
     links = [link for link in _LINK.findall(page.read_text()) if "://" not in link]
     broken = [link for link in links if not (page.parent / link.partition("#")[0]).exists()]
     assert [] == broken
+
+
+def test_the_page_of_job_shapes_is_that_of_the_tried_ones() -> None:
+    assert shapes.page() == shapes.PAGE.read_text()
 
 
 def test_the_glossary_has_one_sorted_line_a_word() -> None:

@@ -16,9 +16,14 @@ class NoSuchJob(Rejected):
     """Slurm does not know the job (any more)."""
 
 
+class NotNow(Rejected):
+    """Slurm has done it, and says that the job can't start in one of its partitions now."""
+
+
 #: What Slurm's programs print (slurm/src/common/slurm_errno.c) and what it means for us.
 COMPLAINTS: tuple[tuple[str, type[PortError]], ...] = (
     (r"Invalid job id|^Job \S+ not found", NoSuchJob),
+    (r"Requested partition configuration not available now", NotNow),
     (r"Access/permission denied|user.*not (a )?(privileged|authorized)", AccessDenied),
     (r"Munge|munged|authentication|credential", Unreachable),
     (r"No route to host|timed out|name resolution|Name or service not known", Unreachable),

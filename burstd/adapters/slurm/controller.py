@@ -14,11 +14,12 @@ from burstd.domain.jobs import JobIdentity, JobKey
 @dataclass(frozen=True)
 class Shown:
     """One job's record under the names of ``scontrol show job``. ``named``: it has the name that
-    was asked for. ``marks``: see ``records.marks``."""
+    was asked for. ``marks``, ``own_extra``: see ``records``."""
 
     fields: Mapping[str, str]
     named: bool
     marks: tuple[str, ...] = ()
+    own_extra: bool = False
 
 
 class Controller(Protocol):
@@ -80,10 +81,10 @@ class CommandController:
 
     def show(self, who: JobIdentity) -> Shown:
         record = self._scontrol("show", "job", "-o", str(who.key)).strip()
-        marks = records.marks(record)
+        extra = records.marks(record), records.own_extra(record)
         if fields := records.fields(record, who.name):
-            return Shown(fields, named=True, marks=marks)
-        return Shown(records.fields(record), named=False, marks=marks)
+            return Shown(fields, True, *extra)
+        return Shown(records.fields(record), False, *extra)
 
     def script(self, key: JobKey) -> str:
         return self._scontrol("write", "batch_script", str(key), "-")

@@ -34,8 +34,9 @@ class PyslurmController:
 
     def show(self, who: JobIdentity) -> Shown:
         shown = self.worker.ask("show", job=who.key.job_id, task=who.key.array_task)
-        marks = records.marks(f"Extra={shown['extra']}")
-        return Shown(shown["fields"], named=shown["name"] == who.name, marks=marks)
+        extra = f" Extra={shown['extra']}"
+        named = shown["name"] == who.name
+        return Shown(shown["fields"], named, records.marks(extra), records.own_extra(extra))
 
     def script(self, key: JobKey) -> str:
         return str(self.worker.ask("script", job=key.job_id, task=key.array_task))

@@ -223,7 +223,17 @@ def record_fields(job: Any) -> dict[str, str]:
         "NtasksPerN:B:S:C": tasks_per(job),
         "OverSubscribe": job.resource_sharing,
         "ReqTRES": requested(job.requested_tres),
+        "Dependency": dependency(job.dependencies) or "(null)",
+        "EligibleTime": str(job.eligible_time or "Unknown"),
+        "NtasksPerTRES": str(job.ntasks_per_gpu or 0),
+        "GresEnforceBind": "Yes" if job.gres_binding == "enforce-binding" else "No",
     }
+    if job.reservation:
+        fields["Reservation"] = job.reservation
+    if job.cores_reserved_for_system is not None:
+        fields["CoreSpec"] = str(job.cores_reserved_for_system)
+    if job.threads_reserved_for_system is not None:
+        fields["ThreadSpec"] = str(job.threads_reserved_for_system)
     if job.memory_per_cpu is not None:
         fields["MinMemoryCPU"] = mebibytes(job.memory_per_cpu)
     else:

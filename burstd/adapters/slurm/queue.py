@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from burstd.adapters.slurm import records
-from burstd.adapters.slurm.claim import SHOWN, kept, parking, undoing
-from burstd.adapters.slurm.commands import NoSuchJob, Slurm
+from burstd.adapters.slurm.claim import SHOWN, kept, mending, obstacle, parking, undoing
+from burstd.adapters.slurm.commands import NoSuchJob, NotNow, Slurm
 from burstd.adapters.slurm.controller import Controller
 from burstd.domain.jobs import (
     JobIdentity,
@@ -24,6 +24,8 @@ from burstd.ports.errors import PortError, Rejected, Unreachable
 IN_THE_AIR = timedelta(minutes=1)
 #: Pending reasons that say the parked job will never start as it is.
 _STUCK = frozenset({"BadConstraints", "PartitionNodeLimit", "PartitionTimeLimit", "InvalidQOS"})
+#: Beside the record's fields: the job's Extra is its user's, and no place for a mark.
+_UNMARKED = "unmarked"
 _ALIVE = frozenset({JobState.PENDING, JobState.RUNNING, JobState.SUSPENDED})
 
 
@@ -43,7 +45,8 @@ def question() -> Iterator[None]:
 def change() -> Iterator[None]:
     """One without an answer may yet be carried out: judge the job again when that is over."""
     try:
-        yield
+        with contextlib.suppress(NotNow):
+            yield
     except Unreachable as error:
         raise Unreachable(str(error), retry_after=IN_THE_AIR) from error
 
@@ -147,6 +150,8 @@ class SlurmQueue:
         with question():
             shown = self.controller.show(who)
         f = shown.fields
+        if "HetJobId" in f:
+            raise Rejected(f"job {who.key} is part of a heterogeneous job")
         if not shown.named or not records.sight(who, f).is_job(who):
             raise Rejected(f"job {who.key} is not the one that was seen in the queue")
         wish = f.get("Partition") == self.burst_partition
@@ -155,9 +160,11 @@ class SlurmQueue:
             raise Rejected(f"job {who.key} is {f['JobState']}")
         if f.get("BatchFlag") != "1":
             raise Rejected(f"job {who.key} is interactive")
-        if "HetJobId" in f:
-            raise Rejected(f"job {who.key} is part of a heterogeneous job")
+        if not wish and (why := obstacle(f, self.now())) is not None:
+            raise Rejected(f"job {who.key} {why}")
         fields = kept(f)
+        if shown.own_extra:
+            fields[_UNMARKED] = "1"
         if wish:
             fields["partition"] = self.home_partition
         limit = records.time_limit(f.get("TimeLimit", ""))
@@ -171,12 +178,12 @@ class SlurmQueue:
         if seen.partition != self.burst_partition:
             if seen.held or self._holds(who):
                 self._park_held(record, mark)
+        elif seen.reason in _STUCK:  # before the next: Slurm itself holds one of BadConstraints
+            raise Rejected(f"job {who.key} cannot start on the proxy node: {seen.reason}")
         elif seen.held:  # a crash came between the updates: all of them, again
             self._park_held(record, mark)
-        elif seen.reason == "BeginTime":  # requeued: Slurm lets two minutes pass
+        elif seen.reason == "BeginTime" and seen.restarts:  # Slurm lets two minutes pass
             self.controller.update(who.key, ["starttime=now"])
-        elif seen.reason in _STUCK:
-            raise Rejected(f"job {who.key} cannot start on the proxy node: {seen.reason}")
 
     def give_back(self, record: JobRecord) -> bool:
         who = record.identity
@@ -198,7 +205,7 @@ class SlurmQueue:
         if seen.partition != self.burst_partition:
             if seen.state is JobState.PENDING and seen.held:
                 self._restore(record)
-                self._release_home(who)
+                self._release_home(who, seen)
                 return False
             if seen.state is JobState.RUNNING and seen.held:
                 # It started before our hold, which would bite when it is requeued.
@@ -211,9 +218,9 @@ class SlurmQueue:
                 self.controller.requeue_held(who.key)
         # requeuehold's own hold is one that its user may release, in the middle of the updates.
         elif seen.state is JobState.PENDING and self._holds(who):
-            self._update(who, undoing(record))
-            self._mark(who, "")
-            self._release_home(who)
+            self._undo(record)
+            self._mark(record, "")
+            self._release_home(who, seen)
         return False
 
     def cancel(self, who: JobIdentity) -> None:
@@ -245,32 +252,42 @@ class SlurmQueue:
     def _park_held(self, record: JobRecord, mark: str) -> None:
         who = record.identity
         self._update(who, parking(record.fields, self.burst_partition))
-        self._mark(who, mark)
+        self._mark(record, mark)
         with change():
             self.controller.release(who.key)
 
     def _update(self, who: JobIdentity, updates: Sequence[Sequence[str]]) -> None:
-        with change():
-            for pairs in updates:
+        for pairs in updates:
+            with change():
                 self.controller.update(who.key, pairs)
+
+    def _undo(self, record: JobRecord) -> None:
+        who = record.identity
+        self._update(who, undoing(record))
+        self._update(who, mending(record, self._kept(who)))
+
+    def _kept(self, who: JobIdentity) -> Mapping[str, str]:
+        with question():
+            return kept(self.controller.show(who).fields)
 
     def _restore(self, record: JobRecord) -> None:
         """Undo again what differs: a crash came between the updates, the partition's was first."""
-        who = record.identity
-        with question():
-            now = kept(self.controller.show(who).fields)
+        now = self._kept(record.identity)
         if any(now.get(name) != record.fields.get(name) for name in SHOWN):
-            self._update(who, undoing(record))
+            self._undo(record)
 
-    def _release_home(self, who: JobIdentity) -> None:
-        # A requeued job may not start for two minutes (Slurm lets its credential expire first).
+    def _release_home(self, who: JobIdentity, seen: JobSight) -> None:
+        # A requeued job may not start for two minutes (Slurm lets its credential expire first). Of
+        # one that was not requeued the time may be its user's.
         with contextlib.suppress(Rejected):  # a site's rule against it must not leave the hold
-            self._update(who, [["starttime=now"]])
+            self._update(who, [["starttime=now"]] if seen.restarts else [])
         with change():
             self.controller.release(who.key)
 
-    def _mark(self, who: JobIdentity, mark: str) -> None:
+    def _mark(self, record: JobRecord, mark: str) -> None:
+        if _UNMARKED in record.fields:
+            return
         try:
-            self._update(who, [[f"extra={mark}"]])
+            self._update(record.identity, [[f"extra={mark}"]])
         except Rejected:
             return  # Slurm before 23.02 has no such field

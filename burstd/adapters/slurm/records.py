@@ -77,6 +77,7 @@ _STATES: Mapping[str, JobState] = {
 }
 #: Slurm's words for jobs that are over.
 OVER = tuple(word for word, state in _STATES.items() if state.over)
+_LATE = re.compile(r" (GresEnforceBind|NtasksPerTRES)=(\w+)")
 _NOTHING = frozenset({"", "(null)", "N/A", "None", "Unknown"})
 
 
@@ -231,7 +232,8 @@ def fields(record: str, name: str | None = None) -> dict[str, str]:
 
     What a user can write freely (the job's name, its command, comment, paths) is left out:
     a name like ``x Partition=y`` must not be read as a field. With ``name`` given the record
-    must be of a job of that name, or ``{}`` comes back.
+    must be of a job of that name, or ``{}`` comes back. Two that Slurm writes after that are read
+    all the same: they do no more than keep a job here.
     """
     head, _, rest = record.partition(" JobName=")
     user = re.search(r" UserId=", rest)
@@ -242,13 +244,20 @@ def fields(record: str, name: str | None = None) -> dict[str, str]:
     elif user is not None:
         rest = rest[user.start() :]
     body = rest.split(" Command=", 1)[0]
-    return dict(pair.split("=", 1) for pair in f"{head} {body}".split() if "=" in pair)
+    found = dict(pair.split("=", 1) for pair in f"{head} {body}".split() if "=" in pair)
+    return {**dict(_LATE.findall(rest)), **found}
 
 
 def marks(record: str) -> tuple[str, ...]:
     """The bursts that a record's Extra field names. What its user wrote elsewhere may look the
     same: then there are several, and whoever reads them must be content with all."""
     return tuple(dict.fromkeys(re.findall(r"\bExtra=burst=([0-9a-f]{12})\b", record)))
+
+
+def own_extra(record: str) -> bool:
+    """The job may have an Extra of its user's. What they wrote elsewhere may look the same; then
+    the job goes unmarked."""
+    return re.search(r"\sExtra=(?!(\(null\)|burst=[0-9a-f]{12})?(\s|$))", record) is not None
 
 
 def key_of(cluster: str, f: Mapping[str, str]) -> JobKey:

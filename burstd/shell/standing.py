@@ -85,11 +85,10 @@ def recall_reported(burst: Burst, world: World) -> bool:
 
 def begins_anew(burst: Burst, seen: JobSight, world: World) -> bool:
     """Its user has requeued it (``scontrol requeue``): its twin was stopped for that, and it waits,
-    or already stands in, once more. It goes home, and runs from its beginning."""
+    or already runs, once more. It goes home, and runs from its beginning."""
     stopped_for_it = burst.outcome is not None and burst.outcome.reason == "cancelled"
-    again = seen.state in {JobState.PENDING, JobState.RUNNING}
-    parked = seen.is_job(burst.identity) and seen.partition == world.policy.burst_partition
-    return stopped_for_it and again and parked and recall_reported(burst, world)
+    again = seen.is_job(burst.identity) and seen.state in {JobState.PENDING, JobState.RUNNING}
+    return stopped_for_it and again and recall_reported(burst, world)
 
 
 def recalled(

@@ -202,9 +202,10 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
     if begins_anew(burst, seen, world):
-        world.queue.give_back(_record(burst))
-        return None
-    bring_back(burst, seen, world)
+        if not world.queue.give_back(_record(burst)):
+            return None
+    else:
+        bring_back(burst, seen, world)
     if stopped(burst, seen, world, sight) is None and not at_home(burst, seen, world):
         return None
     now = world.clock.uptime()

@@ -24,7 +24,7 @@ _SHOWN = {
     "partition": "Partition", "timelimit": "TimeLimit", "requeue": "Requeue",
     "numnodes": "NumNodes", "numtasks": "NumTasks", "oversubscribe": "OverSubscribe",
     "minmemorynode": "MinMemoryNode", "excnodelist": "ExcNodeList", "reqnodelist": "ReqNodeList",
-    "extra": "Extra",
+    "numcpus": "NumCPUs", "minmemorycpu": "MinMemoryCPU", "extra": "Extra",
 }  # fmt: skip
 
 

@@ -354,3 +354,17 @@ def test_a_requeue_comes_too_late_where_the_work_is_done(scene: Scene) -> None:
 
     assert "COMPLETED" == scene.slurm.job("1").state
     assert [] == scene.slurm.runs
+
+
+def test_a_requeued_job_is_not_forgotten_half_way_home(scene: Scene) -> None:
+    scene.until(Stage.RUNNING)
+    scene.turn(5)
+    scene.slurm.requeue("1")
+    scene.until(Stage.SETTLING)
+
+    def given_up() -> None:
+        raise Unreachable("scontrol gave no answer in 30 s")
+
+    scene.slurm.meanwhile["scontrol update jobid=1 extra="] = given_up
+    scene.until(Stage.SETTLED)
+    assert [] == scene.held()

@@ -21,12 +21,9 @@ DEADLY = (
 )  # fmt: skip
 OTHERS = (
     "dead/slurmctld-loses-a-submission",
-    "dead/slurmctld-claim+2s",
     "dead/netd-running",
-    "dead/proxy-reboot",
-    "user/scancel-running",
+    "user/requeue-running",
     "disk/far",
-    "disk/home",
 )
 
 

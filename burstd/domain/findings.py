@@ -85,7 +85,7 @@ def clock(area: Area, whose: str, ahead: float, blur: float) -> Finding:
     """``ahead``: seconds that this clock is before ours, known to within ``blur``.
 
     munge refuses credentials that are older than 300 s (munge(7), TTL), sshd certificates that are
-    not valid yet; burstd's own begin five minutes ago.
+    not valid yet, or no more; burstd's own bear an hour and five minutes either way.
     """
     check, apart = f"clock of {whose}", max(0.0, abs(ahead) - blur)
     if apart <= SOON:
@@ -96,7 +96,11 @@ def clock(area: Area, whose: str, ahead: float, blur: float) -> Finding:
         "date -u shows which one is wrong"
     )
     if apart > EXPIRED:
-        return area.failed(check, f"{seen}: munge and SSH certificates are refused", fix)
+        return area.failed(
+            check,
+            f"{seen}: munge refuses such credentials, and sshd, beyond an hour, certificates",
+            fix,
+        )
     if apart > LATE:
         return area.warning(check, f"{seen}: near the 300 s at which munge refuses", fix)
     return area.warning(check, seen, fix)

@@ -133,5 +133,5 @@ def _mtu(name: str) -> str:
 
 REFUSED = (
     "the gate must trust the public half of paths.ssh_authority (TrustedUserCAKeys in its "
-    "sshd_config), and its clock must be right: certificates begin five minutes ago"
+    "sshd_config), and its clock must be right: certificates bear an hour"
 )

@@ -200,3 +200,10 @@ def test_what_slurm_did_with_a_complaint_is_done() -> None:
     assert isinstance(translate("x", "Requested partition configuration not available now"), NotNow)
     assert before | {"Extra": "(null)"} == slurm.job("1").shown
     assert not slurm.job("1").held
+
+
+def test_a_wish_that_stands_in_asks_for_what_it_asked_for_not_for_whole_cores() -> None:
+    running = {"NumCPUs": "2", "NumNodes": "1", "ReqTRES": "cpu=1,mem=1G,node=1,billing=1"}
+    assert "1" == records.before_its_start(running)["NumCPUs"]
+    assert 1 == records.shape(records.before_its_start(running)).cpus
+    assert "NumCPUs" not in records.before_its_start({"NumCPUs": "2", "TRES": "cpu=2"})

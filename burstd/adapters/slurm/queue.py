@@ -162,6 +162,8 @@ class SlurmQueue:
             raise Rejected(f"job {who.key} is interactive")
         if not wish and (why := obstacle(f, self.now())) is not None:
             raise Rejected(f"job {who.key} {why}")
+        if wish and state is JobState.RUNNING:
+            f = records.before_its_start(f)
         fields = kept(f)
         if shown.own_extra:
             fields[_UNMARKED] = "1"

@@ -289,6 +289,14 @@ def sight(who: JobIdentity, f: Mapping[str, str]) -> JobSight:
     )
 
 
+def before_its_start(f: Mapping[str, str]) -> dict[str, str]:
+    """A running job's fields with the CPUs that it asked for, or none where Slurm doesn't show
+    them (22.05): a node of several threads a core gives it whole cores."""
+    asked = dict(part.split("=", 1) for part in f.get("ReqTRES", "").split(",") if "=" in part)
+    rest = {name: text for name, text in f.items() if name != "NumCPUs"}
+    return {**rest, "NumCPUs": asked["cpu"]} if "cpu" in asked else rest
+
+
 def shape(f: Mapping[str, str]) -> Shape:
     """What the job asks for."""
     per_node = f.get("NtasksPerN:B:S:C", "0").split(":")[0]

@@ -12,6 +12,9 @@ from datetime import timedelta
 from burstd.domain.findings import Area, Finding
 
 OLDEST = (22, 5)
+#: How Slurm's programs write a field that is not set.
+NOTHING = frozenset({"", "(null)", "N/A", "None", "Unknown"})
+_UNLIMITED = frozenset({"UNLIMITED", "INFINITE", "NONE", "Partition_Limit", "INVALID", "NOT_SET"})
 #: sacctmgr(1), AdminLevel: who may hold, move and requeue other people's jobs.
 MIGHTY = frozenset({"Operator", "Administrator"})
 
@@ -60,12 +63,21 @@ def controller_time(diagnostics: str) -> int | None:
     return int(found[1]) if found else None
 
 
-def longest(max_time: str) -> timedelta | None:
-    """A partition's MaxTime; ``None`` for UNLIMITED. Raises ``ValueError`` for other words."""
-    if max_time in {"UNLIMITED", "INFINITE", "NONE"}:
+def time_limit(text: str) -> timedelta | None:
+    """``[D-]HH:MM:SS``, ``MM:SS`` or ``MM``; ``None`` for UNLIMITED and the like.
+
+    Raises ``ValueError`` for anything else. squeue(1), TIME_LIMIT.
+    """
+    if text in _UNLIMITED or text in NOTHING:
         return None
-    days, _, rest = max_time.rpartition("-")
-    hours, minutes, seconds = (int(part) for part in rest.split(":"))
+    days, dash, rest = text.rpartition("-")
+    parts = [int(part) for part in rest.split(":")]
+    if dash:  # D-HH[:MM[:SS]]
+        hours, minutes, seconds = [*parts, 0, 0][:3]
+    elif len(parts) == 1:
+        hours, minutes, seconds = 0, parts[0], 0
+    else:
+        hours, minutes, seconds = [0, *parts][-3:]
     return timedelta(days=int(days or 0), hours=hours, minutes=minutes, seconds=seconds)
 
 

@@ -200,6 +200,19 @@ class Runner:
 
     def _timed_out(self) -> None:
         self._stop(endrecord.TIMEOUT)
+        if self._reason == endrecord.TIMEOUT:  # slurmstepd says as much where the job is at home
+            self._remark(f"the job has reached its time limit of {self._order.time_limit_s} s")
+
+    def _remark(self, words: str) -> None:
+        """One line into the job's own error output."""
+        name = b"stdout" if self._order.merged else b"stderr"
+        stream = os.open(name, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW, dir_fd=self._io)
+        try:
+            os.write(stream, f"burstd: {words}\n".encode())
+        except OSError as error:  # a full disk: the end is recorded all the same
+            say(f"{words}; its output says nothing of it: {error.strerror}")
+        finally:
+            os.close(stream)
 
     def _stop(self, reason: str) -> None:
         if self._payload is None or not self._payload.ended:
@@ -255,6 +268,8 @@ class Runner:
             if self._payload.never_started():
                 self._failed("the script could not be executed: is its interpreter in the image?")
                 code = EX_CANTEXEC
+        if self._reason == endrecord.TIMEOUT:
+            return 1, None, self._reason  # however its shell took the TERM
         number = code - 128 if 128 < code <= 192 else None
         if self._reason is not None:
             return code, number, self._reason

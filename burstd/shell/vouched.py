@@ -7,27 +7,16 @@ The audit log's head is what is remembered: by a file beside the ledger, and by 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from burstd.domain.audit import AuditHead
-from burstd.domain.findings import Finding
-from burstd.domain.targets import (
-    Generation,
-    Image,
-    RemoteId,
-    RemoteJob,
-    TargetView,
-    Ticket,
-    WorkKey,
-    WorkOrder,
-)
+from burstd.domain.targets import RemoteId, RemoteJob, Ticket, WorkKey, WorkOrder
 from burstd.ports.errors import Transient
 from burstd.ports.store import BurstStore
-from burstd.ports.target import Target
 from burstd.ports.witness import Witness
+from burstd.shell.passing import PassingTarget
 
 log = structlog.get_logger()
 
@@ -56,11 +45,10 @@ def keep_head(store: BurstStore, witness: Witness) -> None:
 
 
 @dataclass
-class VouchedTarget:
-    """``ports.target.Target``: asked what it remembers before anything is changed there, and told
-    the head before each start."""
+class VouchedTarget(PassingTarget):
+    """A target that is asked what it remembers before anything is changed there, and told the head
+    before each start."""
 
-    target: Target
     store: BurstStore
     site: str
     name: str
@@ -87,27 +75,9 @@ class VouchedTarget:
         self.target.keep_mark(self.site, str(head))
         self._kept = head
 
-    def mark(self, site: str) -> str | None:
-        return self.target.mark(site)
-
-    def keep_mark(self, site: str, text: str) -> None:
-        self.target.keep_mark(site, text)
-
-    def observe(self) -> TargetView:
-        return self.target.observe()
-
-    def examine(self) -> Iterable[Finding]:
-        return self.target.examine()
-
-    def prepare(self, image: Image) -> None:
-        self.target.prepare(image)
-
     def ticket(self, key: WorkKey, user: str, public_key: str) -> Ticket:
         self._vouch()
         return self.target.ticket(key, user, public_key)
-
-    def generation(self) -> Generation:
-        return self.target.generation()
 
     def submit(self, work: WorkOrder) -> RemoteId:
         self._vouch()
@@ -116,9 +86,6 @@ class VouchedTarget:
     def find(self, key: WorkKey) -> RemoteJob | None:
         self._vouch()  # it cancels duplicates
         return self.target.find(key)
-
-    def poll(self, keys: Sequence[WorkKey]) -> Mapping[WorkKey, RemoteJob]:
-        return self.target.poll(keys)
 
     def start(self, key: WorkKey) -> None:
         self._vouch()

@@ -184,7 +184,7 @@ def _partition(area: Area, settings: SlurmTargetSettings, told: Answer) -> Itera
     shown = {} if told.code else slurm.record(told.text)
     yield slurm.partition_state(area, name, shown)
     try:
-        limit = slurm.longest(shown.get("MaxTime", "UNLIMITED"))
+        limit = slurm.time_limit(shown.get("MaxTime", "UNLIMITED"))
     except ValueError:
         limit = None
     if limit is not None and limit < longest:

@@ -177,8 +177,9 @@ def test_deadline_ends_a_payload_that_ignores_term(
 ) -> None:
     mark = f"86{os.getpid()}1"
     submit(site, f"#!/bin/bash\ntrap '' TERM\nsleep {mark}\n", time_limit_s=1)
-    assert finish(site.run())[0] == 137
+    assert finish(site.run())[0] == 1
     assert site.end().reason == "timeout"
+    assert "burstd: the job has reached its time limit of 1 s\n" in site.output("stderr")
     assert not marked(mark)
 
 

@@ -40,11 +40,21 @@ def scenes() -> list[Scene]:
         *(_scene(f"agent-{stage}", _agents_at(stage)) for stage in ("staging_in", "running")),
         _scene("agent-staging_out", _agents_at("staging_out")),
         _scene("proxy-slurmd", _service("px", "slurmd", "running")),
-        *(_scene(f"slurmctld-claim+{age:g}s", _controller_after_claim(age)) for age in (0, 2, 8)),
+        *(
+            _scene(
+                f"slurmctld-claim+{age:g}s", _controller_after("claim.release.after", "ctl", age)
+            )
+            for age in (0, 2, 8)
+        ),
         Scene("dead/slurmctld-loses-a-submission", "serial, a stranger", _lost_submission),
         Scene("dead/far-slurmctld-loses-a-twin", "serial, a stranger", _lost_twin),
         _scene("slurmctld-running", _service("ctl", "slurmctld", "running")),
-        *(_scene(f"far-slurmctld-submit+{age:g}s", _far_after_submit(age)) for age in (0, 3, 8)),
+        *(
+            _scene(
+                f"far-slurmctld-submit+{age:g}s", _controller_after("far.submit.after", "cctl", age)
+            )
+            for age in (0, 3, 8)
+        ),
         _scene("far-slurmctld-running", _service("cctl", "slurmctld", "running")),
         _scene("slurmdbd-running", _service("ctl", "slurmdbd", "running", 15)),
         _scene("far-slurmdbd-running", _service("cctl", "slurmdbd", "running", 15)),
@@ -107,22 +117,13 @@ def killed(host: Host, service: str, seconds: float = 0) -> None:
     host.start_service(service)
 
 
-def _controller_after_claim(age: float) -> Act:
+def _controller_after(label: str, host: str, age: float) -> Act:
     """Within its save interval slurmctld forgets what it has acknowledged."""
 
     def act(run: Rig) -> None:
-        run.label("claim.release.after")
+        run.label(label)
         time.sleep(age)
-        killed(run.ctl, "slurmctld")
-
-    return act
-
-
-def _far_after_submit(age: float) -> Act:
-    def act(run: Rig) -> None:
-        run.label("far.submit.after")
-        time.sleep(age)
-        killed(run.cctl, "slurmctld")
+        killed(run.lab.host(host), "slurmctld")
 
     return act
 

@@ -19,7 +19,7 @@ WORKLOAD = "serial, array"
 HANGING = replace(
     serial("one", 600),
     minutes=1,
-    ends=frozenset({("FAILED", "*")}),  # as its shell ends on TERM; Slurm knows no limit here
+    ends=frozenset({("FAILED", "1:0")}),
     completes=False,
     lands=True,
     results={},

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import burstd
 from tests.sim.campaign import play, quiet
-from tests.sim.defects import CAMPAIGN, LANDING
+from tests.sim.defects.defect import CAMPAIGN, LANDING
 from tests.sim.hostile import tries
 from tests.sim.kills import REFERENCE, RICH, Run, Score, distinct, second_kills
 from tests.sim.play import Play

@@ -21,7 +21,8 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.sim.campaign import cores
-from tests.sim.defects import DEFECTS, Defect
+from tests.sim.defects import DEFECTS
+from tests.sim.defects.defect import Defect
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "faults-simulated.md"

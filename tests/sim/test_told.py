@@ -44,3 +44,13 @@ def test_a_job_is_asked_back_in_time_or_not_at_all() -> None:
 def test_a_submission_that_the_far_end_forgets_is_made_again() -> None:
     stages = {stage for play in played(told.submissions_forgotten()) for _, stage in play.hits}
     assert {"submitted", "running"} <= stages
+
+
+def test_a_submission_that_is_late_is_waited_for() -> None:
+    met = [play for play in played(told.answers_late()) if ("far late", "submitting") in play.hits]
+    assert len(met) >= 3
+
+
+def test_no_clock_hastens_what_must_be_durable() -> None:
+    stages = {stage for play in played(told.clocks_set()) for _, stage in play.hits}
+    assert {"staging_in", "submitted"} <= stages

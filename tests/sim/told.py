@@ -70,6 +70,21 @@ def submissions_forgotten() -> Iterator[Story]:
         yield story(slow, Move("far crash", TURN, turn, FORGETS, SHORT))
 
 
+def answers_late() -> Iterator[Story]:
+    """The target takes a submission that burstd had no answer to, and takes its time."""
+    for nth in range(2, 6):
+        for seconds in (5, 20, 60, 100):
+            yield story(Move("far late", FAR_CHANGE, nth, size=seconds))
+
+
+def clocks_set() -> Iterator[Story]:
+    """Somebody sets burstd's clock by an hour while it waits for what must be durable."""
+    for turn in range(2, 26, 2):
+        for pick in (0, 2):  # back, forward
+            slow = Move("agents away", TURN, 2, size=10)
+            yield story(slow, Move("clock set", TURN, turn, pick))
+
+
 def stories() -> Iterator[Story]:
     """All of them."""
     for kind in (
@@ -79,5 +94,7 @@ def stories() -> Iterator[Story]:
         done_meanwhile,
         asked_at_the_last_moment,
         submissions_forgotten,
+        answers_late,
+        clocks_set,
     ):
         yield from kind()

@@ -158,7 +158,7 @@ def test_without_accounting_only_slurms_own_users_will_do() -> None:
     [("UNLIMITED", None), ("1-00:00:00", timedelta(days=1)), ("00:30:00", timedelta(minutes=30))],
 )
 def test_a_partitions_longest_time(text: str, limit: timedelta | None) -> None:
-    assert limit == slurm.longest(text)
+    assert limit == slurm.time_limit(text)
 
 
 # --- the burst partition

@@ -12,6 +12,7 @@ from burstd.adapters.slurm import records
 from burstd.adapters.slurm.claim import kept, parking, several_nodes, undoing
 from burstd.adapters.slurm.commands import NoSuchJob, answer, translate
 from burstd.domain.jobs import JobKey, JobRecord, JobState, Shape
+from burstd.domain.slurm import time_limit
 from burstd.ports.errors import AccessDenied, PortError, Rejected, Transient, Unreachable
 from tests.unit.values import identity
 
@@ -174,22 +175,22 @@ def test_a_state_without_a_name_is_unknown_and_not_over(text: str, expected: Job
 @given(st.integers(0, 400), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
 def test_a_time_limit_comes_back_from_each_of_its_forms(d: int, h: int, m: int, s: int) -> None:
     whole = timedelta(days=d, hours=h, minutes=m, seconds=s)
-    assert whole == records.time_limit(f"{d}-{h:02}:{m:02}:{s:02}")
-    assert timedelta(hours=h, minutes=m, seconds=s) == records.time_limit(f"{h:02}:{m:02}:{s:02}")
-    assert timedelta(minutes=m, seconds=s) == records.time_limit(f"{m}:{s:02}")
-    assert timedelta(days=d, hours=h) == records.time_limit(f"{d}-{h}")
-    assert timedelta(minutes=m) == records.time_limit(str(m))
+    assert whole == time_limit(f"{d}-{h:02}:{m:02}:{s:02}")
+    assert timedelta(hours=h, minutes=m, seconds=s) == time_limit(f"{h:02}:{m:02}:{s:02}")
+    assert timedelta(minutes=m, seconds=s) == time_limit(f"{m}:{s:02}")
+    assert timedelta(days=d, hours=h) == time_limit(f"{d}-{h}")
+    assert timedelta(minutes=m) == time_limit(str(m))
 
 
 @pytest.mark.parametrize("text", ["UNLIMITED", "Partition_Limit", "NOT_SET", "N/A", ""])
 def test_no_limit_is_none(text: str) -> None:
-    assert records.time_limit(text) is None
+    assert time_limit(text) is None
 
 
 @pytest.mark.parametrize("text", ["soon", "1:2:3:4x", "-", "1-x"])
 def test_a_limit_that_is_none_is_an_error(text: str) -> None:
     with pytest.raises(ValueError):
-        records.time_limit(text)
+        time_limit(text)
 
 
 @pytest.mark.parametrize(

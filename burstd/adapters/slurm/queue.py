@@ -18,6 +18,7 @@ from burstd.domain.jobs import (
     JobState,
     QueueSnapshot,
 )
+from burstd.domain.slurm import time_limit
 from burstd.ports.errors import PortError, Rejected, Unreachable
 
 #: How long slurmctld may take to carry out what its client has given up.
@@ -169,7 +170,7 @@ class SlurmQueue:
             fields[_UNMARKED] = "1"
         if wish:
             fields["partition"] = self.home_partition
-        limit = records.time_limit(f.get("TimeLimit", ""))
+        limit = time_limit(f.get("TimeLimit", ""))
         return JobRecord(who, records.shape(f), limit, fields, wish, shown.marks)
 
     def park(self, record: JobRecord, mark: str) -> None:

@@ -18,6 +18,7 @@ from burstd.domain.jobs import (
     QueuedJob,
     Shape,
 )
+from burstd.domain.slurm import NOTHING, time_limit
 from burstd.ports.errors import Unreachable
 
 FIELD, RECORD = "\x1f", "\x1e"
@@ -78,7 +79,6 @@ _STATES: Mapping[str, JobState] = {
 #: Slurm's words for jobs that are over.
 OVER = tuple(word for word, state in _STATES.items() if state.over)
 _LATE = re.compile(r" (GresEnforceBind|NtasksPerTRES)=(\w+)")
-_NOTHING = frozenset({"", "(null)", "N/A", "None", "Unknown"})
 
 
 @dataclass(frozen=True)
@@ -128,24 +128,6 @@ def moment(text: str) -> datetime:
     return datetime.fromtimestamp(int(text), UTC)
 
 
-def time_limit(text: str) -> timedelta | None:
-    """``[D-]HH:MM:SS``, ``MM:SS`` or ``MM``; ``None`` for UNLIMITED and the like.
-
-    Raises ``ValueError`` for anything else. squeue(1), TIME_LIMIT.
-    """
-    if text in {"UNLIMITED", "Partition_Limit", "INVALID", "NOT_SET"} or text in _NOTHING:
-        return None
-    days, dash, rest = text.rpartition("-")
-    parts = [int(part) for part in rest.split(":")]
-    if dash:  # D-HH[:MM[:SS]]
-        hours, minutes, seconds = [*parts, 0, 0][:3]
-    elif len(parts) == 1:
-        hours, minutes, seconds = 0, parts[0], 0
-    else:
-        hours, minutes, seconds = [0, *parts][-3:]
-    return timedelta(days=int(days or 0), hours=hours, minutes=minutes, seconds=seconds)
-
-
 def count(text: str) -> int:
     """``4``, ``4-8`` (the least), ``1K``. Raises ``ValueError`` otherwise."""
     least = text.split("-")[0]
@@ -155,7 +137,7 @@ def count(text: str) -> int:
 
 def mebibytes(text: str) -> int | None:
     """``2000M``, ``4G``, ``0`` (all of the node: ``None``). scontrol(1), MinMemoryNode."""
-    if text in _NOTHING or text == "0":
+    if text in NOTHING or text == "0":
         return None
     scale = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}.get(text[-1])
     return int(text) if scale is None else int(float(text[:-1]) * scale)
@@ -170,7 +152,7 @@ def tasks(text: str) -> tuple[int, ...]:
 
 
 def _given(text: str) -> str:
-    return "" if text in _NOTHING else text
+    return "" if text in NOTHING else text
 
 
 def queued_job(cluster: str, cells: Sequence[str]) -> QueuedJob:
@@ -181,7 +163,7 @@ def queued_job(cluster: str, cells: Sequence[str]) -> QueuedJob:
     f = dict(zip(QUEUE_FIELDS, cells, strict=True))
     try:
         waiting = state(f["T"]) is JobState.PENDING
-        group = f["K"] not in _NOTHING
+        group = f["K"] not in NOTHING
         ids = tasks(f["K"]) if group else ()
         several = waiting and group and ("_[" in f["i"] or len(ids) > 1)
         element = ids[0] if group and not several else None

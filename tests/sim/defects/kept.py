@@ -1,0 +1,176 @@
+"""Mistakes with what is kept: the ledger and the files."""
+
+from __future__ import annotations
+
+from tests.sim.defects.defect import LANDING, SQL, STEPS, Defect, Edit, file, one
+
+KEPT: tuple[Defect, ...] = (
+    # --- the ledger
+    one(
+        "no compare-and-swap", "a move is written whatever the version is", "17",
+        SQL,
+        ".where(t.bursts.c.id == before.id, t.bursts.c.version == before.version)",
+        ".where(t.bursts.c.id == before.id)",
+    ),
+    one(
+        "stale writer", "who lost the race writes on from where the winner is", "17, 18",
+        "shell/tick.py",
+        "    after = world.store.append(burst, event, advance(burst, event))\n",
+        "    try:\n"
+        "        after = world.store.append(burst, event, advance(burst, event))\n"
+        "    except StaleBurst:\n"
+        "        burst = world.store.burst(burst.id) or burst\n"
+        "        after = world.store.append(burst, event, advance(burst, event))\n",
+    ),
+    one(
+        "reserved late", "money is bound when the work is submitted", "12",
+        SQL,
+        "        reserved = sum((b.reserved for b in values if not b.stage.final), Decimal(0))\n",
+        "        reserved = sum(\n"
+        "            (b.reserved for b in values if not b.stage.final and b.submit_intended), Decimal(0)\n"
+        "        )\n",
+    ),
+    one(
+        "more than reserved", "the record is taken whatever it asks for", "12",
+        STEPS,
+        "    if limit is None or price(record.shape.cpus, limit, price_now) > burst.reserved:\n",
+        "    if limit is None:\n",
+    ),
+    Defect(
+        "second burst", "a wish that already has a burst is placed again", "1, 2, 5, 17",
+        (
+            Edit(
+                "core/decide.py",
+                "    return not job.tasks and job.key in ledger.open\n",
+                "    return not job.tasks and job.key in ledger.open and job.partition != \"burst\"\n",
+            ),
+            Edit(
+                "core/decide.py",
+                "        elements = tuple(k for k in job.elements if k not in ledger.open)\n",
+                "        elements = job.elements if wish else tuple(\n"
+                "            k for k in job.elements if k not in ledger.open\n"
+                "        )\n",
+            ),
+            Edit(
+                SQL,
+                "        if db.execute(select(t.bursts.c.id).where(same, t.bursts.c.open)).first() is not None:\n"
+                "            return False\n",
+                "",
+            ),
+            Edit(
+                "adapters/store/migrations/versions/v1.py",
+                "        unique=True,\n",
+                "",
+            ),
+        ),
+    ),
+    # --- files
+    file(
+        "no file sync", "the name is made before the bytes are on disk", "8",
+        "    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n    os.fsync(descriptor)\n",
+        "    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n",
+    ),
+    file(
+        "no directory sync", "the bytes are on disk, their new name is not", "11",
+        "                os.unlink(temporary, dir_fd=directory)\n                os.fsync(directory)\n",
+        "                os.unlink(temporary, dir_fd=directory)\n",
+    ),
+    file(
+        "new directories not synced", "a directory on the way is made and not synced", "11",
+        "                _sync(current, following)\n",
+        "",
+    ),
+    file(
+        "mode after sync", "mode and time are set when the file was synced", "11",
+        "    os.fchmod(descriptor, entry.mode & 0o777)\n"
+        "    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n"
+        "    os.fsync(descriptor)\n",
+        "    os.fsync(descriptor)\n"
+        "    os.fchmod(descriptor, entry.mode & 0o777)\n"
+        "    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n",
+    ),
+    file(
+        "landed is durable", "a file that is whole already counts as landed as it is", "11",
+        "            _keep(directory, name, existing, entry)\n",
+        "",
+    ),
+    file(
+        "size is enough", "a file of the right size counts as landed", "7",
+        "        and digest_of(name, directory) == entry.sha256\n",
+        "",
+    ),
+    file(
+        "bytes unchecked", "what came is taken for what was sent", "7",
+        "            if digest_of(temporary, directory) != entry.sha256:\n",
+        "            if False:\n",
+    ),
+    file(
+        "over the user's file", "a result replaces what is there", "10",
+        "        return self.marks.get(path) != Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)\n",
+        "        return False\n",
+    ),
+    file(
+        "rename for link", "a new result is renamed into place, over whatever came meanwhile", "10",
+        "                os.link(\n"
+        "                    temporary, name,\n"
+        "                    src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False,\n"
+        "                )  # fmt: skip\n"
+        "                os.unlink(temporary, dir_fd=directory)\n",
+        "                os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)\n",
+    ),
+    file(
+        "naive walk", "a name may lead up, and through links", "9",
+        "    if not pure.is_absolute() or \"..\" in pure.parts or \"\\0\" in path:\n",
+        "    if not pure.is_absolute() or \"\\0\" in path:\n",
+    ),
+    file(
+        "links followed", "a directory on the way may be a link", "9",
+        "_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC\n",
+        "_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC\n",
+    ),
+    Defect(
+        "temporary not new", "a temporary file that is there is used", "8, 9",
+        (
+            Edit(
+                "agent/landing.py",
+                "_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC\n",
+                "_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC\n",
+            ),
+            Edit(
+                "agent/landing.py",
+                "        _discard(directory, temporary)  # left by an interrupted landing of ours\n",
+                "",
+            ),
+        ),
+        LANDING,
+    ),
+    Defect(
+        "written in place", "a result is written under its own name", "8",
+        (
+            Edit(
+                "agent/landing.py",
+                "        temporary = f\".burst-{self.burst}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}\"\n"
+                "        _discard(directory, temporary)  # left by an interrupted landing of ours\n",
+                "        temporary = name\n",
+            ),
+            Edit(
+                "agent/landing.py",
+                "        self._write(directory, temporary, entry)\n        if existing is None:\n",
+                "        if existing is None:\n"
+                "            self._write(directory, temporary, entry)\n"
+                "            os.fsync(directory)\n"
+                "            return\n"
+                "        temporary = name + \".new\"\n"
+                "        self._write(directory, temporary, entry)\n"
+                "        if existing is None:\n",
+            ),
+        ),
+        LANDING,
+    ),
+    Defect(
+        "output not synced", "the job's own output lies in memory when the landing is reported",
+        "11",
+        (Edit("agent/follow.py", "                os.fsync(descriptor)\n", "                pass\n"),),
+        LANDING,
+    ),
+)  # fmt: skip

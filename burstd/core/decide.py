@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from burstd.core.eligible import Case, Objection, objection, script_objection
-from burstd.core.money import price
+from burstd.core.money import worst_case
 from burstd.domain.jobs import CoreHours, JobKey, JobState, QueuedJob
 from burstd.domain.plan import Decline, Placement, Plan, Reason, Snapshot
 from burstd.domain.policy import BurstPolicy, Ledger, Mode
@@ -152,7 +152,7 @@ def _place_elements(
         worst = Money(session.money)
         if view is not None:
             limit = candidate.job.time_limit or timedelta()
-            worst = price(candidate.job.cpus, limit, view.price)
+            worst = worst_case(candidate.job.cpus, limit, view)
             if worst > session.money:
                 why = (
                     Reason.NO_BUDGET,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import ROUND_UP, Decimal
 
-from burstd.domain.targets import Money
+from burstd.domain.burst import Burst
+from burstd.domain.targets import Money, TargetView
 
 _STEP = Decimal("0.0001")
 
@@ -16,6 +17,23 @@ def core_hours(cores: int, time: timedelta) -> float:
 
 
 def price(cores: int, time: timedelta, per_core_hour: Money) -> Money:
-    """The price of ``cores`` for ``time``. With the time limit as ``time``: the worst case."""
+    """The price of ``cores`` for ``time``."""
     hours = Decimal(str(core_hours(cores, time)))
     return Money((hours * per_core_hour).quantize(_STEP, rounding=ROUND_UP))
+
+
+def worst_case(cores: int, limit: timedelta, view: TargetView) -> Money:
+    """The most that work with this time limit can cost at a target."""
+    return price(cores, limit + view.overhead, view.price)
+
+
+def occupied(burst: Burst) -> timedelta:
+    """How long its work had its cores: what the target says, and no longer than this machine has
+    known of it. A clock that was set there has made no time."""
+    told = burst.outcome.elapsed if burst.outcome else timedelta()
+    if burst.remote is None or burst.over is None:
+        return told
+    first, last = burst.remote.since, burst.over.since
+    if first.machine != last.machine:
+        return told
+    return min(told, timedelta(seconds=last.seconds - first.seconds))

@@ -63,7 +63,7 @@ Examine = Callable[[], Iterable[Finding]]
 
 GIB = 1024**3
 LOW_SHARE, LOW, LOWEST = 0.10, GIB, 100 * 1000**2  #: of a disk; bytes
-SOON, LATE, EXPIRED = 5.0, 60.0, 300.0  #: seconds between two clocks
+SOON = 5.0  #: seconds between two clocks: any further apart is worth a word
 
 
 def room(area: Area, place: str, free: int, size: int) -> Finding:
@@ -81,29 +81,37 @@ def room(area: Area, place: str, free: int, size: int) -> Finding:
     return area.ok("disk space", seen)
 
 
-def clock(area: Area, whose: str, ahead: float, blur: float) -> Finding:
-    """``ahead``: seconds that this clock is before ours, known to within ``blur``.
+@dataclass(frozen=True)
+class Bound:
+    """What refuses to work once two clocks are further apart than so many ``seconds``."""
 
-    munge refuses credentials that are older than 300 s (munge(7), TTL), sshd certificates that are
-    not valid yet, or no more; burstd's own bear an hour and five minutes either way.
+    seconds: float
+    what: str
+    than: str = "this machine"
+
+
+#: munge(7), TTL; what all of one cluster's machines depend on.
+CREDENTIALS = Bound(300.0, "munge refuses such credentials")
+#: What two sites depend on: burstd's own certificates, which bear five minutes more.
+CERTIFICATES = Bound(3900.0, "sshd refuses such certificates")
+
+
+def clock(area: Area, whose: str, ahead: float, blur: float, bound: Bound) -> Finding:
+    """``ahead``: seconds that this clock is before the one of ``bound.than``, to within ``blur``.
+
+    Further apart than the bound it has failed; what is merely wrong is a warning.
     """
     check, apart = f"clock of {whose}", max(0.0, abs(ahead) - blur)
     if apart <= SOON:
-        return area.ok(check, f"within {max(blur, abs(ahead)):.1f} s of this machine's")
-    seen = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this machine's"
+        return area.ok(check, f"within {max(blur, abs(ahead)):.1f} s of {bound.than}'s")
+    seen = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} {bound.than}'s"
     fix = (
-        f"run chrony on this machine and on {whose}, and set both clocks now: chronyc makestep; "
+        f"run chrony on {bound.than} and on {whose}, and set both clocks now: chronyc makestep; "
         "date -u shows which one is wrong"
     )
-    if apart > EXPIRED:
-        return area.failed(
-            check,
-            f"{seen}: munge refuses such credentials, and sshd, beyond an hour, certificates",
-            fix,
-        )
-    if apart > LATE:
-        return area.warning(check, f"{seen}: near the 300 s at which munge refuses", fix)
-    return area.warning(check, seen, fix)
+    if apart > bound.seconds:
+        return area.failed(check, f"{seen}: {bound.what}", fix)
+    return area.warning(check, f"{seen}; at {bound.seconds:.0f} s {bound.what}", fix)
 
 
 def amount(size: int) -> str:

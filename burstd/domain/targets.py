@@ -40,6 +40,7 @@ class TargetView:
     price: Money  #: per core-hour
     users: frozenset[str] | None = None  #: who has an account there; ``None``: everybody
     open: bool = True  #: takes new work; an unreachable target whose link is down may be open
+    overhead: timedelta = timedelta()  #: how long work may keep its cores beyond its time limit
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from burstd.core.barrier import Durability, durability
-from burstd.core.money import core_hours, price
+from burstd.core.money import core_hours, occupied, price, worst_case
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Epoch, Stage, Uptime
 from burstd.domain.events import Event
@@ -51,9 +51,9 @@ def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
     if (stop := asked_back(burst, sight)) is not None:
         return stop
     record = as_submitted(world.queue.record(burst.identity), world.store)
-    price_now = world.sites[burst.target].target.observe().price
+    view = world.sites[burst.target].target.observe()
     limit = record.time_limit
-    if limit is None or price(record.shape.cpus, limit, price_now) > burst.reserved:
+    if limit is None or worst_case(record.shape.cpus, limit, view) > burst.reserved:
         return ev.Refused("it asks for more than was reserved for it")
     return ev.Kept(record)
 
@@ -222,7 +222,7 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
             return None
     if burst.claim is not None:
         site.target.clean(burst.work_key, burst.identity.user)
-    elapsed = burst.outcome.elapsed if burst.outcome else timedelta()
+    elapsed = occupied(burst)
     hours = core_hours(burst.cores, elapsed)
     cost = price(burst.cores, elapsed, site.target.observe().price)
     if seen.is_job(burst.identity):

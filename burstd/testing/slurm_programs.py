@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from burstd.adapters.slurm.commands import translate
@@ -140,7 +141,21 @@ def _sacct(slurm: SimulatedSlurm, argv: Sequence[str]) -> str:
         if (keys is None or key_text(job) in keys)
         and (not names or job.name in names[0])
         and key_text(job) not in slurm.unlisted
+        and _in_window(job, argv, slurm.clock.now())
     )
+
+
+def _in_window(job: SimulatedJob, argv: Sequence[str], now: datetime) -> bool:
+    """sacct(1), DEFAULT TIME WINDOW: what ended before ``-S`` is not shown, nor what begins after
+    ``-E``, which is the moment by sacct's own clock."""
+
+    def given(option: str, otherwise: datetime) -> datetime:
+        if option not in argv:
+            return otherwise
+        return datetime.fromisoformat(argv[argv.index(option) + 1]).replace(tzinfo=UTC)
+
+    begun = job.started_at or job.submitted_at
+    return begun <= given("-E", now) and (job.ended_at or begun) >= given("-S", begun)
 
 
 _PROGRAMS: Mapping[str, Callable[[SimulatedSlurm, Sequence[str]], str]] = {

@@ -10,6 +10,8 @@ from burstd_slurm.settings import SlurmTargetSettings
 
 #: The runner enforces the job's own limit; the margin is for hashing and listing the results.
 MARGIN = timedelta(minutes=10)
+#: Slurm looks at limits now and then, and lets KillWait pass after one.
+OVERHEAD = MARGIN + timedelta(minutes=2)
 
 
 def arguments(work: WorkOrder, settings: SlurmTargetSettings) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from burstd.domain import slurm
-from burstd.domain.findings import Area, Finding, clock, room
+from burstd.domain.findings import CERTIFICATES, CREDENTIALS, Area, Finding, clock, room
 from burstd.ports.clock import Clock
 from burstd.ports.errors import AccessDenied, PortError
 from burstd.ports.remote import Failed, RemoteShell
@@ -95,13 +95,13 @@ class Examination:
             blur = (time.monotonic() - started) / 2
             yield area.ok("login", f"{s.service_user}@{s.host} answers in {blur * 2:.1f} s")
             ahead = int(told) + 0.5 - before - blur
-            yield clock(area, s.host, ahead, blur + 0.5)
+            yield clock(area, s.host, ahead, blur + 0.5, CERTIFICATES)
             argv = ["sh", "-c", QUESTIONS, "sh", str(s.root), s.partition, s.service_user]
             told = self.shell.run(s.service_user, [*argv, *s.users.values()], deadline=TIME)
         except (PortError, ValueError) as error:
             yield area.failed("login", str(error), _login(s, error))
             return
-        yield from judge(area, s, answers(told), ahead, blur)
+        yield from judge(area, s, answers(told))
         yield self._runtime(area)
 
     def _runtime(self, area: Area) -> Finding:
@@ -130,15 +130,11 @@ def _login(settings: SlurmTargetSettings, error: Exception) -> str:
 
 
 def judge(
-    area: Area,
-    settings: SlurmTargetSettings,
-    told: Mapping[str, Answer],
-    ahead: float,
-    blur: float,
+    area: Area, settings: SlurmTargetSettings, told: Mapping[str, Answer]
 ) -> Iterator[Finding]:
-    """What the answers mean. ``ahead``, ``blur``: of the login node's clock."""
+    """What the answers mean."""
     yield from _controller(area, settings, told)
-    yield _time(area, told, ahead, blur)
+    yield _time(area, told)
     yield from _partition(area, settings, told.get("partition", NOTHING))
     yield from _directories(area, settings, told)
     yield _disk(area, settings, told.get("disk", NOTHING))
@@ -163,17 +159,16 @@ def _controller(
         yield slurm.rights(area, settings.service_user, rights.text, controller)
 
 
-def _time(area: Area, told: Mapping[str, Answer], ahead: float, blur: float) -> Finding:
-    """slurmctld's clock against the login node's, and so against ours."""
+def _time(area: Area, told: Mapping[str, Answer]) -> Finding:
+    """slurmctld's clock against the login node's, of which munge knows no hour's difference."""
     theirs = slurm.controller_time(told.get("diagnostics", NOTHING).text)
     around = [told.get(name, NOTHING).text for name in ("before", "after")]
     if theirs is None or not all(text.isdigit() for text in around):
-        hint = "compare `date +%s` on its machine and here"
+        hint = "compare `date +%s` on its machine and on the login node"
         return area.unknown("clock of slurmctld", "sdiag printed no time", hint)
     first, last = (int(text) for text in around)
-    return clock(
-        area, "slurmctld", ahead + theirs - (first + last) / 2, blur + (last - first) / 2 + 1.0
-    )
+    there = replace(CREDENTIALS, than="the login node")
+    return clock(area, "slurmctld", theirs - (first + last) / 2, (last - first) / 2 + 1.0, there)
 
 
 def _partition(area: Area, settings: SlurmTargetSettings, told: Answer) -> Iterator[Finding]:

@@ -73,6 +73,7 @@ class SlurmTarget:
             Capabilities(s.max_nodes, s.max_cores, s.max_time),
             self._context.price,
             frozenset(s.users),
+            overhead=batch.OVERHEAD,
         )
 
     def examine(self) -> Iterable[Finding]:
@@ -193,11 +194,13 @@ class SlurmTarget:
         """What controller and accounting know, and what of it can't be read; both must have
         answered."""
         names = ",".join(keys)
-        since = self._context.clock.now() - timedelta(days=30)
+        # Until the day after tomorrow: what began before a clock was set back lies ahead, and is
+        # not shown otherwise (sacct(1), DEFAULT TIME WINDOW).
+        since, until = (self._context.clock.now() + timedelta(days=d) for d in (-30, 2))
         script = (
             f"squeue -h -a -t all --name={shlex.quote(names)} -o {shlex.quote(records.SQUEUE)} "
-            f"&& echo && sacct -n -X -P -D -a -S {_day(since)} --name={shlex.quote(names)} "
-            f"-o {records.SACCT} && echo {_WHOLE}"
+            f"&& echo && sacct -n -X -P -D -a -S {_day(since)} -E {_day(until)} "
+            f"--name={shlex.quote(names)} -o {records.SACCT} && echo {_WHOLE}"
         )
         answer = self._ask("sh", "-c", script)
         live, _, past = f"\n{answer}".partition("\n\n")

@@ -52,6 +52,19 @@ def test_a_stranger_who_got_the_id_of_lost_work_is_never_cancelled(tmp_path: Pat
     assert all("--name=b-ours" in command for command in cancels)
 
 
+@pytest.mark.parametrize("hours", [1, -1])
+def test_an_end_is_seen_though_the_far_clock_was_set_meanwhile(tmp_path: Path, hours: int) -> None:
+    far = ShellFarEnd(tmp_path)
+    order = WorkOrder(WorkKey("b-ours"), "alice", Shape(), timedelta(hours=1), far.image)
+    far.target.submit(order)
+    far.target.start(order.key)
+    far.slurm.clock.at += timedelta(hours=hours)
+    far.slurm.schedule()
+    far.finish(order.key, 0)
+    far.slurm.clock.at -= timedelta(hours=hours)
+    assert RemoteState.ENDED is far.target.poll([order.key])[order.key].state
+
+
 class TestAnAnswerThatWasTamperedWith:
     """Whatever comes of it is the truth or nothing: never another state, never an absence."""
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from lab.host import Host
 from lab.oracle import Finding
@@ -24,6 +27,7 @@ def scenes() -> list[Scene]:
     return [
         Scene("disk/state", "serial, array", _state),
         Scene("disk/home", "serial with a result of 400 kB", _home),
+        Scene("disk/quota", "serial with a result of 400 kB", _quota),
         Scene("disk/far", "serial with an input of 2 MB", _far),
     ]
 
@@ -61,25 +65,66 @@ def _big() -> tuple[str, dict[str, str]]:
 
 def _home(run: Rig) -> list[Finding]:
     """As the agent on the proxy node sees the job's directory; with room it is landed there."""
-    return _landing(run, "size=128k,mode=777")
+    return _landing(run, lambda px, home: px.sh(f"mount -t tmpfs -o size=128k tmpfs {home}"))
 
 
-def _landing(run: Rig, options: str) -> list[Finding]:
+def _quota(run: Rig) -> list[Finding]:
+    """The same with EDQUOT, on a file system that knows quotas."""
+    with _limited(run.lab.paths.base / "quota") as device:
+        minor = device.removeprefix("/dev/loop")
+
+        def limited(px: Host, home: str) -> None:
+            px.sh(f"mknod -m 600 {device} b 7 {minor}; mount {device} {home}")
+
+        found = _landing(run, limited)
+        run.px.sh(f"rm {device}")
+    return found
+
+
+@contextlib.contextmanager
+def _limited(place: Path) -> Iterator[str]:
+    """A device of this machine with an empty file system that lets nobody write 256 KiB."""
+    image, at = place.with_suffix(".img"), shlex.quote(str(place))
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(200 * 1024**2)
+    sh(f"mkfs.btrfs -q {shlex.quote(str(image))}")
+    device = sh(f"losetup -f --show {shlex.quote(str(image))}").strip()
+    try:
+        sh(
+            f"mount {device} {at} && chmod 777 {at} && btrfs quota enable {at} && "
+            f"btrfs qgroup limit 256k {at} && umount {at}"
+        )
+        yield device
+    finally:
+        sh(f"umount -l {at} 2>/dev/null || true; losetup -d {device}")
+        place.rmdir()
+        image.unlink()
+
+
+def sh(script: str) -> str:
+    """On this machine itself. Raises ``CalledProcessError``."""
+    done = subprocess.run(["sh", "-ec", script], stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout
+
+
+def _landing(run: Rig, fill: Callable[[Host, str], object]) -> list[Finding]:
+    """Another file system over the job's directory while its results come home."""
     body, results = _big()
     job = replace(serial("one"), body=body, results=results)
     home = job.directory
 
     def act(run: Rig) -> None:
         run.at("one", "running")
-        run.px.sh(f"mkdir -p /tmp/kept && mount --bind {home} /tmp/kept")
-        run.px.sh(f"mount -t tmpfs -o {options} tmpfs {home}")
+        fill(run.px, home)
+        run.px.sh(f"chmod 777 {home}")
         try:
             run.at("one", "staging_out")
             time.sleep(FULL)
             if run.reached("one", "staged_out"):
                 raise AssertionError("the disk was not full")
         finally:
-            run.px.sh(f"umount -l {home}; umount -l /tmp/kept")
+            run.px.sh(f"umount -l {home}")
 
     return during(run, (job, array()), act)
 

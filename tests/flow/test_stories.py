@@ -24,6 +24,7 @@ from tests.flow.scene import POLICY, RESTING, Scene, reach
 def test_a_waiting_job_runs_in_the_cloud_and_ends_on_prem_with_its_exit_code(scene: Scene) -> None:
     scene.until(Stage.RUNNING)
     scene.turn()
+    scene.clock.forward(minutes=30)
     scene.target.finish_all(Outcome("exited", 7, elapsed=timedelta(minutes=30)))
     burst = scene.until(Stage.SETTLED)
 

@@ -251,7 +251,7 @@ Filesystem     1024-blocks     Used Available Capacity Mounted on
 
 
 def judged(told: dict[str, far.Answer], settings: SlurmTargetSettings = SETTINGS) -> list[Finding]:
-    return list(far.judge(AREA, settings, told, 0.0, 0.1))
+    return list(far.judge(AREA, settings, told))
 
 
 @pytest.mark.parametrize("version", ["22.05", "24.11"])

@@ -11,7 +11,17 @@ import pytest
 from burstd.adapters.slurm import judge
 from burstd.adapters.slurm.spank import Stacked, stacked
 from burstd.domain import slurm
-from burstd.domain.findings import GIB, Area, Finding, Grade, amount, clock, room
+from burstd.domain.findings import (
+    CERTIFICATES,
+    CREDENTIALS,
+    GIB,
+    Area,
+    Finding,
+    Grade,
+    amount,
+    clock,
+    room,
+)
 from burstd.domain.slurm import Controller
 
 AREA = Area("here")
@@ -49,18 +59,26 @@ def test_a_fix_belongs_to_exactly_what_is_not_ok() -> None:
 def test_clocks_that_are_five_seconds_apart_warn_and_five_minutes_fail(
     ahead: float, grade: Grade
 ) -> None:
-    found = clock(AREA, "slurmctld", ahead, 0.0)
+    found = clock(AREA, "slurmctld", ahead, 0.0, CREDENTIALS)
     assert grade is found.grade
     assert grade is Grade.OK or "chrony" in found.fix
 
 
+@pytest.mark.parametrize(
+    ("ahead", "grade"),
+    [(4.0, Grade.OK), (3600.0, Grade.WARNING), (-3600.0, Grade.WARNING), (4000.0, Grade.FAILED)],
+)
+def test_an_hour_between_two_sites_is_worth_a_warning(ahead: float, grade: Grade) -> None:
+    assert grade is clock(AREA, "login", ahead, 0.5, CERTIFICATES).grade
+
+
 def test_what_was_measured_roughly_is_no_reproach() -> None:
-    assert Grade.OK is clock(AREA, "slurmctld", 9.0, 4.5).grade
+    assert Grade.OK is clock(AREA, "slurmctld", 9.0, 4.5, CREDENTIALS).grade
 
 
 def test_a_clock_says_in_which_direction_it_is_off() -> None:
-    assert "3600 s ahead of" in clock(AREA, "slurmctld", 3600.0, 0.5).seen
-    assert "3600 s behind" in clock(AREA, "slurmctld", -3600.0, 0.5).seen
+    assert "3600 s ahead of" in clock(AREA, "slurmctld", 3600.0, 0.5, CREDENTIALS).seen
+    assert "3600 s behind" in clock(AREA, "slurmctld", -3600.0, 0.5, CREDENTIALS).seen
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,22 @@ def test_a_stranger_with_the_id_is_not_the_job_even_in_accounting() -> None:
     assert JobState.LOST is queue.look(job.identity).state
 
 
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_job_is_found_in_accounting_though_its_clock_was_set(hours: int) -> None:
+    """Set back, its start lies ahead; set forward before that, its end before its submission."""
+    clock = SteppedClock()
+    slurm = SimulatedSlurm(clock)
+    key = slurm.submit(name="beam", partition="burst")
+    queue = simulated_queue(slurm)
+    (job,) = queue.observe().jobs
+    clock.at += timedelta(hours=hours)
+    slurm.schedule()
+    slurm.finish(key)
+    clock.at -= timedelta(hours=hours)
+    slurm.jobs.clear()
+    assert JobState.COMPLETED is queue.look(job.identity).state
+
+
 def test_a_requeued_job_is_found_in_accounting_though_its_submit_time_changed() -> None:
     clock = SteppedClock()
     slurm = SimulatedSlurm(clock)

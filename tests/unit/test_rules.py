@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from burstd.core import script
 from burstd.core.barrier import SAVE_TIME, Durability, durability
 from burstd.core.eligible import Case, objection
-from burstd.core.money import core_hours, price
+from burstd.core.money import core_hours, occupied, price, worst_case
 from burstd.core.orders import ORDERS, Order, ending
 from burstd.core.retries import LONGEST, is_due, next_due
 from burstd.domain.applications import Application
 from burstd.domain.burst import Epoch, Stage, Uptime
 from burstd.domain.plan import Reason, ScriptFacts
 from burstd.domain.targets import Money, Outcome
-from tests.unit.values import NOW, POLICY, identity, queued
+from tests.unit.values import NOW, POLICY, VIEW, burst, identity, queued
 
 # --- may it leave
 
@@ -132,6 +132,32 @@ def test_money_has_no_dust_of_binary_fractions() -> None:
     assert Decimal("0.1000") == price(2, timedelta(hours=1), Money(Decimal("0.05")))
     assert Decimal("0.0001") == price(1, timedelta(seconds=1), Money(Decimal("0.05")))
     assert 0.5 == core_hours(2, timedelta(minutes=15))
+
+
+def test_the_worst_case_has_the_time_that_a_target_takes_beyond_the_limit() -> None:
+    view = replace(VIEW, overhead=timedelta(minutes=30))
+    assert Decimal("0.1500") == worst_case(2, timedelta(hours=1), view)
+    assert Decimal("0.1000") == worst_case(2, timedelta(hours=1), VIEW)
+
+
+@pytest.mark.parametrize(
+    ("told", "machine", "seconds"),
+    [
+        (30.0, "boot-1", 30.0),
+        (3630.0, "boot-1", 100.0),  # its clock was set an hour ahead meanwhile
+        (3630.0, "boot-2", 3630.0),  # this machine was started anew: it can't tell
+    ],
+)
+def test_a_far_clock_that_was_set_has_made_no_time(
+    told: float, machine: str, seconds: float
+) -> None:
+    away = burst(
+        remote=Epoch("boot", Uptime("boot-1", 1000.0)),
+        over=Epoch("boot", Uptime(machine, 1100.0)),
+        outcome=Outcome("exited", 0, elapsed=timedelta(seconds=told)),
+    )
+    assert seconds == occupied(away).total_seconds()
+    assert told == occupied(replace(away, over=None)).total_seconds()
 
 
 # --- retries

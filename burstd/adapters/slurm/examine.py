@@ -11,7 +11,7 @@ from pathlib import Path
 from burstd.adapters.slurm import judge, spank
 from burstd.adapters.slurm.commands import Slurm
 from burstd.domain import slurm as words
-from burstd.domain.findings import Area, Finding, clock
+from burstd.domain.findings import CREDENTIALS, Area, Finding, clock
 from burstd.ports.errors import PortError
 
 AREA, MUNGE, PROXY = Area("on-prem Slurm"), Area("munge"), Area("proxy node")
@@ -78,7 +78,7 @@ class SlurmExamination:
             return
         blur = (after - before).total_seconds() / 2
         ahead = theirs + 0.5 - before.timestamp() - blur  # it prints whole seconds, cut off
-        yield clock(AREA, "slurmctld", ahead, blur + 0.5)
+        yield clock(AREA, "slurmctld", ahead, blur + 0.5, CREDENTIALS)
 
     def _partitions(self, _controller: words.Controller) -> Iterator[Finding]:
         name = self.site.burst_partition

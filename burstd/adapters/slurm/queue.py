@@ -24,6 +24,7 @@ from burstd.ports.errors import PortError, Rejected, Unreachable
 #: How long slurmctld may take to carry out what its client has given up.
 IN_THE_AIR = timedelta(minutes=1)
 #: Pending reasons that say the parked job will never start as it is.
+DAY = timedelta(days=1)
 _STUCK = frozenset({"BadConstraints", "PartitionNodeLimit", "PartitionTimeLimit", "InvalidQOS"})
 #: Beside the record's fields: the job's Extra is its user's, and no place for a mark.
 _UNMARKED = "unmarked"
@@ -98,8 +99,11 @@ class SlurmQueue:
     def _look_back(self, who: JobIdentity) -> JobSight:
         """slurmctld forgets ended jobs after MinJobAge (300 s); accounting does not. What neither
         of them knows was never saved: an acknowledged submission is forgotten in a crash."""
-        since = who.submitted_at.strftime("%Y-%m-%dT%H:%M:%S")
-        argv = ["sacct", "-n", "-X", "-P", "-D", "-j", str(who.key), "-S", since]
+        # A day more at either end: clocks are set (sacct(1), DEFAULT TIME WINDOW).
+        since, until = (
+            f"{t:%Y-%m-%dT%H:%M:%S}" for t in (who.submitted_at - DAY, self.now() + DAY)
+        )
+        argv = ["sacct", "-n", "-X", "-P", "-D", "-j", str(who.key), "-S", since, "-E", until]
         argv += ["-o", "JobID,User,Submit,State,ExitCode", f"--delimiter={records.FIELD}"]
         with question():
             answer = self.slurm.run(argv, {"TZ": "UTC"})

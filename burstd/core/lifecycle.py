@@ -79,7 +79,12 @@ TRANSITIONS: Mapping[Stage, Row] = MappingProxyType(
             **_CALL_A_HUMAN,
         },
         Stage.STAGED_OUT: {ev.Begun: Stage.SETTLING, **_STOP},
-        Stage.SETTLING: {ev.Over: Stage.SETTLING, ev.Settled: Stage.SETTLED, **_CALL_A_HUMAN},
+        Stage.SETTLING: {
+            ev.Requeued: Stage.SETTLING,
+            ev.Over: Stage.SETTLING,
+            ev.Settled: Stage.SETTLED,
+            **_CALL_A_HUMAN,
+        },
         Stage.RETURNING: {
             ev.Over: Stage.RETURNING,
             ev.Done: Stage.RETURNED,
@@ -127,7 +132,7 @@ def advance(burst: Burst, event: Event) -> Burst:
 
 def _with_evidence(moved: Burst, event: Event) -> Burst:
     match event:
-        case ev.Kept(record):
+        case ev.Kept(record) | ev.Requeued(record):
             return replace(moved, record=record, cores=record.shape.cpus)
         case ev.Claimed(epoch) | ev.Reclaimed(epoch):
             return replace(moved, claim=epoch)

@@ -83,6 +83,13 @@ class Skipped(Event):
 
 
 @dataclass(frozen=True)
+class Requeued(Event):
+    """Its user has requeued the job: it goes home, as the record says, and runs anew."""
+
+    record: JobRecord
+
+
+@dataclass(frozen=True)
 class Settled(Event):
     """The job is over on-prem, the far side is clean, and this is what it cost."""
 

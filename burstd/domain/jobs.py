@@ -142,6 +142,8 @@ class JobRecord:
     fields: Mapping[str, str] = field(default_factory=dict)
     wish: bool = False  #: It was submitted straight to the burst partition.
     marks: tuple[str, ...] = ()  #: ids of bursts that its Extra field names
+    #: Its user has requeued it while it was away, held (``scontrol requeuehold``) or not.
+    requeued_held: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ class RequestKind(Enum):
     CANCEL = "cancel"  #: end the job, wherever it runs
 
 
+ALL = frozenset(RequestKind)
+
+
 @dataclass(frozen=True)
 class Request:
     """One of them, and who asked. ``why`` may be empty."""

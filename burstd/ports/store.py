@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from burstd.domain.events import Event
 from burstd.domain.jobs import JobKey, JobRecord
 from burstd.domain.plan import Plan
 from burstd.domain.policy import Ledger
-from burstd.domain.requests import Request
+from burstd.domain.requests import ALL, Request, RequestKind
 
 
 class StaleBurst(Exception):
@@ -97,10 +97,13 @@ class BurstStore(Protocol):
     def note(self, plan: Plan) -> None:
         """Write the plan's verdicts only (mode observe)."""
 
-    def append(self, before: Burst, event: Event, after: Burst) -> Burst:
+    def append(
+        self, before: Burst, event: Event, after: Burst, heard: Collection[RequestKind] = ALL
+    ) -> Burst:
         """Write ``event`` to the journal and move the row.
 
-        Raises ``StaleBurst`` unless the stored version is ``before.version``.
+        Raises ``StaleBurst`` unless the stored version is ``before.version``, and where the burst
+        would be closed though its job shall be cancelled and that is not among what was ``heard``.
         """
 
     def journal(self, burst: BurstId) -> tuple[JournalEntry, ...]:

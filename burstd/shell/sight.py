@@ -40,6 +40,10 @@ class Sight:
         mine = self.requests.get(burst.id, frozenset())
         return next((request for request in mine if request.kind is kind), None)
 
+    def heard(self, burst: Burst) -> frozenset[RequestKind]:
+        """What kinds of things people ask of it."""
+        return frozenset(request.kind for request in self.requests.get(burst.id, ()))
+
 
 def take_sight(
     world: World, queue: QueueSnapshot | None, lost_since: MutableMapping[BurstId, float]

@@ -7,6 +7,7 @@ Steps learn before they do, so that a crash at any point is repaired by running 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from burstd.core.barrier import Durability, durability
@@ -14,7 +15,7 @@ from burstd.core.money import core_hours, occupied, price, worst_case
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Epoch, Stage, Uptime
 from burstd.domain.events import Event
-from burstd.domain.jobs import JobRecord, JobState
+from burstd.domain.jobs import JobRecord, JobSight, JobState
 from burstd.domain.targets import Outcome, RemoteJob, RemoteState, WorkOrder
 from burstd.ports.errors import Rejected, Unreachable
 from burstd.shell.marks import as_submitted
@@ -202,7 +203,10 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
     if begins_anew(burst, seen, world):
-        if not world.queue.give_back(_record(burst)):
+        record = _record(burst)
+        if record.requeued_held is None:  # whose hold it is can be told now, not after ours
+            return ev.Requeued(replace(record, requeued_held=seen.held))
+        if not world.queue.give_back(record):
             return None
     else:
         bring_back(burst, seen, world)
@@ -222,9 +226,14 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
             return None
     if burst.claim is not None:
         site.target.clean(burst.work_key, burst.identity.user)
+    return _reckoned(burst, seen, world)
+
+
+def _reckoned(burst: Burst, seen: JobSight, world: World) -> Event:
+    """What it cost, also as a line on the job's accounting record."""
     elapsed = occupied(burst)
     hours = core_hours(burst.cores, elapsed)
-    cost = price(burst.cores, elapsed, site.target.observe().price)
+    cost = price(burst.cores, elapsed, world.sites[burst.target].target.observe().price)
     if seen.is_job(burst.identity):
         world.queue.annotate(
             burst.identity,

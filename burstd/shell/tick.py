@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -19,6 +19,7 @@ from burstd.domain.events import Event
 from burstd.domain.jobs import JobIdentity, QueueSnapshot
 from burstd.domain.plan import Plan, ScriptFacts, Snapshot
 from burstd.domain.policy import Ledger
+from burstd.domain.requests import ALL, RequestKind
 from burstd.domain.targets import TargetName, WorkKey
 from burstd.ports.errors import AccessDenied, Permanent, PortError, Transient
 from burstd.ports.store import StaleBurst
@@ -139,7 +140,7 @@ def drive(burst: Burst, world: World, sight: Sight, steps: Mapping[Stage, Step] 
                 event = next_event(burst, world, sight, steps)
                 if event is None:
                     return
-                burst = move(burst, event, world)
+                burst = move(burst, event, world, sight.heard(burst))
         except StaleBurst:
             log.warning("burst.stale")
         except IllegalTransition as error:
@@ -149,9 +150,10 @@ def drive(burst: Burst, world: World, sight: Sight, steps: Mapping[Stage, Step] 
             log.warning("burst.parked", cause=str(error))
 
 
-def move(burst: Burst, event: Event, world: World) -> Burst:
-    """Write the event down; from here on the burst is where the event puts it."""
-    after = world.store.append(burst, event, advance(burst, event))
+def move(burst: Burst, event: Event, world: World, heard: Collection[RequestKind] = ALL) -> Burst:
+    """Write the event down; from here on the burst is where the event puts it. ``heard``: what is
+    asked of it, as far as the event takes that into account."""
+    after = world.store.append(burst, event, advance(burst, event), heard)
     if after.stage is burst.stage:
         log.info("burst.waiting", stage=after.stage.value, cause=after.cause)
     else:

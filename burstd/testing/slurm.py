@@ -152,15 +152,16 @@ class SimulatedSlurm:
                 job.held, job.reason = False, "None"
         self.note()
 
-    def requeue(self, key: str) -> None:
-        """A user's ``scontrol requeue`` of a job that runs, or has run."""
+    def requeue(self, key: str, *, held: bool = False) -> None:
+        """A user's ``scontrol requeue``, or ``requeuehold``, of a job that runs, or has run."""
         for job in self._named(key):
             if job.shown["Requeue"] != "1":
                 continue
             if job.state in OVER:
-                self.begin_again(job)
+                self.begin_again(job, held=held)
             elif job.state == "RUNNING":
                 job.state, job.begins_anew, job.cancelled = "COMPLETING", True, False
+                job.waits_anew = held
                 stands_in = job.shown["Partition"] == self.burst_partition
                 job.kill_at = self._now + KILL_WAIT if stands_in else None
         self.note()
@@ -266,7 +267,7 @@ class SimulatedSlurm:
 
     def _after_completing(self, job: SimulatedJob) -> None:
         if job.requeued or job.begins_anew:
-            self.begin_again(job, held=job.requeued)
+            self.begin_again(job, held=job.requeued or job.waits_anew)
         else:
             self._end(job, "CANCELLED" if job.cancelled else "FAILED")
 
@@ -279,7 +280,7 @@ class SimulatedSlurm:
         job.reason = "JobHeldAdmin" if job.held else "JobHeldUser" if held else "None"
         job.held = held or job.held
         job.state, job.node, job.ended_at = "PENDING", "", None
-        job.requeued = job.begins_anew = False
+        job.requeued = job.begins_anew = job.waits_anew = False
         job.exit_code = job.signal = 0
         job.restarts, job.submitted_at = job.restarts + 1, self._now
         self.note()

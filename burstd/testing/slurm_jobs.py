@@ -42,6 +42,7 @@ class SimulatedJob:
     cancelled: bool = False
     requeued: bool = False
     begins_anew: bool = False  #: a user's requeue: as soon as it has ended, which may take a while
+    waits_anew: bool = False  #: and then waits, held by its user
     restarts: int = 0
     exit_code: int = 0
     signal: int = 0

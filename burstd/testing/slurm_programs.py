@@ -79,6 +79,9 @@ def _change(slurm: SimulatedSlurm, verb: str, job: SimulatedJob, words: Sequence
     elif verb == "hold":
         job.held = True  # rc 0 and no effect on a job that runs
         job.reason = "JobHeldAdmin" if job.state == "PENDING" else job.reason
+    elif verb == "uhold":
+        job.held = True
+        job.reason = "JobHeldUser" if job.state == "PENDING" else job.reason
     elif verb == "release":
         job.held, job.reason = False, "None"
     else:

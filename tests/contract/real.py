@@ -171,6 +171,9 @@ class RealCluster:
         pairs = re.finditer(r"(?:^|\s)([A-Za-z:/_-]+)=(.*?)(?=\s[A-Za-z][A-Za-z:/_-]*=|$)", text)
         return {m[1]: m[2] for m in pairs if m[1] not in _PASSING}
 
+    def let_go(self, key: str) -> None:
+        self.login.run(["scontrol", "release", key], user="alice")
+
     def make_room(self) -> None:
         self.login.run(["scancel", *self.blockers])
 

@@ -70,6 +70,9 @@ class SimulatedCluster:
     def shown(self, key: str) -> Mapping[str, str]:
         return {k: v for k, v in self.slurm.job(key).shown.items() if v and k != "Extra"}
 
+    def let_go(self, key: str) -> None:
+        self.slurm.unhold(key)
+
     def make_room(self) -> None:
         self.slurm.slots = 2
         self._settle()

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from lab.oracle import Finding
 from tests.fault.errands import CANCELLED, Job, array, endless, serial
-from tests.fault.rig import SAVED, Rig, during
+from tests.fault.rig import SAVED, Rig, Stuck, during
 from tests.fault.scene import Scene
 
 Act = Callable[[Rig], None]
@@ -25,6 +25,7 @@ def scenes() -> list[Scene]:
         Scene("user/scancel-running", "until it is ended", _cancelled("running")),
         *(Scene(f"user/scancel-{s}", "serial", _too_late(s)) for s in ("staging_out", "settling")),
         _scene("requeue-running", _requeued, (_again(serial("one", 8)),)),
+        _scene("requeuehold-running", _requeued_to_wait, (_again(serial("one", 8)),)),
         _scene("hold-running", _command("scontrol hold {}"), (serial("one", 8), array())),
         _scene("update-running", _updated, (serial("one", 8), array())),
         _scene("update-claiming", _updated_while_claimed, (serial("one", 5), array())),
@@ -88,6 +89,18 @@ def _requeued(run: Rig) -> None:
     run.until(lambda: run.notary.said("one"), "it runs away")
     run.ctl.run(["scontrol", "requeue", run.key("one")], user="alice")
     time.sleep(2)
+
+
+def _requeued_to_wait(run: Rig) -> None:
+    """It waits at home, on free nodes, until the user lets it go."""
+    run.until(lambda: run.notary.said("one"), "it runs away")
+    run.ctl.run(["scontrol", "requeuehold", run.key("one")], user="alice")
+    run.until(lambda: run.stage("one") == "settled", "its burst is closed")
+    run.empty()
+    time.sleep(10)
+    if run.state(run.key("one")) != "cae PENDING":
+        raise Stuck(f"it is {run.state(run.key('one'))} though its user holds it")
+    run.ctl.run(["scontrol", "release", run.key("one")], user="alice")
 
 
 def _updated(run: Rig) -> None:

@@ -345,6 +345,25 @@ def test_a_requeued_job_runs_anew_at_home_and_its_twin_is_paid_for(scene: Scene)
     assert ["1"] == [run.key for run in scene.slurm.runs]
 
 
+def test_a_job_requeued_to_wait_waits_at_home_for_its_user(scene: Scene) -> None:
+    scene.until(Stage.RUNNING)
+    scene.turn(5)
+    scene.slurm.requeue("1", held=True)
+    scene.until(Stage.SETTLED)
+
+    job = scene.slurm.job("1")
+    assert ("PENDING", True, "JobHeldUser", "cae") == (
+        job.state,
+        job.held,
+        job.reason,
+        job.shown["Partition"],
+    )
+    scene.slurm.slots = 1
+    scene.slurm.unhold("1")
+    scene.others()
+    assert ["1"] == [run.key for run in scene.slurm.runs]
+
+
 def test_a_requeue_comes_too_late_where_the_work_is_done(scene: Scene) -> None:
     scene.until(Stage.RUNNING)
     scene.turn()

@@ -120,6 +120,7 @@ _RAISE_LIMIT = _to_a_job(_WAITING, _raise_limit)
 _MORE_CPUS = _to_a_job(_WAITING, _more_cpus)
 _OTHER_PARTITION = _to_a_job(_WAITING, _other_partition)
 _REQUEUE = _to_a_job(_RUNNING, lambda site, job: site.slurm.requeue(key_text(job)))
+_REQUEUE_HELD = _to_a_job(_RUNNING, lambda site, job: site.slurm.requeue(key_text(job), held=True))
 
 
 def _stranger(play: Play, pick: int, _size: int) -> str | None:
@@ -307,6 +308,7 @@ ACTS: Mapping[str, Act] = {
     "hold": Act("a user holds a job", "scontrol(1)", 2, _HOLD),
     "release": Act("a user lets a job go", "scontrol(1)", 2, _RELEASE),
     "requeue": Act("a user requeues a job that runs", "scontrol(1)", 3, _REQUEUE),
+    "requeuehold": Act("a user requeues a job that runs, held", "scontrol(1)", 2, _REQUEUE_HELD),
     "rename": Act("a user renames a job", "scontrol(1)", 2, _to_a_job(_LIVING, _rename)),
     "raise limit": Act("a user raises a waiting job's time limit", _UPDATE, 2, _RAISE_LIMIT),
     "more cpus": Act("a user asks for more CPUs", "scontrol(1)", 2, _MORE_CPUS),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
-from tests.sim.calls import FAR_CHANGE, SLURM_CHANGE, SLURM_READ, TURN
+from tests.sim.calls import FAR_CHANGE, SLURM_CHANGE, SLURM_READ, STORE_CHANGE, TURN
 from tests.sim.daemon import POLICY
 from tests.sim.story import Move, Story
 from tests.sim.workload import Order, Payload
@@ -31,10 +31,35 @@ def strangers() -> Iterator[Story]:
 
 
 def returns_forgotten() -> Iterator[Story]:
-    """A job was given back, and slurmctld forgets that: in each of the seconds thereafter."""
-    for turn in range(4, 20):
-        crash = Move(CRASH, TURN, turn, FORGETS, SHORT)
-        yield story(Move("asked back", TURN, 3), crash)
+    """A job was given back, one change of it slowly, and slurmctld forgets that: in each of the
+    seconds thereafter."""
+    for nth in (6, 8):
+        slow = Move("slow", SLURM_CHANGE, nth, size=2)
+        for turn in range(4, 14):
+            crash = Move(CRASH, TURN, turn, FORGETS, SHORT)
+            yield story(Move("asked back", TURN, 3), slow, crash)
+
+
+def ends_forgotten() -> Iterator[Story]:
+    """A job has ended, and slurmctld forgets that: its stand-in starts anew."""
+    for turn in range(14, 26):
+        yield story(Move(CRASH, TURN, turn, FORGETS, SHORT), seconds=2)
+
+
+def submitted_twice() -> Iterator[Story]:
+    """burstd is killed while a submission is in the air: its successor finds nothing, and submits;
+    the first arrives when all is nearly over."""
+    for nth in range(12, 19):
+        late = Move("far late", FAR_CHANGE, 3, size=20)
+        yield story(late, Move("killed before", STORE_CHANGE, nth, size=1), seconds=2)
+
+
+def holds_late() -> Iterator[Story]:
+    """slurmctld works off a change long after burstd gave it up."""
+    for nth in range(12):
+        for seconds in (10, 20, 60):
+            late = Move("late", SLURM_CHANGE, nth, size=seconds)
+            yield story(Move("asked back", TURN, 3), late)
 
 
 def ended_meanwhile() -> Iterator[Story]:
@@ -90,6 +115,9 @@ def stories() -> Iterator[Story]:
     for kind in (
         strangers,
         returns_forgotten,
+        ends_forgotten,
+        submitted_twice,
+        holds_late,
         ended_meanwhile,
         done_meanwhile,
         asked_at_the_last_moment,

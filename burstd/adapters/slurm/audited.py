@@ -36,6 +36,10 @@ class AuditedController:
         with told(self.tell, "hold", job=str(key)):
             self.controller.hold(key)
 
+    def hold_for_user(self, key: JobKey) -> None:
+        with told(self.tell, "uhold", job=str(key)):
+            self.controller.hold_for_user(key)
+
     def release(self, key: JobKey) -> None:
         with told(self.tell, "release", job=str(key)):
             self.controller.release(key)

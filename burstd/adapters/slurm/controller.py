@@ -46,6 +46,9 @@ class Controller(Protocol):
     def hold(self, key: JobKey) -> None:
         """Keep a pending job from starting."""
 
+    def hold_for_user(self, key: JobKey) -> None:
+        """Make it a hold that the job's user may undo."""
+
     def release(self, key: JobKey) -> None:
         """Undo ``hold``."""
 
@@ -91,6 +94,9 @@ class CommandController:
 
     def hold(self, key: JobKey) -> None:
         self._scontrol("hold", str(key))
+
+    def hold_for_user(self, key: JobKey) -> None:
+        self._scontrol("uhold", str(key))
 
     def release(self, key: JobKey) -> None:
         self._scontrol("release", str(key))

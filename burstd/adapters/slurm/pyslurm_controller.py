@@ -44,6 +44,9 @@ class PyslurmController:
     def hold(self, key: JobKey) -> None:
         self._change("hold", key, self.commands.hold)
 
+    def hold_for_user(self, key: JobKey) -> None:
+        self.commands.hold_for_user(key)  # of one that is held already pyslurm makes nothing else
+
     def release(self, key: JobKey) -> None:
         self._change("release", key, self.commands.release)
 

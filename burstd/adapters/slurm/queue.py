@@ -212,7 +212,9 @@ class SlurmQueue:
         if seen.partition != self.burst_partition:
             if seen.state is JobState.PENDING and seen.held:
                 self._restore(record)
-                self._release_home(who, seen)
+                if record.requeued_held and seen.reason == "JobHeldUser":
+                    return True
+                self._let_go(record, seen)
                 return False
             if seen.state is JobState.RUNNING and seen.held:
                 # It started before our hold, which would bite when it is requeued.
@@ -227,7 +229,7 @@ class SlurmQueue:
         elif seen.state is JobState.PENDING and self._holds(who):
             self._undo(record)
             self._mark(record, "")
-            self._release_home(who, seen)
+            self._let_go(record, seen)
         return False
 
     def cancel(self, who: JobIdentity) -> None:
@@ -283,13 +285,18 @@ class SlurmQueue:
         if any(now.get(name) != record.fields.get(name) for name in SHOWN):
             self._undo(record)
 
-    def _release_home(self, who: JobIdentity, seen: JobSight) -> None:
+    def _let_go(self, record: JobRecord, seen: JobSight) -> None:
+        """It may start at home, unless its user has requeued it to wait there."""
+        who = record.identity
         # A requeued job may not start for two minutes (Slurm lets its credential expire first). Of
         # one that was not requeued the time may be its user's.
         with contextlib.suppress(Rejected):  # a site's rule against it must not leave the hold
             self._update(who, [["starttime=now"]] if seen.restarts else [])
         with change():
-            self.controller.release(who.key)
+            if record.requeued_held:
+                self.controller.hold_for_user(who.key)
+            else:
+                self.controller.release(who.key)
 
     def _mark(self, record: JobRecord, mark: str) -> None:
         if _UNMARKED in record.fields:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -35,7 +35,7 @@ from burstd.domain.events import Event, OperatorEvent
 from burstd.domain.jobs import JobKey, JobRecord
 from burstd.domain.plan import Plan
 from burstd.domain.policy import Ledger
-from burstd.domain.requests import Request, RequestKind
+from burstd.domain.requests import ALL, Request, RequestKind
 from burstd.domain.targets import Money, TargetName
 from burstd.ports.clock import Clock
 from burstd.ports.store import JournalEntry, Report, StaleBurst, Verdict
@@ -242,11 +242,16 @@ class SqlStore:
         with self._writing() as db:
             chain.add(db, AuditRecord(0, self._clock.now(), DAEMON, action, burst, detail))
 
-    def append(self, before: Burst, event: Event, after: Burst) -> Burst:
+    def append(
+        self, before: Burst, event: Event, after: Burst, heard: Collection[RequestKind] = ALL
+    ) -> Burst:
         now = self._clock.now()
         if after.stage is not before.stage:
             after = replace(after, stage_since=now)
+        end_unheard = after.stage.final and RequestKind.CANCEL not in heard
         with self._writing() as db:
+            if end_unheard and self._requests.asked(db, before.id, RequestKind.CANCEL):
+                raise StaleBurst(before.id)
             done = db.execute(
                 update(t.bursts)
                 .where(t.bursts.c.id == before.id, t.bursts.c.version == before.version)

@@ -43,6 +43,9 @@ class Cluster(Protocol):
     def cancel(self, key: str) -> None:
         """``scancel``; returns when the job is over."""
 
+    def let_go(self, key: str) -> None:
+        """Its user's ``scontrol release``."""
+
     def shown(self, key: str) -> Mapping[str, str]:
         """Every field of the job's record that is the user's, not the moment's."""
 
@@ -268,6 +271,22 @@ class QueueContract:
         assert cluster.home_partition == look(cluster, record).partition
         assert cluster.queue.give_back(record)
         assert look(cluster, record).is_job(record.identity)
+
+    def test_a_job_that_its_user_requeued_to_wait_is_given_back_held_by_them(
+        self, cluster: Cluster
+    ) -> None:
+        key = cluster.submit("-t 60")
+        record = replace(claimed(cluster, key), requeued_held=True)
+        give_back(cluster, [record])
+
+        seen = look(cluster, record)
+        assert (True, "JobHeldUser") == (seen.held, seen.reason)
+        assert cluster.queue.give_back(record)
+        cluster.make_room()
+        assert not cluster.wait(lambda: look(cluster, record).state is JobState.RUNNING, 3)
+        cluster.let_go(key)
+        assert cluster.wait(lambda: look(cluster, record).state is JobState.RUNNING, 20)
+        assert cluster.home_partition == look(cluster, record).partition
 
     # --- the end
 

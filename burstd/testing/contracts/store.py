@@ -10,6 +10,7 @@ from decimal import Decimal
 import pytest
 
 from burstd.core.audit import verify
+from burstd.core.lifecycle import advance
 from burstd.domain import events as ev
 from burstd.domain.audit import DAEMON, NOTHING, AuditHead
 from burstd.domain.burst import BurstId, Epoch, Stage
@@ -103,6 +104,21 @@ class StoreContract:
 
         with pytest.raises(StaleBurst):
             move(two, burst, deferred)
+
+    def test_a_burst_is_not_closed_while_somebody_asks_unheard_to_end_its_job(
+        self, open_store: Callable[[], BurstStore]
+    ) -> None:
+        one, two = open_store(), open_store()
+        (burst,) = one.record(plan(identity(1)))
+        assert two.request(burst.id, Request(RequestKind.CANCEL, "alice"))
+        refused = ev.Refused("late")
+        closed = advance(burst, refused)
+        assert closed.stage.final
+
+        with pytest.raises(StaleBurst):
+            one.append(burst, refused, closed, frozenset())
+        assert burst == two.burst(burst.id)
+        assert closed.stage is one.append(burst, refused, closed, {RequestKind.CANCEL}).stage
 
     def test_the_journal_tells_each_event_once_in_order(
         self, store: BurstStore, clock: SteppedClock

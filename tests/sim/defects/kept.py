@@ -15,12 +15,18 @@ KEPT: tuple[Defect, ...] = (
     one(
         "stale writer", "who lost the race writes on from where the winner is", "17, 18",
         "shell/tick.py",
-        "    after = world.store.append(burst, event, advance(burst, event))\n",
+        "    after = world.store.append(burst, event, advance(burst, event), heard)\n",
         "    try:\n"
-        "        after = world.store.append(burst, event, advance(burst, event))\n"
+        "        after = world.store.append(burst, event, advance(burst, event), heard)\n"
         "    except StaleBurst:\n"
         "        burst = world.store.burst(burst.id) or burst\n"
-        "        after = world.store.append(burst, event, advance(burst, event))\n",
+        "        after = world.store.append(burst, event, advance(burst, event), heard)\n",
+    ),
+    one(
+        "last word unheard", "a burst is closed whatever was asked of it in the last moment", "23",
+        SQL,
+        "        end_unheard = after.stage.final and RequestKind.CANCEL not in heard\n",
+        "        end_unheard = False\n",
     ),
     one(
         "reserved late", "money is bound when the work is submitted", "12",

@@ -93,7 +93,7 @@ def spoken(seam: str, name: str, args: Any) -> str:
         case "far" | "gate", "run":
             return shlex.join(args[1])
         case "store", "append":
-            before, _, after = args
+            before, _, after, *_ = args
             return "" if before.stage is after.stage else str(after.stage.value)
         case "store", "record":
             return str(len(args[0].placements))

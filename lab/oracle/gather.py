@@ -34,16 +34,27 @@ if db and db.execute("select 1 from sqlite_master where name = 'bursts'").fetcho
         found["audit"] = db.execute(f"select {columns} from audit order by seq").fetchall()
 json.dump(found, sys.stdout)
 """
+#: The same of PostgreSQL.
+_POSTGRES = """
+select json_build_object(
+  'bursts', (select coalesce(json_agg(json_build_array(
+     id, job_id, array_task, stage, open::int, body) order by created_at), '[]') from bursts),
+  'audit', (select coalesce(json_agg(json_build_array(
+     seq, at, actor, action, subject, detail, prev, digest) order by seq), '[]') from audit))
+"""
 
 
-def gather(lab: Lab, since: float, budget: float = 100.0, named: Collection[str] = ()) -> Evidence:
+def gather(
+    lab: Lab, since: float, budget: float = 100.0, named: Collection[str] = (), database: str = ""
+) -> Evidence:
     """What both sites show of jobs submitted at `since` (seconds since 1970) or later. `named`:
-    on-prem jobs that accounting is asked for by their ids, too.
+    on-prem jobs that accounting is asked for by their ids, too. `database`: that of the ledger, on
+    the controller's PostgreSQL; empty where it is the proxy host's own.
 
     Not in it: what only the one knows who gave the jobs (errands), or who watched (the notary).
     """
     ctl, cctl = lab.host("ctl"), lab.host("cctl")
-    rows, audit = ledger(lab, whole=True)
+    rows, audit = _in_postgres(lab, database) if database else ledger(lab, whole=True)
     return Evidence(
         onprem=tuple(dict.fromkeys((*_lives(ctl, since), *_lives(ctl, since, named)))),
         far=tuple(_lives(cctl, since)),
@@ -61,7 +72,16 @@ def gather(lab: Lab, since: float, budget: float = 100.0, named: Collection[str]
 def ledger(lab: Lab, *, whole: bool = False) -> tuple[tuple[Row, ...], tuple[AuditRecord, ...]]:
     """burstd's bursts and, if ``whole``, its audit log, whether it runs or not."""
     argv = ["python3", "-c", _LEDGER, *(["whole"] if whole else [])]
-    found = json.loads(lab.host("px").run(argv, user="burstd").stdout)
+    return _read(lab.host("px").run(argv, user="burstd").stdout)
+
+
+def _in_postgres(lab: Lab, database: str) -> tuple[tuple[Row, ...], tuple[AuditRecord, ...]]:
+    argv = ["psql", "-qAtU", "burstd", database, "-c", _POSTGRES]
+    return _read(lab.host("ctl").run(argv).stdout)
+
+
+def _read(text: str) -> tuple[tuple[Row, ...], tuple[AuditRecord, ...]]:
+    found = json.loads(text)
     return (
         tuple(_row(*values) for values in found["bursts"]),
         tuple(_record(*values) for values in found["audit"]),

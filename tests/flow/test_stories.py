@@ -17,8 +17,19 @@ from burstd.domain.targets import Money, Outcome, RemoteState
 from burstd.shell.sight import Sight
 from burstd.shell.steps import STEPS
 from burstd.shell.tick import drive
+from burstd.testing.doomed import Doom
 from burstd.testing.slurm import KILL_WAIT
 from tests.flow.scene import POLICY, RESTING, Scene, reach
+
+
+def test_a_burstd_that_is_to_be_killed_meets_every_move_of_a_life(scene: Scene) -> None:
+    met: list[str] = []
+    doom = Doom(None, met.append, lambda: None)
+    scene.world = replace(scene.world, store=doom.wire("store", scene.world.store))
+    scene.finish()
+
+    moves = {f"{stage}.recorded.after" for stage in scene.story() if stage != Stage.PLANNED.value}
+    assert moves <= set(met)
 
 
 def test_a_waiting_job_runs_in_the_cloud_and_ends_on_prem_with_its_exit_code(scene: Scene) -> None:

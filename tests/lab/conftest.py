@@ -14,6 +14,7 @@ from demo import install
 from demo.decks import Mesh, deck
 from lab.host import Host
 from lab.lab import Lab
+from lab.oracle import gather, judge
 
 PATIENCE = 90.0  #: seconds; only a failing test waits that long
 
@@ -24,6 +25,8 @@ class Site:
 
     lab: Lab
     ids: list[str] = field(default_factory=list)
+    since: float = field(default_factory=time.time)  # noqa: TID251 - sacct is asked with it
+    judged: bool = False
 
     @property
     def ctl(self) -> Host:
@@ -97,6 +100,14 @@ class Site:
     def why(self, job: str, user: str = "alice") -> str:
         return self.px.run(["burst", "why", job], user=user, check=False).stdout
 
+    def judge(self, database: str = "") -> None:
+        """The oracle's safety invariants, of all that this test let happen."""
+        self.judged = True
+        found = judge(
+            gather(self.lab, self.since, named=self.ids, database=database), settled=False
+        )
+        assert [] == [str(finding) for finding in found]
+
     def until(self, holds: Callable[[], object], what: str) -> None:
         end = time.monotonic() + PATIENCE
         while not holds():
@@ -122,11 +133,19 @@ def site(_lab: Lab) -> Iterator[Site]:
     found.px.sh("rm -rf /var/lib/burstd/*")
     _lab.wan.set()
     yield found
+    try:
+        if not found.judged:
+            found.judge()
+    finally:
+        _clear(found)
+
+
+def _clear(found: Site) -> None:
     found.ctl.sh("scancel -u alice; scancel -u bob; true")
     try:
         found.until(lambda: not found.ctl.sh("squeue -h"), "the queue is empty")
     finally:
         found.stop()
-        _lab.host("cctl").sh("scancel -u cae01; scancel -u cae02; true")
+        found.lab.host("cctl").sh("scancel -u cae01; scancel -u cae02; true")
         found.ctl.sh("rm -rf /home/alice/* /home/bob/*")
-        _lab.host("login").sh("rm -rf /scratch/burst/runs/* /scratch/burst/sites")
+        found.lab.host("login").sh("rm -rf /scratch/burst/runs/* /scratch/burst/sites")

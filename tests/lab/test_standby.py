@@ -35,6 +35,7 @@ def pair(site: Site) -> Iterator[Site]:
         site.px.write(CONFIG.format(name), f"{text}\n{state}\n{api}", 0o640, "root:burstd")
     install.start_netd(site.lab)
     yield site
+    site.judge("burstd")
     for name in ("one", "two"):
         site.px.end(f"burstd-{name}")
     site.ctl.stop_service("postgres")

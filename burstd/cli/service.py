@@ -30,6 +30,8 @@ from burstd.shell.world import World
 
 log = structlog.get_logger()
 
+PATIENCE = 10.0  #: seconds for another burstd's answer
+
 
 def serve(settings: Settings, wire: Wire = direct, clock: Clock | None = None) -> int:
     """Run until TERM; returns the exit code."""
@@ -86,17 +88,26 @@ def _refuse(why: str) -> int:
 
 
 def _answers(path: Path) -> bool:
-    """True if somebody listens; a socket file that a killed daemon left does not."""
+    """True if somebody answers. A socket file that a killed daemon left does not, nor does a child
+    of it that had not yet become another program."""
     with socket.socket(socket.AF_UNIX) as sock:
-        return sock.connect_ex(str(path)) == 0
+        sock.settimeout(PATIENCE)
+        try:
+            sock.connect(str(path))
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return sock.recv(1) != b""
+        except OSError:
+            return False
 
 
 def _alone(state: Path) -> int | None:
-    """Hold the state directory for this process; ``None`` if another one does."""
+    """Hold the state directory for this process alone, not for its children: not flock(2), whose
+    locks they inherit. ``None`` if another one does. Nobody else opens the file: closing it
+    anywhere in this process would let go of it (fcntl(2))."""
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(lock)
         return None

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from burstd.adapters.programs import OURSELVES
 from burstd.ports.errors import AccessDenied, PortError, Rejected, Transient, Unreachable
 
 
@@ -87,6 +88,7 @@ class Slurm:
                 env=variables,
                 stdin=subprocess.DEVNULL,
                 check=False,
+                user=OURSELVES,
             )
         except subprocess.TimeoutExpired as error:
             raise Unreachable(f"{argv[0]} gave no answer in {self.deadline:g} s") from error

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
+from burstd.adapters.programs import OURSELVES
 from burstd.adapters.ssh.authority import Authority
 from burstd.ports.clock import Clock
 from burstd.ports.errors import AccessDenied, Unreachable
@@ -75,6 +76,7 @@ class OpenSsh:
                 capture_output=True,
                 timeout=deadline,
                 check=False,
+                user=OURSELVES,
             )
         except subprocess.TimeoutExpired as error:
             raise Unreachable(f"{self._host}: no answer in {deadline:g} s") from error

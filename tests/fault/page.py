@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from burstd.testing.points import table
@@ -20,22 +20,34 @@ def between(text: str, name: str, lines: Iterator[str]) -> str:
     return f"{head}{begin}\n{body}\n{end}{tail}"
 
 
-def scenes(results: Sequence[Result]) -> Iterator[str]:
-    """One row a scene; the runs in which burstd is killed are one, by what they have in common."""
+def scenes(results: Sequence[Result], before: Mapping[str, str]) -> Iterator[str]:
+    """One row a scene; the runs in which burstd is killed are one, by what they have in common.
+    What was not played this time has its row of ``before``."""
     yield "| scene | workload | verdict | seconds |"
     yield "|---|---|---|---|"
+    rows = dict(before)
     kills = [result for result in results if result.scene.startswith("kill/")]
     if kills:
         well = sum(result.ok for result in kills)
         seconds = sum(result.seconds for result in kills)
-        yield f"| kill, {len(kills)} runs | {kills[0].workload} | {well} ok | {seconds:.0f} |"
+        rows = {name: row for name, row in rows.items() if not name.startswith("kill, ")}
+        name = f"kill, {len(kills)} runs"
+        rows = {name: f"| {name} | {kills[0].workload} | {well} ok | {seconds:.0f} |", **rows}
     for one in results:
         if one not in kills:
             verdict = one.verdict.splitlines()[0].replace("|", "/")[:200]
-            yield f"| {one.scene} | {one.workload} | {verdict} | {one.seconds:.0f} |"
+            rows[one.scene] = f"| {one.scene} | {one.workload} | {verdict} | {one.seconds:.0f} |"
+    yield from rows.values()
+
+
+def rows_of(text: str) -> dict[str, str]:
+    """The scenes' rows of the page as it is, by name."""
+    _, _, rest = text.partition("<!-- scenes: begin -->")
+    lines = rest.partition("<!-- scenes: end -->")[0].strip().splitlines()[2:]
+    return {line.split("|")[1].strip(): line for line in lines}
 
 
 def write(results: Sequence[Result]) -> None:
     """Both tables."""
     text = between(PAGE.read_text(), "points", table())
-    PAGE.write_text(between(text, "scenes", scenes(results)))
+    PAGE.write_text(between(text, "scenes", scenes(results, rows_of(text))))

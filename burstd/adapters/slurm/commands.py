@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from burstd.adapters.programs import OURSELVES
+from burstd.adapters.programs import found
 from burstd.ports.errors import AccessDenied, PortError, Rejected, Transient, Unreachable
 
 
@@ -80,7 +80,7 @@ class Slurm:
         }
         try:
             done = subprocess.run(
-                list(argv),
+                found(argv, variables["PATH"]),
                 capture_output=True,
                 text=True,
                 errors="replace",  # names come in any bytes; the ledger and JSON take text only
@@ -88,7 +88,7 @@ class Slurm:
                 env=variables,
                 stdin=subprocess.DEVNULL,
                 check=False,
-                user=OURSELVES,
+                close_fds=False,
             )
         except subprocess.TimeoutExpired as error:
             raise Unreachable(f"{argv[0]} gave no answer in {self.deadline:g} s") from error

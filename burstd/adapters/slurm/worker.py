@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from burstd.adapters.programs import OURSELVES
 from burstd.adapters.slurm.commands import translate
 from burstd.ports.errors import Unreachable
 
@@ -122,7 +121,6 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=self._log,
                 env=environment,
-                user=OURSELVES,
                 start_new_session=True,  # a Ctrl-C at the terminal is not meant for it
             )
         except OSError as error:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from burstd.adapters.programs import OURSELVES
+from burstd.adapters.programs import found
 from burstd.adapters.ssh.authority import Authority
 from burstd.ports.clock import Clock
 from burstd.ports.errors import AccessDenied, Unreachable
@@ -70,13 +70,13 @@ class OpenSsh:
         text, file = (stdin, None) if isinstance(stdin, bytes) else (None, stdin)
         try:
             done = subprocess.run(
-                command,
+                found(command),
                 input=text,
                 stdin=file,
                 capture_output=True,
                 timeout=deadline,
                 check=False,
-                user=OURSELVES,
+                close_fds=False,
             )
         except subprocess.TimeoutExpired as error:
             raise Unreachable(f"{self._host}: no answer in {deadline:g} s") from error

@@ -39,7 +39,7 @@ KEPT: tuple[Defect, ...] = (
     one(
         "more than reserved", "the record is taken whatever it asks for", "12",
         STEPS,
-        "    if limit is None or price(record.shape.cpus, limit, price_now) > burst.reserved:\n",
+        "    if limit is None or worst_case(record.shape.cpus, limit, view) > burst.reserved:\n",
         "    if limit is None:\n",
     ),
     Defect(

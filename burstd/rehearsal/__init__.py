@@ -1,0 +1,1 @@
+"""Rehearsal: a site's history, run again with and without bursting."""

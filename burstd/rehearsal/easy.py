@@ -1,0 +1,145 @@
+"""EASY backfill: first come, first served, and who delays the first one's start does not overtake.
+
+Source: Lifka, *The ANL/IBM SP Scheduling System* (JSSPP 1995); Mu'alem and Feitelson (TPDS 2001).
+The scheduler believes what jobs ask for and learns when they end.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from burstd.rehearsal.history import History, PastJob
+
+#: (time by which it will have ended at the latest, cores, number)
+Promise = tuple[int, int, int]
+
+
+@dataclass
+class Cluster:
+    """The cluster at one moment: what runs, what waits, first in line first."""
+
+    cores: int
+    now: int = 0
+    free: int = 0
+    waiting: list[PastJob] = field(default_factory=list)
+    promised: list[Promise] = field(default_factory=list)  #: of what runs, soonest first
+
+    def __post_init__(self) -> None:
+        self.free = self.cores
+
+    def start(self, job: PastJob) -> None:
+        """It runs from now on."""
+        self.free -= job.cores
+        insort(self.promised, (self.now + job.limit, job.cores, job.number))
+
+    def end(self, job: PastJob, started: int) -> None:
+        """Its cores are free."""
+        self.free += job.cores
+        promise = (started + job.limit, job.cores, job.number)
+        del self.promised[bisect_left(self.promised, promise)]
+
+    def starters(self) -> list[int]:
+        """Places in the line of those who start now, in the order of their start."""
+        waiting, free = self.waiting, self.free
+        found: list[int] = []
+        for place, job in enumerate(waiting):
+            if job.cores > free:
+                return [*found, *self._backfill(place, free, found)]
+            found.append(place)
+            free -= job.cores
+        return found
+
+    def _backfill(self, blocked: int, free: int, started: Sequence[int]) -> Iterable[int]:
+        """Who may overtake the first that must wait."""
+        if not free:
+            return
+        now, waiting = self.now, self.waiting
+        shadow, spare = self._shadow(waiting[blocked].cores, free, started)
+        for place in range(blocked + 1, len(waiting)):
+            job = waiting[place]
+            if job.cores > free:
+                continue
+            if now + job.limit > shadow:
+                if job.cores > spare:
+                    continue
+                spare -= job.cores
+            yield place
+            free -= job.cores
+            if not free:
+                return
+
+    def _shadow(self, wanted: int, free: int, started: Sequence[int]) -> tuple[int, int]:
+        """When the blocked one starts at the latest, and the cores it then leaves over."""
+        promised: Iterable[Promise] = self.promised
+        if started:
+            mine = [(self.now + j.limit, j.cores, j.number) for j in self._at(started)]
+            promised = heapq.merge(self.promised, sorted(mine))
+        for end, cores, _ in promised:
+            free += cores
+            if free >= wanted:
+                return end, free - wanted
+        raise AssertionError(f"{wanted} cores are more than the cluster's {self.cores}")
+
+    def _at(self, places: Sequence[int]) -> Iterable[PastJob]:
+        return (self.waiting[place] for place in places)
+
+
+#: Looks at the cluster after all that can start has started; names places in the line that leave.
+Choose = Callable[[Cluster], Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of one job. ``started``: as its time; ``away``: it left."""
+
+    job: PastJob
+    started: int
+    away: bool
+
+    @property
+    def wait(self) -> int:
+        return self.started - self.job.submitted
+
+
+def rehearse(history: History, choose: Choose, delay: int) -> list[Run]:
+    """Run the history again. What leaves starts ``delay`` seconds later, elsewhere, where there is
+    always room. In the order of the starts."""
+    cluster, runs = Cluster(history.cores), list[Run]()
+    arrivals, ends = history.jobs, list[tuple[int, int, PastJob, int]]()
+    coming = 0
+    while coming < len(arrivals) or ends:
+        upcoming = [arrivals[coming].submitted] if coming < len(arrivals) else []
+        cluster.now = min(upcoming + ([ends[0][0]] if ends else []))
+        while ends and ends[0][0] == cluster.now:
+            _, _, job, started = heapq.heappop(ends)
+            cluster.end(job, started)
+        while coming < len(arrivals) and arrivals[coming].submitted == cluster.now:
+            cluster.waiting.append(arrivals[coming])
+            coming += 1
+        _schedule(cluster, runs, ends)
+        if cluster.waiting and (leave := choose(cluster)):
+            runs += [Run(job, cluster.now + delay, True) for job in _taken(cluster.waiting, leave)]
+            _schedule(cluster, runs, ends)
+    return runs
+
+
+def _schedule(cluster: Cluster, runs: list[Run], ends: list[tuple[int, int, PastJob, int]]) -> None:
+    if not cluster.free or not cluster.waiting:
+        return
+    for job in _taken(cluster.waiting, cluster.starters()):
+        cluster.start(job)
+        runs.append(Run(job, cluster.now, False))
+        heapq.heappush(ends, (cluster.now + job.ran, job.number, job, cluster.now))
+
+
+def _taken(waiting: list[PastJob], places: Sequence[int]) -> list[PastJob]:
+    """Take those at these places out of the line."""
+    if not places:
+        return []
+    taken = [waiting[place] for place in places]
+    gone = set(places)
+    waiting[:] = [job for place, job in enumerate(waiting) if place not in gone]
+    return taken

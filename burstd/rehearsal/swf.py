@@ -1,0 +1,115 @@
+"""The Standard Workload Format: one line a job, eighteen numbers.
+
+Source: Feitelson, *The Standard Workload Format* V2.2, Parallel Workloads Archive. -1: not known.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+from burstd.rehearsal.history import History, PastJob
+
+_HEADER = re.compile(r";\s*(MaxProcs|MaxNodes)\s*:\s*(\d+)")
+_COLUMNS = 18
+(_NUMBER, _SUBMITTED, _RAN, _USED, _ASKED, _LIMIT, _USER, _GROUP, _APPLICATION, _QUEUE) = (
+    0, 1, 3, 4, 7, 8, 11, 12, 13, 14,
+)  # fmt: skip
+
+
+class NotSwf(ValueError):
+    """The file can't be read as what it should be; says which line, and what to do."""
+
+
+def read(path: Path, cores: int | None = None) -> History:
+    """A log, plain or gzipped. ``cores``: of the cluster, instead of what its header says.
+
+    Left out are jobs that never ran, that used no processor, or that are wider than the cluster.
+    A job without a time limit gets the time it ran. Raises ``NotSwf`` and ``OSError``.
+    """
+    try:
+        with _opened(path) as lines:
+            return _history(path.name, lines, cores)
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise NotSwf(f"{path} is cut off or no gzip file: {error}; fetch it again") from error
+
+
+def _opened(path: Path) -> TextIO:
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    if packed:
+        return gzip.open(path, "rt", errors="replace")
+    return path.open(errors="replace")
+
+
+def _history(name: str, lines: Iterable[str], cores: int | None) -> History:
+    told: dict[str, int] = {}
+    rows = list(_rows(name, lines, told))
+    cores = cores or told.get("MaxProcs") or told.get("MaxNodes")
+    if not cores:
+        raise NotSwf(f"{name} does not say MaxProcs in its header: give --procs N")
+    left: Counter[str] = Counter()
+    jobs = []
+    for row in rows:
+        job = _job(row)
+        why = _why_not(job, cores)
+        if why:
+            left[why] += 1
+        else:
+            jobs.append(job)
+    if not jobs:
+        raise NotSwf(f"{name} has no job that ran on {cores} processors: {dict(left)}")
+    jobs.sort(key=lambda job: (job.submitted, job.number))
+    return History(name, cores, tuple(jobs), dict(left))
+
+
+def _rows(name: str, lines: Iterable[str], told: dict[str, int]) -> Iterator[list[str]]:
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if text.startswith(";"):
+            if found := _HEADER.match(text):
+                told[found[1]] = int(found[2])
+        elif text:
+            cells = text.split(None, _COLUMNS)[:_COLUMNS]
+            try:
+                for column in (_NUMBER, _SUBMITTED, _RAN, _USED, _ASKED, _LIMIT):
+                    float(cells[column])
+            except (IndexError, ValueError) as error:
+                raise NotSwf(
+                    f"line {number} of {name} is not one of the Standard Workload Format "
+                    f"(eighteen numbers): {text[:60]!r}"
+                ) from error
+            yield cells
+
+
+def _job(row: list[str]) -> PastJob:
+    ran, limit, used = _whole(row[_RAN]), _whole(row[_LIMIT]), _whole(row[_USED])
+    return PastJob(
+        _whole(row[_NUMBER]),
+        _whole(row[_SUBMITTED]),
+        used if used > 0 else _whole(row[_ASKED]),
+        max(limit, ran),
+        ran,
+        *(_named(row, column) for column in (_USER, _GROUP, _APPLICATION, _QUEUE)),
+    )
+
+
+def _why_not(job: PastJob, cores: int) -> str:
+    if job.ran <= 0:
+        return "never ran"
+    if job.cores <= 0:
+        return "no processor"
+    return "wider than the cluster" if job.cores > cores else ""
+
+
+def _whole(text: str) -> int:
+    return int(float(text))
+
+
+def _named(row: list[str], column: int) -> str:
+    text = row[column] if column < len(row) else "-1"
+    return "" if text == "-1" else text

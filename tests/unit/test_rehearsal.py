@@ -1,0 +1,182 @@
+"""Rehearsals of a few jobs, worked out by hand."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from burstd.rehearsal.easy import Cluster, Run, rehearse
+from burstd.rehearsal.history import History, PastJob
+from burstd.rehearsal.measures import measure, quantile
+from burstd.rehearsal.swf import NotSwf, read
+
+
+def job(number: int, submitted: int, cores: int, ran: int, limit: int | None = None) -> PastJob:
+    return PastJob(number, submitted, cores, limit or ran, ran)
+
+
+def history(cores: int, *jobs: PastJob) -> History:
+    return History("by hand", cores, jobs)
+
+
+def stay(_cluster: Cluster) -> Sequence[int]:
+    return ()
+
+
+def starts(runs: Sequence[Run]) -> dict[int, int]:
+    return {run.job.number: run.started for run in runs}
+
+
+# --- the scheduler
+
+
+def test_first_come_first_served_while_there_is_room() -> None:
+    past = history(4, job(1, 0, 2, 100), job(2, 10, 2, 100), job(3, 20, 4, 50), job(4, 30, 1, 10))
+    assert {1: 0, 2: 10, 3: 110, 4: 100} == starts(rehearse(past, stay, 0))
+
+
+def test_who_ends_before_the_first_can_start_overtakes_it() -> None:
+    past = history(4, job(1, 0, 3, 100), job(2, 10, 4, 50), job(3, 20, 1, 80), job(4, 21, 1, 81))
+    # 3 ends at 100, when 2 can start; 4 would end later.
+    assert {1: 0, 2: 100, 3: 20, 4: 150} == starts(rehearse(past, stay, 0))
+
+
+def test_who_needs_only_what_the_first_leaves_over_may_stay_longer() -> None:
+    past = history(
+        4, job(1, 0, 3, 100), job(2, 10, 3, 50), job(3, 20, 1, 1000), job(4, 30, 1, 1000)
+    )
+    assert {1: 0, 2: 100, 3: 20, 4: 150} == starts(rehearse(past, stay, 0))
+
+
+def test_the_scheduler_believes_the_limit_and_learns_when_a_job_ends() -> None:
+    past = history(2, job(1, 0, 1, 10, 100), job(2, 1, 2, 10), job(3, 2, 1, 90), job(4, 3, 1, 5))
+    # It believes that 1 runs until 100: 3 overtakes. 1 ends at 10, 3 runs on until 92.
+    assert {1: 0, 3: 2, 4: 10, 2: 92} == starts(rehearse(past, stay, 0))
+
+
+def test_what_leaves_makes_room_in_the_line_and_starts_after_the_delay() -> None:
+    past = history(2, job(1, 0, 2, 100), job(2, 10, 2, 500), job(3, 20, 1, 30))
+
+    def widest(cluster: Cluster) -> Sequence[int]:
+        return [place for place, waiting in enumerate(cluster.waiting) if waiting.ran == 500]
+
+    runs = rehearse(past, widest, 7)
+    assert {1: 0, 2: 17, 3: 100} == starts(runs)
+    assert {2} == {run.job.number for run in runs if run.away}
+
+
+JOBS = st.lists(
+    st.tuples(
+        st.integers(0, 200), st.integers(1, 8), st.integers(1, 100), st.integers(0, 100)
+    ),
+    min_size=1,
+    max_size=40,
+)  # fmt: skip
+
+
+@given(JOBS)
+def test_nobody_is_lost_nobody_starts_too_soon_and_there_are_never_too_many(
+    given_jobs: list[tuple[int, int, int, int]],
+) -> None:
+    jobs = [job(n, at, c, r, r + more) for n, (at, c, r, more) in enumerate(given_jobs)]
+    past = history(8, *sorted(jobs, key=lambda j: (j.submitted, j.number)))
+    runs = rehearse(past, stay, 0)
+
+    assert sorted(j.number for j in jobs) == sorted(run.job.number for run in runs)
+    assert all(run.wait >= 0 for run in runs)
+    for moment in {run.started for run in runs}:
+        going = [r for r in runs if r.started <= moment < r.started + r.job.ran]
+        assert sum(run.job.cores for run in going) <= 8
+
+
+@given(JOBS)
+def test_nobody_overtakes_to_the_first_ones_harm(
+    given_jobs: list[tuple[int, int, int, int]],
+) -> None:
+    """With true limits each starts no later than without anybody who came after it."""
+    jobs = sorted(
+        (job(n, at, c, r) for n, (at, c, r, _) in enumerate(given_jobs)),
+        key=lambda j: (j.submitted, j.number),
+    )
+    all_of_them = starts(rehearse(history(8, *jobs), stay, 0))
+    first = next((r.job for r in rehearse(history(8, *jobs), stay, 0) if r.wait), None)
+    if first is not None:
+        earlier = jobs[: jobs.index(first) + 1]
+        assert (
+            all_of_them[first.number]
+            <= starts(rehearse(history(8, *earlier), stay, 0))[first.number]
+        )
+
+
+# --- the figures
+
+
+def test_the_figures_of_three_jobs() -> None:
+    runs = [
+        Run(job(1, 0, 1, 3600), 0, away=False),
+        Run(job(2, 0, 2, 3600), 1800, away=True),
+        Run(job(3, 0, 1, 60), 600, away=False),
+    ]
+    row = measure("threshold", runs)
+    assert (3, 1) == (row.jobs, row.burst_jobs)
+    assert 2 * 3720 / 3600 == pytest.approx(row.cloud_core_hours)
+    assert (800, 600, 1680) == pytest.approx((row.mean_wait_s, row.median_wait_s, row.p95_wait_s))
+    hours = 1 + 2 + 1 / 60
+    assert (1800 * 2 + 600 / 60) / hours == pytest.approx(row.weighted_wait_s)
+    assert (1 + 1.5 + 1.1) / 3 == pytest.approx(row.mean_bounded_slowdown)
+
+
+def test_quantiles_lie_between_the_values_around_them() -> None:
+    assert 2.5 == quantile([1, 2, 3, 4], 0.5)
+    assert (1, 4) == (quantile([1, 2, 3, 4], 0), quantile([1, 2, 3, 4], 1))
+
+
+# --- the log
+
+LINES = """; MaxProcs: 16
+1 100 5 60 4 -1 -1 4 120 -1 1 7 2 3 1 -1 -1 -1
+2 50 -1 0 -1 -1 -1 4 120 -1 0 7 2 -1 1 -1 -1 -1
+3 60 -1 30 -1 -1 -1 32 120 -1 1 7 2 -1 1 -1 -1 -1
+4 70 -1 300 -1 -1 -1 8 -1 -1 1 8 -1 -1 -1 -1 -1 -1
+"""
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_log_is_read_and_says_what_it_left_out(tmp_path: Path, packed: bool) -> None:
+    path = tmp_path / "log.swf"
+    path.write_bytes(gzip.compress(LINES.encode()) if packed else LINES.encode())
+    past = read(path)
+    assert (16, {"never ran": 1, "wider than the cluster": 1}) == (past.cores, past.left_out)
+    assert [
+        PastJob(4, 70, 8, 300, 300, "8", "", "", ""),
+        PastJob(1, 100, 4, 120, 60, "7", "2", "3", "1"),
+    ] == list(past.jobs)
+    assert {"never ran": 1} == read(path, cores=32).left_out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("; MaxProcs: 4\n1 2 3\n", "line 2 of log.swf is not one of the Standard Workload Format"),
+        ("; MaxProcs: 4\nnot a log at all, of any kind whatever that may be\n", "line 2"),
+        ("1 100 5 60 4 -1 -1 4 120 -1 1 7 2 3 1 -1 -1 -1\n", "give --procs N"),
+        ("; MaxProcs: 4\n", "has no job that ran on 4 processors"),
+    ],
+)
+def test_what_is_no_log_is_refused_with_the_line(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "log.swf"
+    path.write_text(text)
+    with pytest.raises(NotSwf, match=said):
+        read(path)
+
+
+def test_a_log_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.swf.gz"
+    path.write_bytes(gzip.compress(LINES.encode() * 1000)[:-40])
+    with pytest.raises(NotSwf, match="cut off"):
+        read(path)

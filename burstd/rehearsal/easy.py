@@ -89,6 +89,14 @@ class Cluster:
 
 #: Looks at the cluster after all that can start has started; names places in the line that leave.
 Choose = Callable[[Cluster], Sequence[int]]
+#: Hears of each job that starts at home, and when.
+Hear = Callable[[PastJob, int], None]
+#: (when it ends, number, job, when it started) of what runs
+Ends = list[tuple[int, int, PastJob, int]]
+
+
+def _unheard(_job: PastJob, _now: int) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +112,11 @@ class Run:
         return self.started - self.job.submitted
 
 
-def rehearse(history: History, choose: Choose, delay: int) -> list[Run]:
+def rehearse(history: History, choose: Choose, delay: int, hear: Hear = _unheard) -> list[Run]:
     """Run the history again. What leaves starts ``delay`` seconds later, elsewhere, where there is
     always room. In the order of the starts."""
     cluster, runs = Cluster(history.cores), list[Run]()
-    arrivals, ends = history.jobs, list[tuple[int, int, PastJob, int]]()
+    arrivals, ends = history.jobs, Ends()
     coming = 0
     while coming < len(arrivals) or ends:
         upcoming = [arrivals[coming].submitted] if coming < len(arrivals) else []
@@ -119,18 +127,19 @@ def rehearse(history: History, choose: Choose, delay: int) -> list[Run]:
         while coming < len(arrivals) and arrivals[coming].submitted == cluster.now:
             cluster.waiting.append(arrivals[coming])
             coming += 1
-        _schedule(cluster, runs, ends)
+        _schedule(cluster, runs, ends, hear)
         if cluster.waiting and (leave := choose(cluster)):
             runs += [Run(job, cluster.now + delay, True) for job in _taken(cluster.waiting, leave)]
-            _schedule(cluster, runs, ends)
+            _schedule(cluster, runs, ends, hear)
     return runs
 
 
-def _schedule(cluster: Cluster, runs: list[Run], ends: list[tuple[int, int, PastJob, int]]) -> None:
+def _schedule(cluster: Cluster, runs: list[Run], ends: Ends, hear: Hear) -> None:
     if not cluster.free or not cluster.waiting:
         return
     for job in _taken(cluster.waiting, cluster.starters()):
         cluster.start(job)
+        hear(job, cluster.now)
         runs.append(Run(job, cluster.now, False))
         heapq.heappush(ends, (cluster.now + job.ran, job.number, job, cluster.now))
 

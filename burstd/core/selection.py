@@ -1,0 +1,97 @@
+"""Which of the waiting jobs leave. Every strategy gives each job in the line a worth; who is worth
+more than the price of the moment leaves. Pure.
+
+The threshold decides *when*; *which* job goes matters more. Worths are in waiting hours per
+core-hour bought (``threshold``: in core-hours that wait), so that one price steers them all.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """One waiting job: what it asks for, how long it will run as far as anybody knows, and how
+    long it has waited (seconds)."""
+
+    cores: int
+    seconds: float
+    waited: float
+
+    @property
+    def core_hours(self) -> float:
+        return self.cores * self.seconds / 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The cluster as it will become free: ``ends`` are (seconds from now, cores) of what runs.
+
+    ``delay``: seconds until a job that leaves has begun elsewhere. ``mean``: core-hours of a job
+    of this site; ``theta``: how much more a large job's hour of waiting counts (0: each job's the
+    same, 1: each core-hour's).
+    """
+
+    cores: int
+    free: int
+    ends: Sequence[tuple[float, int]]
+    delay: float = 300.0
+    mean: float = 1.0
+    theta: float = 0.0
+
+
+#: (the line in its order, the cluster, the price) -> what each is worth; above the price: it leaves
+Strategy = Callable[[Sequence[Waiter], Outlook, float], list[float]]
+
+
+def threshold(line: Sequence[Waiter], _outlook: Outlook, _price: float) -> list[float]:
+    """From the head, until what still waits is below the mark: the core-hours from here on."""
+    worth, behind = [0.0] * len(line), 0.0
+    for place in range(len(line) - 1, -1, -1):
+        behind += line[place].core_hours
+        worth[place] = behind
+    return worth
+
+
+def waiting(line: Sequence[Waiter], _outlook: Outlook, _price: float) -> list[float]:
+    """A large job may be let wait longer than a small one (Starburst, USENIX ATC 2024)."""
+    return [job.waited / 3600 / max(job.core_hours, 1e-9) for job in line]
+
+
+def marginal(line: Sequence[Waiter], outlook: Outlook, price: float) -> list[float]:
+    """The hours of waiting that each would be spared, and would spare those behind it, for a
+    core-hour. Who leaves is not in the way of those behind: so in the order of the line."""
+    ends = list(outlook.ends)
+    heapq.heapify(ends)
+    weights = [_weight(job, outlook) for job in line]
+    behind, free, at = sum(weights), outlook.free, 0.0
+    worth = []
+    for job, weight in zip(line, weights, strict=True):
+        behind -= weight
+        while free < job.cores:
+            end, cores = heapq.heappop(ends)
+            at, free = max(at, end), free + cores
+        hours = max(job.core_hours, 1e-9)
+        spared = (at - outlook.delay) / 3600
+        value = (spared * weight + hours / outlook.cores * behind) / hours if spared > 0 else 0.0
+        worth.append(value)
+        if value <= price:
+            free -= job.cores
+            heapq.heappush(ends, (at + job.seconds, job.cores))
+    return worth
+
+
+def _weight(job: Waiter, outlook: Outlook) -> float:
+    if not outlook.theta:
+        return 1.0
+    return float((job.core_hours / outlook.mean) ** outlook.theta)
+
+
+STRATEGIES: Mapping[str, Strategy] = {
+    "threshold": threshold,
+    "waiting": waiting,
+    "marginal": marginal,
+}

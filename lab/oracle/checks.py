@@ -188,8 +188,13 @@ def changes_are_kept(e: Evidence) -> Iterator[str]:
 
 
 def far_copy_until_landed(e: Evidence) -> Iterator[str]:
-    """11: a run directory vanished only after its results were at home."""
+    """11: a run directory vanished only after its results were at home, where they are its own:
+    a job that was requeued has made them at home."""
+    runs = _executions(e)
     for errand in e.errands:
+        words = [word for run in runs.get(errand.name, {}).values() for word in run]
+        if any(word.word == "end" and word.host in ONPREM_NODES for word in words):
+            continue
         for row in (row for row in e.rows if row.job == errand.key):
             vanished = e.gone.get(f"b-{row.id}")
             if vanished is None or row.stage == Stage.RETURNED.value:

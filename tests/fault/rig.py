@@ -42,6 +42,7 @@ class Rig:
     deaths: int = 0
     unreached: list[Point] = field(default_factory=list)
     patience: float = PATIENCE
+    earlier: frozenset[str] = frozenset()  #: twins of other runs: a clock may have been ahead
     clock: str = ""  #: file with the seconds by which burstd's clock is set ahead
     _daemon: Spawned | None = None
     _doom: list[Point] = field(default_factory=list)
@@ -67,6 +68,23 @@ class Rig:
 
     # --- before
 
+    def _twins(self) -> frozenset[str]:
+        """The far jobs that accounting knows by now, also of a clock that was ahead."""
+        argv = [
+            "sacct",
+            "-n",
+            "-X",
+            "-P",
+            "-a",
+            "-S",
+            "now-1day",
+            "-E",
+            "now+1day",
+            "-o",
+            "JobName",
+        ]
+        return frozenset(name for name in self.cctl.run(argv).stdout.split() if name[:2] == "b-")
+
     def clear(self) -> None:
         """Nothing of an earlier run: no job, burst, file, link or weather."""
         self.lab.wan.set()
@@ -81,6 +99,7 @@ class Rig:
         login.sh(f"rm -rf {RUNS}/* /scratch/burst/sites; rm -f /scratch/burst/bin/burst-far-*")
         login.restart_service("wireguard")
         install.install(self.lab)  # a wish starts on the proxy node as soon as it is submitted
+        self.earlier = self._twins()
         self.since = time.time()  # noqa: TID251
         self.notary.start()
 
@@ -272,8 +291,10 @@ class Rig:
     def evidence(self) -> Evidence:
         self.notary.stop()
         notary = self.notary
+        seen = gather(self.lab, self.since, named=sorted({e.key for e in self.errands}))
         return replace(
-            gather(self.lab, self.since, named=sorted({e.key for e in self.errands})),
+            seen,
+            far=tuple(life for life in seen.far if life.name not in self.earlier),
             errands=tuple(self.errands),
             words=tuple(notary.words),
             known=frozenset(self.known),

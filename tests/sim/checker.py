@@ -105,9 +105,19 @@ class Checker:
             yield from self.ledger.money(self.budget)
             for row in self.ledger.rows.values():
                 if row.id not in self.owners:
-                    self.owners[row.id] = self.faces.get(row.face, "nobody")
+                    yield from self._leaves(row)
             yield from self._holds()
         yield from self._twins()
+
+    def _leaves(self, row: Row) -> Iterator[str]:
+        """21: nobody goes to and fro."""
+        self.owners[row.id] = owner = self.faces.get(row.face, "nobody")
+        trips = [
+            r for r in self.ledger.rows.values() if self.owners.get(r.id) == owner and r.target
+        ]
+        home = [r.id for r in trips if r.stage == Stage.RETURNED.value]
+        if row.target and home:
+            yield f"21: {owner} leaves as {row.id} though {home} came home"
 
     def _twins(self) -> Iterator[str]:
         """4: none that is in no ledger, and of no burst two at once."""

@@ -41,6 +41,7 @@ class Row:
     cost: Decimal | None
     face: tuple[str, str, str, str]  #: key, submit time, user, name
     cause: str
+    target: str  #: empty: a declined wish
 
     @property
     def open(self) -> bool:
@@ -146,7 +147,7 @@ def _row(id_: str, version: int, month: str, body: dict[str, Any]) -> Row:
         id_, body["stage"], version, month, Decimal(body["reserved"]),
         None if cost is None else Decimal(cost),
         (f"{key['job_id']}{task}", _moment(who["submitted_at"]), who["user"], who["name"]),
-        body["cause"],
+        body["cause"], body["target"],
     )  # fmt: skip
 
 

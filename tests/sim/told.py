@@ -54,6 +54,20 @@ def submitted_twice() -> Iterator[Story]:
         yield story(late, Move("killed before", STORE_CHANGE, nth, size=1), seconds=2)
 
 
+def cancelled_in_the_dark() -> Iterator[Story]:
+    """A job is ended while the line is cut: as soon as it is back the far end hears of it."""
+    for turn in (5, 8):
+        cut = Move("cut", TURN, turn, size=200)
+        dark = story(cut, Move(SCANCEL, TURN, turn + 1), seconds=900)
+        yield replace(dark, turns=80, seconds=10)
+
+
+def inputs_missing() -> Iterator[Story]:
+    """What can't leave comes home once, and stays there."""
+    lacks = Order("j0", 0, Payload(5), missing="no mesh")
+    yield replace(story(), orders=(lacks,))
+
+
 def holds_late() -> Iterator[Story]:
     """slurmctld works off a change long after burstd gave it up."""
     for nth in range(12):
@@ -117,6 +131,8 @@ def stories() -> Iterator[Story]:
         returns_forgotten,
         ends_forgotten,
         submitted_twice,
+        cancelled_in_the_dark,
+        inputs_missing,
         holds_late,
         ended_meanwhile,
         done_meanwhile,

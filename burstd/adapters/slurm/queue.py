@@ -212,10 +212,8 @@ class SlurmQueue:
         if seen.partition != self.burst_partition:
             if seen.state is JobState.PENDING and seen.held:
                 self._restore(record)
-                if record.requeued_held and seen.reason == "JobHeldUser":
-                    return True
                 self._let_go(record, seen)
-                return False
+                return bool(record.requeued_held)  # whose hold it is the record does not tell
             if seen.state is JobState.RUNNING and seen.held:
                 # It started before our hold, which would bite when it is requeued.
                 with change():

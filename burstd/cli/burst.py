@@ -10,6 +10,7 @@ from burstd import __version__
 from burstd.cli import audit, control
 from burstd.cli.answers import Job, Json, answer, lines
 from burstd.cli.doctor import doctor
+from burstd.cli.simulate import simulate
 
 HELP = """Ask burstd about jobs that run, or may run, in the cloud.
 
@@ -85,6 +86,7 @@ app.command("cancel")(control.cancel)
 app.command("accept")(control.accept)
 app.add_typer(control.quarantine, name="quarantine")
 app.command("doctor")(doctor)
+app.command("simulate")(simulate)
 
 
 @app.command()

@@ -41,7 +41,7 @@ def measure(name: str, runs: Sequence[Run]) -> Row:
     waits = sorted(run.wait for run in runs)
     hours = sum(run.job.core_hours for run in runs)
     away = [run for run in runs if run.away]
-    bought = sum(run.job.cores * (run.job.ran + BILLED) / 3600 for run in away)
+    bought = sum((run.job.cores * (run.job.ran + BILLED) / 3600 for run in away), 0.0)
     weighted = sum(run.wait * run.job.core_hours for run in runs)
     return Row(
         name,

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import gzip
+import json
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from burstd.cli.burst import app
+from burstd.core.selection import STRATEGIES, Outlook, Waiter, marginal, threshold, waiting
+from burstd.core.steering import DAY, Steering
+from burstd.rehearsal.compare import shaken
 from burstd.rehearsal.easy import Cluster, Run, rehearse
 from burstd.rehearsal.history import History, PastJob
 from burstd.rehearsal.measures import measure, quantile
+from burstd.rehearsal.strategies import DELAY, LastTwo, Steered
 from burstd.rehearsal.swf import NotSwf, read
 
 
@@ -180,3 +189,127 @@ def test_a_log_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(LINES.encode() * 1000)[:-40])
     with pytest.raises(NotSwf, match="cut off"):
         read(path)
+
+
+# --- strategies
+
+
+def line(*jobs: tuple[int, float, float]) -> list[Waiter]:
+    return [Waiter(cores, hours * 3600, waited) for cores, hours, waited in jobs]
+
+
+IDLE = Outlook(4, 0, [(3600.0, 4)], delay=0.0)  #: all four cores become free in an hour
+
+
+def test_threshold_sends_from_the_head_until_what_waits_is_below_the_mark() -> None:
+    waits = line((1, 4, 0), (1, 3, 0), (1, 2, 0))
+    assert [9, 5, 2] == threshold(waits, IDLE, 0)
+    assert [True, False, False] == [worth > 5 for worth in threshold(waits, IDLE, 5)]
+
+
+def test_waiting_lets_the_small_ones_go_first() -> None:
+    assert [0.5, 2] == waiting(line((1, 4, 7200), (1, 1, 7200)), IDLE, 0)
+
+
+def test_marginal_counts_the_hours_that_a_job_is_spared_and_spares_those_behind_it() -> None:
+    waits = line((4, 2, 0), (4, 1, 0))
+    # Nobody leaves: the first waits 1 h, and delays the second by 8 core-hours on 4 cores.
+    first, second = marginal(waits, IDLE, price=99)
+    assert ((1 + 8 / 4) / 8, 3 / 4) == pytest.approx((first, second))
+    # The first leaves: the second starts in an hour.
+    assert 1 / 4 == pytest.approx(marginal(waits, IDLE, price=0.2)[1])
+
+
+def test_whom_the_trip_takes_longer_than_the_wait_is_worth_nothing() -> None:
+    assert [0.0] == marginal(line((4, 1, 0)), replace(IDLE, delay=3601.0), 0)
+
+
+def test_theta_weighs_an_hour_of_a_large_job_more() -> None:
+    waits = line((4, 2, 0))
+    outlook = replace(IDLE, mean=2.0, theta=0.5)
+    assert 2 * marginal(waits, IDLE, 9)[0] == pytest.approx(marginal(waits, outlook, 9)[0])
+
+
+# --- the price
+
+
+def test_who_has_no_budget_buys_nothing_and_who_has_seen_nothing_knows_no_price() -> None:
+    assert math.inf == Steering(0.0, 100.0).price(5.0, 0.0)
+    assert math.inf == Steering(10.0, 100.0).price(0.0, 0.0)
+
+
+def test_the_price_is_that_at_which_the_past_would_have_cost_the_budget() -> None:
+    steering = Steering(100.0, 10 * DAY)  # ten core-hours a day
+    for number, worth in enumerate((9.0, 8.0, 7.0, 6.0)):
+        steering.note(number, worth, 4.0, 0.0)
+    assert 7.0 == steering.price(DAY, 10.0)
+
+
+def test_the_price_rises_with_what_was_spent_too_much_and_falls_with_what_was_not() -> None:
+    def price(spent: float) -> float:
+        steering = Steering(100.0, 10 * DAY, patience=DAY)
+        steering.note(1, 5.0, 99.0, 0.0)
+        return steering.price(5 * DAY, spent)
+
+    assert 5.0 == price(50.0)
+    assert (5 * math.e, 5 / math.e) == pytest.approx((price(60.0), price(40.0)))
+
+
+@given(JOBS, st.sampled_from(sorted(STRATEGIES)), st.floats(0.0, 0.6))
+def test_no_strategy_spends_more_than_its_budget_or_loses_a_job(
+    given_jobs: list[tuple[int, int, int, int]], strategy: str, share: float
+) -> None:
+    jobs = [job(n, at, c, r, r + more) for n, (at, c, r, more) in enumerate(given_jobs)]
+    past = history(8, *sorted(jobs, key=lambda j: (j.submitted, j.number)))
+    rule = Steered(past, strategy, share)
+    runs = rehearse(past, rule, DELAY, rule.started)
+
+    assert sorted(j.number for j in jobs) == sorted(run.job.number for run in runs)
+    assert measure(strategy, runs).cloud_core_hours <= share * past.core_hours + 1e-9
+
+
+def test_last_two_runs_forecast_the_next_and_never_beyond_its_limit() -> None:
+    forecast = LastTwo()
+    mine = PastJob(1, 0, 1, 1000, 100, "alice", "", "fem", "")
+    assert 1000 == forecast(mine)
+    for ran in (100, 200, 400):
+        forecast.ended(replace(mine, ran=ran))
+    assert 300 == forecast(mine)
+    assert 250 == forecast(replace(mine, limit=250))
+    assert 1000 == forecast(replace(mine, user="bob"))
+    assert 1000 == forecast(replace(mine, user=""))
+
+
+def test_a_shaken_history_has_the_same_jobs_and_a_seed_shakes_it_the_same_way() -> None:
+    past = history(8, *(job(n, 100 * n, 1, 50) for n in range(50)))
+    one, two = shaken(past, 7), shaken(past, 7)
+    assert one == two != shaken(past, 8)
+    assert {j.number for j in past.jobs} == {j.number for j in one.jobs}
+    assert list(one.jobs) == sorted(one.jobs, key=lambda j: (j.submitted, j.number))
+
+
+# --- the command
+
+
+def test_the_command_writes_a_row_for_each_rule(tmp_path: Path) -> None:
+    log, out = tmp_path / "log.swf", tmp_path / "out.json"
+    rows = [f"{n} {60 * n} -1 3600 2 -1 -1 2 7200 -1 1 7 1 1 1 -1 -1 -1" for n in range(1, 60)]
+    log.write_text("; MaxProcs: 8\n" + "\n".join(rows) + "\n")
+    argv = ["simulate", "--swf", str(log), "--cloud-share", "0.2", "--strategy", "waiting"]
+    done = CliRunner().invoke(app, [*argv, "--json", str(out)])
+    assert (0, "") == (done.exit_code, done.output)
+
+    told = json.loads(out.read_text())
+    assert (59, 8) == (told["trace"]["jobs"], told["trace"]["procs"])
+    names = ["none", "everything", "clairvoyant", "waiting"]
+    assert names == [row["name"] for row in told["strategies"]]
+    none, everything, _, waits = told["strategies"]
+    assert (0, 0.0) == (none["burst_jobs"], none["cloud_core_hours"])
+    assert none["mean_wait_s"] > waits["mean_wait_s"] > everything["mean_wait_s"]
+    assert waits["cloud_share"] <= 0.2
+
+
+def test_a_file_that_is_no_log_is_a_wrong_use_and_no_traceback(tmp_path: Path) -> None:
+    for path, said in ((tmp_path / "none.swf", "No such file"), (Path(__file__), "is not one of")):
+        done = CliRunner().invoke(app, ["simulate", "--swf", str(path)])
+        assert (2, True) == (done.exit_code, said in done.output)

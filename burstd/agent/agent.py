@@ -199,7 +199,7 @@ class Agent:
         known, roots = remembered.from_report(staged)
         follower = self._follower(depot, known, roots)
         follower.streams(depot.growing())
-        entries, outside = depot.outputs(staged["secret"])
+        entries, outside, code = depot.outputs(staged["secret"])
 
         def fetch(entry: OutputFile, descriptor: int) -> None:
             with os.fdopen(os.dup(descriptor), "wb") as file:
@@ -220,7 +220,7 @@ class Agent:
         follower.keep()
         bytes_landed = sum(entry.size for entry in entries)
         body = {"files": len(entries), "bytes": bytes_landed, "notes": landing.notes}
-        self._report(words, "staged_out", body)
+        self._report(words, "staged_out", {**body, "exit_code": code})
 
     def _with_depot(self, words: Words, work: Callable[[Words, Depot], None]) -> None:
         depot = self.connect(words, self.memory.directory)

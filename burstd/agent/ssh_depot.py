@@ -15,7 +15,7 @@ from burstd.agent.api import Api, Denied
 from burstd.domain.data import InputFile, OutputFile
 from burstd.far import order as far_order
 from burstd.far.client import Client, Upload
-from burstd.far.endrecord import EndForged, EndRecord
+from burstd.far.endrecord import EXITED, EndForged, EndRecord
 from burstd.far.errors import BROKEN, BUSY, FULL, MISMATCH, MISSING, FarError, FarLost
 from burstd.ports.depot import Depot, Execution, Growing
 from burstd.ports.errors import Mismatch, NoRoom, PortError, Rejected, Unreachable
@@ -101,13 +101,13 @@ class SshDepot:
         with self._translated():
             return self._client.read(which, offset, length)
 
-    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str]]:
+    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
         with self._translated():
             try:
                 document = self._client.outputs()
             except FarError as error:
                 if error.code == MISSING:
-                    return [], []
+                    return [], [], None
                 raise
         try:
             end = EndRecord.unseal(document, secret, self._key)
@@ -117,7 +117,7 @@ class SshDepot:
             OutputFile(o.path, o.kind, o.size, o.sha256 or "", o.mtime_ns, o.mode)
             for o in end.outputs
         ]
-        return entries, list(end.outside)
+        return entries, list(end.outside), end.exit_code if end.reason == EXITED else None
 
     def fetch(self, entry: OutputFile, write: Callable[[bytes], object]) -> None:
         sink: Any = _Sink(write)

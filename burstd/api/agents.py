@@ -67,11 +67,20 @@ def _order(burst: Burst, desk: Desk) -> Order:
     return order_for(burst, lives.get("hello", 0), lives.get("recalled"))
 
 
+def _own_code(burst: Burst, desk: Desk) -> int | None:
+    """What the agent found in the end record; it is its user's word on its user's job."""
+    if burst.outcome is None or "staged_out" not in desk.world.store.said(burst.id):
+        return None
+    code = desk.world.store.reports(burst.id)["staged_out"].body.get("exit_code")
+    return code if isinstance(code, int) and 0 <= code <= 255 else None
+
+
 def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
     """What the agent hears; asks the store."""
     world = desk.world
     app = world.applications.get(burst.application)
-    code, signal = ending(burst.outcome)
+    own = _own_code(burst, desk)
+    code, signal = ending(burst.outcome, own)
     limit = burst.record.time_limit if burst.record else None
     return {
         "burst": burst.id,
@@ -81,7 +90,7 @@ def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
         "version": burst.version,
         "order": _order(burst, desk).value,
         "cause": burst.cause,
-        "remark": remark(burst),
+        "remark": remark(burst, own),
         "exit_code": code,
         "signal": signal,
         "time_limit_s": limit.total_seconds() if limit else 0,

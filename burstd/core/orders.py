@@ -47,22 +47,27 @@ def order_for(burst: Burst, life: int = 0, recalled_in: int | None = None) -> Or
 _DEADLY = frozenset(range(1, 32)) - {17, 18, 19, 20, 21, 22, 23, 28}
 
 
-def ending(outcome: Outcome | None) -> tuple[int, int]:
+def ending(outcome: Outcome | None, own: int | None = None) -> tuple[int, int]:
     """(exit code, signal) with which the stand-in must end; 1 where the payload never ended.
 
-    A time-out at the far end becomes 1: the stand-in itself has no time limit that could expire.
+    ``own``: the payload's exit code by its runner's sealed record. A far slurmctld that forgot in a
+    crash that it had started a job starts it again, is refused by the node, and calls it failed;
+    a node may be lost just behind a job's end. A time-out at the far end becomes 1: the stand-in
+    itself has no time limit that could expire.
     """
     if outcome is None:
         return 1, 0
+    if own is not None and outcome.reason in {"exited", "lost"}:
+        return own, 0
     if outcome.signal:
         return (0, outcome.signal) if outcome.signal in _DEADLY else (1, 0)
     return (1 if outcome.exit_code is None else outcome.exit_code), 0
 
 
-def remark(burst: Burst) -> str:
+def remark(burst: Burst, own: int | None = None) -> str:
     """What the job's own output must say of its end, because nothing else there does."""
     outcome = burst.outcome
-    if outcome is None or outcome.reason != "lost":
+    if outcome is None or outcome.reason != "lost" or own is not None:
         return ""
     why = f" ({outcome.detail})" if outcome.detail else ""
     return f"the run at {burst.target} was lost{why}; what it had written until then is here"

@@ -51,10 +51,11 @@ class Depot(Protocol):
     def read(self, what: str, offset: int, length: int) -> bytes:
         """Bytes of ``"stdout"``, ``"stderr"`` or of an absolute path; fewer at its end."""
 
-    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str]]:
-        """The end record: results, and paths that were written outside the roots.
+    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
+        """The end record: results, paths that were written outside the roots, and the exit code of
+        a payload that came to its own end.
 
-        Both empty where the work never started. Raises ``Mismatch`` for a forged record.
+        All empty where the work never started. Raises ``Mismatch`` for a forged record.
         """
 
     def fetch(self, entry: OutputFile, write: Callable[[bytes], object]) -> None:

@@ -20,6 +20,7 @@ from burstd.api.desk import Desk
 from burstd.api.server import ApiServer
 from burstd.domain import events as ev
 from burstd.domain.burst import Stage
+from burstd.domain.targets import Outcome
 from burstd.shell.sight import Sight
 from burstd.shell.tick import drive
 from tests.flow.scene import Scene
@@ -113,6 +114,24 @@ def test_a_report_with_odd_bytes_is_kept_all_the_same(mine: Counter, size: objec
     burst = mine.scene.burst().id
     mine.api.post(f"/v1/standins/{burst}/reports", {"kind": "notes", "body": {"bytes": size}})
     assert "notes" in mine.scene.store.reports(burst)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"), [(0, 0), (3, 3), (None, 1), (256, 1), (-1, 1), ("0", 1), ([], 1)]
+)
+def test_the_code_in_the_runners_record_counts_and_nothing_odd_does(
+    mine: Counter, said: object, code: int
+) -> None:
+    scene = mine.scene
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.agents.asleep = True
+    scene.target.finish_all(Outcome("exited", 1))
+    burst = scene.until(Stage.STAGING_OUT).id
+    body = {"files": 0, "bytes": 0, "notes": [], "exit_code": said}
+    mine.api.post(f"/v1/standins/{burst}/reports", {"kind": "staged_out", "body": body})
+    scene.until(Stage.SETTLING)
+    assert ("exit", code) == (mine.hello()["order"], mine.hello()["exit_code"])
 
 
 # --- who may say what

@@ -68,6 +68,14 @@ def inputs_missing() -> Iterator[Story]:
     yield replace(story(), orders=(lacks,))
 
 
+def grown() -> Iterator[Story]:
+    """A user asks for more just after money was reserved for the job."""
+    for nth in range(6):
+        small = Order("j0", 0, Payload(400), fields={"NumCPUs": "1"})
+        told = story(Move("more cpus", SLURM_READ, nth))
+        yield replace(told, orders=(small,), turns=60, seconds=10)
+
+
 def holds_late() -> Iterator[Story]:
     """slurmctld works off a change long after burstd gave it up."""
     for nth in range(12):
@@ -133,6 +141,7 @@ def stories() -> Iterator[Story]:
         submitted_twice,
         cancelled_in_the_dark,
         inputs_missing,
+        grown,
         holds_late,
         ended_meanwhile,
         done_meanwhile,

@@ -34,8 +34,8 @@ class Far:
 
     def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None: ...
 
-    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str]]:
-        return [], []
+    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
+        return [], [], None
 
     def fetch(self, entry: OutputFile, write: Callable[[bytes], object]) -> None: ...
 

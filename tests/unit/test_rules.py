@@ -207,10 +207,27 @@ def test_every_stage_has_an_order_and_only_an_ended_one_says_exit() -> None:
         (Outcome("never_started"), (1, 0)),
     ],
 )
-def test_a_stand_in_ends_as_its_twin_did_and_never_well_without_proof(
+def test_without_a_record_a_stand_in_ends_as_its_twin_did_and_never_well_without_proof(
     outcome: Outcome | None, expected: tuple[int, int]
 ) -> None:
     assert expected == ending(outcome)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "own", "expected"),
+    [
+        (Outcome("exited", 1), 0, (0, 0)),  # refused by the node at its second start
+        (Outcome("lost"), 3, (3, 0)),  # the node was lost just behind its end
+        (Outcome("exited", 0), 0, (0, 0)),
+        (Outcome("cancelled"), 0, (1, 0)),
+        (Outcome("timeout"), 0, (1, 0)),
+        (None, 0, (1, 0)),
+    ],
+)
+def test_the_runners_record_knows_the_end_better_than_a_scheduler_that_forgot(
+    outcome: Outcome | None, own: int, expected: tuple[int, int]
+) -> None:
+    assert expected == ending(outcome, own)
 
 
 # --- what a script says

@@ -103,7 +103,7 @@ def _matching(base: Path, pattern: str) -> Iterator[Path]:
             found = [
                 Path(os.path.normpath(p)) for p in islice(base.glob(pattern + suffix), MOST_MATCHES)
             ]
-        except (ValueError, NotImplementedError, OSError):
+        except (ValueError, OSError):
             return
         yield from (path for path in found if path.is_file())
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
+from burstd.domain.links import SKEW
+
 
 class Grade(Enum):
     """How a check came out. UNKNOWN: it could not be made, which is no failure."""
@@ -92,8 +94,8 @@ class Bound:
 
 #: munge(7), TTL; what all of one cluster's machines depend on.
 CREDENTIALS = Bound(300.0, "munge refuses such credentials")
-#: What two sites depend on: burstd's own certificates, which bear five minutes more.
-CERTIFICATES = Bound(3900.0, "sshd refuses such certificates")
+#: What two sites depend on.
+CERTIFICATES = Bound(SKEW.total_seconds(), "sshd refuses such certificates")
 
 
 def clock(area: Area, whose: str, ahead: float, blur: float, bound: Bound) -> Finding:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NewType
 
 LinkName = NewType("LinkName", str)
+#: Whoever's clock is wrong by an hour, or is set right by one, must not refuse a fresh certificate.
+SKEW = timedelta(minutes=65)
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from burstd.ports.errors import PortError, Rejected, Unreachable
 
 #: How long slurmctld may take to carry out what its client has given up.
 IN_THE_AIR = timedelta(minutes=1)
-#: Pending reasons that say the parked job will never start as it is.
 DAY = timedelta(days=1)
+#: Pending reasons that say the parked job will never start as it is.
 _STUCK = frozenset({"BadConstraints", "PartitionNodeLimit", "PartitionTimeLimit", "InvalidQOS"})
 #: Beside the record's fields: the job's Extra is its user's, and no place for a mark.
 _UNMARKED = "unmarked"

@@ -20,11 +20,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_key,
 )
 
+from burstd.domain.links import SKEW
 from burstd.ports.clock import Clock
 from burstd.ports.errors import AccessDenied, Rejected
-
-#: Whoever's clock is wrong by an hour, or is set right by one, must not refuse a fresh certificate.
-SKEW = timedelta(minutes=65)
 
 
 class Authority:

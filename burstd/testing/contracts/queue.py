@@ -63,11 +63,7 @@ class Cluster(Protocol):
 
 
 class QueueContract:
-    """Give ``cluster``; it is empty of jobs at the beginning of each test."""
-
-    @pytest.fixture
-    def cluster(self) -> Cluster:
-        raise NotImplementedError("give the suite a cluster")
+    """Give a fixture ``cluster``; it is empty of jobs at the beginning of each test."""
 
     # --- seeing
 

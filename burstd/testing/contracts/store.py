@@ -26,15 +26,12 @@ RETURN = Request(RequestKind.RETURN, "bob", "there is room again")
 
 
 class StoreContract:
-    """Give ``clock`` and ``open_store``: each call opens one more writer on the same ledger."""
+    """Give a fixture ``open_store``: each call opens one more writer on the same ledger, whose time
+    is ``clock``'s."""
 
     @pytest.fixture
     def clock(self) -> SteppedClock:
         return SteppedClock()
-
-    @pytest.fixture
-    def open_store(self, clock: SteppedClock) -> Callable[[], BurstStore]:
-        raise NotImplementedError("give the suite a way to open the store")
 
     @pytest.fixture
     def store(self, open_store: Callable[[], BurstStore]) -> BurstStore:

@@ -52,11 +52,7 @@ class FarEnd(Protocol):
 
 
 class TargetContract:
-    """Give ``far``."""
-
-    @pytest.fixture
-    def far(self) -> FarEnd:
-        raise NotImplementedError("give the suite a far end")
+    """Give a fixture ``far``."""
 
     @pytest.fixture
     def order(self, far: FarEnd, tmp_path: Path) -> WorkOrder:

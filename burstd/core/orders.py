@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 
 from burstd.domain.burst import Burst, Stage
-from burstd.domain.targets import Outcome
+from burstd.domain.targets import BEGUN_BEFORE, Outcome
 
 
 class Order(Enum):
@@ -59,6 +59,8 @@ def ending(outcome: Outcome | None, own: int | None = None) -> tuple[int, int]:
         return 1, 0
     if own is not None and outcome.reason in {"exited", "lost"}:
         return own, 0
+    if _second(outcome):
+        return 1, 0
     if outcome.signal:
         return (0, outcome.signal) if outcome.signal in _DEADLY else (1, 0)
     return (1 if outcome.exit_code is None else outcome.exit_code), 0
@@ -67,7 +69,12 @@ def ending(outcome: Outcome | None, own: int | None = None) -> tuple[int, int]:
 def remark(burst: Burst, own: int | None = None) -> str:
     """What the job's own output must say of its end, because nothing else there does."""
     outcome = burst.outcome
-    if outcome is None or outcome.reason != "lost" or own is not None:
+    if outcome is None or own is not None or not (outcome.reason == "lost" or _second(outcome)):
         return ""
     why = f" ({outcome.detail})" if outcome.detail else ""
     return f"the run at {burst.target} was lost{why}; what it had written until then is here"
+
+
+def _second(outcome: Outcome) -> bool:
+    """A second start was refused. The first was killed, or its runner had left its own record."""
+    return outcome.reason == "exited" and outcome.exit_code == BEGUN_BEFORE

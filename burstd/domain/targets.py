@@ -73,6 +73,19 @@ class RemoteState(Enum):
     UNKNOWN = "unknown"
 
 
+class RunState(Enum):
+    """What a run directory shows of its work, whatever the far scheduler remembers of it."""
+
+    NEVER = "never"  #: nothing began it
+    RUNNING = "running"
+    OVER = "over"
+
+
+#: The runner's own exit status where it found that the work had begun before: sysexits.h,
+#: EX_TEMPFAIL. It says nothing of the payload.
+BEGUN_BEFORE = 75
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How an execution ended. ``exit_code``/``signal`` are those of the payload."""
@@ -82,6 +95,11 @@ class Outcome:
     signal: int | None = None
     elapsed: timedelta = timedelta()
     detail: str = ""
+
+    @property
+    def ran(self) -> bool:
+        """It did begin, by what the far scheduler knows."""
+        return self.reason != "cancelled" or self.elapsed > timedelta()
 
     @property
     def by_itself(self) -> bool:

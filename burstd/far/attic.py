@@ -1,4 +1,4 @@
-"""Run directories after (or without) their run: the verbs `clean` and `list`."""
+"""Run directories after (or without) their run: the verbs `clean`, `state` and `list`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,23 @@ def clean(root: str, key: str) -> int:
     finally:
         os.close(runs)
     return 0
+
+
+def state(root: str, key: str) -> str:
+    """One of absent, staging, running, ended, lost, foreign."""
+    try:
+        runs = rundir.open_runs(root, create=False)
+    except FarError as error:
+        if error.code == MISSING:
+            return "absent"
+        raise
+    try:
+        os.stat(paths.checked_key(key), dir_fd=runs, follow_symlinks=False)
+    except FileNotFoundError:
+        return "absent"
+    finally:
+        os.close(runs)
+    return _state(root, key)
 
 
 def list_runs(root: str) -> list[dict[str, object]]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Optional
 
 from burstd.far import depot, rundir
-from burstd.far.attic import clean, list_runs
+from burstd.far.attic import clean, list_runs, state
 from burstd.far.errors import FarError
 from burstd.far.keeper import keep
 from burstd.far.order import Order, OrderError
@@ -94,6 +94,12 @@ def show_runs(options: argparse.Namespace) -> int:
     return 0
 
 
+def show_state(options: argparse.Namespace) -> int:
+    """The verb `state`."""
+    sys.stdout.write(f"{state(options.root, options.key)}\n")
+    return 0
+
+
 def _version(_: argparse.Namespace) -> int:
     sys.stdout.write(f"burst-far protocol {PROTOCOL} {program_digest() or 'source'}\n")
     return 0
@@ -123,6 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(act=lambda o: step_exec(o.root, o.key, o.step))
     one = verb("clean", "remove a run directory")
     one.set_defaults(act=lambda o: clean(o.root, o.key))
+    one = verb("state", "say in one word what a run directory shows")
+    one.set_defaults(act=show_state)
     one = verb("list", "show the run directories", keyed=False)
     one.add_argument("--json", action="store_true")
     one.set_defaults(act=show_runs)

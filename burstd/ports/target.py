@@ -11,6 +11,7 @@ from burstd.domain.targets import (
     Image,
     RemoteId,
     RemoteJob,
+    RunState,
     TargetView,
     Ticket,
     WorkKey,
@@ -60,6 +61,11 @@ class Target(Protocol):
         """Report each key in one call to the far scheduler.
 
         One we cannot learn about is ``UNKNOWN``, never an ending.
+        """
+
+    def run_state(self, key: WorkKey, user: str) -> RunState:
+        """What the run directory shows. A scheduler that was killed may have forgotten that it
+        started the work, and show it as held while it runs: what began must not begin again.
         """
 
     def start(self, key: WorkKey) -> None:

@@ -11,6 +11,7 @@ from burstd.domain.targets import (
     Image,
     RemoteId,
     RemoteJob,
+    RunState,
     TargetView,
     Ticket,
     WorkKey,
@@ -54,6 +55,9 @@ class PassingTarget:
 
     def poll(self, keys: Sequence[WorkKey]) -> Mapping[WorkKey, RemoteJob]:
         return self.target.poll(keys)
+
+    def run_state(self, key: WorkKey, user: str) -> RunState:
+        return self.target.run_state(key, user)
 
     def start(self, key: WorkKey) -> None:
         self.target.start(key)

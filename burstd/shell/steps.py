@@ -16,7 +16,7 @@ from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Epoch, Stage, Uptime
 from burstd.domain.events import Event
 from burstd.domain.jobs import JobRecord, JobSight, JobState
-from burstd.domain.targets import Outcome, RemoteJob, RemoteState, WorkOrder
+from burstd.domain.targets import Outcome, RemoteJob, RemoteState, RunState, WorkOrder
 from burstd.ports.errors import Rejected, Unreachable
 from burstd.shell.marks import as_submitted
 from burstd.shell.sight import Sight, state_of
@@ -36,6 +36,7 @@ from burstd.shell.standing import (
 )
 from burstd.shell.world import World
 
+_FORGOTTEN = "the controller there was killed, and has forgotten that it had started the job"
 LONGEST_CAUSE = 1000  #: characters
 #: A submission without an answer may still arrive (sbatch alone tries for two minutes): until then
 #: that nobody sees it proves nothing.
@@ -154,7 +155,8 @@ def permit(burst: Burst, world: World, sight: Sight) -> Event | None:
         return ev.Refused("the claim was lost in a restart of the on-prem controller")
     if not world.store.permit(burst.id, attempt=1):
         return ev.Refused("it was asked back before its twin was permitted to start")
-    target.start(burst.work_key)
+    if _run_state(burst, world) is RunState.NEVER:  # we may have been killed after a first start
+        target.start(burst.work_key)
     return ev.Done()
 
 
@@ -162,11 +164,15 @@ def follow(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Wait for the proven end; a job ended by its user on-prem is recalled."""
     if (stop := recalled(burst, world, sight, home=ev.Recalled)) is not None:
         return stop
-    if state_of(sight, burst) is RemoteState.HELD:  # the far controller forgot the permit
-        if not stands_in(burst, world.queue.look(burst.identity), world):
-            return None
+    if state_of(sight, burst) is not RemoteState.HELD:
+        return _end_of(sight.remote.get(burst.work_key))
+    # The far controller forgot the permit; or even that it started the work, which goes on then.
+    shown = _run_state(burst, world)
+    if shown is RunState.OVER:
+        return ev.Ended(_forgotten("lost", burst, world))
+    if shown is RunState.NEVER and stands_in(burst, world.queue.look(burst.identity), world):
         world.sites[burst.target].target.start(burst.work_key)
-    return _end_of(sight.remote.get(burst.work_key))
+    return None
 
 
 def cancel(burst: Burst, world: World, sight: Sight) -> Event | None:
@@ -177,10 +183,13 @@ def cancel(burst: Burst, world: World, sight: Sight) -> Event | None:
     twin = target.find(burst.work_key)
     if twin is None:
         return ev.Ended(Outcome("cancelled", detail="no twin is at the target"))
-    if (ended := _end_of(twin)) is not None:
-        return ended
-    target.cancel(burst.work_key)
-    return None
+    if (ended := _end_of(twin)) is None:
+        target.cancel(burst.work_key)
+        return None
+    shown = _shown(twin, burst, world)
+    if shown is RunState.OVER:
+        return ev.Ended(_forgotten("cancelled", burst, world))
+    return ended if shown is RunState.NEVER else None
 
 
 def stage_out(burst: Burst, world: World, sight: Sight) -> Event | None:
@@ -253,6 +262,11 @@ def go_home(burst: Burst, world: World, sight: Sight) -> Event | None:
             return None
         if twin is not None and twin.outcome is not None and twin.outcome.by_itself:
             return ev.Ended(twin.outcome)  # faster than we: never run again what is done
+        shown = RunState.NEVER if twin is None else _shown(twin, burst, world)
+        if shown is RunState.RUNNING:
+            return None
+        if shown is RunState.OVER:  # what began is never begun at home
+            return ev.Ended(_forgotten("lost", burst, world))
     boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
     if not (given_up(burst, seen, world, sight) or world.queue.give_back(_record(burst))):
@@ -304,6 +318,24 @@ def _end_of(seen: RemoteJob | None) -> Event | None:
     if seen is None or seen.state is not RemoteState.ENDED:
         return None
     return ev.Ended(seen.outcome or Outcome("lost", detail="the target gave no outcome"))
+
+
+def _shown(twin: RemoteJob, burst: Burst, world: World) -> RunState:
+    """What the run directory shows of a twin that never ran by the far scheduler's word."""
+    ran = twin.outcome is None or twin.outcome.ran
+    return RunState.NEVER if ran else _run_state(burst, world)
+
+
+def _run_state(burst: Burst, world: World) -> RunState:
+    return world.sites[burst.target].target.run_state(burst.work_key, burst.identity.user)
+
+
+def _forgotten(reason: str, burst: Burst, world: World) -> Outcome:
+    """How a run ended that the far controller knows nothing of. It took at most what was reserved
+    for it; the bill takes less where less time has passed."""
+    view = world.sites[burst.target].target.observe()
+    limit = _record(burst).time_limit or timedelta()
+    return Outcome(reason, elapsed=limit + view.overhead, detail=_FORGOTTEN)
 
 
 def _work_order(burst: Burst, world: World) -> WorkOrder:

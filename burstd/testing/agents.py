@@ -73,7 +73,8 @@ class SimulatedAgents:
         recalled_in = None if recalled is None else recalled.body["restarts"]
         order = order_for(burst, job.restarts, recalled_in)
         if order is Order.EXIT:
-            self.slurm.finish(key, *((0, 15) if termed else ending(burst.outcome)))
+            own = None if self.target is None else self.target.records.get(burst.work_key)
+            self.slurm.finish(key, *((0, 15) if termed else ending(burst.outcome, own)))
         elif self.link is None or self.link.view().up:
             self._move_files(order, burst, job)
 
@@ -99,6 +100,8 @@ class SimulatedAgents:
                 return
             self.store.report(burst.id, "staged_in", {"bytes": 1000})
         elif order is Order.STAGE_OUT and "staged_out" not in said:
+            if self.target is not None and burst.work_key in self.target.orphans:
+                return  # busy: its runner is alive
             self.landed.append(key)
             if self.target is not None and burst.work_key in self.target.runs:
                 self.home[burst.work_key] = self.target.runs[burst.work_key]

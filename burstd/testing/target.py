@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from burstd.domain.findings import Area, Finding
 from burstd.domain.links import LinkName, LinkView
 from burstd.domain.targets import (
+    BEGUN_BEFORE,
     Capabilities,
     Generation,
     Image,
@@ -19,6 +20,7 @@ from burstd.domain.targets import (
     RemoteId,
     RemoteJob,
     RemoteState,
+    RunState,
     TargetName,
     TargetView,
     Ticket,
@@ -30,7 +32,9 @@ from burstd.testing.clock import SteppedClock
 from burstd.testing.saves import NEVER, SAVED_AFTER, Saves
 
 CLOUD = "cloud"
-EX_STARTED = 75  #: of ``burstd.far``: the runner found the start marker of this attempt
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+#: A controller that comes back finds out which of its nodes run what it does not know of.
+ABORTED_AFTER = timedelta(seconds=10)
 
 
 @dataclass
@@ -71,7 +75,9 @@ class SimulatedTarget:
     """``ports.target.Target`` in memory; a crash forgets what is younger than five seconds.
 
     ``executions`` is the witness: one entry each time a payload really started. ``runs`` are the
-    run directories, with what the agent left in each as the payload's mark.
+    run directories, with what the agent left in each as the payload's mark. ``orphans`` run on
+    though the controller forgot that it started them, until it finds them; ``forgotten`` is how
+    long such runs had their cores.
     """
 
     clock: SteppedClock
@@ -93,10 +99,14 @@ class SimulatedTarget:
     executions: list[WorkKey] = field(default_factory=list)
     cleaned: list[WorkKey] = field(default_factory=list)
     runs: dict[WorkKey, str] = field(default_factory=dict)
+    orphans: dict[WorkKey, Work] = field(default_factory=dict)
+    forgotten: dict[WorkKey, timedelta] = field(default_factory=dict)
+    records: dict[WorkKey, int] = field(default_factory=dict)  #: exit codes by the runners' records
     images: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     marks: dict[str, str] = field(default_factory=dict)  #: by site
     _next_id: int = 1
+    _back_at: datetime = _LONG_AGO
     _saves: Saves[tuple[int, dict[RemoteId, Work]]] = field(default_factory=Saves)
 
     def __post_init__(self) -> None:
@@ -171,6 +181,17 @@ class SimulatedTarget:
             for key in keys
         }
 
+    def run_state(self, key: WorkKey, user: str) -> RunState:
+        self._asked("run_state")
+        self._far_user(user)
+        if key not in self.executions:
+            return RunState.NEVER
+        return (
+            RunState.RUNNING
+            if key in {work.job.key for work in self.on_nodes()}
+            else (RunState.OVER)
+        )
+
     def start(self, key: WorkKey) -> None:
         self._asked("start")
         job = self.find(key)
@@ -201,11 +222,15 @@ class SimulatedTarget:
 
     def schedule(self) -> None:
         """Queued work starts; the runner refuses to start one key twice."""
+        for key in list(self.orphans):
+            if self.clock.now() >= self._back_at + ABORTED_AFTER:
+                self._orphan_ends(key)
         for work in list(self.work.values()):
             if work.job.state is not RemoteState.QUEUED:
                 continue
             if work.job.key in self.executions:
-                self._set(work.job, RemoteState.ENDED, Outcome("exited", EX_STARTED))
+                self._orphan_ends(work.job.key)  # its node takes no second job of one id
+                self._set(work.job, RemoteState.ENDED, Outcome("exited", BEGUN_BEFORE))
                 continue
             self.executions.append(work.job.key)
             self.work[work.job.id] = replace(work, started_at=self.clock.now())
@@ -213,6 +238,10 @@ class SimulatedTarget:
 
     def finish(self, key: WorkKey, reason: str, code: int | None = None) -> None:
         """The running payload of this key ends, or is lost with its node."""
+        if reason == "exited" and code is not None:
+            self.records[key] = code
+        if key in self.orphans:
+            self._orphan_ends(key)
         for work in list(self.work.values()):
             if work.job.key == key and work.job.state is RemoteState.RUNNING:
                 outcome = Outcome(reason, code, elapsed=self._elapsed(work))
@@ -225,6 +254,8 @@ class SimulatedTarget:
                 self._set(
                     work.job, RemoteState.ENDED, outcome or Outcome("exited", 0, elapsed=_HOUR)
                 )
+        for key in list(self.orphans):
+            self.finish(key, "exited", 0)
 
     def end_by_hand(self, key: WorkKey) -> None:
         """A far administrator's ``scancel``."""
@@ -236,12 +267,12 @@ class SimulatedTarget:
     def crash(self, forgets: timedelta = SAVED_AFTER) -> None:
         """The far controller dies and comes back, without what is younger than ``forgets``.
 
-        What runs goes on running, unless it was not saved as started: the restarted slurmctld
-        aborts it on its node (``Registered PENDING`` in Slurm's job_mgr.c). What has ended and was
-        not saved as ended is on no node any more: lost.
+        What runs goes on running. If it was not saved as started, only until the restarted
+        slurmctld finds it on its node and aborts it there (``Registered PENDING`` in Slurm's
+        job_mgr.c). What has ended and was not saved as ended is on no node any more: lost.
         """
         horizon = self.clock.now() - forgets
-        was = self.work
+        was, self._back_at = self.work, self.clock.now()
         self._next_id, saved = self._saves.back(horizon)
         self.work = dict(saved)
         for id_, work in saved.items():
@@ -251,14 +282,30 @@ class SimulatedTarget:
                 if outcome is not None:
                     lost = replace(outcome, reason="lost", exit_code=None)
                     self.work[id_] = replace(was[id_], job=replace(was[id_].job, outcome=lost))
+        for id_, work in was.items():
+            if work.started_at is not None and id_ in saved and saved[id_].started_at is None:
+                self.orphans[work.job.key] = work
+                if work.job.state is not RemoteState.RUNNING:
+                    self._orphan_ends(work.job.key)
         self.boots += 1
         self._saves = Saves([(horizon, (self._next_id, copy.copy(self.work)))])
+
+    def on_nodes(self) -> list[Work]:
+        """What really runs at this instant, whatever the controller knows."""
+        known = [w for w in self.work.values() if w.job.state is RemoteState.RUNNING]
+        return [*known, *self.orphans.values()]
 
     def state_of(self, key: WorkKey) -> RemoteState | None:
         """What a far administrator would see of this work."""
         return next((w.job.state for w in self.work.values() if w.job.key == key), None)
 
     # --- inside
+
+    def _orphan_ends(self, key: WorkKey) -> None:
+        work = self.orphans.pop(key, None)
+        if work is not None:
+            told = work.job.outcome.elapsed if work.job.outcome else self._elapsed(work)
+            self.forgotten[key] = self.forgotten.get(key, timedelta()) + told
 
     def _under(self, key: WorkKey) -> list[RemoteJob]:
         """Our jobs of this key, first the one that is meant."""
@@ -295,7 +342,7 @@ class SimulatedTarget:
 def _begun(job: RemoteJob) -> bool:
     if job.outcome is None:
         return job.state is RemoteState.RUNNING
-    return job.outcome.reason != "cancelled" or job.outcome.elapsed > timedelta()
+    return job.outcome.ran
 
 
 _WAITING = frozenset({RemoteState.HELD, RemoteState.QUEUED})

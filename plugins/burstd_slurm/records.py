@@ -54,7 +54,7 @@ class Row:
     @property
     def started(self) -> bool:
         if self.outcome is not None:  # a duplicate that was cancelled while it waited did not
-            return self.outcome.reason != "cancelled" or self.outcome.elapsed > timedelta()
+            return self.outcome.ran
         return self.state is RemoteState.RUNNING
 
 

@@ -18,6 +18,7 @@ from burstd.domain.targets import (
     RemoteId,
     RemoteJob,
     RemoteState,
+    RunState,
     TargetView,
     Ticket,
     WorkKey,
@@ -43,6 +44,14 @@ _KEEP = (
     'umask 077 && mkdir -p "${1%/*}" && echo "$2" > "$1.new" && sync "$1.new" && '
     'mv "$1.new" "$1" && sync "${1%/*}"'
 )
+#: The far program's words for what a run directory shows.
+_RUN_STATES: Mapping[str, RunState] = {
+    "absent": RunState.NEVER,
+    "staging": RunState.NEVER,
+    "running": RunState.RUNNING,
+    "ended": RunState.OVER,
+    "lost": RunState.OVER,
+}
 _WHOLE = "whole"  #: the last line of an answer that nothing is missing from
 #: Slurm's programs speak of a passing trouble in these words.
 _AWAY = re.compile(r"Unable to contact|Socket timed out|Connection refused|slurmdbd|try again")
@@ -93,9 +102,8 @@ class SlurmTarget:
         far_user = self._far_user(user)
         if not self._is_there(self._far_program):
             raise Unreachable(f"{self._context.name} is being prepared")
-        command = [self._settings.python, self._far_program, "serve"]
-        command += ["--root", str(self._settings.root), "--key", key]
-        certificate = self._shell.certify(public_key, far_user, shlex.join(command), TICKET_TIME)
+        serve = shlex.join(self._far_command("serve", key))
+        certificate = self._shell.certify(public_key, far_user, serve, TICKET_TIME)
         expires = self._context.clock.now() + TICKET_TIME
         fields = {**self._shell.access, "user": far_user, "certificate": certificate}
         return Ticket("ssh", expires, fields)
@@ -104,7 +112,7 @@ class SlurmTarget:
         if user not in self._settings.users:
             return  # nobody there, so nothing of theirs
         root = str(self._settings.root)
-        clean = [self._settings.python, self._far_program, "clean", "--root", root, "--key", key]
+        clean = self._far_command("clean", key)
         script = f"test ! -e {shlex.quote(f'{root}/runs/{key}')} || exec {shlex.join(clean)}"
         self._run(self._far_user(user), ["sh", "-c", script])
 
@@ -128,9 +136,8 @@ class SlurmTarget:
         return Generation(found[1])
 
     def submit(self, work: WorkOrder) -> RemoteId:
-        runner = [self._settings.python, self._far_program, "run"]
-        runner += ["--root", str(self._settings.root), "--key", work.key, "--attempt", "1"]
-        runner += ["--image", self._far_image(work.image)]
+        runner = self._far_command("run", work.key)
+        runner += ["--attempt", "1", "--image", self._far_image(work.image)]
         runner += ["--runtimes", ",".join(self._settings.runtimes)]
         argv = batch.arguments(work, self._settings)
         answer = self._run(
@@ -163,6 +170,15 @@ class SlurmTarget:
             for key in keys
         }
 
+    def run_state(self, key: WorkKey, user: str) -> RunState:
+        try:
+            word = self._run(self._far_user(user), self._far_command("state", key)).strip()
+        except Failed as error:
+            raise Unreachable(str(error)) from error
+        if word not in _RUN_STATES:
+            raise Unreachable(f"the run directory of {key} is {records.shown(word)}")
+        return _RUN_STATES[word]
+
     def start(self, key: WorkKey) -> None:
         job = self.find(key)
         if job is None:
@@ -179,6 +195,10 @@ class SlurmTarget:
     @property
     def _far_program(self) -> str:
         return str(self._settings.root / "bin" / f"burst-far-{self._sha[:16]}.pyz")
+
+    def _far_command(self, verb: str, key: WorkKey) -> list[str]:
+        program = [self._settings.python, self._far_program, verb]
+        return [*program, "--root", str(self._settings.root), "--key", key]
 
     def _far_image(self, image: Image) -> str:
         suffix = Path(image.path).suffix

@@ -51,8 +51,8 @@ class SimulatedShell:
             return self._sbatch(user, argv)
         if argv[0] == "date":
             return f"{self._now}\n"
-        if argv[:2] == ["python3", "-c"]:
-            return "3.13 apptainer 1.4.5\n"
+        if argv[0] == "python3":
+            return self._state(argv[-1]) if argv[2] == "state" else "3.13 apptainer 1.4.5\n"
         if argv[:2] == ["sh", "-c"] and "sdiag" in argv[2]:
             return self._examined()
         if argv[:2] == ["test", "-f"]:
@@ -69,6 +69,14 @@ class SimulatedShell:
         live, past, whole = re.split(r"&& echo (?:&& )?", argv[2])
         told = f"{self.slurm.run(shlex.split(live))}\n{self.slurm.run(shlex.split(past))}"
         return self.garble(f"{told}{whole}\n")
+
+    def _state(self, key: str) -> str:
+        """What the far program finds: it began where Slurm has given it a node."""
+        known = [*self.slurm.accounting.values(), *self.slurm.jobs]
+        mine = [job for job in known if job.name == key]
+        if not any(job.node for job in mine):
+            return "staging\n"
+        return "running\n" if any(job.state == "RUNNING" for job in mine) else "ended\n"
 
     @property
     def _now(self) -> int:

@@ -311,19 +311,28 @@ def test_squashfs_image(site: FarEnd) -> None:
     assert site.output() == "in squashfs\n"
 
 
+def state(site: FarEnd) -> str:
+    return subprocess.run(site.argv("state"), check=True, text=True, stdout=subprocess.PIPE).stdout
+
+
 def test_clean_refuses_while_running_and_removes_after(site: FarEnd) -> None:
+    assert state(site) == "absent\n"
     submit(
         site, ("#!/bin/bash\nmkdir -p a/b; ln -s / a/b/root; chmod 0 a/b; echo ready; sleep 1000\n")
     )
+    assert state(site) == "staging\n"
     runner = site.run()
     await_line(site.run_dir / "io/stdout", "ready", lambda: runner.poll() is None)
+    assert state(site) == "running\n"
     assert subprocess.run(site.argv("clean"), check=False).returncode == 75
     runner.terminate()
     finish(runner)
+    assert state(site) == "ended\n"
     assert stat.S_ISDIR(site.run_dir.stat().st_mode)
     assert subprocess.run(site.argv("clean"), check=False).returncode == 0
     assert not site.run_dir.exists()
     assert subprocess.run(site.argv("clean"), check=False).returncode == 0
+    assert state(site) == "absent\n"
 
 
 def _below(pid: int) -> list[int]:

@@ -48,6 +48,7 @@ def scenes() -> list[Scene]:
         ),
         Scene("dead/slurmctld-loses-a-submission", "serial, a stranger", _lost_submission),
         Scene("dead/far-slurmctld-loses-a-twin", "serial, a stranger", _lost_twin),
+        Scene("dead/far-slurmctld-loses-a-start", "serial", _lost_start),
         _scene("slurmctld-running", _service("ctl", "slurmctld", "running")),
         *(
             _scene(
@@ -55,7 +56,7 @@ def scenes() -> list[Scene]:
             )
             for age in (0, 3, 8)
         ),
-        _scene("far-slurmctld-running", _service("cctl", "slurmctld", "running")),
+        _scene("far-slurmctld-running", _far_controller, (serial("one", 25), array())),
         _scene("slurmdbd-running", _service("ctl", "slurmdbd", "running", 15)),
         _scene("far-slurmdbd-running", _service("cctl", "slurmdbd", "running", 15)),
         *(_scene(f"netd-{stage}", _netd_at(stage)) for stage in ("staging_in", "running")),
@@ -126,6 +127,13 @@ def _controller_after(label: str, host: str, age: float) -> Act:
         killed(run.lab.host(host), "slurmctld")
 
     return act
+
+
+def _far_controller(run: Rig) -> None:
+    """It has saved that it started the job: what happens before that is `_lost_start`."""
+    run.until(lambda: run.notary.said("one"), "one runs away")
+    time.sleep(SAVED)
+    killed(run.cctl, "slurmctld")
 
 
 def _netd_at(stage: str) -> Act:
@@ -214,6 +222,30 @@ def _lost_twin(run: Rig) -> list[Finding]:
     run.at("one", "running")
     run.empty()
     return [*run.finish(), *stranger.wrongs(lost)]
+
+
+def _lost_start(run: Rig) -> list[Finding]:
+    """It is killed before it has saved that it started a twin: it shows it as held, finds it on its
+    node and ends it there. What it had written by then comes home."""
+    before = _releases(run)
+    run.fill()
+    run.give(DOOMED[0])
+    run.begin([Point.parse("far.start.before")])
+    run.dead()
+    time.sleep(SAVED)
+    saved = SavedState.of(run.cctl)
+    run.until(lambda: run.notary.said("one"), "one runs away")
+    saved.crash()
+    run.empty()
+    found = tolerated(run.finish(), _untidied)
+    if (releases := _releases(run) - before) != 1:
+        found.append(Finding("2 started once", (f"the twin was released {releases} times",)))
+    return found
+
+
+def _releases(run: Rig) -> int:
+    """How often the far slurmctld was told to let a job start, by its own log."""
+    return int(run.cctl.sh("grep -c 'release hold on JobId' /var/log/slurm/slurmctld.log || true"))
 
 
 def _closed(run: Rig) -> set[str]:

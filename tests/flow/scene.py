@@ -14,7 +14,7 @@ from burstd.domain.burst import Burst, Stage
 from burstd.domain.jobs import CoreHours, JobKey
 from burstd.domain.plan import Plan
 from burstd.domain.policy import BurstPolicy, Mode, Watermarks
-from burstd.domain.targets import Image, Money, RemoteState, TargetName
+from burstd.domain.targets import Image, Money, TargetName
 from burstd.obs.logs import burst_under_way
 from burstd.ports.errors import PortError
 from burstd.shell.audited import AuditedTarget
@@ -67,7 +67,7 @@ class Scene:
         self.target = SimulatedTarget(self.clock, link=self.link)
         self.store: SqlStore = store_in(self.database, self.clock)
         self.witness = SimulatedWitness()
-        self.agents = SimulatedAgents(self.slurm, self.store, self.link)
+        self.agents = SimulatedAgents(self.slurm, self.store, self.link, self.target)
         self.start()
 
     def start(self) -> None:
@@ -156,8 +156,7 @@ class Scene:
         ]  # fmt: skip
         keys = {b.work_key for b in self.store.bursts() if b.identity.name == name}
         far = [
-            w for w in self.target.work.values()
-            if w.job.key in keys and w.job.state is RemoteState.RUNNING
+            w for w in self.target.on_nodes() if w.job.key in keys
         ]  # fmt: skip
         return len(local) + len(far)
 

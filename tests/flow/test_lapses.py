@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
 from burstd.core.lifecycle import advance
 from burstd.domain import events as ev
-from burstd.domain.burst import Stage
-from burstd.domain.targets import RemoteId, RemoteJob, RemoteState, WorkKey
+from burstd.domain.burst import Burst, Stage
+from burstd.domain.targets import Money, RemoteId, RemoteJob, RemoteState, WorkKey
 from tests.flow.scene import RESTING, Scene, reach
 
 
@@ -137,3 +138,74 @@ def test_what_the_far_end_says_and_nobody_can_read_is_counted_and_moves_nothing(
     scene.target.finish_all()
     scene.until(Stage.SETTLED)
     assert {} == scene.memory.unreadable
+
+
+def test_a_start_that_a_far_crash_forgot_is_not_repeated_and_its_own_end_counts(
+    scene: Scene,
+) -> None:
+    burst = started_and_forgotten(scene)
+    scene.tick()
+    assert (1, Stage.RUNNING) == (scene.living("beam"), scene.burst().stage)
+    scene.target.finish(burst.work_key, "exited", 7)
+    scene.until(Stage.SETTLED)
+
+    assert 1 == scene.executions("beam")
+    assert ("FAILED", 7) == (scene.slurm.job("1").state, scene.slurm.job("1").exit_code)
+    assert RemoteState.ENDED is scene.target.state_of(burst.work_key)
+
+
+def test_a_run_that_its_own_controller_aborts_after_a_crash_is_lost_not_run_again(
+    scene: Scene,
+) -> None:
+    started_and_forgotten(scene)
+    burst = scene.until(Stage.SETTLED)
+
+    assert 1 == scene.executions("beam")
+    assert ("FAILED", 1) == (scene.slurm.job("1").state, scene.slurm.job("1").exit_code)
+    assert burst.outcome is not None
+    assert "forgotten that it had started" in burst.outcome.detail
+    assert Money(Decimal(0)) < (burst.cost or 0) <= burst.reserved
+
+
+def test_a_job_requeued_over_a_forgotten_start_runs_anew_once_that_is_over(scene: Scene) -> None:
+    started_and_forgotten(scene)
+    scene.slurm.requeue("1")
+    while scene.target.orphans:
+        scene.turn()
+        assert scene.living("beam") <= 1
+    scene.slurm.slots = 1
+    scene.turn(20)
+
+    assert 2 == scene.executions("beam")
+    assert ["beam"] == [run.name for run in scene.slurm.runs]
+
+
+def test_a_start_that_is_forgotten_on_both_sides_is_never_begun_at_home(scene: Scene) -> None:
+    """burstd dies between the start and its note of it, and both controllers with it."""
+    burst = scene.until(Stage.SUBMITTED)
+    scene.clock.forward(seconds=20)
+    burst = scene.store.append(burst, ev.Done(), advance(burst, ev.Done()))
+    scene.store.permit(burst.id, 1)
+    scene.target.start(burst.work_key)
+    scene.target.schedule()
+    scene.target.crash()
+    scene.slurm.crash()
+    scene.start()
+    scene.slurm.slots = 1
+    scene.turn(40)
+
+    assert (1, []) == (scene.executions("beam"), scene.slurm.runs)
+    assert ("FAILED", 1) == (scene.slurm.job("1").state, scene.slurm.job("1").exit_code)
+
+
+def started_and_forgotten(scene: Scene) -> Burst:
+    """The far controller has saved that the twin is held, started it, and was killed."""
+    scene.until(Stage.SUBMITTED)
+    scene.clock.forward(seconds=20)
+    scene.tick()
+    scene.target.schedule()
+    scene.target.crash()
+    burst = scene.burst()
+    assert (Stage.RUNNING, 1) == (burst.stage, scene.living("beam"))
+    assert RemoteState.HELD is scene.target.state_of(burst.work_key)
+    return burst

@@ -151,7 +151,8 @@ def test_return_of_what_runs_elsewhere_is_refused_and_cancel_ends_it(scene: Scen
 def test_return_all_waits_until_everything_is_home_and_stays_frozen(scene: Scene) -> None:
     for name in ("late", "later"):
         scene.slurm.submit(name=name, minutes=120)
-    scene.until(Stage.STAGING_IN, "3")
+    scene.agents.asleep = True  # or the clockwork may be faster than the command
+    scene.until(Stage.CLAIMING, "3")
     with ticking(scene):
         code, said = burst("return-all", "--why", "storm", "--json")
 

@@ -184,6 +184,8 @@ class Checker:
         works = [w for w in self.site.target.work.values() if w.job.key == key]
         if not any(work.job.state is RemoteState.HELD for work in works):
             return
+        if key in self.site.target.executions:
+            yield f"2: {key} is let start once more: its scheduler forgot that it had begun"
         if key.removeprefix("b-") not in self.ledger.permits:
             yield f"3: {key} starts without a permit"
         name = self.site.target.runs.get(key, "")

@@ -8,7 +8,6 @@ from burstd.domain.burst import Stage
 from burstd.domain.targets import RemoteState
 from burstd.testing.agents import mark
 from burstd.testing.slurm_jobs import OVER, SimulatedJob, key_text
-from burstd.testing.target import EX_STARTED
 from tests.sim.checker import Checker
 from tests.sim.ledger import Row
 from tests.sim.site import Site
@@ -119,10 +118,9 @@ def _allowed(site: Site, checker: Checker, name: str) -> set[tuple[str, int]]:
     }
     keys = {f"b-{burst}" for burst, owner in checker.owners.items() if owner == name}
     twins = [work.job for work in site.target.work.values() if work.job.key in keys]
-    if name in site.struck or any(t.outcome and t.outcome.reason == "lost" for t in twins):
+    lost = any(t.outcome and t.outcome.reason == "lost" for t in twins)
+    if name in site.struck or lost or keys & site.target.forgotten.keys():
         allowed.add(("FAILED", 1))
-    if any(t.outcome and t.outcome.exit_code == EX_STARTED for t in twins):
-        allowed.add(("FAILED", EX_STARTED))  # its start was forgotten, its marker was not
     if name in site.uncancelled:  # burstd has heard of it, or the agent, and slurmctld has not
         allowed |= {("FAILED", 0), ("FAILED", 1)}
     if name in site.cancelled or name in site.doomed:
@@ -142,7 +140,11 @@ def _money(site: Site, checker: Checker) -> Iterator[str]:
             if w.job.outcome is not None
         )
         true = hours * float(site.target.price)
-        if row.stage == Stage.SETTLED.value and abs(float(row.cost or 0) - true) > 0.0002:
+        settled = float(row.cost or 0)
+        wrong = abs(settled - true) > 0.0002
+        if row.key in site.target.forgotten:  # nobody there can tell for how long it ran
+            wrong = not true - 0.0002 <= settled <= float(row.reserved) + 0.0002
+        if row.stage == Stage.SETTLED.value and wrong:
             yield f"12: burst {row.id} cost {true:.4f}, settled {row.cost}"
         if true > float(row.reserved) + 0.0002:
             yield f"12: burst {row.id} cost {true:.4f}, reserved {row.reserved}"

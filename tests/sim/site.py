@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from burstd.domain.targets import RemoteState, WorkKey
+from burstd.domain.targets import WorkKey
 from burstd.testing.agents import SimulatedAgents, mark
 from burstd.testing.simulators import (
     SimulatedLink,
@@ -15,7 +15,6 @@ from burstd.testing.simulators import (
     SteppedClock,
 )
 from burstd.testing.slurm_jobs import OVER, SimulatedJob, key_text
-from burstd.testing.target import Work
 from tests.sim.workload import Order, Payload
 
 #: What a claim changes, and a return must put back.
@@ -128,7 +127,7 @@ class Site:
                 self.slurm.finish(key_text(job), payload.code)
         for key, name in self.far():
             payload = self.payloads.get(name, LITTLE)
-            started = next(w.started_at for w in self.target.work.values() if _runs(w, key))
+            started = next(w.started_at for w in self.target.on_nodes() if w.job.key == key)
             if self._is_over(started, payload):
                 self.ends.append(End(name, key, payload.code))
                 self.target.finish(key, "exited", payload.code)
@@ -143,15 +142,9 @@ class Site:
     def far(self) -> Iterator[tuple[WorkKey, str]]:
         """Work whose payload is on a far node, with the payload's mark."""
         return (
-            (w.job.key, self.target.runs.get(w.job.key, w.job.key))
-            for w in list(self.target.work.values())
-            if w.job.state is RemoteState.RUNNING
+            (w.job.key, self.target.runs.get(w.job.key, w.job.key)) for w in self.target.on_nodes()
         )
 
     def _is_over(self, started: datetime | None, payload: Payload) -> bool:
         seconds = min(payload.seconds, 60) if self.hurry else payload.seconds
         return self.clock.now() - (started or self.clock.now()) >= timedelta(seconds=seconds)
-
-
-def _runs(work: Work, key: WorkKey) -> bool:
-    return work.job.key == key and work.job.state is RemoteState.RUNNING

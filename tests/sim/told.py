@@ -102,6 +102,15 @@ def done_meanwhile() -> Iterator[Story]:
             yield story(killed, requeued, moved, seconds=1)
 
 
+def starts_forgotten() -> Iterator[Story]:
+    """burstd is killed after it started the twin. While it is away both controllers crash: the far
+    one forgets that it started it, and by the other's the claim counts for nothing any more."""
+    killed = Move("killed after", FAR_CHANGE, 5, size=6)
+    for turn in range(13, 19):
+        crashes = [Move(c, TURN, turn, FORGETS, SHORT) for c in (CRASH, "far crash")]
+        yield story(killed, *crashes, Move("room", TURN, turn + 4, size=100))
+
+
 def asked_at_the_last_moment() -> Iterator[Story]:
     """An operator asks for the job around the moment in which its twin is permitted to start."""
     for nth in range(30, 37):
@@ -145,6 +154,7 @@ def stories() -> Iterator[Story]:
         holds_late,
         ended_meanwhile,
         done_meanwhile,
+        starts_forgotten,
         asked_at_the_last_moment,
         submissions_forgotten,
         answers_late,

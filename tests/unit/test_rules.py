@@ -219,13 +219,15 @@ def test_without_a_record_a_stand_in_ends_as_its_twin_did_and_never_well_without
         (Outcome("exited", 1), 0, (0, 0)),  # refused by the node at its second start
         (Outcome("lost"), 3, (3, 0)),  # the node was lost just behind its end
         (Outcome("exited", 0), 0, (0, 0)),
+        (Outcome("exited", 75), 75, (75, 0)),  # the payload's own
+        (Outcome("exited", 75), None, (1, 0)),  # a second runner's: nobody knows of the first
         (Outcome("cancelled"), 0, (1, 0)),
         (Outcome("timeout"), 0, (1, 0)),
         (None, 0, (1, 0)),
     ],
 )
 def test_the_runners_record_knows_the_end_better_than_a_scheduler_that_forgot(
-    outcome: Outcome | None, own: int, expected: tuple[int, int]
+    outcome: Outcome | None, own: int | None, expected: tuple[int, int]
 ) -> None:
     assert expected == ending(outcome, own)
 

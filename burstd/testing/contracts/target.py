@@ -13,7 +13,15 @@ import pytest
 
 from burstd.domain.findings import Grade
 from burstd.domain.jobs import Shape
-from burstd.domain.targets import Image, Outcome, RemoteJob, RemoteState, WorkKey, WorkOrder
+from burstd.domain.targets import (
+    Image,
+    Outcome,
+    RemoteJob,
+    RemoteState,
+    RunState,
+    WorkKey,
+    WorkOrder,
+)
 from burstd.ports.errors import Rejected, Transient
 from burstd.ports.target import Target
 
@@ -111,6 +119,17 @@ class TargetContract:
 
         assert ("exited", 7, None) == (outcome.reason, outcome.exit_code, outcome.signal)
         assert RemoteState.ENDED is found(far, order).state
+
+    def test_the_run_directory_shows_whether_the_work_ever_began(
+        self, far: FarEnd, order: WorkOrder
+    ) -> None:
+        assert RunState.NEVER is far.target.run_state(WorkKey("b-00000000never"), far.user)
+        far.target.submit(order)
+        assert RunState.NEVER is far.target.run_state(order.key, far.user)
+        far.target.start(order.key)
+        assert far.wait(lambda: far.target.run_state(order.key, far.user) is RunState.RUNNING, 20)
+        far.finish(order.key, 0)
+        assert far.wait(lambda: far.target.run_state(order.key, far.user) is RunState.OVER, 30)
 
     def test_cancelled_work_ends_and_cancelling_again_is_no_error(
         self, far: FarEnd, order: WorkOrder

@@ -32,6 +32,12 @@ AWAY: tuple[Defect, ...] = (
         ),
     ),
     one(
+        "started once more", "what the far controller shows as held has not begun", "2",
+        STEPS,
+        "    return world.sites[burst.target].target.run_state(burst.work_key, burst.identity.user)\n",
+        "    return RunState.NEVER\n",
+    ),
+    one(
         "no barriers", "what was acknowledged is durable at once", "3",
         "core/barrier.py",
         "SAVE_TIME = timedelta(seconds=10)\n",

@@ -16,6 +16,13 @@ HOME: tuple[Defect, ...] = (
         "        if twin is not None and twin.outcome",
     ),
     one(
+        "held is never begun", "a job goes home over a run that the far controller has forgotten",
+        "1, 2",
+        STEPS,
+        "        shown = RunState.NEVER if twin is None else _shown(twin, burst, world)\n",
+        "        shown = RunState.NEVER\n",
+    ),
+    one(
         "no restore", "a return that was interrupted between two updates is not repeated", "7",
         QUEUE,
         "                self._restore(record)\n",

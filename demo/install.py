@@ -38,6 +38,9 @@ low = "{low} core-hours"
 partitions = ["cae"]
 budget = "100 EUR/month"
 min_age = "0s"
+unlabelled = "internal"
+[policy.classes.internal]
+targets = ["cloud"]
 
 [paths]
 applications = "/opt/burstd/src/plugins/apps"

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from burstd.api.answers import burst_named, handler, iso, none, operators_only
 from burstd.api.desk import Desk, job_key
 from burstd.api.peers import Peer
+from burstd.api.reasons import why
 from burstd.core.audit import to_json
 from burstd.core.decide import decide
 from burstd.domain.burst import Burst
@@ -100,23 +101,9 @@ class PeopleRoutes:
         return {"burst": {**_burst_detail(burst), "unreadable": doubt}}
 
     def why(self, request: Request, peer: Peer) -> Any:
-        """The last verdict, and where the burst stands."""
-        job = self._job(request)
-        verdict = self._desk.world.store.verdict(job)
-        burst = self._burst(request)
-        owner = burst.identity.user if burst else verdict.user if verdict else ""
-        if not peer.may_see(owner) or (burst is None and verdict is None):
-            return none(request)
-        lines = []
-        if verdict is not None:
-            word = "leaves" if verdict.placed else "stays"
-            lines.append(f"{iso(verdict.at)}  {word}: {verdict.text}")
-        if burst is not None:
-            cause = f" ({burst.cause})" if burst.cause else ""
-            lines.append(
-                f"{iso(burst.stage_since)}  burst {burst.id} is {burst.stage.value}{cause}"
-            )
-        return {"job": str(job), "why": lines}
+        """Every rule's word on it, the last verdict, and where its burst stands."""
+        found = why(self._desk, self._job(request), self._burst(request), peer)
+        return none(request) if found is None else found
 
     def journal(self, request: Request, peer: Peer) -> Any:
         """The burst's story."""

@@ -10,6 +10,7 @@ from burstd import __version__
 from burstd.cli import audit, control
 from burstd.cli.answers import Job, Json, answer, lines
 from burstd.cli.doctor import doctor
+from burstd.cli.reasons import show_why
 from burstd.cli.simulate import simulate
 
 HELP = """Ask burstd about jobs that run, or may run, in the cloud.
@@ -53,11 +54,12 @@ def show(job: Job, as_json: Json = False) -> None:
 
 @app.command()
 def why(job: Job, as_json: Json = False) -> None:
-    """Why the job leaves or stays, with the numbers that decided it.
+    """Why the job leaves or stays: every rule with its numbers, where it stands in the
+    configuration, and what would have to change.
 
     Example: burst why 123
     """
-    answer(f"/v1/jobs/{job}/why", as_json, lambda found: lines(found["why"]))
+    answer(f"/v1/jobs/{job}/why", as_json, show_why)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
@@ -20,9 +21,15 @@ HEAD = """\
 
 #: One example of each named table, beside the defaults.
 _NAMED: tuple[tuple[str, type[m.Table], dict[str, Any]], ...] = (
-    ("links.cloud", m.LinkTable, {}),
+    ("[policy.classes.internal]", m.ClassTable, {"targets": ["cloud"]}),
     (
-        "targets.cloud",
+        "[[policy.labels]]",
+        m.LabelTable,
+        {"class": "internal", "accounts": ["crash"], "paths": ["/projects/crash/*"]},
+    ),
+    ("[links.cloud]", m.LinkTable, {}),
+    (
+        "[targets.cloud]",
         m.TargetTable,
         {
             "link": "cloud",
@@ -38,7 +45,7 @@ _NAMED: tuple[tuple[str, type[m.Table], dict[str, Any]], ...] = (
             },
         },
     ),
-    ("images.calculix", m.ImageTable, {"file": "/var/lib/burstd/images/calculix.sqfs"}),
+    ("[images.calculix]", m.ImageTable, {"file": "/var/lib/burstd/images/calculix.sqfs"}),
 )
 _TABLES = ("site", "policy", "state", "api", "paths")
 
@@ -49,21 +56,25 @@ def render() -> str:
     for name in _TABLES:
         table = m.Config.model_fields[name].annotation
         if isinstance(table, type) and issubclass(table, m.Table):
-            parts.append(_table(name, table, {}))
+            parts.append(_table(f"[{name}]", table, {}))
     parts += [_table(name, table, given) for name, table, given in _NAMED]
     return "\n".join(parts)
 
 
-def _table(name: str, table: type[m.Table], given: dict[str, Any]) -> str:
-    lines = [f"# {(table.__doc__ or '').splitlines()[0]}", f"[{name}]"]
+def _table(header: str, table: type[m.Table], given: dict[str, Any]) -> str:
+    what = " ".join((table.__doc__ or "").split())
+    lines = [*textwrap.wrap(what, 97, initial_indent="# ", subsequent_indent="# "), header]
     nested: list[str] = []
-    for key, field in table.model_fields.items():
+    for name, field in table.model_fields.items():
+        key = field.alias or name
         about = [f"# {line.strip()}" for line in (field.description or "").splitlines()]
         if isinstance(given.get(key), dict):
-            nested += ["", *about, f"[{name}.{key}]"]
+            nested += ["", *about, f"[{header.strip('[]')}.{key}]"]
             nested += [f"{k} = {_toml(v)}" for k, v in given[key].items()]
         elif key in given:
             lines += [*about, f"{key} = {_toml(given[key])}"]
+        elif field.examples:
+            lines += [*about, f"# {key} = {_toml(field.examples[0])}"]
         elif _shown(field):
             lines += [*about, f"# {key} = {_toml(field.default)}"]
     return "\n".join([*lines, *nested]) + "\n"

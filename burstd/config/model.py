@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from burstd.config.units import Budget, CoreHoursValue, Duration, Price
+from burstd.config.units import Budget, CoreHoursValue, Cron, Duration, Period, Price
 from burstd.domain.policy import Mode
 
 
@@ -34,6 +34,8 @@ def _there(path: Path) -> Path:
         raise ValueError(f"there is no file {path}")
     return path
 
+
+STAYS = "stays"  #: ``policy.unlabelled``
 
 ExistingPath = Annotated[Path, AfterValidator(_there)]
 
@@ -63,6 +65,38 @@ class SiteTable(Table):
     """Interpreter that has pyslurm; empty: burstd's own."""
 
 
+class ClassTable(Table):
+    """Data that are treated alike."""
+
+    targets: tuple[str, ...] | None = None
+    """Where they may go, at most; an empty list: nowhere. Left out: anywhere."""
+
+
+class LabelTable(Table):
+    """The jobs whose data are of a class: those that meet all that is given. Of several classes, a
+    job may only go where all of them may."""
+
+    data_class: str = Field(default="internal", alias="class")
+    """One of [policy.classes]."""
+    accounts: tuple[str, ...] = ()
+    """Slurm accounts."""
+    partitions: tuple[str, ...] = ()
+    """Partitions that the job may start in."""
+    users: tuple[str, ...] = ()
+    """Users."""
+    paths: tuple[str, ...] = ()
+    """Patterns of the directory that the job works in; ``*`` matches a slash too."""
+
+
+class WindowTable(Table):
+    """When jobs may leave: from each of these moments on, for so long."""
+
+    start: Cron = "0 18 * * mon-fri"
+    """crontab(5): minute, hour, day of the month, month, day of the week; in UTC."""
+    length: Duration = Field(default="12h", validate_default=True)
+    """For how long."""
+
+
 class PolicyTable(Table):
     """When jobs leave, and which."""
 
@@ -84,6 +118,22 @@ class PolicyTable(Table):
     """Most that may be spent in a calendar month, worst cases of open bursts included."""
     min_age: Duration = Field(default="5m", validate_default=True)
     """A job must have waited this long."""
+    min_core_hours: CoreHoursValue = Field(default="0 core-hours", validate_default=True)
+    """A job that asks for less stays: sending it is not worth it."""
+    max_cores: int | None = Field(default=None, ge=1, examples=[1024])
+    """A job that asks for more stays."""
+    max_time: Duration | None = Field(default=None, examples=["2d"])
+    """A job with a longer time limit stays."""
+    unlabelled: str = STAYS
+    """What a job is that no label covers: one of [policy.classes], or "stays"."""
+    blackouts: tuple[Period, ...] = ()
+    """Days on which no job leaves, in UTC: "2026-12-24" or "2026-12-24..2027-01-01"."""
+    classes: dict[str, ClassTable] = Field(default_factory=dict)
+    """What may leave, and to where."""
+    labels: tuple[LabelTable, ...] = Field(default_factory=tuple)
+    """Whose data are of which class."""
+    windows: tuple[WindowTable, ...] = Field(default_factory=tuple)
+    """When jobs may leave; none: always."""
     max_open_bursts: int = Field(default=500, ge=0)
     """Bursts under way at once."""
     max_new_per_tick: int = Field(default=50, ge=1)

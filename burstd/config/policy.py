@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from burstd.config.model import Config
+from burstd.config.layers import Layers
+from burstd.config.model import Config, PolicyTable
+from burstd.domain.classes import DataClass, DataRules, Label
 from burstd.domain.jobs import CoreHours
-from burstd.domain.policy import BurstPolicy, Watermarks
+from burstd.domain.policy import BurstPolicy, Watermarks, Window
 from burstd.domain.targets import Money, TargetName
 
 
-def policy_of(config: Config) -> BurstPolicy:
-    """The site's rules."""
+def policy_of(config: Config, layers: Layers | None = None) -> BurstPolicy:
+    """The site's rules, and where each of them stands."""
     p = config.policy
     amount, currency = p.budget
     return BurstPolicy(
@@ -27,4 +29,35 @@ def policy_of(config: Config) -> BurstPolicy:
         lost_after=config.site.lost_after,
         max_open_bursts=p.max_open_bursts,
         max_new_per_tick=p.max_new_per_tick,
+        data=_data(p),
+        least_core_hours=CoreHours(p.min_core_hours),
+        most_cores=p.max_cores,
+        longest=p.max_time,
+        windows=tuple(Window(w.start, w.length) for w in p.windows),
+        blackouts=p.blackouts,
+        places=_places(layers) if layers else {},
     )
+
+
+def _places(layers: Layers) -> dict[str, str]:
+    keys = (("policy", name) for name in PolicyTable.model_fields)
+    found = {".".join(key): layers.given(key) for key in (*keys, ("paths", "applications"))}
+    return {key: place for key, place in found.items() if place is not None}
+
+
+def _data(table: PolicyTable) -> DataRules:
+    known = {
+        name: DataClass(name, None if c.targets is None else frozenset(map(TargetName, c.targets)))
+        for name, c in table.classes.items()
+    }
+    labels = tuple(
+        Label(
+            label.data_class,
+            frozenset(label.accounts),
+            frozenset(label.partitions),
+            frozenset(label.users),
+            label.paths,
+        )
+        for label in table.labels
+    )
+    return DataRules(tuple(known.values()), labels, known.get(table.unlabelled))

@@ -11,8 +11,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from burstd.config.model import Config
+from burstd.config.layers import LayerError, Layers, load
+from burstd.config.model import STAYS, Config
 from burstd.domain.applications import Application
+
+#: Paths whose defaults must be there too.
+_EXISTING = ("applications", "ssh_authority")
 
 
 class ConfigError(Exception):
@@ -24,24 +28,28 @@ class ConfigError(Exception):
 
 
 def read(path: Path) -> Config:
-    """Read and check the whole file. Raises ``ConfigError`` with all problems."""
+    """Read and check a file and what it includes. Raises ``ConfigError`` with all problems."""
+    return read_layers(path)[0]
+
+
+def read_layers(path: Path) -> tuple[Config, Layers]:
+    """The same, with the layers that it is made of."""
     try:
-        text = path.read_text()
-        tables = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError([f"{path}: {error}"]) from error
+        layers = load(path)
+    except LayerError as error:
+        raise ConfigError([str(error)]) from error
+    tables = dict(layers.tables)
     paths = tables.setdefault("paths", {})  # its defaults are checked like given values
-    for name in ("applications", "ssh_authority"):
-        if isinstance(paths, dict):
-            paths.setdefault(name, _default(name))
+    if isinstance(paths, dict):
+        tables["paths"] = {**{name: _default(name) for name in _EXISTING}, **paths}
     try:
         config = Config.model_validate(tables)
     except ValidationError as error:
-        raise ConfigError(sorted(_lines(error, path, text))) from error
+        raise ConfigError(sorted(_lines(error, layers))) from error
     problems = list(_contradictions(config))
     if problems:
-        raise ConfigError([_at(path, text, where) + what for where, what in problems])
-    return config
+        raise ConfigError([_at(layers, where) + what for where, what in problems])
+    return config, layers
 
 
 def check_settings(model: type[BaseModel], config: Config, name: str, path: Path) -> BaseModel:
@@ -50,7 +58,7 @@ def check_settings(model: type[BaseModel], config: Config, name: str, path: Path
         return model.model_validate(config.targets[name].settings)
     except ValidationError as error:
         prefix = ("targets", name, "settings")
-        raise ConfigError(sorted(_lines(error, path, path.read_text(), prefix))) from error
+        raise ConfigError(sorted(_lines(error, load(path), prefix))) from error
 
 
 def applications(directory: Path) -> dict[str, Application]:
@@ -91,15 +99,13 @@ def _default(name: str) -> str:
     return str(PathsTable.model_fields[name].default)
 
 
-def _lines(
-    error: ValidationError, path: Path, text: str, prefix: tuple[str, ...] = ()
-) -> Iterator[str]:
+def _lines(error: ValidationError, layers: Layers, prefix: tuple[str, ...] = ()) -> Iterator[str]:
     for problem in error.errors():
         where = (*prefix, *map(str, problem["loc"]))
         what = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             what = "unknown key" + _did_you_mean(where)
-        yield _at(path, text, where) + what
+        yield _at(layers, where) + what
 
 
 def _did_you_mean(where: tuple[str, ...]) -> str:
@@ -116,27 +122,8 @@ def _tables(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
                 yield from _tables(part)
 
 
-def _at(path: Path, text: str, where: tuple[str, ...]) -> str:
-    line = _line_of(text, where)
-    return f"{path}{f':{line}' if line else ''}: {'.'.join(where)}: "
-
-
-def _line_of(text: str, where: tuple[str, ...]) -> int | None:
-    """The line of the key, found as text: tomllib keeps no positions."""
-    table: tuple[str, ...] = ()
-    nearest = None
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
-            table = tuple(part.strip().strip("\"'") for part in header[1].split("."))
-            nearest = number if where[: len(table)] == table else nearest
-        elif where[:-1] == table and _key(line) == where[-1]:
-            return number
-    return nearest
-
-
-def _key(line: str) -> str | None:
-    found = re.match(r"\s*([\w.\"'-]+)\s*=", line)
-    return found[1].strip("\"'") if found else None
+def _at(layers: Layers, where: tuple[str, ...]) -> str:
+    return f"{layers.place(where)}: {'.'.join(where)}: "
 
 
 def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -146,8 +133,32 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("policy", "low"), f"must be below policy.high ({policy.high:g} core-hours)"
     if config.site.burst_partition in policy.partitions:
         yield ("policy", "partitions"), "must not name the burst partition"
+    yield from _classes(config)
     for name, target in config.targets.items():
         if target.link is not None and target.link not in config.links:
             yield ("targets", name, "link"), f"there is no [links.{target.link}]"
         if target.price[1] != policy.budget[1]:
             yield ("targets", name, "price"), f"must be in {policy.budget[1]} as policy.budget is"
+
+
+def _classes(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    policy, known = config.policy, config.policy.classes
+    if policy.unlabelled not in {STAYS, *known}:
+        yield ("policy", "unlabelled"), _no_class(policy.unlabelled)
+    for name, table in known.items():
+        for target in table.targets or ():
+            if target not in config.targets:
+                yield (
+                    ("policy", "classes", name, "targets"),
+                    f"there is no [targets.{target}]",
+                )
+    for number, label in enumerate(policy.labels):
+        where = ("policy", "labels", str(number))
+        if label.data_class not in known:
+            yield (*where, "class"), _no_class(label.data_class)
+        if not (label.accounts or label.partitions or label.users or label.paths):
+            yield where, "covers every job: say so with policy.unlabelled"
+
+
+def _no_class(name: str) -> str:
+    return f"there is no [policy.classes.{name}]"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import UTC, date, timedelta
 from decimal import Decimal
 from typing import Annotated
 
+from apscheduler.triggers.cron import CronTrigger
 from pydantic import BeforeValidator
 
 _DURATION = re.compile(r"(\d+)\s*(s|m|h|d)$")
@@ -55,7 +56,34 @@ def price(value: object) -> tuple[Decimal, str]:
     return _money(_PRICE, value, "0.04 EUR/core-hour")
 
 
+def cron(value: object) -> str:
+    """Five fields of crontab(5), as APScheduler reads them. Raises ``ValueError``."""
+    try:
+        CronTrigger.from_crontab(str(value), UTC)
+    except (ValueError, IndexError) as error:
+        raise ValueError(
+            f"expected five fields as in crontab(5), like '0 18 * * mon-fri': {error}"
+        ) from error
+    return str(value)
+
+
+def period(value: object) -> tuple[date, date]:
+    """``2026-12-24`` or ``2026-12-24..2027-01-01``: first and last day. Raises ``ValueError``."""
+    if isinstance(value, tuple):
+        return value
+    first, _, last = str(value).partition("..")
+    try:
+        days = date.fromisoformat(first), date.fromisoformat(last or first)
+    except ValueError as error:
+        raise ValueError("expected a day or two, like '2026-12-24..2027-01-01'") from error
+    if days[1] < days[0]:
+        raise ValueError(f"{days[1]} is before {days[0]}")
+    return days
+
+
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 CoreHoursValue = Annotated[float, BeforeValidator(core_hours)]
 Budget = Annotated[tuple[Decimal, str], BeforeValidator(budget)]
 Price = Annotated[tuple[Decimal, str], BeforeValidator(price)]
+Cron = Annotated[str, BeforeValidator(cron)]
+Period = Annotated[tuple[date, date], BeforeValidator(period)]

@@ -5,12 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from burstd.core.eligible import Case, Objection, objection, script_objection
+from burstd.core.data import classes, targets_of
+from burstd.core.eligible import Case, objection, rulings, script_objection
 from burstd.core.money import worst_case
 from burstd.domain.jobs import CoreHours, JobKey, JobState, QueuedJob
-from burstd.domain.plan import Decline, Placement, Plan, Reason, Snapshot
+from burstd.domain.plan import (
+    Decline,
+    Objection,
+    Placement,
+    Plan,
+    Reason,
+    Ruling,
+    Snapshot,
+)
 from burstd.domain.policy import BurstPolicy, Ledger, Mode
-from burstd.domain.targets import Money, TargetView
+from burstd.domain.targets import Money, TargetName, TargetView
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,11 @@ def needs_script(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> tup
     )
 
 
+def rulings_on(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy) -> tuple[Ruling, ...]:
+    """What every rule says of one job of the snapshot."""
+    return rulings(_case(job, snapshot, policy))
+
+
 def _considered(job: QueuedJob, policy: BurstPolicy) -> bool:
     return job.state is JobState.PENDING or (wishes(job, policy) and job.state is JobState.RUNNING)
 
@@ -97,7 +111,8 @@ def _is_open(job: QueuedJob, ledger: Ledger) -> bool:
 
 
 def _case(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy) -> Case:
-    return Case(job, policy, snapshot.queue.taken_at, wishes(job, policy))
+    facts = snapshot.scripts.get(job.identity)
+    return Case(job, policy, snapshot.queue.taken_at, wishes(job, policy), facts, snapshot.closed)
 
 
 def _candidates(
@@ -113,9 +128,8 @@ def _candidates(
         for reason, gone in _trips_before(elements, ledger):
             session.declined.append(Decline(job.identity, reason, wish=wish, elements=gone))
             elements = tuple(k for k in elements if k not in gone)
-        why: Objection | None = objection(_case(job, snapshot, policy)) or script_objection(
-            snapshot.scripts.get(job.identity)
-        )
+        case = _case(job, snapshot, policy)
+        why = objection(case) or script_objection(case)
         if why is not None and elements:
             session.declined.append(
                 Decline(job.identity, why[0], why[1], wish=wish, elements=elements)
@@ -129,6 +143,8 @@ def _trips_before(
     elements: tuple[JobKey, ...], ledger: Ledger
 ) -> list[tuple[Reason, tuple[JobKey, ...]]]:
     """Elements whose trip is over for good, by what it came to."""
+    if not (ledger.abandoned or ledger.returned):
+        return []
     over = {Reason.ABANDONED: ledger.abandoned, Reason.RETURNED_BEFORE: ledger.returned}
     found = {why: tuple(k for k in elements if k in keys) for why, keys in over.items()}
     return [(why, keys) for why, keys in found.items() if keys]
@@ -146,7 +162,7 @@ def _place_elements(
     facts = snapshot.scripts[candidate.job.identity]
     for count, key in enumerate(candidate.elements):
         why = _pressure(policy, session, surging=surging) or _pace(policy, session)
-        view = None if why else _target(candidate.job, snapshot.targets, policy)
+        view = None if why else _target(candidate.job, snapshot, policy)
         if why is None and view is None:
             why = Reason.NO_TARGET_FITS, _ask(candidate.job)
         worst = Money(session.money)
@@ -208,22 +224,39 @@ def _pace(policy: BurstPolicy, session: _Session) -> Objection | None:
     return None
 
 
-def _target(
-    job: QueuedJob, views: tuple[TargetView, ...], policy: BurstPolicy
-) -> TargetView | None:
-    fitting = [v for v in views if v.open and v.name in policy.targets and fits(job, v)]
+def _target(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy) -> TargetView | None:
+    """The cheapest that fits, of those where its data may go."""
+    named = snapshot.scripts[job.identity].classes
+    allowed = targets_of(classes(job, policy.data, named))
+    fitting = [v for v in snapshot.targets if not objection_to(job, v, policy, allowed)]
     return min(fitting, key=lambda v: (v.price, v.name), default=None)
 
 
-def fits(job: QueuedJob, view: TargetView) -> bool:
-    """Could the target ever run it?"""
+def objection_to(
+    job: QueuedJob, view: TargetView, policy: BurstPolicy, allowed: frozenset[TargetName] | None
+) -> str:
+    """Why this target can't run it, now or ever; empty if it can. ``allowed``: where its data may
+    go; ``None``: anywhere."""
     can = view.capabilities
-    return (
-        (view.users is None or job.identity.user in view.users)
-        and job.cpus <= can.max_cores
-        and job.nodes <= can.max_nodes
-        and job.time_limit is not None
-        and job.time_limit <= can.max_time
+    limit = job.time_limit
+    return next(
+        (
+            why
+            for fails, why in (
+                (not view.open, "it takes no work now"),
+                (view.name not in policy.targets, "it is not one of the site's targets"),
+                (allowed is not None and view.name not in allowed, "its data may not go there"),
+                (
+                    view.users is not None and job.identity.user not in view.users,
+                    "its user has no account there",
+                ),
+                (job.cpus > can.max_cores, "it asks for too many cores"),
+                (job.nodes > can.max_nodes, "it asks for too many nodes"),
+                (limit is None or limit > can.max_time, "it asks for too much time"),
+            )
+            if fails
+        ),
+        "",
     )
 
 

@@ -1,4 +1,8 @@
-"""May this job leave at all? Each rule is one line of ``RULES``; the first that objects decides."""
+"""May this job leave at all? Each rule is one line of ``RULES``; the first that objects decides.
+
+For an explanation all of them are asked: whoever wants a job to leave must know everything that
+keeps it here.
+"""
 
 from __future__ import annotations
 
@@ -6,49 +10,45 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from burstd.core import data
 from burstd.domain.jobs import QueuedJob
-from burstd.domain.plan import Reason, ScriptFacts
+from burstd.domain.plan import Objection, Reason, Ruling, ScriptFacts
 from burstd.domain.policy import BurstPolicy
-
-Objection = tuple[Reason, dict[str, str]]
 
 HELD_REASONS = frozenset({"JobHeldUser", "JobHeldAdmin"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Case:
-    """One job before the court of eligibility."""
+    """One job before the court of eligibility. ``facts``: ``None`` as long as its script has not
+    been read. ``closed``: why no job may leave at this time; empty: they may."""
 
     job: QueuedJob
     policy: BurstPolicy
     now: datetime
     wish: bool
+    facts: ScriptFacts | None = None
+    closed: str = ""
 
 
-def _waiting(case: Case) -> Objection | None:
-    job = case.job
-    if job.reason in HELD_REASONS or (job.priority == 0 and not case.wish):
-        return Reason.HELD, {"reason": job.reason}
-    if job.reason.startswith("Dependency"):
-        return Reason.DEPENDENT, {"dependency": job.dependency}
-    if not case.wish and job.reason not in case.policy.reasons:
-        return Reason.NOT_WAITING, {"reason": job.reason}
-    return None
+@dataclass(frozen=True)
+class Rule:
+    """``setting``: the dotted path of what the site can say about it; empty: it can't."""
+
+    name: str
+    setting: str
+    objects: Callable[[Case], Objection | None]
+    weighs: Callable[[Case], dict[str, str]]
+    reads_script: bool = False
+
+
+# --- what the queue shows
 
 
 def _partition(case: Case) -> Objection | None:
-    if case.wish or set(case.job.partition.split(",")) & case.policy.partitions:
+    if case.wish or case.policy.partitions.intersection(case.job.partitions):
         return None
     return Reason.OTHER_PARTITION, {"partition": case.job.partition}
-
-
-def _who(case: Case) -> Objection | None:
-    policy, job = case.policy, case.job
-    if policy.users and job.identity.user not in policy.users:
-        return Reason.OTHER_USER, {"user": job.identity.user}
-    if policy.accounts and job.account not in policy.accounts:
-        return Reason.OTHER_ACCOUNT, {"account": job.account}
-    return None
 
 
 def _kind(case: Case) -> Objection | None:
@@ -64,9 +64,45 @@ def _kind(case: Case) -> Objection | None:
     return None
 
 
+def _user(case: Case) -> Objection | None:
+    policy, job = case.policy, case.job
+    if policy.users and job.identity.user not in policy.users:
+        return Reason.OTHER_USER, {"user": job.identity.user}
+    return None
+
+
+def _account(case: Case) -> Objection | None:
+    policy, job = case.policy, case.job
+    if policy.accounts and job.account not in policy.accounts:
+        return Reason.OTHER_ACCOUNT, {"account": job.account}
+    return None
+
+
 def _comment(case: Case) -> Objection | None:
-    if "burst:never" in case.job.comment.split():
+    if "never" in case.job.wishes:
         return Reason.USER_FORBIDS, {"comment": case.job.comment}
+    return None
+
+
+def _size(case: Case) -> Objection | None:
+    job, policy = case.job, case.policy
+    if job.core_hours < policy.least_core_hours:
+        return Reason.TOO_SMALL, _asks(case) | {"min_core_hours": f"{policy.least_core_hours:g}"}
+    if policy.most_cores is not None and job.cpus > policy.most_cores:
+        return Reason.TOO_LARGE, _asks(case) | {"max_cores": str(policy.most_cores)}
+    if policy.longest is not None and (job.time_limit or policy.longest) > policy.longest:
+        return Reason.TOO_LARGE, _asks(case) | {"max_time": str(policy.longest)}
+    return None
+
+
+def _waiting(case: Case) -> Objection | None:
+    job = case.job
+    if job.reason in HELD_REASONS or (job.priority == 0 and not case.wish):
+        return Reason.HELD, {"reason": job.reason}
+    if job.reason.startswith("Dependency"):
+        return Reason.DEPENDENT, {"dependency": job.dependency}
+    if not case.wish and job.reason not in case.policy.reasons:
+        return Reason.NOT_WAITING, {"reason": job.reason}
     return None
 
 
@@ -80,29 +116,103 @@ def _age(case: Case) -> Objection | None:
     return None
 
 
-RULES: tuple[Callable[[Case], Objection | None], ...] = (
-    _partition,
-    _kind,
-    _who,
-    _comment,
-    _waiting,
-    _age,
-)
+def _window(case: Case) -> Objection | None:
+    return (Reason.OUTSIDE_WINDOW, {"window": case.closed}) if case.closed else None
+
+
+def _label(case: Case) -> Objection | None:
+    return data.site_objection(case.job, case.policy.data)
+
+
+# --- what its script says
+
+
+def _script(case: Case) -> Objection | None:
+    if case.facts is None:
+        return Reason.SCRIPT_UNREAD, {}
+    if not case.facts.present:
+        return Reason.NO_SCRIPT, {}
+    if case.facts.never:
+        return Reason.USER_FORBIDS, {"script": "#BURST mode=never"}
+    return None
+
+
+def _application(case: Case) -> Objection | None:
+    if case.facts is not None and case.facts.present and case.facts.application is None:
+        return Reason.NO_APPLICATION, {}
+    return None
+
+
+def _class(case: Case) -> Objection | None:
+    if case.facts is None or not case.facts.classes:
+        return None  # the label rule has heard all the others
+    return data.objection(case.job, case.policy.data, case.facts.classes)
+
+
+# --- what each of them looks at
+
+
+def _asks(case: Case) -> dict[str, str]:
+    job = case.job
+    return {
+        "cpus": str(job.cpus), "time_limit": str(job.time_limit),
+        "core_hours": f"{job.core_hours:g}",
+    }  # fmt: skip
+
+
+def _age_now(case: Case) -> dict[str, str]:
+    age = case.now - case.job.identity.submitted_at
+    return {"age": f"{age.total_seconds():.0f}s"}
+
+
+def _classes(case: Case) -> dict[str, str]:
+    facts = case.facts
+    found = data.classes(case.job, case.policy.data, facts.classes if facts else ())
+    return {"classes": ", ".join(known.name for known in found) or "none"}
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("partition", "policy.partitions", _partition, lambda c: {"partition": c.job.partition}),
+    Rule("kind", "", _kind, lambda c: {"time_limit": str(c.job.time_limit)}),
+    Rule("user", "policy.users", _user, lambda c: {"user": c.job.identity.user}),
+    Rule("account", "policy.accounts", _account, lambda c: {"account": c.job.account}),
+    Rule("wish", "", _comment, lambda c: {"comment": c.job.comment}),
+    Rule("size", "policy.max_cores", _size, _asks),
+    Rule("label", "policy.labels", _label, _classes),
+    Rule("waiting", "policy.reasons", _waiting, lambda c: {"reason": c.job.reason}),
+    Rule("age", "policy.min_age", _age, _age_now),
+    Rule("window", "policy.windows", _window, lambda _: {}),
+    Rule("script", "", _script, lambda _: {}, reads_script=True),
+    Rule(
+        "application", "paths.applications", _application,
+        lambda c: {"application": (c.facts.application if c.facts else None) or "none"},
+        reads_script=True,
+    ),
+    Rule("class", "policy.classes", _class, _classes, reads_script=True),
+)  # fmt: skip
+
+_SEEN = tuple(rule.objects for rule in RULES if not rule.reads_script)
+_READ = tuple(rule.objects for rule in RULES if rule.reads_script)
 
 
 def objection(case: Case) -> Objection | None:
     """The first rule that keeps this job here, or ``None``. Needs no look at the script."""
-    return next((found for rule in RULES if (found := rule(case)) is not None), None)
+    return next((found for rule in _SEEN if (found := rule(case)) is not None), None)
 
 
-def script_objection(facts: ScriptFacts | None) -> Objection | None:
-    """What the batch script says against leaving; ``None`` facts mean it was not read yet."""
-    if facts is None:
-        return Reason.SCRIPT_UNREAD, {}
-    if not facts.present:
-        return Reason.NO_SCRIPT, {}
-    if facts.never:
-        return Reason.USER_FORBIDS, {"script": "#BURST mode=never"}
-    if facts.application is None:
-        return Reason.NO_APPLICATION, {}
-    return None
+def script_objection(case: Case) -> Objection | None:
+    """What the batch script says against leaving."""
+    return next((found for rule in _READ if (found := rule(case)) is not None), None)
+
+
+def rulings(case: Case) -> tuple[Ruling, ...]:
+    """What every rule says, in their order."""
+    found = []
+    for rule in RULES:
+        why = rule.objects(case)
+        numbers = rule.weighs(case) if why is None else why[1]
+        place = case.policy.places.get(rule.setting, "")
+        found.append(
+            Ruling(rule.name, None if why is None else why[0], numbers, rule.setting, place)
+        )
+    return tuple(found)

@@ -100,6 +100,19 @@ class QueuedJob:
     dependency: str = ""
     elapsed: timedelta = timedelta()
     nodelist: str = ""
+    directory: str = ""  #: where it works
+
+    @property
+    def wishes(self) -> list[str]:
+        """What its user asks of burstd in its comment: words that begin with ``burst:``."""
+        if "burst:" not in self.comment:
+            return []
+        return [word[6:] for word in self.comment.split() if word.startswith("burst:")]
+
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        """Those that it may start in."""
+        return tuple(self.partition.split(","))
 
     @property
     def key(self) -> JobKey:

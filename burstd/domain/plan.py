@@ -17,6 +17,7 @@ class ScriptFacts:
     present: bool
     application: str | None = None
     never: bool = False  #: the user forbids bursting (``#BURST mode=never``)
+    classes: tuple[str, ...] = ()  #: of its data (``#BURST class=NAME``)
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Snapshot:
     queue: QueueSnapshot
     targets: tuple[TargetView, ...]
     scripts: Mapping[JobIdentity, ScriptFacts] = field(default_factory=dict)
+    closed: str = ""  #: why no job may leave at this time (a window, a blackout); empty: they may
 
 
 class Reason(Enum):
@@ -45,6 +47,12 @@ class Reason(Enum):
     SCRIPT_UNREAD = "its batch script has not been read yet"
     NO_APPLICATION = "no application profile matches its script"
     USER_FORBIDS = "its user forbids it"
+    UNLABELLED = "nothing says of which class its data are, and such data stay"
+    UNKNOWN_CLASS = "its user names a data class that the site does not know"
+    DATA_STAYS = "its data may not leave"
+    OUTSIDE_WINDOW = "bursting is closed at this time"
+    TOO_SMALL = "it is too small to leave"
+    TOO_LARGE = "it is too large to leave"
     TOO_YOUNG = "it has not waited long enough"
     NO_TARGET_FITS = "no target fits"
     NO_BUDGET = "the budget does not cover its worst case"
@@ -55,6 +63,22 @@ class Reason(Enum):
     ABANDONED = "an operator has abandoned its burst: burstd does not touch it any more"
     LICENCES = "it asks for licences"
     GPUS = "it asks for generic resources no target offers"
+
+
+#: Why a job stays, and the numbers that decide it.
+Objection = tuple[Reason, dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What one rule says of one job. ``objection``: ``None`` if it has none. ``place``: file and
+    line of its setting; empty: it is the default, or nothing that the site can set."""
+
+    rule: str
+    objection: Reason | None
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    setting: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
 
+from burstd.domain.classes import DataRules
 from burstd.domain.jobs import CoreHours, JobKey
 from burstd.domain.targets import Money, TargetName
 
@@ -27,6 +29,14 @@ class Watermarks:
 
 
 @dataclass(frozen=True)
+class Window:
+    """Jobs may leave from each of these moments on (crontab(5), UTC), for so long."""
+
+    start: str
+    length: timedelta
+
+
+@dataclass(frozen=True)
 class BurstPolicy:
     """One site's rules. Empty ``users``/``accounts`` mean everyone."""
 
@@ -42,6 +52,14 @@ class BurstPolicy:
     accounts: frozenset[str] = frozenset()
     min_age: timedelta = timedelta(0)
     lost_after: timedelta = timedelta(minutes=10)
+    data: DataRules = field(default=DataRules())
+    least_core_hours: CoreHours = field(default=CoreHours(0.0))
+    most_cores: int | None = None
+    longest: timedelta | None = None  #: time limit that a job may have
+    windows: tuple[Window, ...] = ()  #: none: always
+    blackouts: tuple[tuple[date, date], ...] = ()  #: first and last day, UTC
+    #: Where each setting stands (file and line), by its dotted path; a default stands nowhere.
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
     max_open_bursts: int = 1000
     max_new_per_tick: int = 50
 

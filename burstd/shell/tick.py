@@ -23,6 +23,7 @@ from burstd.domain.requests import ALL, RequestKind
 from burstd.domain.targets import TargetName, WorkKey
 from burstd.ports.errors import AccessDenied, Permanent, PortError, Transient
 from burstd.ports.store import StaleBurst
+from burstd.shell.calendar import closed
 from burstd.shell.requests import cancel_asked
 from burstd.shell.sight import Sight, take_sight
 from burstd.shell.steps import STEPS, Step
@@ -43,6 +44,7 @@ class Memory:
 
     scripts: dict[JobIdentity, ScriptFacts] = field(default_factory=dict)
     plan: Plan | None = None
+    snapshot: Snapshot | None = None  #: what the plan was made from
     queue: QueueSnapshot | None = None
     lost_since: dict[BurstId, float] = field(default_factory=dict)
     #: What the targets said of our work this time that nobody can read, and how often so far.
@@ -88,7 +90,7 @@ def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | 
     plan = None
     if snapshot is not None:
         plan = decide(snapshot, world.policy, ledger)
-        memory.plan, memory.queue = plan, snapshot.queue
+        memory.plan, memory.snapshot, memory.queue = plan, snapshot, snapshot.queue
         if acts(world.policy):
             world.store.record(plan)
             send_home(plan, world, ledger)
@@ -110,7 +112,8 @@ def look(world: World, memory: Memory, ledger: Ledger) -> Snapshot | None:
         targets = tuple(site.target.observe() for site in world.sites.values())
         known = {job.identity for job in queue.jobs}
         memory.scripts = {who: f for who, f in memory.scripts.items() if who in known}
-        snapshot = Snapshot(queue, targets, memory.scripts)
+        shut = closed(world.policy, queue.taken_at)
+        snapshot = Snapshot(queue, targets, memory.scripts, shut)
         for job in needs_script(snapshot, world.policy, ledger)[:SCRIPTS_PER_TICK]:
             text = world.queue.script(job.identity)
             memory.scripts[job.identity] = script.facts(text, world.applications.values())

@@ -109,6 +109,7 @@ def _letter(letter: str, job: SimulatedJob, tasks: str | None) -> str:
         "W": shown["Licenses"],
         "E": shown["Dependency"],
         "k": job.comment or "(null)",
+        "Z": f"/home/{job.user}",
         "j": job.name,
         "M": "0:00",
         "N": job.node,

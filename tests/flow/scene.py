@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from burstd.adapters.store.sql import SqlStore
 from burstd.domain.applications import Application
 from burstd.domain.burst import Burst, Stage
+from burstd.domain.classes import OPEN
 from burstd.domain.jobs import CoreHours, JobKey
 from burstd.domain.plan import Plan
 from burstd.domain.policy import BurstPolicy, Mode, Watermarks
@@ -44,6 +45,7 @@ POLICY = BurstPolicy(
     burst_partition="burst",
     targets=(CLOUD,),
     budget=Money(Decimal(100)),
+    data=OPEN,
 )
 
 #: The stages between two turns, in the order of a life; the others pass within one tick.

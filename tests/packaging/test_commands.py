@@ -174,7 +174,7 @@ def server(path: Path, status: int, body: bytes) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("status", "body", "code", "words"),
     [
-        (200, b'{"why": ["it stays"]}', 0, ""),
+        (200, b'{"why": ["it stays"], "groups": [], "steps": []}', 0, ""),
         (404, b'{"error": "burstd knows no job 7 of yours"}', 4, "knows no job 7"),
         (404, b"Not Found", 4, "not found"),
         (503, b'{"error": "the queue cannot be read now"}', 5, "cannot be read"),

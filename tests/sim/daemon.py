@@ -15,6 +15,7 @@ from burstd.adapters.slurm.controller import CommandController
 from burstd.adapters.slurm.queue import SlurmQueue
 from burstd.adapters.store.sql import SqlStore
 from burstd.domain.applications import Application
+from burstd.domain.classes import OPEN
 from burstd.domain.jobs import CoreHours
 from burstd.domain.policy import BurstPolicy, Mode, Watermarks
 from burstd.domain.targets import Image, Money, TargetName
@@ -43,6 +44,7 @@ POLICY = BurstPolicy(
     targets=(CLOUD,),
     budget=Money(Decimal(100)),
     lost_after=timedelta(minutes=1),
+    data=OPEN,
 )
 
 

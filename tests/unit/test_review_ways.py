@@ -29,7 +29,7 @@ from burstd.adapters.ssh.authority import Authority
 from burstd.adapters.ssh.shell import OpenSsh
 from burstd.adapters.wireguard.gate import Gate
 from burstd.adapters.wireguard.link import SILENCE, WireguardLink
-from burstd.core.decide import fits
+from burstd.core.decide import objection_to
 from burstd.domain.jobs import JobIdentity, JobKey, JobState, QueuedJob
 from burstd.domain.links import LinkName
 from burstd.domain.targets import Capabilities, Money, TargetName, TargetView, WorkKey
@@ -40,6 +40,7 @@ from burstd.ports.remote import Failed, SshHost
 from burstd.testing.clock import SteppedClock
 from burstd_slurm.settings import SlurmTargetSettings
 from burstd_slurm.target import open_target
+from tests.unit.values import POLICY
 
 # --- a link that only looks alive
 
@@ -254,5 +255,8 @@ def test_who_has_no_account_at_the_target_is_declined_before_anything_is_touched
     )  # fmt: skip
     who = JobIdentity(JobKey("onprem", 1), SteppedClock().now(), "bob", "beam")
     job = QueuedJob(who, JobState.PENDING, "Resources", "cae", "", "", 1, 1, timedelta(hours=1), 1)
-    assert not fits(job, view)
-    assert fits(replace(job, identity=replace(who, user="alice")), view)
+    policy = replace(POLICY, targets=(TargetName("cloud"),))
+    alice = replace(job, identity=replace(who, user="alice"))
+    assert "its user has no account there" == objection_to(job, view, policy, None)
+    assert "" == objection_to(alice, view, policy, None)
+    assert "its data may not go there" == objection_to(alice, view, policy, frozenset())

@@ -41,7 +41,7 @@ def line(**changes: str) -> list[str]:
         "i": "34", "F": "34", "K": "N/A", "T": "PENDING", "r": "Resources", "P": "cae", "a": "phys",
         "q": "normal", "u": "alice", "C": "8", "D": "2", "l": "1:00:00", "V": "1795455139",
         "Q": "4294901727", "b": "N/A", "W": "(null)", "E": "(null)", "M": "0:00", "N": "",
-        "k": "(null)", "j": "beam",
+        "k": "(null)", "Z": "/home/alice", "j": "beam",
     }  # fmt: skip
     cells |= changes
     return [cells[letter] for letter in records.QUEUE_FIELDS]
@@ -291,7 +291,7 @@ def test_a_name_made_of_our_separators_cannot_cut_the_list() -> None:
     form = records.QueueFormat("c0ffee00")
     name = f"x{records.RECORD}deadbeef{records.RECORD}\n{records.FIELD}y"
     cells = line(k="@", j="@")
-    cells[-2], cells[-1] = f"a{records.FIELD}comment", name
+    cells[records.QUEUE_FIELDS.index("k")], cells[-1] = f"a{records.FIELD}comment", name
     answer = form.field.join(cells) + form.record + "\n"
 
     rows = form.rows(answer * 2)

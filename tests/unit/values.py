@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from burstd.domain.burst import Burst, BurstId, Stage
+from burstd.domain.classes import OPEN
 from burstd.domain.jobs import (
     CoreHours,
     JobIdentity,
@@ -28,6 +29,7 @@ POLICY = BurstPolicy(
     burst_partition="burst",
     targets=(CLOUD,),
     budget=Money(Decimal(1000)),
+    data=OPEN,
 )
 VIEW = TargetView(CLOUD, Capabilities(16, 1024, timedelta(days=2)), Money(Decimal("0.05")))
 CALCULIX = ScriptFacts(True, "calculix")

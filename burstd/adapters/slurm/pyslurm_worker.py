@@ -193,6 +193,7 @@ def queue_cells(job: Any) -> dict[str, str]:
         "M": f"0:{job.run_time}",  # minutes and seconds, however many
         "N": job.allocated_nodes or "",
         "k": text(job, "comment"),
+        "Z": text(job, "working_directory"),
         "j": text(job, "name"),
     }
 

@@ -45,6 +45,7 @@ QUEUE_FIELDS = [
     "M",
     "N",
     "k",
+    "Z",
     "j",
 ]
 
@@ -187,6 +188,7 @@ def queued_job(cluster: str, cells: Sequence[str]) -> QueuedJob:
             dependency=_given(f["E"]),
             elapsed=time_limit(f["M"]) or timedelta(),
             nodelist=f["N"],
+            directory=_given(f["Z"]),
         )
     except (ValueError, KeyError, IndexError) as error:
         raise Unreachable(f"the queue has a line that can't be read: {str(cells)[:200]}") from error

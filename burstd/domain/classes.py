@@ -1,0 +1,62 @@
+"""Data classes: what may leave the site, and to where."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from burstd.domain.targets import TargetName
+
+
+@dataclass(frozen=True)
+class DataClass:
+    """A name for data that are treated alike. ``targets``: where it may go, at most; ``None``:
+    anywhere; none of them: it stays."""
+
+    name: str
+    targets: frozenset[TargetName] | None = None
+
+
+@dataclass(frozen=True)
+class Label:
+    """The jobs whose data are of one class: those that meet everything that is given here.
+
+    ``paths`` are patterns (fnmatch(3), ``*`` matches a slash too) of the directory that a job works
+    in.
+    """
+
+    to: str  #: name of the class
+    accounts: frozenset[str] = frozenset()
+    partitions: frozenset[str] = frozenset()
+    users: frozenset[str] = frozenset()
+    paths: tuple[str, ...] = ()
+
+    def covers(self, user: str, account: str, partitions: Collection[str], directory: str) -> bool:
+        """True if a job of these is labelled so."""
+        return (
+            (not self.users or user in self.users)
+            and (not self.accounts or account in self.accounts)
+            and (not self.partitions or bool(self.partitions & set(partitions)))
+            and (not self.paths or any(fnmatchcase(directory, path) for path in self.paths))
+        )
+
+
+@dataclass(frozen=True)
+class DataRules:
+    """``labels`` give jobs their classes; a job of several may only go where all of them may.
+
+    ``unlabelled``: the class of a job without a label; ``None``: it stays.
+    """
+
+    classes: tuple[DataClass, ...] = ()
+    labels: tuple[Label, ...] = ()
+    unlabelled: DataClass | None = None
+
+    def named(self, name: str) -> DataClass | None:
+        """The class of this name."""
+        return next((known for known in self.classes if known.name == name), None)
+
+
+#: Everything may go everywhere.
+OPEN = DataRules(unlabelled=DataClass("open"))

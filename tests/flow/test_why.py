@@ -1,0 +1,91 @@
+"""``burst why`` answers for every job, whether burstd has ever touched it or not."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from burstd.api.desk import Desk
+from burstd.api.server import ApiServer
+from burstd.cli import client
+from burstd.cli.burst import app
+from burstd.domain.burst import Stage
+from burstd.testing.simulators import in_file
+from tests.flow.scene import Scene
+
+ME = pwd.getpwuid(os.geteuid()).pw_name
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """Nothing has been decided yet; the API is up and we are an operator."""
+    scene = Scene(database=in_file(tmp_path / "ledger.db"))
+    desk = Desk(scene.world, scene.memory, frozenset({ME}), scene.clock.now())
+    server = ApiServer(desk, tmp_path / "s")
+    monkeypatch.setattr(client, "SOCKET", str(tmp_path / "s"))
+    server.start()
+    yield scene
+    server.stop()
+
+
+def why(job: str) -> dict[str, Any]:
+    done = CliRunner().invoke(app, ["why", job, "--json"])
+    assert 0 == done.exit_code, done.output
+    found: dict[str, Any] = json.loads(done.output)
+    return found
+
+
+def against(found: dict[str, Any]) -> list[str]:
+    return [step["rule"] for step in found["steps"] if not step["holds"]]
+
+
+def test_a_job_that_no_cycle_has_seen_yet_is_explained(scene: Scene) -> None:
+    scene.slurm.submit(name="beam", minutes=6)
+    scene.slurm.schedule()
+    found = why("1")
+
+    assert ["pressure"] == against(found)
+    assert [False] == [group["leaves"] for group in found["groups"]]
+    assert () == scene.store.bursts()
+
+
+def test_each_task_of_an_array_and_the_array_itself_have_an_answer(scene: Scene) -> None:
+    key = scene.slurm.submit(name="sweep", minutes=120, tasks=(1, 2, 5))
+    scene.link.cut = True
+    scene.tick()
+
+    for asked in (key, f"{key}_1", f"{key}_5"):
+        assert why(asked)["why"], asked
+    assert 4 == CliRunner().invoke(app, ["why", f"{key}_3"]).exit_code
+
+
+def test_what_is_away_and_what_runs_at_home_and_what_nobody_knows(scene: Scene) -> None:
+    scene.slurm.submit(name="beam", minutes=120)
+    scene.until(Stage.RUNNING)
+    away = why("1")
+    assert [] == away["steps"]
+    assert "is running" in away["why"][-1]
+
+    scene.slurm.submit(name="here", partition="cae", minutes=1)
+    scene.slurm.slots = 1
+    scene.slurm.schedule()
+    assert ["state"] == against(why("2"))
+    assert 4 == CliRunner().invoke(app, ["why", "77"]).exit_code
+
+
+def test_the_lines_name_rule_numbers_setting_and_cure(scene: Scene) -> None:
+    scene.slurm.submit(name="beam", minutes=6, partition="long")
+    scene.tick()
+    lines = CliRunner().invoke(app, ["why", "1"]).output.splitlines()
+
+    at = next(n for n, line in enumerate(lines) if line.startswith("  NO  partition"))
+    assert "(partition long)  [policy.partitions, default]" in lines[at]
+    assert "-> submit it to one of policy.partitions" in lines[at + 1]
+    assert any(line.startswith("  ok  user") for line in lines)

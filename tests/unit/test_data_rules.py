@@ -1,0 +1,178 @@
+"""What may leave: classes of data, windows, sizes; deny wins, and users may only tighten."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from burstd.core import script
+from burstd.core.data import classes, targets_of
+from burstd.core.decide import decide
+from burstd.core.eligible import Case, objection, script_objection
+from burstd.domain.classes import OPEN, DataClass, DataRules, Label
+from burstd.domain.jobs import CoreHours
+from burstd.domain.plan import Reason, ScriptFacts
+from burstd.domain.policy import Ledger, Watermarks, Window
+from burstd.domain.targets import Money, TargetName
+from burstd.shell.calendar import closed
+from tests.unit.values import CLOUD, NOW, POLICY, VIEW, queued, snapshot
+
+NEAR = TargetName("near")
+RULES = DataRules(
+    (
+        DataClass("open"),
+        DataClass("eu", frozenset({CLOUD})),
+        DataClass("near", frozenset({NEAR})),
+        DataClass("secret", frozenset()),
+    ),
+    (
+        Label("open", accounts=frozenset({"phys"})),
+        Label("eu", users=frozenset({"bob"})),
+        Label("secret", paths=("/projects/*/secret*", "/vault/*")),
+        Label("near", partitions=frozenset({"short"}), accounts=frozenset({"phys"})),
+    ),
+)
+
+
+def judge(facts: ScriptFacts | None = None, rules: DataRules = RULES, **job: Any) -> Reason | None:
+    case = Case(queued(**job), replace(POLICY, data=rules), NOW, wish=False, facts=facts)
+    found = objection(case) or (script_objection(case) if facts else None)
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize(
+    ("job", "reason"),
+    [
+        ({}, None),
+        ({"account": "chem"}, Reason.UNLABELLED),
+        ({"directory": "/projects/car/secret-wing"}, Reason.DATA_STAYS),
+        ({"directory": "/vault/a/b/c"}, Reason.DATA_STAYS),
+        ({"directory": "/projects/car/public"}, None),
+        ({"account": "chem", "directory": "/vault/x"}, Reason.DATA_STAYS),
+        ({"comment": "burst:class=secret"}, Reason.DATA_STAYS),
+        ({"comment": "hello burst:class=eu"}, None),
+        ({"comment": "burst:class=topsecret"}, Reason.UNKNOWN_CLASS),
+        ({"account": "chem", "comment": "burst:class=open"}, Reason.UNLABELLED),
+        ({"partition": "cae,short"}, None),
+        ({"partition": "cae,short", "comment": "burst:class=eu"}, Reason.DATA_STAYS),
+    ],
+)
+def test_deny_wins_and_nobody_loosens(job: dict[str, Any], reason: Reason | None) -> None:
+    assert reason == judge(**job)
+
+
+def test_a_script_names_classes_too() -> None:
+    def facts(*lines: str) -> ScriptFacts:
+        return script.facts("#!/bin/sh\n" + "\n".join(lines), ())
+
+    assert ("secret", "eu") == facts("#BURST class=secret", "#BURST class=eu app=x").classes
+    assert () == facts("echo '#BURST class=secret'").classes
+    known = ScriptFacts(True, "calculix")
+    assert judge(known) is None
+    assert Reason.DATA_STAYS is judge(replace(known, classes=("secret",)))
+    assert Reason.UNKNOWN_CLASS is judge(replace(known, classes=("x",)))
+    assert Reason.UNLABELLED is judge(replace(known, classes=("open",)), account="chem")
+
+
+def test_of_several_targets_only_one_where_all_classes_may_go_is_taken() -> None:
+    views = (replace(VIEW, name=NEAR, price=Money(VIEW.price * 0)), VIEW)
+    policy = replace(
+        POLICY, targets=(CLOUD, NEAR), data=RULES, watermarks=Watermarks(CoreHours(1), CoreHours(0))
+    )
+    for comment, name in (("", NEAR), ("burst:class=eu", CLOUD)):
+        plan = decide(snapshot(queued(comment=comment), views=views), policy, Ledger())
+        assert [name] == [p.target for p in plan.placements]
+
+
+names = st.sampled_from(["open", "eu", "near", "secret", "nobody's"])
+labels = st.builds(
+    Label,
+    names,
+    accounts=st.sampled_from([frozenset(), frozenset({"phys"}), frozenset({"chem"})]),
+    paths=st.sampled_from([(), ("/a/*",), ("*",)]),
+)
+
+
+@given(
+    st.lists(labels, max_size=4),
+    labels,
+    st.none() | st.sampled_from(RULES.classes),
+    st.sampled_from(["/a/b", "/b"]),
+    st.lists(names, max_size=2),
+)
+@settings(max_examples=300)
+def test_one_more_label_or_word_of_a_user_never_opens_a_target(
+    given: list[Label], more: Label, unlabelled: DataClass | None, directory: str, words: list[str]
+) -> None:
+    def allowed(rules: DataRules, named: list[str]) -> frozenset[TargetName]:
+        case = Case(
+            queued(directory=directory),
+            replace(POLICY, data=rules),
+            NOW,
+            wish=False,
+            facts=ScriptFacts(True, "calculix", classes=tuple(named)),
+        )
+        if objection(case) or script_objection(case):
+            return frozenset()
+        found = targets_of(classes(case.job, rules, named))
+        return frozenset({CLOUD, NEAR}) if found is None else found
+
+    rules = DataRules(RULES.classes, tuple(given), unlabelled)
+    before = allowed(rules, [])
+    assert allowed(rules, words) <= before
+    labelled = rules.labels and any(
+        label.covers("alice", "phys", ("cae",), directory) for label in rules.labels
+    )
+    if labelled or unlabelled == DataClass("open"):  # a first label replaces the default
+        assert allowed(replace(rules, labels=(*rules.labels, more)), []) <= before
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        ({"least_core_hours": CoreHours(2)}, None),
+        ({"least_core_hours": CoreHours(2.1)}, Reason.TOO_SMALL),
+        ({"most_cores": 2}, None),
+        ({"most_cores": 1}, Reason.TOO_LARGE),
+        ({"longest": timedelta(hours=1)}, None),
+        ({"longest": timedelta(minutes=59)}, Reason.TOO_LARGE),
+    ],
+)
+def test_the_site_says_which_sizes_leave(policy: dict[str, Any], reason: Reason | None) -> None:
+    found = objection(Case(queued(), replace(POLICY, **policy), NOW, wish=False))
+    assert reason == (found[0] if found else None)
+
+
+# --- windows
+
+NIGHTS = Window("0 18 * * mon-fri", timedelta(hours=12))
+
+
+@pytest.mark.parametrize(
+    ("moment", "words"),
+    [
+        ("2026-11-26T18:00", ""),  # a Thursday
+        ("2026-11-27T05:59", ""),
+        ("2026-11-27T06:00", "closed until 2026-11-27T18:00Z"),
+        ("2026-11-28T05:00", ""),  # Friday's night
+        ("2026-11-28T19:00", "closed until 2026-11-30T18:00Z"),
+        ("2026-12-24T19:00", "blackout until the end of 2027-01-01"),
+        ("2027-01-01T23:59", "blackout until the end of 2027-01-01"),
+        ("2027-01-02T00:00", ""),
+    ],
+)
+def test_jobs_leave_in_windows_and_not_on_blackout_days(moment: str, words: str) -> None:
+    policy = replace(POLICY, windows=(NIGHTS,), blackouts=((date(2026, 12, 24), date(2027, 1, 1)),))
+    assert words == closed(policy, datetime.fromisoformat(moment).replace(tzinfo=UTC))
+
+
+def test_without_windows_it_is_always_open_and_outside_of_one_nothing_leaves() -> None:
+    assert "" == closed(POLICY, NOW)
+    shut = replace(snapshot(queued(cpus=99)), closed="closed until 2030-01-15T18:00Z")
+    plan = decide(shut, replace(POLICY, data=OPEN), Ledger())
+    assert [Reason.OUTSIDE_WINDOW] == [decline.reason for decline in plan.declined]

@@ -1,0 +1,93 @@
+"""Explanations: every rule's word, by the same rules as the decision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+from hypothesis import given, settings
+
+from burstd.core.decide import decide
+from burstd.core.explain import CURES, explain, verdicts
+from burstd.domain.jobs import JobKey, JobState, QueuedJob
+from burstd.domain.plan import Reason, Snapshot
+from burstd.domain.policy import BurstPolicy, Ledger
+from burstd.domain.targets import Money
+from tests.unit.test_decide import ledgers, policies, queues
+from tests.unit.values import POLICY, queued, snapshot
+
+#: What a rule of one job alone can't know.
+OF_THE_PLAN = {
+    Reason.DAMPED, Reason.PACED, Reason.TOO_MANY_OPEN, Reason.NO_BUDGET, Reason.RETURNED_BEFORE,
+    Reason.ABANDONED,
+}  # fmt: skip
+
+
+def failing(job: QueuedJob, seen: Snapshot, policy: BurstPolicy, ledger: Ledger) -> list[str]:
+    plan = decide(seen, policy, ledger)
+    return [step.text for step in explain(job, seen, policy, ledger, plan) if not step.holds]
+
+
+@given(queues, policies, ledgers)
+@settings(max_examples=60, deadline=None)
+def test_what_the_plan_says_is_in_the_explanation_and_nothing_stands_against_who_leaves(
+    queue: tuple[QueuedJob, ...], policy: BurstPolicy, ledger: Ledger
+) -> None:
+    seen = snapshot(*queue)
+    plan = decide(seen, policy, ledger)
+    for job in queue:
+        if job.state is not JobState.PENDING:
+            continue
+        found = failing(job, seen, policy, ledger)
+        for decline in plan.declined:
+            if decline.identity == job.identity and decline.reason not in OF_THE_PLAN:
+                assert decline.reason.value in found
+        if any(placed.identity.key in job.elements for placed in plan.placements):
+            assert [] == found
+        told = [key for group in verdicts(job, plan) for key in group.elements]
+        free = [key for key in job.elements if key not in ledger.open]
+        if job.tasks or job.key not in ledger.open:
+            assert sorted(free) == sorted(told)
+
+
+def test_all_that_stands_in_the_way_is_told_at_once_with_its_place() -> None:
+    policy = replace(
+        POLICY,
+        min_age=timedelta(hours=2),
+        accounts=frozenset({"chem"}),
+        budget=Money(Decimal("0.01")),
+        places={"policy.min_age": "/etc/burstd/config.toml:7"},
+    )
+    job = queued(cpus=99)
+    seen = snapshot(job)
+    steps = explain(job, seen, policy, Ledger(), decide(seen, policy, Ledger()))
+    against = {step.rule: step for step in steps if not step.holds}
+
+    assert {"account", "age", "pressure", "target cloud"} == set(against)
+    assert {"age": "3600s", "min_age": "7200s"} == against["age"].numbers
+    assert "/etc/burstd/config.toml:7" == against["age"].place
+    assert ("policy.accounts", "") == (against["account"].setting, against["account"].place)
+    assert all(step.cure for step in against.values())
+
+
+def test_what_runs_at_home_needs_no_rules() -> None:
+    job = queued(state=JobState.RUNNING)
+    seen = snapshot(job)
+    (step,) = explain(job, seen, POLICY, Ledger(), decide(seen, POLICY, Ledger()))
+    assert (False, True) == (step.holds, "RUNNING on-prem" in step.text)
+
+
+def test_an_array_is_explained_by_groups() -> None:
+    job = queued(7, tasks=(1, 2, 3), cpus=8)
+    policy = replace(POLICY, max_new_per_tick=1)
+    seen = snapshot(job)
+    groups = verdicts(job, decide(seen, policy, Ledger()))
+
+    assert [(True, 1), (False, 2)] == [(g.leaves, len(g.elements)) for g in groups]
+    assert (JobKey("onprem", 7, 1),) == groups[0].elements
+    assert CURES[Reason.PACED] == groups[1].cure
+
+
+def test_every_reason_has_its_cure() -> None:
+    assert set(Reason) == set(CURES)

@@ -1,0 +1,96 @@
+"""Several files as one configuration, and every word of it with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from burstd.config.layers import LayerError, load
+from burstd.config.policy import policy_of
+from burstd.config.read import ConfigError, read_layers
+from burstd.domain.classes import DataClass
+from burstd.domain.targets import TargetName
+
+
+def write(folder: Path, **texts: str) -> Path:
+    """The files, by their stem; the one that is called main."""
+    for name, text in texts.items():
+        (folder / f"{name}.toml").write_text(text)
+    return folder / "main.toml"
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> str:
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "ca").touch()
+    return f'[paths]\napplications = "{tmp_path}/apps"\nssh_authority = "{tmp_path}/ca"\n'
+
+
+def test_who_includes_has_the_last_word_and_each_key_its_place(tmp_path: Path) -> None:
+    main = write(
+        tmp_path,
+        main='include = ["base.toml"]\n[policy]\nlow = "1 core-hours"\n',
+        base='# the site\n[policy]\nlow = "9 core-hours"\nhigh = "10 core-hours"\n'
+        '[site]\npoll = "5s"\n',
+    )
+    layers = load(main)
+
+    assert {"low": "1 core-hours", "high": "10 core-hours"} == layers.tables["policy"]
+    assert f"{main}:3" == layers.given(("policy", "low"))
+    assert f"{tmp_path}/base.toml:4" == layers.given(("policy", "high"))
+    assert f"{tmp_path}/base.toml:6" == layers.place(("site", "poll"))
+    assert layers.given(("policy", "budget")) is None
+
+
+def test_patterns_are_read_in_order_and_may_match_nothing(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    write(tmp_path / "d", b='x = "b"\n', a='x = "a"\ny = 1\n')
+    main = write(tmp_path, main='include = ["d/*.toml", "none/*.toml"]\n')
+
+    assert {"x": "b", "y": 1} == load(main).tables
+
+
+def test_rules_of_all_layers_count_and_keep_their_places(tmp_path: Path, paths: str) -> None:
+    label = '[[policy.labels]]\nclass = "{}"\naccounts = ["{}"]\n'
+    main = write(
+        tmp_path,
+        main='include = ["base.toml"]\n'
+        + paths
+        + label.format("secret", "crash")
+        + label.format("gone", "nvh"),
+        base="[policy.classes.secret]\ntargets = []\n" + label.format("secret", "safety"),
+    )
+    with pytest.raises(ConfigError) as error:
+        read_layers(main)
+
+    assert [f"{main}:9: policy.labels.2.class: there is no [policy.classes.gone]"] == (
+        error.value.problems
+    )
+
+
+def test_what_includes_itself_or_is_not_there_is_told(tmp_path: Path) -> None:
+    main = write(tmp_path, main='include = ["two.toml"]\n', two='include = ["main.toml"]\n')
+    with pytest.raises(LayerError, match="includes itself"):
+        load(main)
+    for text, words in (
+        ('include = ["gone.toml"]', "there is no file gone.toml"),
+        ("include = 3", "expected a list of file names"),
+    ):
+        with pytest.raises(LayerError, match=words):
+            load(write(tmp_path, main=text))
+
+
+def test_a_policy_knows_where_its_rules_stand(tmp_path: Path, paths: str) -> None:
+    main = write(
+        tmp_path,
+        main=paths
+        + '[policy]\nmin_age = "1h"\nunlabelled = "open"\n[policy.classes.open]\n'
+        + '[policy.classes.near]\ntargets = ["cloud"]\n[targets.cloud]\n',
+    )
+    policy = policy_of(*read_layers(main))
+
+    assert f"{main}:5" == policy.places["policy.min_age"]
+    assert "policy.users" not in policy.places
+    assert DataClass("open") == policy.data.unlabelled
+    assert DataClass("near", frozenset({TargetName("cloud")})) == policy.data.named("near")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,9 +27,10 @@ from burstd.adapters.store.sql import SqlStore, open_store
 from burstd.adapters.wireguard.gate import Gate
 from burstd.adapters.wireguard.link import WireguardLink
 from burstd.adapters.witness import FileWitness
+from burstd.config.layers import Layers
 from burstd.config.model import Config, SiteTable
 from burstd.config.policy import policy_of
-from burstd.config.read import ConfigError, applications, check_settings
+from burstd.config.read import ConfigError, applications, check_settings, read_layers
 from burstd.domain.jobs import JobKey
 from burstd.domain.links import LinkName
 from burstd.domain.targets import Image, Money, TargetName
@@ -43,7 +44,7 @@ from burstd.ports.remote import RemoteShell, SshHost
 from burstd.ports.store import BurstStore
 from burstd.shell.audited import AuditedTarget
 from burstd.shell.vouched import VouchedTarget
-from burstd.shell.world import Site, World
+from burstd.shell.world import Rulebook, Site, World
 
 GROUP = "burstd.targets"
 
@@ -70,6 +71,13 @@ class Settings:
     path: Path
     plugins: dict[str, TargetPlugin]
     tables: dict[str, object]
+    layers: Layers | None = None  #: the files that it was read from
+
+
+def settings_in(path: Path) -> Settings:
+    """What a file and all that it includes say. Raises ``ConfigError``: all problems."""
+    config, layers = read_layers(path)
+    return replace(check(config, path), layers=layers)
 
 
 def check(config: Config, path: Path) -> Settings:
@@ -157,7 +165,7 @@ class _Builder:
             witness=FileWitness(config.state.directory / "head"),
             queue=self.wire("queue", self._queue(config.site)),
             sites={TargetName(name): self._site(name) for name in config.targets},
-            policy=policy_of(config),
+            rules=Rulebook(policy_of(config, self.settings.layers)),
             applications=known,
             images={name: _image(name, table.file) for name, table in config.images.items()},
             cluster=config.site.cluster,

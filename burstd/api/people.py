@@ -47,6 +47,7 @@ class PeopleRoutes:
             stages[burst.stage.value] = stages.get(burst.stage.value, 0) + 1
         return {
             "mode": world.policy.mode.value,
+            "policy_trouble": world.rules.trouble,
             "since": self._desk.started_at.isoformat(),
             "backlog_core_hours": memory.plan.backlog if memory.plan else None,
             "surging": ledger.surging,

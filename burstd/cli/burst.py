@@ -113,6 +113,8 @@ def _show_status(found: dict[str, Any]) -> None:
             + (", ".join(f"{n} {stage}" for stage, n in found["bursts"].items()) or "none open"),
         ]
     )
+    if found["policy_trouble"]:
+        typer.echo(f"POLICY    the one before holds: {found['policy_trouble']}")
     if found["frozen"]:
         closed = ", wishes go home" if found["closed"] else ""
         typer.echo(f"FROZEN    by {found['frozen']}{closed}; burst thaw ends it")

@@ -47,11 +47,11 @@ def version() -> None:
 
 
 def _checked(path: Path):  # type: ignore[no-untyped-def]  # the import is deferred: quick --help
-    from burstd.app import check
-    from burstd.config.read import ConfigError, read
+    from burstd.app import settings_in
+    from burstd.config.read import ConfigError
 
     try:
-        return check(read(path), path)
+        return settings_in(path)
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(problem, err=True)

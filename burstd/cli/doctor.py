@@ -82,11 +82,11 @@ def text(finding: Finding) -> list[str]:
 
 
 def _settings(path: Path) -> Settings:
-    from burstd.app import check
-    from burstd.config.read import ConfigError, read
+    from burstd.app import settings_in
+    from burstd.config.read import ConfigError
 
     try:
-        return check(read(path), path)
+        return settings_in(path)
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(problem, err=True)

@@ -18,8 +18,8 @@ from burstd.api.desk import Bell, Desk
 from burstd.api.figures import figures
 from burstd.api.server import ApiServer
 from burstd.app import Settings, Wire, build, direct, lease_of, open_ledger
+from burstd.cli.reload import PolicyWatch
 from burstd.cli.standby import fenced, keep, lead, name, stand_down
-from burstd.config.model import Config
 from burstd.obs import metrics
 from burstd.obs.logs import configure
 from burstd.ports.clock import Clock
@@ -54,13 +54,14 @@ def serve(settings: Settings, wire: Wire = direct, clock: Clock | None = None) -
             world = build(settings, open_ledger(settings, clock, lease), bell.ring, wire, clock)
         except PortError as error:
             return _refuse(str(error))
-        _run(config, world, bell, lease)
+        _run(settings, world, bell, lease)
     finally:
         os.close(lock)
     return 0
 
 
-def _run(config: Config, world: World, bell: Bell, lease: Lease | None) -> None:
+def _run(settings: Settings, world: World, bell: Bell, lease: Lease | None) -> None:
+    config = settings.config
     memory, nudge, over = Memory(), threading.Event(), threading.Event()
     desk = Desk(world, memory, frozenset(config.api.operators), world.clock.now(), bell, nudge)
     api = ApiServer(desk, config.api.socket)
@@ -71,7 +72,8 @@ def _run(config: Config, world: World, bell: Bell, lease: Lease | None) -> None:
     log.info("daemon.started", version=__version__, mode=world.policy.mode.value)
     keeper = keep(lease, over) if lease is not None else None
     try:
-        Daemon(world, memory, config.site.poll, nudge).run()
+        watch = PolicyWatch(settings, world.rules, world.store.tell)
+        Daemon(world, memory, config.site.poll, nudge, before_tick=watch).run()
     finally:
         api.stop()
         if stop_metrics is not None:

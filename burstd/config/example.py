@@ -74,7 +74,7 @@ def _table(header: str, table: type[m.Table], given: dict[str, Any]) -> str:
         elif key in given:
             lines += [*about, f"{key} = {_toml(given[key])}"]
         elif field.examples:
-            lines += [*about, f"# {key} = {_toml(field.examples[0])}"]
+            lines += [*about, f"# For example: {key} = {_toml(field.examples[0])}"]
         elif _shown(field):
             lines += [*about, f"# {key} = {_toml(field.default)}"]
     return "\n".join([*lines, *nested]) + "\n"

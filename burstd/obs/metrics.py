@@ -38,6 +38,7 @@ class Figures:
     high: float = 0.0
     low: float = 0.0
     surging: bool = False
+    policy_ok: bool = True  #: its files say what holds
     bursts: Counter[tuple[str, str]] = field(default_factory=Counter)  #: (target, stage), open
     ended: Counter[tuple[str, str]] = field(default_factory=Counter)  #: (target, final stage)
     spent: dict[str, float] = field(default_factory=dict)  #: by target
@@ -65,6 +66,12 @@ class BurstdCollector(Collector):
             "1 in the state that holds.",
             {"cluster": f.cluster, "state": "bursting" if f.surging else "idle"},
             1,
+        )
+        yield _gauge(
+            "burstd_policy_current",
+            "0 while the policy's files can't be used: the one before holds.",
+            {"cluster": f.cluster},
+            f.policy_ok,
         )
         yield from _bursts(f)
         yield from _money(f)

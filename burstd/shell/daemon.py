@@ -34,6 +34,7 @@ class Daemon:
     memory: Memory
     poll: timedelta
     nudge: threading.Event
+    before_tick: Callable[[], None] = field(default=lambda: None)
     after_tick: Callable[[], None] = field(default=lambda: None)
     alive_every: timedelta = timedelta(seconds=30)  #: well below WatchdogSec
     longest_turn: timedelta = LONGEST_TURN
@@ -70,6 +71,7 @@ class Daemon:
         """One tick; a fault in it must not end the daemon."""
         with self._turning:
             try:
+                self.before_tick()
                 raise_links(self.world)
                 tick(self.world, self.memory, pooled(pool))
                 lower_links(self.world)

@@ -25,18 +25,32 @@ class Site:
     link: Link | None = None
 
 
+@dataclass
+class Rulebook:
+    """The policy that holds. It changes between two ticks only. ``trouble``: why what its files say
+    now can't be used; empty: they say this."""
+
+    policy: BurstPolicy
+    trouble: str = ""
+
+
 @dataclass(frozen=True)
 class World:
-    """All ports, and the policy of this moment."""
+    """All ports, and the rules of this moment."""
 
     clock: Clock
     store: BurstStore
     witness: Witness  #: beside the ledger
     queue: Queue
     sites: Mapping[TargetName, Site]
-    policy: BurstPolicy
+    rules: Rulebook
     applications: Mapping[str, Application]
     images: Mapping[str, Image]
     cluster: str = "onprem"  #: Slurm's ClusterName, part of every JobKey
     #: Wakes agents that wait for their burst to move.
     moved: Callable[[JobKey], None] = field(default=lambda _job: None)
+
+    @property
+    def policy(self) -> BurstPolicy:
+        """The one that holds."""
+        return self.rules.policy

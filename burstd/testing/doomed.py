@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from burstd.adapters.clock import SystemClock
-from burstd.app import check
+from burstd.app import settings_in
 from burstd.cli.daemon import DEFAULT, EX_CONFIG
 from burstd.cli.service import serve
-from burstd.config.read import ConfigError, read
+from burstd.config.read import ConfigError
 from burstd.testing.points import AFTER, BEFORE, EFFECTS, Effect, Point
 
 Seam = TypeVar("Seam")
@@ -137,7 +137,7 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(f"doomed: {error}\n")
         return EX_USAGE
     try:
-        settings = check(read(options.config), options.config)
+        settings = settings_in(options.config)
     except ConfigError as error:
         sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
         return EX_CONFIG

@@ -22,7 +22,7 @@ from burstd.shell.audited import AuditedTarget
 from burstd.shell.tend import lower_links, raise_links
 from burstd.shell.tick import Memory, tick
 from burstd.shell.vouched import VouchedTarget
-from burstd.shell.world import Site, World
+from burstd.shell.world import Rulebook, Site, World
 from burstd.testing.simulators import (
     SimulatedAgents,
     SimulatedLink,
@@ -88,7 +88,7 @@ class Scene:
             witness=self.witness,
             queue=simulated_queue(self.slurm, tell=tell),
             sites={CLOUD: Site(target, self.link)},
-            policy=self.policy,
+            rules=Rulebook(self.policy),
             applications={"calculix": CALCULIX},
             images={"calculix": Image("calculix", "/opt/images/calculix.sqfs", "ab" * 32)},
         )

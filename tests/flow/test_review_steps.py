@@ -135,9 +135,9 @@ def test_a_claim_that_a_crash_took_away_before_the_permit_is_given_up(scene: Sce
 def test_a_wish_that_went_home_and_then_bursts_counts_as_open() -> None:
     scene = Scene(replace(POLICY, users=frozenset({"alice"})))
     scene.slurm.submit(name="wish", partition="burst", minutes=120)
-    scene.world = replace(scene.world, policy=replace(POLICY, users=frozenset({"bob"})))
+    scene.world.rules.policy = replace(POLICY, users=frozenset({"bob"}))
     scene.until(Stage.RETURNED)
-    scene.world = replace(scene.world, policy=POLICY)
+    scene.world.rules.policy = POLICY
     scene.until(Stage.RUNNING)
     assert {scene.burst().job} == set(scene.store.ledger().open)
 
@@ -254,7 +254,7 @@ def test_observing_does_not_keep_links_up_for_a_surge_of_the_past(scene: Scene) 
     scene.finish("1")
     for burst in scene.store.open_bursts():
         scene.slurm.cancel(str(burst.job))
-    scene.world = replace(scene.world, policy=replace(POLICY, mode=Mode.OBSERVE))
+    scene.world.rules.policy = replace(POLICY, mode=Mode.OBSERVE)
     scene.turn(30)
     assert () == scene.store.open_bursts()
     assert not scene.link.view().up

@@ -25,8 +25,8 @@ from burstd.shell.audited import AuditedTarget
 from burstd.shell.tend import lower_links, raise_links
 from burstd.shell.tick import Memory, tick
 from burstd.shell.vouched import VouchedTarget
+from burstd.shell.world import Rulebook, World
 from burstd.shell.world import Site as WorldSite
-from burstd.shell.world import World
 from burstd.testing.clock import SetClock
 from burstd.testing.simulators import SimulatedCommands
 from burstd.testing.witness import SimulatedWitness
@@ -104,7 +104,7 @@ class Daemon:
             witness=self.witness,
             queue=queue,
             sites={CLOUD: WorldSite(AuditedTarget(vouched, tell), link)},
-            policy=self.policy,
+            rules=Rulebook(self.policy),
             applications={"calculix": CALCULIX},
             images={"calculix": IMAGE},
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -135,7 +136,7 @@ def test_the_example_loads_when_its_files_are_there(tmp_path: Path, paths: str) 
         ("/etc/burstd/ca", f"{tmp_path}/ca"),
     ):
         text = text.replace(old, new)
-    lines = [ln.removeprefix("# ") if " = " in ln else ln for ln in text.splitlines()]
+    lines = [ln.removeprefix("# ") if re.match(r"# \w+ = ", ln) else ln for ln in text.splitlines()]
     (tmp_path / "config.toml").write_text("\n".join(lines))
     config = read(tmp_path / "config.toml")
 

@@ -1,0 +1,88 @@
+"""A policy that changes between two ticks: what its files say now, if that can be used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+import structlog
+
+from burstd.app import Settings, settings_in
+from burstd.config.layers import LayerError, load
+from burstd.config.model import Config
+from burstd.config.policy import policy_of
+from burstd.config.read import ConfigError
+from burstd.domain.policy import BurstPolicy
+from burstd.obs.notify import notify
+from burstd.ports.audit import Tell
+from burstd.shell.world import Rulebook
+
+log = structlog.get_logger()
+
+_POLICY = "policy"
+
+
+@dataclass
+class PolicyWatch:
+    """Called before each tick. A bad file keeps the policy that holds, and is told of until it is
+    good; what is not policy takes a restart."""
+
+    settings: Settings
+    rules: Rulebook
+    tell: Tell
+    _texts: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._texts = _texts(self.settings)
+
+    def __call__(self) -> None:
+        try:
+            texts = _texts(self.settings)
+            if texts == self._texts:
+                return
+            self._texts = texts
+            fresh = settings_in(self.settings.path)
+        except (ConfigError, LayerError) as error:
+            self._refuse(str(error))
+            return
+        self.rules.trouble = ""
+        running = self.settings.config
+        if restart := _beside_policy(running, fresh.config):
+            log.warning("config.changed", tables=restart, hint="takes effect at the next start")
+        mixed = running.model_copy(update={_POLICY: fresh.config.policy})
+        policy = policy_of(mixed, fresh.layers)
+        changed = _differences(self.rules.policy, policy)
+        self.rules.policy = policy
+        if changed:
+            self.tell("policy.changed", "", changed)
+            log.info("policy.changed", **changed)
+        notify("STATUS=ready")
+
+    def _refuse(self, why: str) -> None:
+        if why != self.rules.trouble:
+            log.error("policy.refused", cause=why, hint="the policy before holds")
+            notify("STATUS=the policy in the files can't be used: the one before holds")
+        self.rules.trouble = why
+        self._texts = {}  # looked at again each time, until it is good
+
+
+def _texts(settings: Settings) -> dict[str, str]:
+    """Every file by its path, also those that a pattern matches only now."""
+    return {str(layer.path): layer.text for layer in load(settings.path).files}
+
+
+def _beside_policy(old: Config, new: Config) -> list[str]:
+    """Tables other than the policy that differ."""
+    return [
+        name
+        for name in Config.model_fields
+        if name != _POLICY and getattr(old, name) != getattr(new, name)
+    ]
+
+
+def _differences(old: BurstPolicy, new: BurstPolicy) -> dict[str, object]:
+    """``name: "old -> new"``."""
+    return {
+        one.name: f"{getattr(old, one.name)} -> {getattr(new, one.name)}"
+        for one in fields(BurstPolicy)
+        if one.compare and getattr(old, one.name) != getattr(new, one.name)
+    }

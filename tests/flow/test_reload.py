@@ -1,0 +1,97 @@
+"""A policy that changes between two ticks, and one that can't be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from burstd.app import settings_in
+from burstd.cli.reload import PolicyWatch
+from burstd.config.policy import policy_of
+from burstd.domain.jobs import CoreHours
+from burstd.shell.world import Rulebook
+
+
+@pytest.fixture
+def main(tmp_path: Path) -> Path:
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "ca").touch()
+    (tmp_path / "policy.d").mkdir()
+    path = tmp_path / "config.toml"
+    path.write_text(
+        f'include = ["policy.d/*.toml"]\n[state]\ndirectory = "{tmp_path}"\n'
+        f'[paths]\napplications = "{tmp_path}/apps"\nssh_authority = "{tmp_path}/ca"\n'
+    )
+    return path
+
+
+@pytest.fixture
+def told() -> list[tuple[str, Mapping[str, object]]]:
+    return []
+
+
+@pytest.fixture
+def watch(main: Path, told: list[tuple[str, Mapping[str, object]]]) -> PolicyWatch:
+    settings = settings_in(main)
+    rules = Rulebook(policy_of(settings.config, settings.layers))
+    return PolicyWatch(settings, rules, lambda action, _burst, facts: told.append((action, facts)))
+
+
+def layer(main: Path, text: str, name: str = "a") -> None:
+    (main.parent / "policy.d" / f"{name}.toml").write_text(text)
+
+
+def test_a_new_layer_holds_from_the_next_tick_on_and_is_told(
+    main: Path, watch: PolicyWatch, told: list[tuple[str, Mapping[str, object]]]
+) -> None:
+    layer(main, '[policy]\nhigh = "7000 core-hours"\n')
+    watch()
+
+    assert CoreHours(7000) == watch.rules.policy.watermarks.high
+    assert f"{main.parent}/policy.d/a.toml:2" == watch.rules.policy.places["policy.high"]
+    assert ["policy.changed"] == [action for action, _ in told]
+    assert "7000" in str(told[0][1]["watermarks"])
+    watch()
+    assert 1 == len(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[policy]\nhigh = "1 core-hours"\n', "policy.low: must be below policy.high"),
+        ("[policy\n", "policy.d/a.toml"),
+        ('[policy]\nunlabelled = "x"\n', "there is no [policy.classes.x]"),
+    ],
+)
+def test_a_bad_file_keeps_what_holds_until_it_is_good_again(
+    main: Path, watch: PolicyWatch, text: str, words: str
+) -> None:
+    before = watch.rules.policy
+    layer(main, text)
+    for _ in range(2):
+        watch()
+        assert before == watch.rules.policy
+        assert words in watch.rules.trouble
+    layer(main, '[policy]\nlow = "1 core-hours"\n')
+    watch()
+    assert ("", CoreHours(1)) == (watch.rules.trouble, watch.rules.policy.watermarks.low)
+
+
+def test_a_file_that_is_gone_is_no_empty_policy(main: Path, watch: PolicyWatch) -> None:
+    text = main.read_text()
+    main.unlink()
+    watch()
+    assert str(main) in watch.rules.trouble
+    main.write_text(text)
+    watch()
+    assert "" == watch.rules.trouble
+
+
+def test_what_is_not_policy_waits_for_a_restart(main: Path, watch: PolicyWatch) -> None:
+    layer(main, '[site]\nburst_partition = "other"\n[policy]\nmin_age = "1m"\n')
+    watch()
+    assert ("burst", 60) == (
+        watch.rules.policy.burst_partition, watch.rules.policy.min_age.total_seconds(),
+    )  # fmt: skip

@@ -29,10 +29,11 @@ class Candidate:
     job: QueuedJob
     elements: tuple[JobKey, ...]
     wish: bool
+    each: float  #: core-hours that one of them is expected to use
 
     @property
     def core_hours(self) -> float:
-        return self.job.core_hours * len(self.elements)
+        return self.each * len(self.elements)
 
 
 @dataclass
@@ -51,9 +52,9 @@ class _Session:
 def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
     """Give every pending job a placement or a decline.
 
-    While the backlog (core-hours of the jobs that may leave) surges, jobs leave oldest first
-    until what remains is below the low-water mark. Wishes (jobs in the burst partition) count
-    like any other job and obey the same policy.
+    While the backlog (core-hours that the jobs that may leave are expected to use) surges, jobs
+    leave oldest first until what remains is below the low-water mark. Wishes (jobs in the burst
+    partition) count like any other job and obey the same policy.
     """
     session = _Session(
         ledger.frozen,
@@ -135,7 +136,7 @@ def _candidates(
                 Decline(job.identity, why[0], why[1], wish=wish, elements=elements)
             )
         elif why is None and elements:
-            found.append(Candidate(job, elements, wish))
+            found.append(Candidate(job, elements, wish, snapshot.usage.core_hours(job)))
     return found
 
 
@@ -197,7 +198,7 @@ def _place_elements(
         session.money = Money(session.money - worst)
         session.free -= 1
         session.paced -= 1
-        session.backlog -= candidate.job.core_hours
+        session.backlog -= candidate.each
 
 
 def _pressure(policy: BurstPolicy, session: _Session, *, surging: bool) -> Objection | None:

@@ -92,6 +92,7 @@ def explain(
         )
         for ruling in rulings_on(job, snapshot, policy)
     ]
+    steps.append(_run_time(job, snapshot))
     return (*steps, _pressure(policy, ledger, plan), *_targets(job, snapshot, policy, ledger))
 
 
@@ -111,6 +112,16 @@ def verdicts(job: QueuedJob, plan: Plan) -> tuple[Verdict, ...]:
             if (kept := tuple(key for key in d.elements if key in mine))
         ),
     )
+
+
+def _run_time(job: QueuedJob, snapshot: Snapshot) -> Step:
+    """What its pressure is reckoned by; what it may cost is reckoned by its limit."""
+    found = snapshot.usage.expected(job)
+    if found is None:
+        return Step("run time", True, "", {})
+    hours = snapshot.usage.core_hours(job)
+    numbers = {"expected": str(found.time), "core_hours": f"{hours:.2f}", "by": found.by}
+    return Step("run time", True, "", numbers)
 
 
 def _pressure(policy: BurstPolicy, ledger: Ledger, plan: Plan) -> Step:

@@ -8,6 +8,7 @@ from enum import Enum
 
 from burstd.domain.jobs import CoreHours, JobIdentity, JobKey, QueueSnapshot
 from burstd.domain.targets import Money, TargetName, TargetView
+from burstd.domain.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Snapshot:
     queue: QueueSnapshot
     targets: tuple[TargetView, ...]
     scripts: Mapping[JobIdentity, ScriptFacts] = field(default_factory=dict)
+    usage: Usage = field(default_factory=Usage)  #: what the users' runs of the last weeks say
     closed: str = ""  #: why no job may leave at this time (a window, a blackout); empty: they may
 
 

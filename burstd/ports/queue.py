@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Protocol
 
 from burstd.domain.jobs import JobIdentity, JobRecord, JobSight, QueueSnapshot
+from burstd.domain.usage import PastRun
 
 
 class Queue(Protocol):
@@ -19,6 +21,10 @@ class Queue(Protocol):
 
         Raises ``Unreachable`` rather than give a partial list.
         """
+
+    def past(self, since: datetime) -> tuple[PastRun, ...]:
+        """The runs that ended since, oldest first, in partitions other than the burst partition:
+        one call to accounting. Those that were cancelled tell nothing, and are left out."""
 
     def boot(self) -> str:
         """The controller's boot time, an opaque text that changes when it restarts."""

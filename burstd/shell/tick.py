@@ -24,6 +24,7 @@ from burstd.domain.targets import TargetName, WorkKey
 from burstd.ports.errors import AccessDenied, Permanent, PortError, Transient
 from burstd.ports.store import StaleBurst
 from burstd.shell.calendar import closed
+from burstd.shell.past import Past
 from burstd.shell.requests import cancel_asked
 from burstd.shell.sight import Sight, take_sight
 from burstd.shell.steps import STEPS, Step
@@ -46,6 +47,7 @@ class Memory:
     plan: Plan | None = None
     snapshot: Snapshot | None = None  #: what the plan was made from
     queue: QueueSnapshot | None = None
+    past: Past = field(default_factory=Past)
     lost_since: dict[BurstId, float] = field(default_factory=dict)
     #: What the targets said of our work this time that nobody can read, and how often so far.
     unreadable: dict[WorkKey, str] = field(default_factory=dict)
@@ -113,7 +115,8 @@ def look(world: World, memory: Memory, ledger: Ledger) -> Snapshot | None:
         known = {job.identity for job in queue.jobs}
         memory.scripts = {who: f for who, f in memory.scripts.items() if who in known}
         shut = closed(world.policy, queue.taken_at)
-        snapshot = Snapshot(queue, targets, memory.scripts, shut)
+        usage = memory.past.usage(world.queue, world.clock)
+        snapshot = Snapshot(queue, targets, memory.scripts, usage, shut)
         for job in needs_script(snapshot, world.policy, ledger)[:SCRIPTS_PER_TICK]:
             text = world.queue.script(job.identity)
             memory.scripts[job.identity] = script.facts(text, world.applications.values())

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
+from burstd.domain.slurm import time_limit
+
+_NONE = timedelta()
 OVER = frozenset({"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"})
 
 
@@ -158,6 +161,12 @@ def sacct_line(job: SimulatedJob, columns: Sequence[str], bar: str) -> str:
         "JobName": job.name,
         "ElapsedRaw": str(int(elapsed.total_seconds())),
         "NodeList": job.node or "None assigned",
+        "End": str(int(job.ended_at.timestamp())) if job.ended_at else "Unknown",
+        "Account": "phys",
+        "Partition": job.shown["Partition"],
+        "TimelimitRaw": str(
+            int((time_limit(job.shown["TimeLimit"]) or _NONE).total_seconds() // 60)
+        ),
     }
     return bar.join(cells[column] for column in columns) + "\n"
 

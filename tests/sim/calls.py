@@ -10,11 +10,11 @@ from typing import Any, Protocol
 TURN = "turn"
 #: Or at the first call, from the nth of all on, that it can befall.
 ANY = "any call"
-SLURM_READ, SLURM_CHANGE = "slurm read", "slurm change"
+SLURM_READ, SLURM_CHANGE, PAST = "slurm read", "slurm change", "past read"
 STORE_READ, STORE_CHANGE, REPORT = "store read", "store change", "report"
 FAR_READ, FAR_CHANGE, LINK = "far read", "far change", "link"
 CALLS = (
-    SLURM_READ, SLURM_CHANGE, STORE_READ, STORE_CHANGE, REPORT, FAR_READ, FAR_CHANGE, LINK,
+    SLURM_READ, SLURM_CHANGE, STORE_READ, STORE_CHANGE, REPORT, FAR_READ, FAR_CHANGE, LINK, PAST,
 )  # fmt: skip
 CHANGES = frozenset({SLURM_CHANGE, STORE_CHANGE, REPORT, FAR_CHANGE, LINK})
 
@@ -42,6 +42,8 @@ class Call:
         """One of ``CALLS``."""
         if self.seam == "slurm":
             argv = self.args[0]
+            if argv[0] == "sacct" and "-a" in argv:
+                return PAST
             reads = argv[0] in {"squeue", "sacct", "sdiag"} or tuple(argv[:2]) in _READING
             return SLURM_READ if reads else SLURM_CHANGE
         if self.seam == "store":

@@ -16,6 +16,7 @@ from tests.sim.calls import (
     FAR_CHANGE,
     FAR_READ,
     LINK,
+    PAST,
     REPORT,
     SLURM_CHANGE,
     SLURM_READ,
@@ -105,7 +106,7 @@ def _overtaken(play: Play, call: Call, real: Real, size: int) -> Any:
     return real()
 
 
-_ANSWERS = (SLURM_READ, SLURM_CHANGE, FAR_READ, FAR_CHANGE, LINK)
+_ANSWERS = (SLURM_READ, SLURM_CHANGE, FAR_READ, FAR_CHANGE, LINK, PAST)
 
 FAULTS: Mapping[str, Fault] = {
     "answer lost": Fault(

@@ -19,6 +19,7 @@ from tests.sim.calls import (
     FAR_CHANGE,
     FAR_READ,
     LINK,
+    PAST,
     REPORT,
     SLURM_CHANGE,
     SLURM_READ,
@@ -33,7 +34,7 @@ from tests.sim.workload import Order, draw_orders
 #: How many calls of a kind a job brings about in its life, roughly: where a move can fall.
 CALLS_PER_JOB: Mapping[str, int] = {
     SLURM_READ: 60, SLURM_CHANGE: 7, STORE_READ: 120, STORE_CHANGE: 20, REPORT: 4, FAR_READ: 25,
-    FAR_CHANGE: 4, LINK: 25,
+    FAR_CHANGE: 4, LINK: 25, PAST: 1,
 }  # fmt: skip
 CALLS_IN_A_LIFE = 200  #: of all kinds, of one job alone
 AT_ONCE = 30  #: calls within which everything happens in some stories

@@ -19,6 +19,7 @@ from burstd.domain.jobs import (
     QueueSnapshot,
 )
 from burstd.domain.slurm import time_limit
+from burstd.domain.usage import PastRun
 from burstd.ports.errors import PortError, Rejected, Unreachable
 
 #: How long slurmctld may take to carry out what its client has given up.
@@ -76,6 +77,14 @@ class SlurmQueue:
             rows = self.controller.queue()
         jobs = tuple(records.queued_job(self.cluster, cells) for cells in rows)
         return QueueSnapshot(self.cluster, taken_at, jobs)
+
+    def past(self, since: datetime) -> tuple[PastRun, ...]:
+        window = (f"{t:%Y-%m-%dT%H:%M:%S}" for t in (since, self.now() + DAY))
+        argv = ["sacct", "-n", "-X", "-P", "-D", "-a", "-S", next(window), "-E", next(window)]
+        argv += ["-o", records.PAST, f"--delimiter={records.FIELD}"]
+        with question():
+            answer = self.slurm.run(argv, {"TZ": "UTC"})
+        return records.past_runs(answer, self.burst_partition)
 
     def boot(self) -> str:
         with question():

@@ -19,6 +19,7 @@ from burstd.domain.jobs import (
     Shape,
 )
 from burstd.domain.slurm import NOTHING, time_limit
+from burstd.domain.usage import PastRun
 from burstd.ports.errors import Unreachable
 
 FIELD, RECORD = "\x1f", "\x1e"
@@ -192,6 +193,27 @@ def queued_job(cluster: str, cells: Sequence[str]) -> QueuedJob:
         )
     except (ValueError, KeyError, IndexError) as error:
         raise Unreachable(f"the queue has a line that can't be read: {str(cells)[:200]}") from error
+
+
+#: sacct(1) ``-o``; the job name comes last, for it may hold anything.
+PAST = "End,User,Account,Partition,State,TimelimitRaw,ElapsedRaw,JobName"
+_CAME_TO_AN_END = frozenset({"COMPLETED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY"})
+
+
+def past_runs(answer: str, burst_partition: str) -> tuple[PastRun, ...]:
+    """sacct's rows of ``PAST``, by their end. A row that can't be read tells nothing."""
+    found = []
+    for line in answer.splitlines():
+        cells = line.split(FIELD, 7)
+        if len(cells) < 8 or not all(cells[at].isdecimal() for at in (0, 5, 6)):
+            continue  # it runs yet, has no limit, or is cut off
+        end, user, account, partition, word, limit, ran, name = cells
+        if partition == burst_partition or word not in _CAME_TO_AN_END:
+            continue
+        times = timedelta(minutes=int(limit)), timedelta(seconds=int(ran))
+        found.append((int(end), PastRun(user, name, account, *times)))
+    found.sort(key=lambda row: row[0])
+    return tuple(run for _, run in found)
 
 
 def boot_time(config: str) -> str:

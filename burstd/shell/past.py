@@ -1,0 +1,37 @@
+"""What users ran in the last weeks, asked of accounting now and then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from burstd.domain.usage import Usage
+from burstd.ports.clock import Clock
+from burstd.ports.errors import PortError
+from burstd.ports.queue import Queue
+
+log = structlog.get_logger()
+
+REACH = timedelta(days=30)
+EVERY = timedelta(minutes=15)
+
+
+@dataclass
+class Past:
+    """Losing it costs one question. While accounting is away what was known before counts."""
+
+    _usage: Usage = field(default_factory=Usage)
+    _asked_at: datetime | None = None
+
+    def usage(self, queue: Queue, clock: Clock) -> Usage:
+        """As of the last quarter of an hour."""
+        now = clock.now()
+        if self._asked_at is None or abs(now - self._asked_at) >= EVERY:
+            self._asked_at = now
+            try:
+                self._usage = Usage(queue.past(now - REACH))
+            except PortError as error:
+                log.warning("past.unreadable", cause=str(error))
+        return self._usage

@@ -1,0 +1,146 @@
+"""How long jobs will run, by what was run before; and accounting's rows of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from burstd.adapters.slurm.records import FIELD, past_runs
+from burstd.core.decide import decide
+from burstd.domain.jobs import CoreHours
+from burstd.domain.plan import Reason
+from burstd.domain.policy import Ledger, Watermarks
+from burstd.domain.usage import ENOUGH, SHORTEST, PastRun, Usage, kind
+from burstd.shell.past import EVERY, Past
+from burstd.testing.simulators import SimulatedSlurm, SteppedClock, simulated_queue
+from tests.unit.values import POLICY, identity, queued, snapshot
+
+HOUR = timedelta(hours=1)
+
+
+def run(minutes: float, name: str = "beam", user: str = "alice", limit: int = 60) -> PastRun:
+    return PastRun(user, name, "phys", timedelta(minutes=limit), timedelta(minutes=minutes))
+
+
+@pytest.mark.parametrize(
+    ("runs", "minutes", "by"),
+    [
+        ([], 60, "its time limit"),
+        ([run(10)], 10, "1 runs of alice's like it"),
+        ([run(50), run(10), run(20)], 15, "2 runs of alice's like it"),
+        ([run(0.1), run(0.1)], 1, "2 runs"),
+        ([run(600, limit=900)], 60, "1 runs"),
+        ([run(10, user="bob")] * 9, 60, "its time limit"),
+        ([run(30, name="plate", limit=120)] * ENOUGH, 15, "alice used 25% of the limits of 5 jobs"),
+        ([run(30, name="plate")] * (ENOUGH - 1), 60, "its time limit"),
+        ([*[run(60, name="plate")] * ENOUGH, run(6)], 6, "1 runs"),
+    ],
+)
+def test_the_closest_that_is_known_counts(runs: list[PastRun], minutes: float, by: str) -> None:
+    found = Usage(runs).expected(queued(time_limit=HOUR))
+    assert found is not None
+    assert (timedelta(minutes=minutes), by) == (found.time, found.by[: len(by)])
+
+
+def test_a_name_is_of_a_kind_whatever_its_numbers() -> None:
+    assert kind("run_017b2") == kind("run_18b3") != kind("run_b")
+    usage = Usage([run(10, name="case-1"), run(20, name="case-22")])
+    found = usage.expected(queued(identity=identity(1, name="case-333")))
+    assert found is not None
+    assert timedelta(minutes=15) == found.time
+
+
+@given(
+    st.lists(
+        st.builds(
+            run, st.floats(0, 2000), st.sampled_from(["beam", "b1", "x"]),
+            st.sampled_from(["alice", "bob"]), st.integers(0, 2000),
+        ),
+        max_size=30,
+    ),
+    st.none() | st.integers(1, 5000).map(lambda m: timedelta(minutes=m)),
+)  # fmt: skip
+def test_nothing_is_expected_to_run_longer_than_it_may(
+    runs: list[PastRun], limit: timedelta | None
+) -> None:
+    job = queued(time_limit=limit)
+    found = Usage(runs).expected(job)
+    if limit is None:
+        assert found is None
+        return
+    assert found is not None
+    assert min(SHORTEST, limit) <= found.time <= limit
+    assert Usage(runs).core_hours(job) <= job.core_hours + 1e-9
+
+
+def test_pressure_is_reckoned_by_what_is_expected_and_money_by_the_limit() -> None:
+    job = queued(cpus=20)  # 20 core-hours by its limit, which is above the high mark
+    assert 1 == len(decide(snapshot(job), POLICY, Ledger()).placements)
+    used = replace(snapshot(job), usage=Usage([run(6), run(6)]))
+    plan = decide(used, POLICY, Ledger())
+    assert (2.0, Reason.BELOW_WATERMARK) == (plan.backlog, plan.declined[0].reason)
+
+    low = replace(POLICY, watermarks=Watermarks(CoreHours(1.5), CoreHours(0.1)))
+    (placed,) = decide(used, low, Ledger()).placements
+    assert decide(snapshot(job), low, Ledger()).placements[0].reserved == placed.reserved
+
+
+def row(*cells: str) -> str:
+    return FIELD.join(cells) + "\n"
+
+
+GOOD = ("200", "alice", "phys", "cae", "COMPLETED", "60", "600", "beam")
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, 1),
+        ({4: "FAILED"}, 1),
+        ({4: "TIMEOUT"}, 1),
+        ({4: "CANCELLED by 1001"}, 0),
+        ({4: "NODE_FAIL"}, 0),
+        ({4: "RUNNING", 0: "Unknown"}, 0),
+        ({3: "burst"}, 0),
+        ({5: "UNLIMITED"}, 0),
+        ({5: "Partition_Limit"}, 0),
+        ({6: ""}, 0),
+        ({7: f"a{FIELD}b"}, 1),
+    ],
+)
+def test_a_row_of_accounting_is_a_run_that_came_to_its_end(
+    changes: dict[int, str], told: int
+) -> None:
+    cells = [changes.get(at, cell) for at, cell in enumerate(GOOD)]
+    assert told == len(past_runs(row(*cells), "burst"))
+
+
+def test_runs_are_told_by_their_end_and_a_cut_row_tells_nothing() -> None:
+    late, early = row("300", *GOOD[1:7], "late"), row("100", *GOOD[1:7], "early")
+    found = past_runs(late + early + late[:-7] + "\n" + "x", "burst")
+    assert ["early", "late"] == [one.name for one in found][:2]
+
+
+def test_accounting_is_asked_now_and_then_and_may_be_away() -> None:
+    clock = SteppedClock()
+    slurm = SimulatedSlurm(clock, slots=9)
+    queue, past = simulated_queue(slurm), Past()
+    key = slurm.submit(name="beam", minutes=60)
+    slurm.schedule()
+    clock.forward(seconds=600)
+    slurm.finish(key, 0)
+
+    def expected() -> float:
+        found = past.usage(queue, clock).expected(queued(time_limit=HOUR))
+        return found.time.total_seconds() if found else 0
+
+    slurm.accounting_up = False
+    assert 3600 == expected()
+    slurm.accounting_up = True
+    assert 3600 == expected()
+    clock.forward(seconds=EVERY.total_seconds())
+    assert 600 == expected()

@@ -313,10 +313,10 @@ class SimulatedTarget:
         return sorted(mine, key=lambda job: (not _begun(job), job.state not in _WAITING))
 
     def _elapsed(self, work: Work) -> timedelta:
-        """No time where it never ran; an hour where nobody let it run for any."""
+        """No time where it never ran; a second at least where it did."""
         if work.job.state is not RemoteState.RUNNING:
             return timedelta()
-        return (self.clock.now() - (work.started_at or self.clock.now())) or _HOUR
+        return max(_SECOND, self.clock.now() - (work.started_at or self.clock.now()))
 
     def _asked(self, what: str) -> None:
         self.calls.append(what)
@@ -348,3 +348,4 @@ def _begun(job: RemoteJob) -> bool:
 _WAITING = frozenset({RemoteState.HELD, RemoteState.QUEUED})
 _OPEN = frozenset({RemoteState.HELD, RemoteState.QUEUED, RemoteState.RUNNING})
 _HOUR = timedelta(hours=1)
+_SECOND = timedelta(seconds=1)

@@ -58,7 +58,16 @@ def _pending(desk: Desk) -> dict[tuple[str, str, str, str], tuple[float, int]]:
 
 #: Jobs that could leave and count as pressure, whether or not they leave now.
 _PRESSURE = frozenset(
-    {"", "below_watermark", "damped", "paced", "too_many_open", "no_target_fits", "no_budget"}
+    {
+        "",
+        "below_watermark",
+        "damped",
+        "paced",
+        "too_many_open",
+        "no_target_fits",
+        "no_budget",
+        "soft_mark",
+    }
 )
 
 

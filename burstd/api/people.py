@@ -12,8 +12,10 @@ from burstd.api.answers import burst_named, handler, iso, none, operators_only
 from burstd.api.desk import Desk, job_key
 from burstd.api.peers import Peer
 from burstd.api.reasons import why
+from burstd.api.showback import showback
 from burstd.core.audit import to_json
-from burstd.core.decide import decide
+from burstd.core.decide import decide, purse_of
+from burstd.core.purse import Pot
 from burstd.domain.burst import Burst
 from burstd.domain.jobs import JobKey, QueuedJob
 from burstd.domain.plan import Plan
@@ -34,6 +36,7 @@ class PeopleRoutes:
             Route("/v1/jobs/{job}", handler(self._desk, self.show)),
             Route("/v1/jobs/{job}/why", handler(self._desk, self.why)),
             Route("/v1/jobs/{job}/journal", handler(self._desk, self.journal)),
+            Route("/v1/cost", handler(self._desk, self.cost)),
             Route("/v1/plan", handler(self._desk, self.plan)),
             Route("/v1/audit", handler(self._desk, self.audit)),
         ]
@@ -41,7 +44,7 @@ class PeopleRoutes:
     def status(self, _request: Request, peer: Peer) -> Any:
         """One screen: mode, pressure, bursts by stage, links, money."""
         world, memory = self._desk.world, self._desk.memory
-        ledger = world.store.ledger()
+        ledger, now = world.store.ledger(), world.clock.now()
         stages: dict[str, int] = {}
         for burst in world.store.open_bursts():
             stages[burst.stage.value] = stages.get(burst.stage.value, 0) + 1
@@ -63,6 +66,7 @@ class PeopleRoutes:
             "reserved": str(ledger.reserved),
             "budget": str(world.policy.budget),
             "currency": world.policy.currency,
+            "budgets": [_pot(pot) for pot in purse_of(world.policy, ledger, now).pots],
             "queue_seen_at": iso(memory.queue.taken_at if memory.queue else None),
         }
 
@@ -131,6 +135,10 @@ class PeopleRoutes:
             return JSONResponse({"error": "the queue cannot be read now"}, status_code=503)
         return _plan(decide(snapshot, world.policy, ledger), peer)
 
+    def cost(self, request: Request, peer: Peer) -> Any:
+        """What bursts have cost, by whom or what."""
+        return showback(self._desk, request.query_params, peer)
+
     def audit(self, request: Request, peer: Peer) -> Any:
         """A page of the audit log's records after ``after``; for operators."""
         if not peer.operator:
@@ -161,6 +169,20 @@ def _plan(plan: Plan, peer: Peer) -> dict[str, Any]:
             if peer.may_see(d.identity.user)
         ],
     }  # fmt: skip
+
+
+def _pot(pot: Pot) -> dict[str, Any]:
+    budget = pot.budget
+    return {
+        "name": budget.name,
+        "amount": str(budget.amount),
+        "period": budget.period.value,
+        "taken": str(pot.taken),
+        "left": str(pot.left),
+        "soft": budget.soft,
+        "accounts": sorted(budget.accounts),
+        "users": sorted(budget.users),
+    }
 
 
 def _job_row(job: QueuedJob, burst: Burst | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import typer
 from burstd import __version__
 from burstd.cli import audit, control
 from burstd.cli.answers import Job, Json, answer, lines
+from burstd.cli.cost import cost
 from burstd.cli.doctor import doctor
 from burstd.cli.reasons import show_why
 from burstd.cli.simulate import simulate
@@ -87,6 +88,7 @@ app.command("return-all")(control.give_all_back)
 app.command("cancel")(control.cancel)
 app.command("accept")(control.accept)
 app.add_typer(control.quarantine, name="quarantine")
+app.command("cost")(cost)
 app.command("doctor")(doctor)
 app.command("simulate")(simulate)
 
@@ -95,6 +97,15 @@ app.command("simulate")(simulate)
 def version() -> None:
     """Print the version."""
     typer.echo(f"burst {__version__}")
+
+
+def _budgets(found: dict[str, Any]) -> list[str]:
+    """Those beside the site's."""
+    money = found["currency"]
+    return [
+        f"          {b['name']}: {b['taken']} of {b['amount']} {money} this {b['period']}"
+        for b in found["budgets"][1:]
+    ]
 
 
 def _show_status(found: dict[str, Any]) -> None:
@@ -109,6 +120,7 @@ def _show_status(found: dict[str, Any]) -> None:
             f"stops below {found['low']:g})",
             f"money     {found['spent']} spent, {found['reserved']} reserved of "
             f"{found['budget']} {money} this month",
+            *_budgets(found),
             "bursts    "
             + (", ".join(f"{n} {stage}" for stage, n in found["bursts"].items()) or "none open"),
         ]

@@ -27,6 +27,11 @@ _NAMED: tuple[tuple[str, type[m.Table], dict[str, Any]], ...] = (
         m.LabelTable,
         {"class": "internal", "accounts": ["crash"], "paths": ["/projects/crash/*"]},
     ),
+    (
+        "[policy.budgets.crash]",
+        m.BudgetTable,
+        {"amount": "400 EUR/week", "accounts": ["crash"], "soft": 0.9},
+    ),
     ("[links.cloud]", m.LinkTable, {}),
     (
         "[targets.cloud]",

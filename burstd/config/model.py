@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from burstd.config.units import Budget, CoreHoursValue, Cron, Duration, Period, Price
+from burstd.config.units import Budget, CoreHoursValue, Cron, Duration, Period, Periodical, Price
 from burstd.domain.policy import Mode
 
 
@@ -88,6 +88,20 @@ class LabelTable(Table):
     """Patterns of the directory that the job works in; ``*`` matches a slash too."""
 
 
+class BudgetTable(Table):
+    """A cap beside the site's: for some accounts or users, or for another period."""
+
+    amount: Periodical = Field(default="100 EUR/week", validate_default=True)
+    """Most that may be spent, worst cases of open bursts included. Periods are UTC's; a week begins
+    on Monday."""
+    accounts: tuple[str, ...] = ()
+    """Slurm accounts whose bursts it pays, all together; empty: all."""
+    users: tuple[str, ...] = ()
+    """Users whose bursts it pays, all together; empty: all."""
+    soft: float = Field(default=1.0, gt=0, le=1)
+    """From this part of it on no new burst begins."""
+
+
 class WindowTable(Table):
     """When jobs may leave: from each of these moments on, for so long."""
 
@@ -128,6 +142,8 @@ class PolicyTable(Table):
     """What a job is that no label covers: one of [policy.classes], or "stays"."""
     blackouts: tuple[Period, ...] = ()
     """Days on which no job leaves, in UTC: "2026-12-24" or "2026-12-24..2027-01-01"."""
+    budgets: dict[str, BudgetTable] = Field(default_factory=dict)
+    """Caps beside that one."""
     classes: dict[str, ClassTable] = Field(default_factory=dict)
     """What may leave, and to where."""
     labels: tuple[LabelTable, ...] = Field(default_factory=tuple)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from burstd.config.layers import Layers
-from burstd.config.model import Config, PolicyTable
+from burstd.config.model import BudgetTable, Config, PolicyTable
+from burstd.domain.budgets import Budget, Period
 from burstd.domain.classes import DataClass, DataRules, Label
 from burstd.domain.jobs import CoreHours
 from burstd.domain.policy import BurstPolicy, Watermarks, Window
@@ -22,6 +23,7 @@ def policy_of(config: Config, layers: Layers | None = None) -> BurstPolicy:
         targets=tuple(TargetName(name) for name in config.targets),
         budget=Money(amount),
         currency=currency,
+        budgets=tuple(map(_budget, p.budgets, p.budgets.values())),
         reasons=frozenset(p.reasons),
         users=frozenset(p.users),
         accounts=frozenset(p.accounts),
@@ -36,6 +38,18 @@ def policy_of(config: Config, layers: Layers | None = None) -> BurstPolicy:
         windows=tuple(Window(w.start, w.length) for w in p.windows),
         blackouts=p.blackouts,
         places=_places(layers) if layers else {},
+    )
+
+
+def _budget(name: str, table: BudgetTable) -> Budget:
+    amount, _, period = table.amount
+    return Budget(
+        name,
+        Money(amount),
+        Period(period),
+        frozenset(table.accounts),
+        frozenset(table.users),
+        table.soft,
     )
 
 

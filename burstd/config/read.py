@@ -134,6 +134,10 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     if config.site.burst_partition in policy.partitions:
         yield ("policy", "partitions"), "must not name the burst partition"
     yield from _classes(config)
+    for name, budget in policy.budgets.items():
+        if budget.amount[1] != policy.budget[1]:
+            where = ("policy", "budgets", name, "amount")
+            yield where, f"must be in {policy.budget[1]} as policy.budget is"
     for name, target in config.targets.items():
         if target.link is not None and target.link not in config.links:
             yield ("targets", name, "link"), f"there is no [links.{target.link}]"

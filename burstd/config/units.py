@@ -14,6 +14,7 @@ _DURATION = re.compile(r"(\d+)\s*(s|m|h|d)$")
 _SCALE = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _CORE_HOURS = re.compile(r"(\d+(?:\.\d+)?)\s*core-hours$")
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/month$")
+_PERIODICAL = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/(day|week|month)$")
 _PRICE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/core-hour$")
 
 
@@ -51,6 +52,16 @@ def budget(value: object) -> tuple[Decimal, str]:
     return _money(_BUDGET, value, "150 EUR/month")
 
 
+def periodical(value: object) -> tuple[Decimal, str, str]:
+    """``150 EUR/week``: amount, currency and period. Raises ``ValueError``."""
+    if isinstance(value, tuple):
+        return value
+    found = _PERIODICAL.match(str(value).strip())
+    if found is None:
+        raise ValueError("expected money per day, week or month, like '150 EUR/week'")
+    return Decimal(found[1]), found[2], found[3]
+
+
 def price(value: object) -> tuple[Decimal, str]:
     """``0.04 EUR/core-hour``: amount and currency. Raises ``ValueError``."""
     return _money(_PRICE, value, "0.04 EUR/core-hour")
@@ -85,5 +96,6 @@ Duration = Annotated[timedelta, BeforeValidator(duration)]
 CoreHoursValue = Annotated[float, BeforeValidator(core_hours)]
 Budget = Annotated[tuple[Decimal, str], BeforeValidator(budget)]
 Price = Annotated[tuple[Decimal, str], BeforeValidator(price)]
+Periodical = Annotated[tuple[Decimal, str, str], BeforeValidator(periodical)]
 Cron = Annotated[str, BeforeValidator(cron)]
 Period = Annotated[tuple[date, date], BeforeValidator(period)]

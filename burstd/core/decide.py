@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 from burstd.core.data import classes, targets_of
 from burstd.core.eligible import Case, objection, rulings, script_objection
 from burstd.core.money import worst_case
+from burstd.core.purse import Pot, Purse
+from burstd.domain.budgets import Budget
 from burstd.domain.jobs import CoreHours, JobKey, JobState, QueuedJob
 from burstd.domain.plan import (
     Decline,
@@ -41,7 +44,7 @@ class _Session:
     """What changes while one plan is made."""
 
     frozen: str
-    money: Money
+    purse: Purse
     free: int
     paced: int
     backlog: float
@@ -58,7 +61,7 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
     """
     session = _Session(
         ledger.frozen,
-        ledger.left(policy.budget),
+        purse_of(policy, ledger, snapshot.queue.taken_at),
         max(0, policy.max_open_bursts - len(ledger.open)),
         policy.max_new_per_tick,
         0.0,
@@ -73,6 +76,14 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
     for candidate in candidates:
         _place_elements(candidate, snapshot, policy, session, surging=surging)
     return Plan(backlog, surging, tuple(session.placements), tuple(session.declined))
+
+
+def purse_of(policy: BurstPolicy, ledger: Ledger, now: datetime) -> Purse:
+    """The site's monthly budget, whose sums are the ledger's, and every other one."""
+    purse = Purse(policy.budgets, ledger.charges, now, policy.currency)
+    site = Budget("policy.budget", policy.budget)
+    purse.pots.insert(0, Pot(site, ledger.spent + ledger.reserved))
+    return purse
 
 
 def is_surging(backlog: CoreHours, policy: BurstPolicy, *, was: bool) -> bool:
@@ -166,18 +177,12 @@ def _place_elements(
         view = None if why else _target(candidate.job, snapshot, policy)
         if why is None and view is None:
             why = Reason.NO_TARGET_FITS, _ask(candidate.job)
-        worst = Money(session.money)
+        account, user = candidate.job.account, candidate.job.identity.user
+        worst = Money(Decimal(0))
         if view is not None:
             limit = candidate.job.time_limit or timedelta()
             worst = worst_case(candidate.job.cpus, limit, view)
-            if worst > session.money:
-                why = (
-                    Reason.NO_BUDGET,
-                    {
-                        "worst_case": f"{worst} {policy.currency}",
-                        "left": f"{session.money} {policy.currency}",
-                    },
-                )
+            why = session.purse.objection(account, user, worst)
         if why is not None or view is None:
             reason, numbers = why or (Reason.NO_TARGET_FITS, {})
             rest = candidate.elements[count:]
@@ -193,9 +198,10 @@ def _place_elements(
                 candidate.job.cpus,
                 worst,
                 candidate.wish,
+                account,
             )
         )
-        session.money = Money(session.money - worst)
+        session.purse.take(account, user, worst)
         session.free -= 1
         session.paced -= 1
         session.backlog -= candidate.each

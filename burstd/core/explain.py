@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from burstd.core.data import classes, targets_of
-from burstd.core.decide import is_surging, objection_to, rulings_on, wishes
+from burstd.core.decide import is_surging, objection_to, purse_of, rulings_on, wishes
 from burstd.core.money import worst_case
 from burstd.domain.jobs import JobKey, JobState, QueuedJob
 from burstd.domain.plan import Plan, Reason, Snapshot
@@ -40,6 +40,7 @@ CURES: Mapping[Reason, str] = {
     Reason.TOO_YOUNG: "wait, or lower policy.min_age",
     Reason.NO_TARGET_FITS: "ask for less, or add a target where it fits",
     Reason.NO_BUDGET: "wait for running bursts to settle or the next month; or raise policy.budget",
+    Reason.SOFT_MARK: "wait for bursts to settle or the next period, or raise its soft mark",
     Reason.TOO_MANY_OPEN: "wait until bursts end, or raise policy.max_open_bursts",
     Reason.FROZEN: "an operator must say burst thaw",
     Reason.PACED: "wait for the next cycle, or raise policy.max_new_per_tick",
@@ -145,7 +146,7 @@ def _targets(
 ) -> Iterator[Step]:
     facts = snapshot.scripts.get(job.identity)
     allowed = targets_of(classes(job, policy.data, facts.classes if facts else ()))
-    left = ledger.left(policy.budget)
+    purse = purse_of(policy, ledger, snapshot.queue.taken_at)
     fits = False
     for view in snapshot.targets:
         name, why = f"target {view.name}", objection_to(job, view, policy, allowed)
@@ -154,14 +155,14 @@ def _targets(
             continue
         fits = True
         worst = worst_case(job.cpus, job.time_limit or timedelta(), view)
-        numbers = {"worst_case": f"{worst} {policy.currency}", "left": f"{left} {policy.currency}"}
-        if worst > left:
-            why = Reason.NO_BUDGET.value
-            place = policy.places.get("policy.budget", "")
-            cure = CURES[Reason.NO_BUDGET]
-            yield Step(name, False, why, numbers, "policy.budget", place, cure)
-        else:
-            yield Step(name, True, "it fits", numbers)
+        against = purse.objection(job.account, job.identity.user, worst)
+        if against is None:
+            yield Step(name, True, "it fits", {"worst_case": f"{worst} {policy.currency}"})
+            continue
+        reason, numbers = against
+        setting = "policy.budget" if numbers["budget"] == "policy.budget" else "policy.budgets"
+        place = policy.places.get(setting, "")
+        yield Step(name, False, reason.value, numbers, setting, place, CURES[reason])
     if not fits:
         yield Step("targets", False, "no target fits", cure=CURES[Reason.NO_TARGET_FITS])
 

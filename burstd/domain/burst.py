@@ -83,6 +83,7 @@ class Burst:
     cores: int
     reserved: Money  #: worst case: the whole time limit
     created_at: datetime
+    account: str = ""  #: Slurm's, whose money it is
     stage: Stage = Stage.PLANNED
     stage_since: datetime | None = None
     record: JobRecord | None = None

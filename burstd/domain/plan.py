@@ -57,7 +57,8 @@ class Reason(Enum):
     TOO_LARGE = "it is too large to leave"
     TOO_YOUNG = "it has not waited long enough"
     NO_TARGET_FITS = "no target fits"
-    NO_BUDGET = "the budget does not cover its worst case"
+    NO_BUDGET = "a budget does not cover its worst case"
+    SOFT_MARK = "a budget has reached its soft mark"
     TOO_MANY_OPEN = "too many bursts are open"
     FROZEN = "an operator has frozen bursting"
     PACED = "enough bursts were started in this cycle"
@@ -93,6 +94,7 @@ class Placement:
     cores: int
     reserved: Money
     wish: bool = False
+    account: str = ""
 
 
 @dataclass(frozen=True)

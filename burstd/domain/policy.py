@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
 
+from burstd.domain.budgets import Budget, Charge
 from burstd.domain.classes import DataRules
 from burstd.domain.jobs import CoreHours, JobKey
 from burstd.domain.targets import Money, TargetName
@@ -47,6 +48,7 @@ class BurstPolicy:
     targets: tuple[TargetName, ...]
     budget: Money  #: per calendar month, in the site's currency
     currency: str = "EUR"
+    budgets: tuple[Budget, ...] = ()  #: beside that one: of some accounts, users, other periods
     reasons: frozenset[str] = frozenset({"Resources", "Priority"})
     users: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
@@ -71,6 +73,7 @@ class Ledger:
     surging: bool = False
     spent: Money = field(default=Money(Decimal(0)))
     reserved: Money = field(default=Money(Decimal(0)))
+    charges: tuple[Charge, ...] = ()  #: of this month and week, and whatever is open
     open: frozenset[JobKey] = frozenset()
     returned: frozenset[JobKey] = frozenset()
     abandoned: frozenset[JobKey] = frozenset()  #: an operator has taken them out of our hands

@@ -55,7 +55,7 @@ policies = st.builds(
 keys = st.sets(st.integers(1, 25).map(lambda n: JobKey("onprem", n)), max_size=5)
 ledgers = st.builds(
     lambda surging, spent, opened, back: Ledger(
-        surging, Money(Decimal(spent)), Money(Decimal(0)), frozenset(opened), frozenset(back)
+        surging, Money(Decimal(spent)), open=frozenset(opened), returned=frozenset(back)
     ),
     st.booleans(), st.integers(0, 20), keys, keys,
 )  # fmt: skip

@@ -30,6 +30,7 @@ from burstd.adapters.store.verdicts import Verdicts
 from burstd.adapters.store.words import Reports, Requests
 from burstd.core.lifecycle import RETURNABLE
 from burstd.domain.audit import DAEMON, AuditHead, AuditRecord
+from burstd.domain.budgets import Charge, Period
 from burstd.domain.burst import ZERO, Burst, BurstId, Stage
 from burstd.domain.events import Event, OperatorEvent
 from burstd.domain.jobs import JobKey, JobRecord
@@ -100,11 +101,13 @@ class SqlStore:
         return _BURST.validate_json(rows[0].body) if rows else None
 
     def ledger(self) -> Ledger:
-        month = self._clock.now().strftime("%Y-%m")
+        now = self._clock.now()
+        month, week = now.strftime("%Y-%m"), Period.WEEK.began(now)
         # A quarantined burst binds its job and its money until a human has looked, for months; an
         # abandoned one binds its job for ever.
         bound = t.bursts.c.open | t.bursts.c.stage.in_(_BINDING)
-        rows = self._read(select(t.bursts).where((t.bursts.c.month == month) | bound))
+        lately = (t.bursts.c.month == month) | (t.bursts.c.created_at >= week.isoformat())
+        rows = self._read(select(t.bursts).where(lately | bound))
         values = [_BURST.validate_json(row.body) for row in rows]
         ended = [b for b in values if b.stage.final and _month(b) == month]
         reserved = sum((b.reserved for b in values if not b.stage.final), Decimal(0))
@@ -117,6 +120,7 @@ class SqlStore:
             suspect=chain.suspicion(known.get("suspect", "")),
             spent=Money(sum((b.cost or ZERO for b in ended), Decimal(0))),
             reserved=Money(reserved),
+            charges=tuple(map(_charge, values)),
             open=frozenset(b.job for b in values if not b.stage.final),
             returned=frozenset(self._key(row) for row in back),
             abandoned=frozenset(b.job for b in values if b.stage is Stage.ABANDONED),
@@ -172,6 +176,7 @@ class SqlStore:
                     application=p.application,
                     cores=p.cores,
                     reserved=p.reserved,
+                    account=p.account,
                     created_at=now,
                     stage_since=now,
                 )
@@ -346,6 +351,12 @@ def _first_facts(burst: Burst) -> dict[str, object]:
 def _permitted(db: Connection, burst: BurstId) -> bool:
     asked = select(t.permits.c.burst).where(t.permits.c.burst == burst)
     return db.execute(asked).first() is not None
+
+
+def _charge(burst: Burst) -> Charge:
+    over = burst.stage.final
+    amount = (burst.cost or ZERO) if over else burst.reserved
+    return Charge(burst.created_at, burst.account, burst.identity.user, amount, not over)
 
 
 def _month(burst: Burst) -> str:

@@ -1,0 +1,49 @@
+"""What bursts have cost, by whom or what. Pure; exact decimals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from burstd.domain.burst import ZERO, Burst
+
+#: What a cost can be told by.
+KEYS: Mapping[str, Callable[[Burst], str]] = {
+    "account": lambda burst: burst.account,
+    "user": lambda burst: burst.identity.user,
+    "application": lambda burst: burst.application,
+    "target": lambda burst: burst.target,
+    "month": lambda burst: burst.created_at.strftime("%Y-%m"),
+}
+
+
+@dataclass
+class Line:
+    """One row of the report. ``reserved``: what those that are open may cost yet, at most."""
+
+    key: tuple[str, ...]
+    bursts: int = 0
+    core_hours: float = 0.0
+    cost: Decimal = ZERO
+    reserved: Decimal = ZERO
+
+
+def report(
+    bursts: Iterable[Burst], by: tuple[str, ...], since: datetime, until: datetime
+) -> list[Line]:
+    """The bursts that began in [``since``, ``until``), the dearest first. ``by``: of ``KEYS``."""
+    found: dict[tuple[str, ...], Line] = {}
+    for burst in bursts:
+        if not burst.target or not since <= burst.created_at < until:
+            continue
+        key = tuple(KEYS[name](burst) for name in by)
+        line = found.setdefault(key, Line(key))
+        line.bursts += 1
+        if burst.stage.final:
+            line.core_hours += burst.core_hours or 0.0
+            line.cost += burst.cost or ZERO
+        else:
+            line.reserved += burst.reserved
+    return sorted(found.values(), key=lambda line: (-line.cost, -line.reserved, line.key))

@@ -1,0 +1,60 @@
+"""Money that may be spent: by whom, in which period, and what has been."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from burstd.domain.targets import Money
+
+
+class Period(Enum):
+    """Calendar periods in UTC; a week begins on Monday. A burst counts in those it began in, as
+    long as it is open in the present one too."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+    def began(self, now: datetime) -> datetime:
+        """The beginning of the present one."""
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        if self is Period.DAY:
+            return midnight
+        if self is Period.WEEK:
+            return midnight - timedelta(days=midnight.weekday())
+        return midnight.replace(day=1)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A cap that is never passed, worst cases of open bursts included.
+
+    Empty ``accounts``/``users``: everybody's together. From ``soft`` of the amount on no new burst
+    begins.
+    """
+
+    name: str
+    amount: Money
+    period: Period = Period.MONTH
+    accounts: frozenset[str] = frozenset()
+    users: frozenset[str] = frozenset()
+    soft: float = 1.0
+
+    def covers(self, account: str, user: str) -> bool:
+        """Does this one's money come from it?"""
+        return (not self.accounts or account in self.accounts) and (
+            not self.users or user in self.users
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What one burst has cost, or may cost at most as long as it is ``open``."""
+
+    at: datetime  #: when it began
+    account: str
+    user: str
+    amount: Money
+    open: bool

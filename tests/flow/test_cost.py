@@ -1,0 +1,89 @@
+"""``burst cost``: what was settled is told under whoever's money it was."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pwd
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from burstd.api.desk import Desk
+from burstd.api.server import ApiServer
+from burstd.cli import client
+from burstd.cli.burst import app
+from burstd.domain.burst import Stage
+from burstd.testing.simulators import in_file
+from tests.flow.scene import Scene
+
+ME = pwd.getpwuid(os.geteuid()).pw_name
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """Two settled bursts of alice's, one that runs of bob's; we are an operator."""
+    scene = Scene(database=in_file(tmp_path / "ledger.db"))
+    for _ in range(2):
+        scene.slurm.submit(name="beam", minutes=120)
+    scene.finish("1")
+    scene.until(Stage.SETTLED, "2")
+    scene.slurm.submit(user="bob", name="plate", minutes=120)
+    scene.until(Stage.RUNNING, "3")
+    desk = Desk(scene.world, scene.memory, frozenset({ME}), scene.clock.now())
+    server = ApiServer(desk, tmp_path / "s")
+    monkeypatch.setattr(client, "SOCKET", str(tmp_path / "s"))
+    server.start()
+    yield scene
+    server.stop()
+
+
+def cost(*words: str) -> str:
+    done = CliRunner().invoke(app, ["cost", *words])
+    assert 0 == done.exit_code, done.output
+    return done.output
+
+
+def test_it_is_told_by_account_user_and_target_to_the_cent(scene: Scene) -> None:
+    settled = sum(burst.cost or 0 for burst in scene.store.bursts() if burst.stage.final)
+    found = json.loads(cost("--by", "account,user,target", "--json"))
+
+    rows = {row["user"]: row for row in found["rows"]}
+    assert {("alice", "phys", "cloud", 2), ("bob", "phys", "cloud", 1)} == {
+        (row["user"], row["account"], row["target"], row["bursts"]) for row in found["rows"]
+    }
+    assert (str(settled), "0") == (rows["alice"]["cost"], rows["alice"]["open"])
+    assert ("0", str(scene.burst("3").reserved)) == (rows["bob"]["cost"], rows["bob"]["open"])
+
+
+def test_csv_has_one_row_for_each_and_other_days_are_left_out(scene: Scene) -> None:
+    table = list(csv.DictReader(StringIO(cost("--by", "application", "--csv"))))
+    assert [("calculix", "3")] == [(row["application"], row["bursts"]) for row in table]
+    assert "EUR" == table[0]["currency"]
+    tomorrow = f"{scene.clock.now():%Y-%m}-28"
+    assert 1 == len(cost("--since", tomorrow, "--until", "2999-01-01", "--csv").splitlines())
+    assert "alice" in cost("--by", "user")
+
+
+@pytest.mark.parametrize("words", [("--by", "shoe"), ("--since", "yesterday")])
+def test_what_cannot_be_asked_is_said(scene: Scene, words: tuple[str, str]) -> None:
+    done = CliRunner().invoke(app, ["cost", *words])
+    assert 1 == done.exit_code
+    assert words[1] in done.output or "day like" in done.output
+
+
+def test_a_user_sees_own_costs_only(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(scene.world, scene.memory, frozenset(), scene.clock.now())
+    server = ApiServer(desk, tmp_path / "other")
+    server.start()
+    try:
+        monkeypatch.setattr(client, "SOCKET", str(tmp_path / "other"))
+        assert [] == json.loads(cost("--json"))["rows"]
+    finally:
+        server.stop()

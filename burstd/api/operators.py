@@ -14,6 +14,7 @@ from burstd.core.lifecycle import IllegalTransition
 from burstd.domain import events as ev
 from burstd.domain.burst import ZERO, Burst, Stage
 from burstd.domain.events import OperatorEvent
+from burstd.domain.policy import Mode
 from burstd.domain.requests import Request as Asked
 from burstd.domain.requests import RequestKind
 from burstd.ports.store import StaleBurst
@@ -34,9 +35,12 @@ class OperatorRoutes:
             "/v1/return": self.give_all_back,
             "/v1/jobs/{job}/return": self.give_back,
             "/v1/jobs/{job}/cancel": self.cancel,
+            "/v1/jobs/{job}/approve": self.approve,
+            "/v1/approve": self.approve_all,
             "/v1/quarantine/{job}/{verb}": self.judge,
         }
         return [
+            Route("/v1/proposals", handler(self._desk, self.proposals)),
             Route("/v1/returns", handler(self._desk, self.returns)),
             Route("/v1/quarantine", handler(self._desk, self.quarantine)),
             *(
@@ -119,6 +123,48 @@ class OperatorRoutes:
             return too_late(f"burst {burst.id} of job {burst.job} is {burst.stage.value}: scancel")
         self._desk.nudge.set()
         return {"burst": burst.id, "job": str(burst.job), "stage": burst.stage.value}
+
+    # --- what waits for an operator's yes
+
+    def proposals(self, _request: Request, peer: Peer) -> Any:
+        """What would leave if an operator said so."""
+        found = [b for b in self._proposed() if peer.may_see(b.identity.user)]
+        return {"proposals": [{**_line(b), "reserved": str(b.reserved)} for b in found]}
+
+    def approve(self, request: Request, peer: Peer) -> Any:
+        """One of them may go. For operators."""
+        if not peer.operator:
+            return operators_only()
+        burst = burst_named(self._desk, request.path_params["job"])
+        if burst is None:
+            return none(request)
+        if burst.stage is not Stage.PLANNED:
+            return too_late(f"burst {burst.id} of job {burst.job} is {burst.stage.value}")
+        return self._approve([burst], peer, why_of(request))
+
+    def approve_all(self, request: Request, peer: Peer) -> Any:
+        """All that wait at this moment. For operators."""
+        if not peer.operator:
+            return operators_only()
+        return self._approve(self._proposed(), peer, why_of(request))
+
+    def _approve(self, bursts: list[Burst], peer: Peer, why: str) -> dict[str, Any]:
+        asked = Asked(RequestKind.APPROVE, peer.user, why)
+        taken = [b for b in bursts if self._desk.world.store.request(b.id, asked)]
+        self._desk.nudge.set()
+        return {"approved": [_line(b) for b in taken]}
+
+    def _proposed(self) -> list[Burst]:
+        store = self._desk.world.store
+        if self._desk.world.policy.mode is not Mode.APPROVE:
+            return []
+        asked = store.requests()
+        return [
+            burst
+            for burst in store.open_bursts()
+            if burst.stage is Stage.PLANNED
+            and all(r.kind is not RequestKind.APPROVE for r in asked.get(burst.id, ()))
+        ]
 
     # --- what a human must judge
 

@@ -83,6 +83,35 @@ def give_all_back(why: Why = "", wait: Wait = True, as_json: Json = False) -> No
     typer.echo(f"{len(found['returning'])} still on their way home{rest}; bursting is frozen")
 
 
+def approve(
+    job: Annotated[str, typer.Argument(help="Job id: 123 or 123_4; none: all that wait.")] = "",
+    show: Annotated[bool, typer.Option("--list", help="Only show what waits.")] = False,
+    why: Why = "",
+    as_json: Json = False,
+) -> None:
+    """Let proposed jobs leave (policy.mode approve). For operators; burst return JOB says no.
+
+    Example: burst approve 123
+    """
+    if show:
+        answer("/v1/proposals", as_json, _proposals)
+    route = f"/v1/jobs/{job}/approve" if job else "/v1/approve"
+    answer(route, as_json, lambda found: _approved(found["approved"]), "POST", why=why)
+
+
+def _proposals(found: dict[str, Any]) -> None:
+    waiting = found["proposals"]
+    lines(
+        [f"{b['job']:>12}  {b['user']}, to {b['target']}, at most {b['reserved']}" for b in waiting]
+    )
+    typer.echo(f"{len(waiting)} wait for an operator")
+
+
+def _approved(taken: list[dict[str, Any]]) -> None:
+    lines([f"{b['job']:>12}  may leave for {b['target']}" for b in taken])
+    typer.echo(f"{len(taken)} approved")
+
+
 def cancel(job: Job, why: Why = "", as_json: Json = False) -> None:
     """End a job wherever it runs, as scancel does; also when slurmctld is away just now.
 

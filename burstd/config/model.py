@@ -115,7 +115,8 @@ class PolicyTable(Table):
     """When jobs leave, and which."""
 
     mode: Mode = Mode.OBSERVE
-    """"observe": decide, record, touch nothing. "auto": do it."""
+    """"observe": decide, record, touch nothing. "approve": promise the money and wait for
+    burst approve. "auto": do it."""
     high: CoreHoursValue = Field(default="5000 core-hours", validate_default=True)
     """Bursting starts when the pending core-hours that may leave reach this."""
     low: CoreHoursValue = Field(default="2000 core-hours", validate_default=True)

@@ -278,4 +278,4 @@ def _ask(job: QueuedJob) -> dict[str, str]:
 
 def acts(policy: BurstPolicy) -> bool:
     """False in mode observe: decide and record, touch nothing."""
-    return policy.mode is Mode.AUTO
+    return policy.mode is not Mode.OBSERVE

@@ -17,7 +17,8 @@ from burstd.domain.targets import Money, TargetName
 class Mode(Enum):
     """How far burstd goes by itself. A fresh install observes."""
 
-    OBSERVE = "observe"
+    OBSERVE = "observe"  #: decide and record, touch nothing
+    APPROVE = "approve"  #: promise the money, and wait until an operator says so
     AUTO = "auto"
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from burstd.domain import events as ev
-from burstd.domain.burst import Burst
+from burstd.domain.burst import Burst, Stage
 from burstd.domain.events import Event
 from burstd.domain.jobs import JobSight, JobState
+from burstd.domain.policy import Mode
 from burstd.domain.requests import RequestKind
 from burstd.shell.sight import Sight
 from burstd.shell.world import World
@@ -106,6 +107,20 @@ def recalled(
         return home(HOME)
     bring_back(burst, seen, world)
     return stopped(burst, seen, world, sight)
+
+
+def is_proposal(burst: Burst, world: World, sight: Sight) -> bool:
+    """Nothing is touched before an operator has approved it."""
+    waits = world.policy.mode is Mode.APPROVE and burst.stage is Stage.PLANNED
+    return waits and sight.asked(burst, RequestKind.APPROVE) is None
+
+
+def withdrawn(burst: Burst, sight: Sight) -> Event | None:
+    """A proposal for a job that waits no more is none."""
+    line = sight.lines.get(burst.job)
+    if sight.queue is None or (line is not None and line.state is JobState.PENDING):
+        return None
+    return ev.Refused("it did not wait any more before anybody approved that it leaves")
 
 
 def asked_back(burst: Burst, sight: Sight) -> Event | None:

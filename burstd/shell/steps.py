@@ -28,11 +28,13 @@ from burstd.shell.standing import (
     bring_back,
     changed,
     given_up,
+    is_proposal,
     recall_reported,
     recalled,
     stands_in,
     stopped,
     unwanted,
+    withdrawn,
 )
 from burstd.shell.world import World
 
@@ -52,6 +54,8 @@ def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
     money was reserved for it."""
     if (stop := asked_back(burst, sight)) is not None:
         return stop
+    if is_proposal(burst, world, sight):
+        return withdrawn(burst, sight)
     record = as_submitted(world.queue.record(burst.identity), world.store)
     view = world.sites[burst.target].target.observe()
     limit = record.time_limit

@@ -1,0 +1,99 @@
+"""Mode approve: what would leave waits for an operator's yes, its money promised, untouched."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from burstd.api.desk import Desk
+from burstd.api.server import ApiServer
+from burstd.cli import client
+from burstd.cli.burst import app
+from burstd.domain.burst import Stage
+from burstd.domain.policy import Mode
+from burstd.testing.simulators import in_file
+from tests.flow.scene import POLICY, Scene
+
+ME = pwd.getpwuid(os.geteuid()).pw_name
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """Two jobs are proposed; we are an operator."""
+    policy = replace(POLICY, mode=Mode.APPROVE)
+    scene = Scene(policy, database=in_file(tmp_path / "ledger.db"))
+    for name in ("beam", "plate"):
+        scene.slurm.submit(name=name, minutes=120)
+    scene.turn(5)
+    server = ApiServer(
+        Desk(scene.world, scene.memory, frozenset({ME}), scene.clock.now()), tmp_path / "s"
+    )
+    monkeypatch.setattr(client, "SOCKET", str(tmp_path / "s"))
+    server.start()
+    yield scene
+    server.stop()
+
+
+def approve(*words: str) -> dict[str, list[dict[str, str]]]:
+    done = CliRunner().invoke(app, ["approve", *words, "--json"])
+    assert 0 == done.exit_code, done.output
+    found: dict[str, list[dict[str, str]]] = json.loads(done.output)
+    return found
+
+
+def test_nothing_is_touched_and_the_money_is_promised(scene: Scene) -> None:
+    assert {Stage.PLANNED} == {burst.stage for burst in scene.store.bursts()}
+    assert {"cae"} == {job.shown["Partition"] for job in scene.slurm.jobs}
+    assert ([], False) == (scene.held(), scene.link.view().up)
+    assert sum(burst.reserved for burst in scene.store.bursts()) == scene.store.ledger().reserved
+    assert ["1", "2"] == sorted(row["job"] for row in approve("--list")["proposals"])
+
+
+def test_what_is_approved_leaves_and_the_other_waits(scene: Scene) -> None:
+    assert ["1"] == [row["job"] for row in approve("1")["approved"]]
+    scene.finish("1")
+    assert (Stage.SETTLED, Stage.PLANNED) == (scene.burst("1").stage, scene.burst("2").stage)
+    said = [record for record in scene.store.audit() if record.action == "operator.approve"]
+    assert [ME] == [record.actor for record in said]
+
+    approve()
+    scene.finish("2")
+    assert [] == approve("--list")["proposals"]
+    assert 3 == CliRunner().invoke(app, ["approve", "1"]).exit_code
+
+
+def test_no_is_said_by_return_and_a_job_that_starts_at_home_is_no_proposal(scene: Scene) -> None:
+    assert 0 == CliRunner().invoke(app, ["return", "1", "--no-wait"]).exit_code
+    scene.slurm.slots = 2
+    scene.turn(3)
+    assert {Stage.RETURNED} == {burst.stage for burst in scene.store.bursts()}
+    assert 0 == scene.store.ledger().reserved
+    assert [] == approve()["approved"]
+
+
+def test_a_policy_that_says_auto_needs_no_yes(scene: Scene) -> None:
+    scene.world.rules.policy = POLICY
+    scene.finish("1")
+    assert 1 == scene.executions("beam")
+
+
+def test_only_an_operator_says_yes(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(scene.world, scene.memory, frozenset(), scene.clock.now())
+    server = ApiServer(desk, tmp_path / "other")
+    server.start()
+    monkeypatch.setattr(client, "SOCKET", str(tmp_path / "other"))
+    try:
+        for words in (["approve"], ["approve", "1"]):
+            assert 6 == CliRunner().invoke(app, words).exit_code
+        assert {"proposals": []} == {"proposals": approve("--list")["proposals"]}
+    finally:
+        server.stop()

@@ -17,34 +17,20 @@ def classes(job: QueuedJob, rules: DataRules, named: Sequence[str] = ()) -> list
     """Those that the site's labels give it, or the one of unlabelled jobs; and those that its user
     names, in its comment (``burst:class=NAME``) or its script (``named``). One that the site does
     not know allows nothing."""
-    found = _labelled(job, rules)
-    if not found and rules.unlabelled is not None:
-        found.append(rules.unlabelled)
-    theirs = [*_in_comment(job), *named]
-    known = [rules.named(name) or DataClass(name, _NOWHERE) for name in theirs]
-    return found + [one for one in known if one not in found]
+    return _with_theirs(_by_the_site(job, rules), rules, [*_in_comment(job), *named])
 
 
 def site_objection(job: QueuedJob, rules: DataRules) -> Objection | None:
-    """What the site says, before anybody has read the script."""
-    if rules.unlabelled is None and not _labelled(job, rules):
+    """What the site says, and the job's comment, before anybody has read the script."""
+    found = _by_the_site(job, rules)
+    if not found:
         return Reason.UNLABELLED, {"account": job.account, "directory": job.directory}
-    return objection(job, rules, ())
+    return _judged(found, rules, _in_comment(job))
 
 
 def objection(job: QueuedJob, rules: DataRules, named: Sequence[str]) -> Objection | None:
     """What all its classes together say."""
-    if not (named or rules.labels or job.comment):  # most jobs of most sites
-        default = rules.unlabelled
-        if default is None or default.targets is None:
-            return None
-    for name in (*_in_comment(job), *named):
-        if rules.named(name) is None:
-            return Reason.UNKNOWN_CLASS, {"class": name}
-    found = classes(job, rules, named)
-    if (allowed := targets_of(found)) is not None and not allowed:
-        return Reason.DATA_STAYS, {"classes": ", ".join(known.name for known in found)}
-    return None
+    return _judged(_by_the_site(job, rules), rules, [*_in_comment(job), *named])
 
 
 def targets_of(found: Sequence[DataClass]) -> frozenset[TargetName] | None:
@@ -53,13 +39,32 @@ def targets_of(found: Sequence[DataClass]) -> frozenset[TargetName] | None:
     return frozenset.intersection(*limits) if limits else None
 
 
-def _labelled(job: QueuedJob, rules: DataRules) -> list[DataClass]:
+def _judged(site: list[DataClass], rules: DataRules, theirs: list[str]) -> Objection | None:
+    for name in theirs:
+        if rules.named(name) is None:
+            return Reason.UNKNOWN_CLASS, {"class": name}
+    found = _with_theirs(site, rules, theirs)
+    if (allowed := targets_of(found)) is not None and not allowed:
+        return Reason.DATA_STAYS, {"classes": ", ".join(known.name for known in found)}
+    return None
+
+
+def _with_theirs(site: list[DataClass], rules: DataRules, theirs: list[str]) -> list[DataClass]:
+    if not theirs:
+        return site
+    known = [rules.named(name) or DataClass(name, _NOWHERE) for name in theirs]
+    return site + [one for one in known if one not in site]
+
+
+def _by_the_site(job: QueuedJob, rules: DataRules) -> list[DataClass]:
     found: list[DataClass] = []
     for label in rules.labels:
         if label.covers(job.identity.user, job.account, job.partitions, job.directory):
             known = rules.named(label.to) or DataClass(label.to, _NOWHERE)
             if known not in found:
                 found.append(known)
+    if not found and rules.unlabelled is not None:
+        found.append(rules.unlabelled)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -50,6 +51,13 @@ class _Session:
     backlog: float
     placements: list[Placement] = field(default_factory=list)
     declined: list[Decline] = field(default_factory=list)
+    _said: dict[Reason, Objection] = field(default_factory=dict)
+
+    def once(self, why: Reason, numbers: Callable[[], dict[str, str]]) -> Objection:
+        """From the first that nothing can leave any more on, the rest hears the same."""
+        if why not in self._said:
+            self._said[why] = why, numbers()
+        return self._said[why]
 
 
 def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
@@ -209,25 +217,26 @@ def _place_elements(
 
 def _pressure(policy: BurstPolicy, session: _Session, *, surging: bool) -> Objection | None:
     if session.frozen:
-        return Reason.FROZEN, {"by": session.frozen}
+        return session.once(Reason.FROZEN, lambda: {"by": session.frozen})
     marks = policy.watermarks
-    numbers = {"backlog": f"{session.backlog:.2f} core-hours"}
-    if not surging:
-        return Reason.BELOW_WATERMARK, {
-            **numbers,
-            "high": f"{marks.high:g}",
-            "low": f"{marks.low:g}",
-        }
-    if session.backlog < marks.low:
-        return Reason.DAMPED, {**numbers, "low": f"{marks.low:g}"}
-    return None
+    if surging and session.backlog >= marks.low:
+        return None
+    backlog = f"{session.backlog:.2f} core-hours"
+    if surging:
+        return session.once(Reason.DAMPED, lambda: {"backlog": backlog, "low": f"{marks.low:g}"})
+    return session.once(
+        Reason.BELOW_WATERMARK,
+        lambda: {"backlog": backlog, "high": f"{marks.high:g}", "low": f"{marks.low:g}"},
+    )
 
 
 def _pace(policy: BurstPolicy, session: _Session) -> Objection | None:
     if session.free <= 0:
-        return Reason.TOO_MANY_OPEN, {"max_open_bursts": str(policy.max_open_bursts)}
+        most = str(policy.max_open_bursts)
+        return session.once(Reason.TOO_MANY_OPEN, lambda: {"max_open_bursts": most})
     if session.paced <= 0:
-        return Reason.PACED, {"max_new_per_tick": str(policy.max_new_per_tick)}
+        most = str(policy.max_new_per_tick)
+        return session.once(Reason.PACED, lambda: {"max_new_per_tick": most})
     return None
 
 

@@ -177,11 +177,11 @@ RULES: tuple[Rule, ...] = (
     Rule("user", "policy.users", _user, lambda c: {"user": c.job.identity.user}),
     Rule("account", "policy.accounts", _account, lambda c: {"account": c.job.account}),
     Rule("wish", "", _comment, lambda c: {"comment": c.job.comment}),
-    Rule("size", "policy.max_cores", _size, _asks),
-    Rule("label", "policy.labels", _label, _classes),
     Rule("waiting", "policy.reasons", _waiting, lambda c: {"reason": c.job.reason}),
     Rule("age", "policy.min_age", _age, _age_now),
     Rule("window", "policy.windows", _window, lambda _: {}),
+    Rule("size", "policy.max_cores", _size, _asks),
+    Rule("label", "policy.labels", _label, _classes),
     Rule("script", "", _script, lambda _: {}, reads_script=True),
     Rule(
         "application", "paths.applications", _application,
@@ -197,12 +197,20 @@ _READ = tuple(rule.objects for rule in RULES if rule.reads_script)
 
 def objection(case: Case) -> Objection | None:
     """The first rule that keeps this job here, or ``None``. Needs no look at the script."""
-    return next((found for rule in _SEEN if (found := rule(case)) is not None), None)
+    return _first(_SEEN, case)
 
 
 def script_objection(case: Case) -> Objection | None:
     """What the batch script says against leaving."""
-    return next((found for rule in _READ if (found := rule(case)) is not None), None)
+    return _first(_READ, case)
+
+
+def _first(rules: tuple[Callable[[Case], Objection | None], ...], case: Case) -> Objection | None:
+    for rule in rules:
+        found = rule(case)
+        if found is not None:
+            return found
+    return None
 
 
 def rulings(case: Case) -> tuple[Ruling, ...]:

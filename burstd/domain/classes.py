@@ -37,9 +37,13 @@ class Label:
         return (
             (not self.users or user in self.users)
             and (not self.accounts or account in self.accounts)
-            and (not self.partitions or bool(self.partitions & set(partitions)))
-            and (not self.paths or any(fnmatchcase(directory, path) for path in self.paths))
+            and (not self.partitions or not self.partitions.isdisjoint(partitions))
+            and (not self.paths or _matches(directory, self.paths))
         )
+
+
+def _matches(directory: str, paths: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(directory, path) for path in paths)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from burstd.core.breaker import Aside, aside
 from burstd.core.data import classes, targets_of
 from burstd.core.eligible import Case, objection, rulings, script_objection
 from burstd.core.money import worst_case
@@ -51,7 +52,14 @@ class _Session:
     backlog: float
     placements: list[Placement] = field(default_factory=list)
     declined: list[Decline] = field(default_factory=list)
+    aside: Mapping[TargetName, Aside] = field(default_factory=dict)
+    probed: set[TargetName] = field(default_factory=set)
     _said: dict[Reason, Objection] = field(default_factory=dict)
+
+    def is_aside(self, target: TargetName) -> bool:
+        """It takes nothing, or has its one job of this plan."""
+        found = self.aside.get(target)
+        return found is not None and (not found.probe or target in self.probed)
 
     def once(self, why: Reason, numbers: Callable[[], dict[str, str]]) -> Objection:
         """From the first that nothing can leave any more on, the rest hears the same."""
@@ -73,6 +81,7 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
         max(0, policy.max_open_bursts - len(ledger.open)),
         policy.max_new_per_tick,
         0.0,
+        aside=aside(ledger.ends, ledger.open_at, snapshot.queue.taken_at),
     )
     candidates = sorted(
         _candidates(snapshot, policy, ledger, session),
@@ -182,7 +191,7 @@ def _place_elements(
     facts = snapshot.scripts[candidate.job.identity]
     for count, key in enumerate(candidate.elements):
         why = _pressure(policy, session, surging=surging) or _pace(policy, session)
-        view = None if why else _target(candidate.job, snapshot, policy)
+        view = None if why else _target(candidate.job, snapshot, policy, session)
         if why is None and view is None:
             why = Reason.NO_TARGET_FITS, _ask(candidate.job)
         account, user = candidate.job.account, candidate.job.identity.user
@@ -210,6 +219,7 @@ def _place_elements(
             )
         )
         session.purse.take(account, user, worst)
+        session.probed.add(view.name)
         session.free -= 1
         session.paced -= 1
         session.backlog -= candidate.each
@@ -240,11 +250,17 @@ def _pace(policy: BurstPolicy, session: _Session) -> Objection | None:
     return None
 
 
-def _target(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy) -> TargetView | None:
-    """The cheapest that fits, of those where its data may go."""
+def _target(
+    job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy, session: _Session
+) -> TargetView | None:
+    """The cheapest that fits, of those where its data may go and jobs don't fail at once."""
     named = snapshot.scripts[job.identity].classes
     allowed = targets_of(classes(job, policy.data, named))
-    fitting = [v for v in snapshot.targets if not objection_to(job, v, policy, allowed)]
+    fitting = [
+        view
+        for view in snapshot.targets
+        if not objection_to(job, view, policy, allowed) and not session.is_aside(view.name)
+    ]
     return min(fitting, key=lambda v: (v.price, v.name), default=None)
 
 

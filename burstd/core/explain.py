@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from burstd.core.breaker import aside
 from burstd.core.data import classes, targets_of
 from burstd.core.decide import is_surging, objection_to, purse_of, rulings_on, wishes
 from burstd.core.money import worst_case
@@ -147,9 +148,12 @@ def _targets(
     facts = snapshot.scripts.get(job.identity)
     allowed = targets_of(classes(job, policy.data, facts.classes if facts else ()))
     purse = purse_of(policy, ledger, snapshot.queue.taken_at)
+    shut = aside(ledger.ends, ledger.open_at, snapshot.queue.taken_at)
     fits = False
     for view in snapshot.targets:
         name, why = f"target {view.name}", objection_to(job, view, policy, allowed)
+        found = shut.get(view.name)
+        why = why or (found.why if found is not None and not found.probe else "")
         if why:
             yield Step(name, False, why, _offers(view))
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 
@@ -67,6 +67,17 @@ class BurstPolicy:
     max_new_per_tick: int = 50
 
 
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a burst's run at a target ended."""
+
+    target: TargetName
+    user: str
+    at: datetime
+    ran: timedelta
+    failed: bool
+
+
 @dataclass(frozen=True)
 class Ledger:
     """Money promised and spent this month, open bursts, and jobs that came back once."""
@@ -75,6 +86,8 @@ class Ledger:
     spent: Money = field(default=Money(Decimal(0)))
     reserved: Money = field(default=Money(Decimal(0)))
     charges: tuple[Charge, ...] = ()  #: of this month and week, and whatever is open
+    ends: tuple[End, ...] = ()  #: of this month and week
+    open_at: frozenset[TargetName] = frozenset()  #: where open bursts are
     open: frozenset[JobKey] = frozenset()
     returned: frozenset[JobKey] = frozenset()
     abandoned: frozenset[JobKey] = frozenset()  #: an operator has taken them out of our hands

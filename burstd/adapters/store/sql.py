@@ -35,7 +35,7 @@ from burstd.domain.burst import ZERO, Burst, BurstId, Stage
 from burstd.domain.events import Event, OperatorEvent
 from burstd.domain.jobs import JobKey, JobRecord
 from burstd.domain.plan import Plan
-from burstd.domain.policy import Ledger
+from burstd.domain.policy import End, Ledger
 from burstd.domain.requests import ALL, Request, RequestKind
 from burstd.domain.targets import Money, TargetName
 from burstd.ports.clock import Clock
@@ -121,6 +121,8 @@ class SqlStore:
             spent=Money(sum((b.cost or ZERO for b in ended), Decimal(0))),
             reserved=Money(reserved),
             charges=tuple(map(_charge, values)),
+            ends=tuple(end for b in values if (end := _end(b)) is not None),
+            open_at=frozenset(b.target for b in values if not b.stage.final),
             open=frozenset(b.job for b in values if not b.stage.final),
             returned=frozenset(self._key(row) for row in back),
             abandoned=frozenset(b.job for b in values if b.stage is Stage.ABANDONED),
@@ -357,6 +359,15 @@ def _charge(burst: Burst) -> Charge:
     over = burst.stage.final
     amount = (burst.cost or ZERO) if over else burst.reserved
     return Charge(burst.created_at, burst.account, burst.identity.user, amount, not over)
+
+
+def _end(burst: Burst) -> End | None:
+    """``None`` while it runs, and for what a user or an operator has ended: it tells nothing."""
+    outcome = burst.outcome
+    if outcome is None or outcome.reason == "cancelled" or burst.stage_since is None:
+        return None
+    failed = not (outcome.reason == "exited" and outcome.exit_code == 0)
+    return End(burst.target, burst.identity.user, burst.stage_since, outcome.elapsed, failed)
 
 
 def _month(burst: Burst) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from burstd.core.eligible import Case, Objection, objection, script_objection
+from burstd.core.licences import Desk, ask_of, never
 from burstd.core.money import worst_case
 from burstd.domain.jobs import CoreHours, JobKey, JobState, QueuedJob
 from burstd.domain.plan import Decline, Placement, Plan, Reason, Snapshot
@@ -35,6 +36,7 @@ class _Session:
     free: int
     paced: int
     backlog: float
+    licences: Desk
     placements: list[Placement] = field(default_factory=list)
     declined: list[Decline] = field(default_factory=list)
 
@@ -52,6 +54,7 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
         max(0, policy.max_open_bursts - len(ledger.open)),
         policy.max_new_per_tick,
         0.0,
+        Desk.opened(snapshot, ledger),
     )
     candidates = sorted(
         _candidates(snapshot, policy, ledger, session),
@@ -113,9 +116,10 @@ def _candidates(
         for reason, gone in _trips_before(elements, ledger):
             session.declined.append(Decline(job.identity, reason, wish=wish, elements=gone))
             elements = tuple(k for k in elements if k not in gone)
-        why: Objection | None = objection(_case(job, snapshot, policy)) or script_objection(
-            snapshot.scripts.get(job.identity)
-        )
+        facts = snapshot.scripts.get(job.identity)
+        why: Objection | None = objection(_case(job, snapshot, policy)) or script_objection(facts)
+        if why is None and facts is not None:
+            why = never(job, facts, snapshot.licences)
         if why is not None and elements:
             session.declined.append(
                 Decline(job.identity, why[0], why[1], wish=wish, elements=elements)
@@ -144,6 +148,7 @@ def _place_elements(
 ) -> None:
     """Place as many elements of one line as pressure, pace, targets and money allow."""
     facts = snapshot.scripts[candidate.job.identity]
+    ask = ask_of(candidate.job, facts, snapshot.licences)
     for count, key in enumerate(candidate.elements):
         why = _pressure(policy, session, surging=surging) or _pace(policy, session)
         view = None if why else _target(candidate.job, snapshot.targets, policy)
@@ -161,6 +166,7 @@ def _place_elements(
                         "left": f"{session.money} {policy.currency}",
                     },
                 )
+        why = why or session.licences.take(candidate.job, ask)
         if why is not None or view is None:
             reason, numbers = why or (Reason.NO_TARGET_FITS, {})
             rest = candidate.elements[count:]
@@ -176,6 +182,7 @@ def _place_elements(
                 candidate.job.cpus,
                 worst,
                 candidate.wish,
+                ask.booked,
             )
         )
         session.money = Money(session.money - worst)

@@ -14,7 +14,8 @@ _BURST_LINE = re.compile(r"^#BURST\s+(.*)$", re.MULTILINE)
 def facts(script: str | None, applications: Iterable[Application]) -> ScriptFacts:
     """Recognise the application and the user's wishes. ``None``: the job has no script.
 
-    ``#BURST app=NAME`` names the application outright; ``#BURST mode=never`` keeps the job here.
+    ``#BURST app=NAME`` names the application outright; ``#BURST mode=never`` keeps the job here;
+    ``#BURST licences=NAME:COUNT,...`` says what it checks out at least.
     """
     if script is None:
         return ScriptFacts(present=False)
@@ -25,4 +26,6 @@ def facts(script: str | None, applications: Iterable[Application]) -> ScriptFact
         found = named if named in known else None
     else:
         found = next((app.name for app in known.values() if app.matches(script)), None)
-    return ScriptFacts(present=True, application=found, never="mode=never" in words)
+    wanted = ",".join(word[9:] for word in words if word.startswith("licences="))
+    rules = known[found].licences if found else {}
+    return ScriptFacts(True, found, "mode=never" in words, rules, wanted)

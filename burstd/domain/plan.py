@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from burstd.domain.jobs import CoreHours, JobIdentity, JobKey, QueueSnapshot
+from burstd.domain.licences import PoolView, Tokens
 from burstd.domain.targets import Money, TargetName, TargetView
 
 
@@ -17,6 +18,8 @@ class ScriptFacts:
     present: bool
     application: str | None = None
     never: bool = False  #: the user forbids bursting (``#BURST mode=never``)
+    licences: Mapping[str, Tokens] = field(default_factory=dict)  #: by the application's profile
+    named: str = ""  #: by the user (``#BURST licences=NAME:COUNT,...``), as it stands there
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Snapshot:
     queue: QueueSnapshot
     targets: tuple[TargetView, ...]
     scripts: Mapping[JobIdentity, ScriptFacts] = field(default_factory=dict)
+    licences: Mapping[str, PoolView] = field(default_factory=dict)  #: looked at after the queue
 
 
 class Reason(Enum):
@@ -53,7 +57,8 @@ class Reason(Enum):
     PACED = "enough bursts were started in this cycle"
     RETURNED_BEFORE = "it was given back once"
     ABANDONED = "an operator has abandoned its burst: burstd does not touch it any more"
-    LICENCES = "it asks for licences"
+    LICENCES = "not all its licences are free"
+    LICENCES_UNSEEN = "it is not known whether its licences are free"
     GPUS = "it asks for generic resources no target offers"
 
 
@@ -67,6 +72,7 @@ class Placement:
     cores: int
     reserved: Money
     wish: bool = False
+    licences: Mapping[str, int] = field(default_factory=dict)  #: booked until its burst is over
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,7 @@ class SqlStore:
         values = [_BURST.validate_json(row.body) for row in rows]
         ended = [b for b in values if b.stage.final and _month(b) == month]
         reserved = sum((b.reserved for b in values if not b.stage.final), Decimal(0))
+        booked = sum((Counter(b.licences) for b in values if not b.stage.final), Counter[str]())
         back = self._read(select(t.bursts).where(t.bursts.c.returned))
         known = {row.name: row.value for row in self._read(select(t.facts))}
         return Ledger(
@@ -117,6 +118,7 @@ class SqlStore:
             suspect=chain.suspicion(known.get("suspect", "")),
             spent=Money(sum((b.cost or ZERO for b in ended), Decimal(0))),
             reserved=Money(reserved),
+            booked=booked,
             open=frozenset(b.job for b in values if not b.stage.final),
             returned=frozenset(self._key(row) for row in back),
             abandoned=frozenset(b.job for b in values if b.stage is Stage.ABANDONED),
@@ -174,6 +176,7 @@ class SqlStore:
                     reserved=p.reserved,
                     created_at=now,
                     stage_since=now,
+                    licences=p.licences,
                 )
                 if self._insert(db, burst, "Planned"):
                     made.append(burst)

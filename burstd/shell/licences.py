@@ -1,0 +1,41 @@
+"""How many licences are free, as far as anybody can tell now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from burstd.domain.findings import Area, Finding
+from burstd.domain.licences import PoolView, UnseenPool
+from burstd.ports.errors import PortError
+from burstd.ports.licences import LicenceSource
+
+
+def look_at(sources: Iterable[LicenceSource]) -> dict[str, PoolView]:
+    """Every configured pool; one that its source can't tell of is unseen, with the cause."""
+    views: dict[str, PoolView] = {}
+    for source in sources:
+        cause = "its source does not tell of it"
+        try:
+            views.update(source.pools())
+        except PortError as error:
+            cause = str(error)
+        for name, slurm in source.wanted.items():
+            views.setdefault(name, UnseenPool(name, cause, slurm))
+    return views
+
+
+def unseen(views: Iterable[PoolView]) -> dict[str, str]:
+    """The cause by the name of the pool."""
+    return {pool.name: pool.cause for pool in views if isinstance(pool, UnseenPool)}
+
+
+def findings(views: Mapping[str, PoolView]) -> Iterator[Finding]:
+    """One for each pool. One that is unseen keeps its jobs here, and no others."""
+    area = Area("licences")
+    for name, pool in sorted(views.items()):
+        if isinstance(pool, UnseenPool):
+            fix = f"run by hand what licences.{name} says, as burstd's account; or correct it"
+            yield area.failed(name, pool.cause, fix)
+            continue
+        kept = f", {pool.kept} kept for others" if pool.kept else ""
+        yield area.ok(name, f"{pool.used} of {pool.total} in use{kept}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -138,8 +139,8 @@ class LicenceTable(Table):
     ["lmutil", "lmstat", "-a", "-c", "27000@licences"]."""
     format: Literal["flexnet", "rlm", "lmx"] = "flexnet"
     """What it writes: that of lmutil lmstat, rlmutil rlmstat or lmxendutil -licstat."""
-    deadline: Duration = Field(default="10s", validate_default=True)
-    """It must have ended by then."""
+    deadline: Duration = Field(default="10s", validate_default=True, le=timedelta(seconds=30))
+    """It must have ended by then; at most 30s, for everything else waits meanwhile."""
     feature: str = ""
     """The licence's name at its source; empty: the name of this table."""
     total: int = Field(default=0, ge=0)

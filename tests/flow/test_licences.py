@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from threading import Barrier
+
 import pytest
 
 from burstd.adapters.slurm.licences import SlurmLicences
 from burstd.domain.burst import Stage
 from burstd.domain.findings import Grade
+from burstd.domain.licences import Pool
 from burstd.domain.plan import Reason
 from burstd.shell.licences import findings, look_at
 from burstd.testing.licences import SimulatedLicences
@@ -117,6 +121,18 @@ def test_a_job_whose_licence_slurm_does_not_tell_of_stays() -> None:
     scene.slurm.licences = {"abaqus@flex": 7}
     scene.until(Stage.RUNNING)
     assert 5 == source.pools()["abaqus"].used
+
+
+def test_all_sources_are_asked_at_once() -> None:
+    """Each waits until both are being asked."""
+    both = Barrier(2, timeout=10)
+
+    class Slow(SimulatedLicences):
+        def pools(self) -> Mapping[str, Pool]:
+            both.wait()
+            return super().pools()
+
+    assert {"a": Pool("a", 1, 0), "b": Pool("b", 2, 0)} == look_at([Slow({"a": 1}), Slow({"b": 2})])
 
 
 def test_the_doctor_says_what_is_free_and_what_to_do_where_it_is_not_known(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -107,6 +108,14 @@ def told(form: str) -> frozenset[tuple[str, Count]]:
     return frozenset(c for a, b in runs for c in PARSERS[form]("".join(lines[a:b])).items())
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_number_beyond_all_bounds_is_none(form: str) -> None:
+    """Python refuses to read 5,000 digits, and no licence server has written them."""
+    text = re.sub(r"\b\d+\b", "7" * 5000, answer(form))
+
+    assert {} == PARSERS[form](text)
+
+
 # --- what Slurm writes
 
 
@@ -124,6 +133,7 @@ def test_slurms_answer_cut_off_has_no_other_numbers() -> None:
     text = answer("slurm")
     for length in range(len(text)):
         assert slurm.parse(text[:length]).items() <= slurm.parse(text).items()
+    assert {} == slurm.parse(re.sub(r"\d+", "7" * 5000, text))
 
 
 # --- the command
@@ -165,10 +175,10 @@ def test_a_command_that_does_not_end_well_tells_of_nothing(program: str, cause: 
         source(program, abaqus="abaqus").pools()
 
 
-def test_a_command_that_is_not_there_says_so() -> None:
-    asked = CommandSource(("/nowhere/lmutil",), flexnet.parse, {})
-    with pytest.raises(Unreachable, match="/nowhere/lmutil could not be started"):
-        asked.pools()
+@pytest.mark.parametrize("argv", [("/nowhere/lmutil",), ("true", "a\0b")])
+def test_a_command_that_cant_be_started_says_so(argv: tuple[str, ...]) -> None:
+    with pytest.raises(Unreachable, match=f"{argv[0]} could not be run: "):
+        CommandSource(argv, flexnet.parse, {}).pools()
 
 
 def test_neither_a_command_that_hangs_nor_its_child_outlasts_the_deadline() -> None:

@@ -362,6 +362,7 @@ def test_never_more_is_booked_than_is_free_in_any_order_of_the_lines(
     for placement in plan.placements:
         assert scripts[placement.identity].licences == placement.licences
         taken.update(placement.licences)
+    assert len(jobs) == len(plan.placements) + sum(len(d.elements) for d in plan.declined)
     for name, count in taken.items():
         assert used[name] + booked[name] + count <= sizes[name]
     dice.shuffle(jobs)

@@ -54,33 +54,33 @@ class CommandSource:
     def _answer(self) -> str:
         """The whole of what the command writes, if it ends well and in time."""
         # Files, not pipes: a child that it leaves behind could hold a pipe open for ever.
-        with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as complained:
-            code = self._run(told, complained)
-            text = _read(told)
-            if code != 0:
-                why = " ".join(f"{_read(complained)} {text}".split())[:200] or "without a word"
-                raise Unreachable(f"{self.argv[0]} ended with {code}: {why}")
+        try:
+            with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as complained:
+                code = self._run(told, complained)
+                text, complaint = _read(told), _read(complained)
+        except subprocess.TimeoutExpired as error:
+            raise Unreachable(f"{self.argv[0]} gave no answer in {self.deadline:g} s") from error
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"{self.argv[0]} could not be run: {error}") from error
+        if code != 0:
+            why = " ".join(f"{complaint} {text}".split())[:200] or "without a word"
+            raise Unreachable(f"{self.argv[0]} ended with {code}: {why}")
         if len(text) > LONGEST_ANSWER:
             raise Unreachable(f"{self.argv[0]} wrote more than {LONGEST_ANSWER} characters")
         return text
 
     def _run(self, told: IO[bytes], complained: IO[bytes]) -> int:
         variables = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C.UTF-8"}
-        try:
-            return subprocess.run(
-                found(self.argv, variables["PATH"]),
-                stdout=told,
-                stderr=complained,
-                stdin=subprocess.DEVNULL,
-                timeout=self.deadline,
-                env=variables,
-                check=False,
-                close_fds=False,
-            ).returncode
-        except subprocess.TimeoutExpired as error:
-            raise Unreachable(f"{self.argv[0]} gave no answer in {self.deadline:g} s") from error
-        except OSError as error:
-            raise Unreachable(f"{self.argv[0]} could not be started: {error}") from error
+        return subprocess.run(
+            found(self.argv, variables["PATH"]),
+            stdout=told,
+            stderr=complained,
+            stdin=subprocess.DEVNULL,
+            timeout=self.deadline,
+            env=variables,
+            check=False,
+            close_fds=False,
+        ).returncode
 
 
 def _read(file: IO[bytes]) -> str:

@@ -11,8 +11,8 @@ import re
 from burstd.adapters.licences.counts import Count, scarcest
 
 _FEATURE = re.compile(
-    r"^Users of ([^\s:]\S*): +\(Total of (\d+) (?:\w+ )?licenses? issued; +"
-    r"Total of (\d+) licenses? in use\)\s*$",
+    r"^Users of ([^\s:]\S*): +\(Total of (\d{1,12}) (?:\w+ )?licenses? issued; +"
+    r"Total of (\d{1,12}) licenses? in use\)\s*$",
     re.MULTILINE | re.ASCII,
 )
 

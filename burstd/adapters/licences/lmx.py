@@ -7,7 +7,7 @@ import re
 from burstd.adapters.licences.counts import Count, scarcest
 
 _FEATURE = re.compile(r"^Feature: (\S+) Version: \S+ Vendor: \S", re.ASCII)
-_COUNT = re.compile(r"^(\d+) of (\d+) license\(s\) used:?\s*$", re.ASCII)
+_COUNT = re.compile(r"^(\d{1,12}) of (\d{1,12}) license\(s\) used:?\s*$", re.ASCII)
 _END = "-" * 40
 
 

@@ -13,7 +13,7 @@ from burstd.adapters.licences.counts import Count, scarcest
 
 _PRODUCT = re.compile(
     r"^[ \t]*(\S+) v[\d.]+(?:, pool: \d+)?[ \t]*\r?\n"
-    r"[ \t]*count: (\d+), # reservations: (\d+), inuse: (\d+), exp: \S",
+    r"[ \t]*count: (\d{1,12}), # reservations: (\d{1,12}), inuse: (\d{1,12}), exp: \S",
     re.MULTILINE | re.ASCII,
 )
 

@@ -11,7 +11,8 @@ from burstd.domain.licences import Pool
 from burstd.ports.errors import PortError, Transient, Unreachable
 
 _LINE = re.compile(
-    r"^LicenseName=(\S+) Total=(\d+) Used=(\d+) Free=(\d+)(?: Reserved=(\d+))? Remote=(?:yes|no)\b",
+    r"^LicenseName=(\S+) Total=(\d{1,12}) Used=(\d{1,12}) Free=(\d{1,12})"
+    r"(?: Reserved=(\d{1,12}))? Remote=(?:yes|no)\b",
     re.MULTILINE | re.ASCII,
 )
 

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import NoReturn, Protocol, TypeVar
 
 from burstd.adapters.clock import SystemClock
+from burstd.adapters.licences.command import PARSERS, CommandSource, Feature
+from burstd.adapters.licences.static import StaticSource
 from burstd.adapters.slurm.audited import AuditedController
 from burstd.adapters.slurm.commands import Slurm
 from burstd.adapters.slurm.controller import CommandController, Controller
+from burstd.adapters.slurm.licences import SlurmLicences
 from burstd.adapters.slurm.pyslurm_controller import PyslurmController
 from burstd.adapters.slurm.queue import SlurmQueue
 from burstd.adapters.slurm.worker import Worker, argv
@@ -32,11 +35,13 @@ from burstd.config.model import Config, SiteTable
 from burstd.config.policy import policy_of
 from burstd.config.read import ConfigError, applications, check_settings, read_layers
 from burstd.domain.jobs import JobKey
+from burstd.domain.licences import Pool
 from burstd.domain.links import LinkName
 from burstd.domain.targets import Image, Money, TargetName
 from burstd.obs.logs import burst_under_way
 from burstd.ports.clock import Clock
 from burstd.ports.errors import Rejected
+from burstd.ports.licences import LicenceSource
 from burstd.ports.link import Link
 from burstd.ports.plugin import PluginContext, TargetPlugin
 from burstd.ports.queue import Queue
@@ -105,15 +110,28 @@ def check(config: Config, path: Path) -> Settings:
         problems.append(
             f"{path}: state.database: psycopg is not installed: pip install 'burstd[postgresql]'"
         )
-    try:
-        for app in applications(config.paths.applications).values():
-            if config.targets and app.image not in config.images:
-                problems.append(f"{path}: images.{app.image}: missing, profile {app.name} needs it")
-    except ConfigError as error:
-        problems += error.problems
+    problems += _unfit_profiles(config, path)
     if problems:
         raise ConfigError(problems)
     return Settings(config, path, plugins, tables)
+
+
+def _unfit_profiles(config: Config, path: Path) -> list[str]:
+    """Those that can't be read, and what the others need that the configuration has not."""
+    try:
+        known = applications(config.paths.applications).values()
+    except ConfigError as error:
+        return error.problems
+    return [
+        f"{path}: {table}.{name}: missing, profile {app.name} needs it"
+        for app in known
+        for table, names, there in (
+            ("images", (app.image,), config.images),
+            ("licences", app.licences, config.licences),
+        )
+        for name in names
+        if config.targets and name not in there
+    ]
 
 
 def lease_of(
@@ -158,7 +176,7 @@ class _Builder:
     def world(self, moved: Callable[[JobKey], None]) -> World:
         config = self._config
         known = applications(config.paths.applications)
-        _nothing_left_behind(self.store, config.targets, known)
+        _nothing_left_behind(self.store, config.targets, known, config.licences)
         return World(
             clock=self.clock,
             store=self.store,
@@ -167,6 +185,7 @@ class _Builder:
             sites={TargetName(name): self._site(name) for name in config.targets},
             rules=Rulebook(policy_of(config, self.settings.layers)),
             applications=known,
+            licences=licence_sources(config, self.wire("slurm", Slurm())),
             images={name: _image(name, table.file) for name, table in config.images.items()},
             cluster=config.site.cluster,
             moved=moved,
@@ -217,19 +236,54 @@ class _Builder:
         return SlurmQueue(*names, self.clock.now, commands, audited)
 
 
+def licence_sources(config: Config, slurm: Slurm) -> tuple[LicenceSource, ...]:
+    """One source for each command and deadline, one for Slurm, and one for the rest, as far as
+    any licence needs them."""
+    commands: dict[tuple[tuple[str, ...], str, float], dict[str, Feature]] = {}
+    names: dict[str, str] = {}
+    totals: dict[str, Pool] = {}
+    for name, table in config.licences.items():
+        if table.source == "command":
+            key = table.command, table.format, table.deadline.total_seconds()
+            commands.setdefault(key, {})[name] = Feature(table.feature or name, table.keep)
+        elif table.source == "slurm":
+            names[name] = table.feature or name
+        else:
+            totals[name] = Pool(name, table.total, 0, table.keep)
+    sources: list[LicenceSource] = [
+        CommandSource(words, PARSERS[form], features, deadline)
+        for (words, form, deadline), features in commands.items()
+    ]
+    if names:
+        kept = {name: config.licences[name].keep for name in names}
+        sources.append(SlurmLicences(slurm, names, kept))
+    return (*sources, StaticSource(totals)) if totals else tuple(sources)
+
+
 def _worker_argv(site: SiteTable) -> list[str]:
     return argv(site.pyslurm_python or sys.executable)
 
 
-def _nothing_left_behind(store: BurstStore, sites: Collection[str], known: Collection[str]) -> None:
-    """A target or profile may leave the configuration when its last burst is over, not before:
-    nobody else would look after its twins. Raises ``Rejected``."""
+def _nothing_left_behind(
+    store: BurstStore,
+    sites: Collection[str],
+    known: Collection[str],
+    licences: Collection[str],
+) -> None:
+    """A target, profile or licence may leave the configuration when its last burst is over, not
+    before: nobody else would look after its twins, or count what they use. Raises ``Rejected``."""
     for burst in (*store.open_bursts(), *store.quarantined()):
         if burst.target and not (burst.target in sites and burst.application in known):
             raise Rejected(
                 f"burst {burst.id} of job {burst.job} is {burst.stage.value}: target "
                 f"{burst.target!r} and application {burst.application!r} must stay in the "
                 "configuration until it is over"
+            )
+        if gone := sorted(set(burst.licences) - set(licences)):
+            raise Rejected(
+                f"burst {burst.id} of job {burst.job} is {burst.stage.value} and has booked "
+                f"{', '.join(gone)}: [licences.{gone[0]}] must stay in the configuration until "
+                "it is over"
             )
 
 

@@ -22,7 +22,7 @@ from burstd.adapters.store.examine import StoreExamination
 from burstd.adapters.wireguard.examine import CLOSED, LinkExamination
 from burstd.adapters.wireguard.gate import Gate
 from burstd.adapters.wireguard.link import WireguardLink
-from burstd.app import Settings
+from burstd.app import Settings, licence_sources
 from burstd.domain.findings import Area, Examine, Finding, Grade, amount
 from burstd.domain.links import LinkName
 from burstd.domain.targets import Money, TargetName
@@ -30,6 +30,7 @@ from burstd.ports.errors import PortError
 from burstd.ports.plugin import PluginContext
 from burstd.ports.remote import SshHost
 from burstd.ports.target import Target
+from burstd.shell import licences
 
 QUESTION = 10.0  #: seconds for one question to Slurm
 #: Seconds for one part, all its questions together.
@@ -98,6 +99,7 @@ class Doctor:
             Part("on-prem Slurm", self._slurm, SLURM),
             Part("state", store, LOCAL),
             Part("images", self._images, LOCAL),
+            Part("licences", self._licences, LOCAL),
             *(
                 Part("targets" if link is None else f"link {link}", self._way(link), FAR)
                 for link in links
@@ -123,6 +125,10 @@ class Doctor:
                 trouble = f"{table.file}: {error.strerror}"
             fix = f"put the file there, readable by burstd's account, or correct images.{name}.file"
             yield area.judge(name, trouble, seen, fix)
+
+    def _licences(self) -> Iterator[Finding]:
+        sources = licence_sources(self.settings.config, Slurm(QUESTION))
+        yield from licences.findings(licences.look_at(sources))
 
     def _way(self, link: str | None) -> Callable[[], Iterator[Finding]]:
         """A link, and the targets behind it."""

@@ -51,6 +51,11 @@ _NAMED: tuple[tuple[str, type[m.Table], dict[str, Any]], ...] = (
         },
     ),
     ("[images.calculix]", m.ImageTable, {"file": "/var/lib/burstd/images/calculix.sqfs"}),
+    (
+        "[licences.abaqus]",
+        m.LicenceTable,
+        {"command": ("lmutil", "lmstat", "-a", "-c", "27000@licences")},
+    ),
 )
 _TABLES = ("site", "policy", "state", "api", "paths")
 

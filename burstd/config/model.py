@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -194,6 +195,27 @@ class ImageTable(Table):
     """SIF or squashfs file on this machine; its SHA-256 is its name at the targets."""
 
 
+class LicenceTable(Table):
+    """A licence that solvers check out, and who knows how many are free (docs/licences.md)."""
+
+    source: Literal["command", "slurm", "static"] = "command"
+    """"command": the licence server's status command. "slurm": a licence of Slurm's, that jobs name
+    by sbatch -L. "static": nobody; ``total`` are set aside for bursts."""
+    command: tuple[str, ...] = ()
+    """The status command and its arguments, run without a shell, like
+    ["lmutil", "lmstat", "-a", "-c", "27000@licences"]."""
+    format: Literal["flexnet", "rlm", "lmx"] = "flexnet"
+    """What it writes: that of lmutil lmstat, rlmutil rlmstat or lmxendutil -licstat."""
+    deadline: Duration = Field(default="10s", validate_default=True, le=timedelta(seconds=30))
+    """It must have ended by then; at most 30s, for everything else waits meanwhile."""
+    feature: str = ""
+    """The licence's name at its source; empty: the name of this table."""
+    total: int = Field(default=0, ge=0)
+    """How many there are for bursts; of source "static" only."""
+    keep: int = Field(default=0, ge=0)
+    """So many stay free for others: what starts on-prem checks its licences out later."""
+
+
 class StateTable(Table):
     """Where burstd keeps what it must not forget."""
 
@@ -237,3 +259,4 @@ class Config(Table):
     links: dict[str, LinkTable] = Field(default_factory=dict)
     targets: dict[str, TargetTable] = Field(default_factory=dict)
     images: dict[str, ImageTable] = Field(default_factory=dict)
+    licences: dict[str, LicenceTable] = Field(default_factory=dict)

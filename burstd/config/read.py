@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from burstd.config.layers import LayerError, Layers, load
-from burstd.config.model import STAYS, Config
+from burstd.config.model import STAYS, Config, LicenceTable
 from burstd.domain.applications import Application
+from burstd.domain.licences import Formula, Tokens
 
 #: Paths whose defaults must be there too.
 _EXISTING = ("applications", "ssh_authority")
@@ -69,7 +70,7 @@ def applications(directory: Path) -> dict[str, Application]:
         try:
             app = _profile(tomllib.loads(file.read_text()))
             found[app.name] = app
-        except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, re.error) as error:
+        except (OSError, KeyError, TypeError, ValueError, re.error) as error:
             problems.append(f"{file}: {type(error).__name__}: {error}")
     if problems:
         raise ConfigError(problems)
@@ -77,7 +78,7 @@ def applications(directory: Path) -> dict[str, Application]:
 
 
 def _profile(tables: Mapping[str, Any]) -> Application:
-    known = {"schema", "name", "image", "detect", "inputs", "outputs", "environment"}
+    known = {"schema", "name", "image", "detect", "inputs", "outputs", "environment", "licences"}
     if unknown := set(tables) - known:
         raise KeyError(f"unknown keys {sorted(unknown)}")
     detect = tuple(tables["detect"]["script"])
@@ -90,7 +91,17 @@ def _profile(tables: Mapping[str, Any]) -> Application:
         resolver=tables.get("inputs", {}).get("resolver", "all"),
         live=tuple(tables.get("outputs", {}).get("live", ())),
         environment=tuple(tables.get("environment", {}).get("keep", ())),
+        licences={n: _tokens(n, rule) for n, rule in tables.get("licences", {}).items()},
     )
+
+
+def _tokens(name: str, rule: object) -> Tokens:
+    known = {formula.value: formula for formula in Formula}
+    if isinstance(rule, str) and rule in known:
+        return known[rule]
+    if isinstance(rule, int) and not isinstance(rule, bool) and rule > 0:
+        return rule
+    raise ValueError(f"licences.{name}: expected a count or one of {', '.join(known)}")
 
 
 def _default(name: str) -> str:
@@ -143,6 +154,7 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
             yield ("targets", name, "link"), f"there is no [links.{target.link}]"
         if target.price[1] != policy.budget[1]:
             yield ("targets", name, "price"), f"must be in {policy.budget[1]} as policy.budget is"
+    yield from _licence_contradictions(config.licences)
 
 
 def _classes(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
@@ -166,3 +178,23 @@ def _classes(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
 
 def _no_class(name: str) -> str:
     return f"there is no [policy.classes.{name}]"
+
+
+def _licence_contradictions(
+    licences: Mapping[str, LicenceTable],
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    told: dict[tuple[tuple[str, ...], str], str] = {}
+    for name, table in licences.items():
+        by_command, static = table.source == "command", table.source == "static"
+        if by_command and not table.command:
+            yield ("licences", name, "command"), "must say how the licence server is asked"
+        if table.command and not by_command:
+            yield ("licences", name, "command"), f'source "{table.source}" has none'
+        if static and table.total <= table.keep:
+            yield ("licences", name, "total"), f"must be more than keep ({table.keep})"
+        if table.total and not static:
+            yield ("licences", name, "total"), f'source "{table.source}" tells of it itself'
+        asked = table.command if by_command else (table.source,)
+        twice = told.setdefault((asked, table.feature or name), name)
+        if twice != name and not static:
+            yield ("licences", name, "feature"), f"is counted by [licences.{twice}] already"

@@ -10,6 +10,7 @@ from decimal import Decimal
 from burstd.core.breaker import Aside, aside
 from burstd.core.data import classes, targets_of
 from burstd.core.eligible import Case, objection, rulings, script_objection
+from burstd.core.licences import Desk, ask_of, never
 from burstd.core.money import worst_case
 from burstd.core.purse import Pot, Purse
 from burstd.domain.budgets import Budget
@@ -50,6 +51,7 @@ class _Session:
     free: int
     paced: int
     backlog: float
+    licences: Desk
     placements: list[Placement] = field(default_factory=list)
     declined: list[Decline] = field(default_factory=list)
     aside: Mapping[TargetName, Aside] = field(default_factory=dict)
@@ -81,6 +83,7 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
         max(0, policy.max_open_bursts - len(ledger.open)),
         policy.max_new_per_tick,
         0.0,
+        Desk.opened(snapshot, ledger),
         aside=aside(ledger.ends, ledger.open_at, snapshot.queue.taken_at),
     )
     candidates = sorted(
@@ -159,6 +162,8 @@ def _candidates(
             elements = tuple(k for k in elements if k not in gone)
         case = _case(job, snapshot, policy)
         why = objection(case) or script_objection(case)
+        if why is None and case.facts is not None:
+            why = never(job, case.facts, snapshot.licences)
         if why is not None and elements:
             session.declined.append(
                 Decline(job.identity, why[0], why[1], wish=wish, elements=elements)
@@ -189,6 +194,7 @@ def _place_elements(
 ) -> None:
     """Place as many elements of one line as pressure, pace, targets and money allow."""
     facts = snapshot.scripts[candidate.job.identity]
+    ask = ask_of(candidate.job, facts, snapshot.licences)
     for count, key in enumerate(candidate.elements):
         why = _pressure(policy, session, surging=surging) or _pace(policy, session)
         view = None if why else _target(candidate.job, snapshot, policy, session)
@@ -200,6 +206,7 @@ def _place_elements(
             limit = candidate.job.time_limit or timedelta()
             worst = worst_case(candidate.job.cpus, limit, view)
             why = session.purse.objection(account, user, worst)
+        why = why or session.licences.take(candidate.job, ask)
         if why is not None or view is None:
             reason, numbers = why or (Reason.NO_TARGET_FITS, {})
             rest = candidate.elements[count:]
@@ -216,6 +223,7 @@ def _place_elements(
                 worst,
                 candidate.wish,
                 account,
+                ask.booked,
             )
         )
         session.purse.take(account, user, worst)

@@ -57,8 +57,6 @@ def _kind(case: Case) -> Objection | None:
         return Reason.HETEROGENEOUS, {}
     if job.time_limit is None:
         return Reason.NO_TIME_LIMIT, {}
-    if job.licences:
-        return Reason.LICENCES, {"licences": job.licences}
     if job.gres:
         return Reason.GPUS, {"gres": job.gres}
     return None

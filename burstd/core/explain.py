@@ -10,6 +10,7 @@ from datetime import timedelta
 from burstd.core.breaker import aside
 from burstd.core.data import classes, targets_of
 from burstd.core.decide import is_surging, objection_to, purse_of, rulings_on, wishes
+from burstd.core.licences import Desk, ask_of, never
 from burstd.core.money import worst_case
 from burstd.domain.jobs import JobKey, JobState, QueuedJob
 from burstd.domain.plan import Plan, Reason, Snapshot
@@ -47,7 +48,8 @@ CURES: Mapping[Reason, str] = {
     Reason.PACED: "wait for the next cycle, or raise policy.max_new_per_tick",
     Reason.ABANDONED: "submit it again",
     Reason.RETURNED_BEFORE: "submit it again",
-    Reason.LICENCES: "submit it without --licenses",
+    Reason.LICENCES: "wait until they are given back, or ask for fewer",
+    Reason.LICENCES_UNSEEN: "its licence server must answer: burst doctor",
     Reason.GPUS: "submit it without generic resources",
 }
 
@@ -94,7 +96,7 @@ def explain(
         )
         for ruling in rulings_on(job, snapshot, policy)
     ]
-    steps.append(_run_time(job, snapshot))
+    steps += [_licences(job, snapshot, ledger), _run_time(job, snapshot)]
     return (*steps, _pressure(policy, ledger, plan), *_targets(job, snapshot, policy, ledger))
 
 
@@ -114,6 +116,22 @@ def verdicts(job: QueuedJob, plan: Plan) -> tuple[Verdict, ...]:
             if (kept := tuple(key for key in d.elements if key in mine))
         ),
     )
+
+
+def _licences(job: QueuedJob, snapshot: Snapshot, ledger: Ledger) -> Step:
+    """Whether all are free now, by those that no older job of this plan is about to take."""
+    facts, pools = snapshot.scripts.get(job.identity), snapshot.licences
+    if facts is None:
+        return Step("licences", True, "", {"asked": "not known before its script is read"})
+    against = never(job, facts, pools)
+    if against is None:
+        ask = ask_of(job, facts, pools)
+        against = Desk.opened(snapshot, ledger).take(job, ask)
+    if against is None:
+        asked = ", ".join(f"{name}:{count}" for name, count in ask.all)
+        return Step("licences", True, "", {"asked": asked or "none"})
+    reason, numbers = against
+    return Step("licences", False, reason.value, numbers, cure=CURES[reason])
 
 
 def _run_time(job: QueuedJob, snapshot: Snapshot) -> Step:

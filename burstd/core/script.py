@@ -16,6 +16,7 @@ def facts(script: str | None, applications: Iterable[Application]) -> ScriptFact
 
     ``#BURST app=NAME`` names the application outright; ``#BURST mode=never`` keeps the job here;
     ``#BURST class=NAME`` says that its data are of that class too.
+    ``#BURST licences=NAME:COUNT,...`` says what it checks out at least.
     """
     if script is None:
         return ScriptFacts(present=False)
@@ -27,5 +28,11 @@ def facts(script: str | None, applications: Iterable[Application]) -> ScriptFact
     else:
         found = next((app.name for app in known.values() if app.matches(script)), None)
     classes = tuple(dict.fromkeys(word[6:] for word in words if word.startswith("class=")))
-    never = "mode=never" in words
-    return ScriptFacts(present=True, application=found, never=never, classes=classes)
+    return ScriptFacts(
+        present=True,
+        application=found,
+        never="mode=never" in words,
+        classes=classes,
+        licences=known[found].licences if found else {},
+        named=",".join(word[9:] for word in words if word.startswith("licences=")),
+    )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from burstd.domain.licences import Tokens
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,7 @@ class Application:
     resolver: str = "all"  #: how inputs are found: ``calculix`` or ``all`` (the whole directory)
     live: tuple[str, ...] = ()  #: globs, relative to the working directory, copied while running
     environment: tuple[str, ...] = ()  #: globs of variables that go along
+    licences: Mapping[str, Tokens] = field(default_factory=dict)  #: that one job checks out
 
     def matches(self, script: str) -> bool:
         """True if any line of ``script`` that is not a comment matches a pattern."""

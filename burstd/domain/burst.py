@@ -6,7 +6,8 @@ Every other stage records a fact for which we hold evidence.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -100,6 +101,7 @@ class Burst:
     attempt: int = 0
     due_at: datetime | None = None
     version: int = 0
+    licences: Mapping[str, int] = field(default_factory=dict)  #: booked until it is over
 
     @property
     def job(self) -> JobKey:

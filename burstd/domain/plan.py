@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from burstd.domain.jobs import CoreHours, JobIdentity, JobKey, QueueSnapshot
+from burstd.domain.licences import PoolView, Tokens
 from burstd.domain.targets import Money, TargetName, TargetView
 from burstd.domain.usage import Usage
 
@@ -19,6 +20,8 @@ class ScriptFacts:
     application: str | None = None
     never: bool = False  #: the user forbids bursting (``#BURST mode=never``)
     classes: tuple[str, ...] = ()  #: of its data (``#BURST class=NAME``)
+    licences: Mapping[str, Tokens] = field(default_factory=dict)  #: by the application's profile
+    named: str = ""  #: by the user (``#BURST licences=NAME:COUNT,...``), as it stands there
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Snapshot:
     scripts: Mapping[JobIdentity, ScriptFacts] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)  #: what the users' runs of the last weeks say
     closed: str = ""  #: why no job may leave at this time (a window, a blackout); empty: they may
+    licences: Mapping[str, PoolView] = field(default_factory=dict)  #: looked at after the queue
 
 
 class Reason(Enum):
@@ -64,7 +68,8 @@ class Reason(Enum):
     PACED = "enough bursts were started in this cycle"
     RETURNED_BEFORE = "it was given back once"
     ABANDONED = "an operator has abandoned its burst: burstd does not touch it any more"
-    LICENCES = "it asks for licences"
+    LICENCES = "not all its licences are free"
+    LICENCES_UNSEEN = "it is not known whether its licences are free"
     GPUS = "it asks for generic resources no target offers"
 
 
@@ -95,6 +100,7 @@ class Placement:
     reserved: Money
     wish: bool = False
     account: str = ""
+    licences: Mapping[str, int] = field(default_factory=dict)  #: booked until its burst is over
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,7 @@ class Ledger:
     abandoned: frozenset[JobKey] = frozenset()  #: an operator has taken them out of our hands
     frozen: str = ""  #: who stopped new bursts, when and why; empty: nobody
     closed: bool = False  #: frozen, and wishes go home instead of waiting
+    booked: Mapping[str, int] = field(default_factory=dict)  #: licences of bursts that are not over
     suspect: str = ""  #: safe mode: who remembers more than this ledger; empty: nobody
 
     def left(self, budget: Money) -> Money:

@@ -24,6 +24,7 @@ from burstd.domain.targets import TargetName, WorkKey
 from burstd.ports.errors import AccessDenied, Permanent, PortError, Transient
 from burstd.ports.store import StaleBurst
 from burstd.shell.calendar import closed
+from burstd.shell.licences import look_at, unseen
 from burstd.shell.past import Past
 from burstd.shell.requests import cancel_asked
 from burstd.shell.sight import Sight, take_sight
@@ -114,9 +115,18 @@ def look(world: World, memory: Memory, ledger: Ledger) -> Snapshot | None:
         targets = tuple(site.target.observe() for site in world.sites.values())
         known = {job.identity for job in queue.jobs}
         memory.scripts = {who: f for who, f in memory.scripts.items() if who in known}
-        shut = closed(world.policy, queue.taken_at)
-        usage = memory.past.usage(world.queue, world.clock)
-        snapshot = Snapshot(queue, targets, memory.scripts, usage, shut)
+        # After the queue: what a job has taken meanwhile is counted twice rather than not at all.
+        licences = look_at(world.licences)
+        if causes := unseen(licences.values()):
+            log.warning("licences.unseen", causes=causes)
+        snapshot = Snapshot(
+            queue,
+            targets,
+            memory.scripts,
+            usage=memory.past.usage(world.queue, world.clock),
+            closed=closed(world.policy, queue.taken_at),
+            licences=licences,
+        )
         for job in needs_script(snapshot, world.policy, ledger)[:SCRIPTS_PER_TICK]:
             text = world.queue.script(job.identity)
             memory.scripts[job.identity] = script.facts(text, world.applications.values())

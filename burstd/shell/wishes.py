@@ -24,6 +24,7 @@ PASSING = frozenset(
         Reason.TOO_MANY_OPEN,
         Reason.DEPENDENT,
         Reason.HELD,
+        Reason.LICENCES_UNSEEN,
     }
 )
 #: An operator has it in hand.

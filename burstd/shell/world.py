@@ -10,6 +10,7 @@ from burstd.domain.jobs import JobKey
 from burstd.domain.policy import BurstPolicy
 from burstd.domain.targets import Image, TargetName
 from burstd.ports.clock import Clock
+from burstd.ports.licences import LicenceSource
 from burstd.ports.link import Link
 from burstd.ports.queue import Queue
 from burstd.ports.store import BurstStore
@@ -46,6 +47,7 @@ class World:
     rules: Rulebook
     applications: Mapping[str, Application]
     images: Mapping[str, Image]
+    licences: tuple[LicenceSource, ...] = ()
     cluster: str = "onprem"  #: Slurm's ClusterName, part of every JobKey
     #: Wakes agents that wait for their burst to move.
     moved: Callable[[JobKey], None] = field(default=lambda _job: None)

@@ -24,10 +24,12 @@ def identity(job: int, task: int | None = None, name: str = "beam") -> JobIdenti
     return JobIdentity(JobKey("onprem", job, task), SteppedClock().now(), "alice", name)
 
 
-def plan(*who: JobIdentity, euros: str = "0.10", surging: bool = True) -> Plan:
-    """All of them leave."""
+def plan(*who: JobIdentity, euros: str = "0.10", surging: bool = True, **licences: int) -> Plan:
+    """All of them leave; each books these licences."""
     worst = Money(Decimal(euros))
-    placements = tuple(Placement(one, CLOUD, "calculix", 1, worst) for one in who)
+    placements = tuple(
+        Placement(one, CLOUD, "calculix", 1, worst, licences=licences) for one in who
+    )
     return Plan(CoreHours(2.0), surging, placements)
 
 

@@ -47,6 +47,7 @@ class SimulatedSlurm:
     boots: int = 1
     jobs: list[SimulatedJob] = field(default_factory=list)
     accounting: dict[tuple[str, datetime], SimulatedJob] = field(default_factory=dict)
+    licences: dict[str, int] = field(default_factory=dict)  #: totals; running jobs use them
     comments: dict[str, str] = field(default_factory=dict)  #: AdminComment by job, in accounting
     commands: list[tuple[str, ...]] = field(default_factory=list)  #: all that was asked, in order
     runs: list[Run] = field(default_factory=list)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
+from burstd.domain.licences import parse_licences
 from burstd.domain.slurm import time_limit
 
 _NONE = timedelta()
@@ -181,3 +183,19 @@ def awaits(job: SimulatedJob, known: Iterable[SimulatedJob]) -> str:
     if kind == "afterok" and set(ends) != {"COMPLETED"}:
         return "DependencyNeverSatisfied"
     return ""
+
+
+def licence_lines(totals: Mapping[str, int], jobs: Iterable[SimulatedJob]) -> str:
+    """``scontrol show licenses -o``: what runs, or has not quite ended, uses what it asked for."""
+    used: Counter[str] = Counter()
+    for job in jobs:
+        if job.state in {"RUNNING", "COMPLETING"} and job.shown["Licenses"] != "(null)":
+            used.update(parse_licences(job.shown["Licenses"]))
+    return (
+        "".join(
+            f"LicenseName={name} Total={total} Used={used[name]} Free={max(0, total - used[name])}"
+            " Reserved=0 Remote=no\n"
+            for name, total in sorted(totals.items())
+        )
+        or "No licenses configured in Slurm.\n"
+    )

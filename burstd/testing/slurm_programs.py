@@ -12,6 +12,7 @@ from burstd.testing.slurm_jobs import (
     OVER,
     SimulatedJob,
     key_text,
+    licence_lines,
     record_line,
     sacct_line,
     squeue_lines,
@@ -57,6 +58,8 @@ def _scontrol(slurm: SimulatedSlurm, argv: Sequence[str]) -> str:
         return f"BOOT_TIME               = {1_000_000 + slurm.boots}\n"
     if (verb, words[0]) == ("show", "job"):
         return "\n".join(record_line(job, slurm.jobs) for job in slurm.looked_up(words[-1]))
+    if (verb, words[0]) == ("show", "licenses"):
+        return licence_lines(slurm.licences, slurm.jobs)
     if verb == "write":
         script = slurm.looked_up(words[1])[0].script
         if script is None:

@@ -18,6 +18,7 @@ from burstd.domain.policy import BurstPolicy, Mode, Watermarks
 from burstd.domain.targets import Image, Money, TargetName
 from burstd.obs.logs import burst_under_way
 from burstd.ports.errors import PortError
+from burstd.ports.licences import LicenceSource
 from burstd.shell.audited import AuditedTarget
 from burstd.shell.tend import lower_links, raise_links
 from burstd.shell.tick import Memory, tick
@@ -63,6 +64,7 @@ class Scene:
     database: Engine = field(default_factory=memory)
     link: SimulatedLink = field(default_factory=SimulatedLink)
     seconds: float = 5  #: of one turn
+    licences: tuple[LicenceSource, ...] = ()
 
     def __post_init__(self) -> None:
         self.slurm = SimulatedSlurm(self.clock)
@@ -91,6 +93,7 @@ class Scene:
             rules=Rulebook(self.policy),
             applications={"calculix": CALCULIX},
             images={"calculix": Image("calculix", "/opt/images/calculix.sqfs", "ab" * 32)},
+            licences=self.licences,
         )
 
     # --- time

@@ -9,10 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from burstd.adapters.licences import flexnet, lmx
+from burstd.adapters.licences.command import CommandSource, Feature
+from burstd.adapters.licences.static import StaticSource
+from burstd.adapters.slurm.commands import Slurm
+from burstd.adapters.slurm.licences import SlurmLicences
+from burstd.app import check, licence_sources
 from burstd.config.example import render
 from burstd.config.policy import policy_of
 from burstd.config.read import ConfigError, applications, read
 from burstd.config.units import budget, core_hours, duration, price
+from burstd.domain.licences import Formula, Pool
 from burstd.domain.policy import Mode
 
 HERE = Path(__file__).resolve().parent.parent.parent
@@ -118,6 +125,69 @@ def test_money_and_core_hours_have_units_too() -> None:
             reader(text)
 
 
+# --- licences
+
+
+def test_licences_that_make_no_sense_are_told_with_their_line(tmp_path: Path, paths: str) -> None:
+    text = (
+        '[licences.a]\nsource = "command"\n'
+        '[licences.b]\nsource = "slurm"\ncommand = ["lmutil"]\ntotal = 5\n'
+        '[licences.c]\nsource = "static"\ntotal = 5\nkeep = 5\n'
+        '[licences.d]\nsource = "slurm"\nfeature = "b"\n'
+    )
+    assert {
+        "1: licences.a.command: must say how the licence server is asked",
+        '5: licences.b.command: source "slurm" has none',
+        '6: licences.b.total: source "slurm" tells of it itself',
+        "9: licences.c.total: must be more than keep (5)",
+        "13: licences.d.feature: is counted by [licences.b] already",
+    } == set(problems(tmp_path, text + paths))
+
+
+def test_a_source_of_no_known_kind_is_told(tmp_path: Path, paths: str) -> None:
+    found = problems(tmp_path, '[licences.a]\nsource = "lmstat"\n' + paths)
+
+    assert ["2: licences.a.source: Input should be 'command', 'slurm' or 'static'"] == found
+
+
+def test_nobody_waits_long_for_a_licence_server(tmp_path: Path, paths: str) -> None:
+    text = '[licences.a]\ncommand = ["lmstat"]\ndeadline = "{}"\n' + paths
+    (found,) = problems(tmp_path, text.format("31s"))
+
+    assert found.startswith("3: licences.a.deadline: Input should be less than or equal to 30")
+    (tmp_path / "config.toml").write_text(text.format("30s"))
+    assert timedelta(seconds=30) == read(tmp_path / "config.toml").licences["a"].deadline
+
+
+def test_licences_that_are_asked_for_alike_are_asked_for_at_once(
+    tmp_path: Path, paths: str
+) -> None:
+    (tmp_path / "config.toml").write_text(
+        '[licences.abaqus]\ncommand = ["lmstat", "-a"]\nkeep = 4\n'
+        '[licences.gui]\ncommand = ["lmstat", "-a"]\nfeature = "cae"\n'
+        '[licences.hw]\ncommand = ["lmxendutil"]\nformat = "lmx"\ndeadline = "3s"\n'
+        '[licences.nastran]\nsource = "slurm"\nfeature = "nastran@db"\nkeep = 2\n'
+        '[licences.pod]\nsource = "static"\ntotal = 9\nkeep = 1\n' + paths
+    )
+    slurm = Slurm()
+    assert (
+        CommandSource(
+            ("lmstat", "-a"),
+            flexnet.parse,
+            {"abaqus": Feature("abaqus", 4), "gui": Feature("cae")},
+        ),
+        CommandSource(("lmxendutil",), lmx.parse, {"hw": Feature("hw")}, 3.0),
+        SlurmLicences(slurm, {"nastran": "nastran@db"}, {"nastran": 2}),
+        StaticSource({"pod": Pool("pod", 9, 0, 1)}),
+    ) == licence_sources(read(tmp_path / "config.toml"), slurm)
+
+
+def test_without_licences_nobody_is_asked(tmp_path: Path, paths: str) -> None:
+    (tmp_path / "config.toml").write_text(paths)
+
+    assert () == licence_sources(read(tmp_path / "config.toml"), Slurm())
+
+
 # --- the example
 
 
@@ -161,3 +231,32 @@ def test_every_broken_profile_is_told(tmp_path: Path) -> None:
         applications(tmp_path)
 
     assert ["a.toml", "b.toml", "c.toml"] == [p.split(":")[0][-6:] for p in error.value.problems]
+
+
+PROFILE = 'name = "a"\nimage = "a"\n[detect]\nscript = ["x"]\n[licences]\n'
+
+
+def test_a_profile_says_what_licences_a_job_checks_out(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(PROFILE + 'abaqus = "abaqus-tokens"\ncae = 2\n')
+
+    assert {"abaqus": Formula.ABAQUS, "cae": 2} == applications(tmp_path)["a"].licences
+
+
+@pytest.mark.parametrize("rule", ["0", "-1", "true", "1.5", '"5*cores"', "[1]"])
+def test_a_need_of_another_kind_is_told(tmp_path: Path, rule: str) -> None:
+    (tmp_path / "a.toml").write_text(f"{PROFILE}abaqus = {rule}\n")
+    with pytest.raises(ConfigError) as error:
+        applications(tmp_path)
+
+    told = "licences.abaqus: expected a count or one of abaqus-tokens, per-core"
+    assert [f"{tmp_path}/a.toml: ValueError: {told}"] == error.value.problems
+
+
+def test_a_profile_whose_licence_nobody_counts_is_told(tmp_path: Path, paths: str) -> None:
+    file = tmp_path / "config.toml"
+    (tmp_path / "apps" / "a.toml").write_text(PROFILE + "abaqus = 5\n")
+    file.write_text("[targets.cloud]\nplugin = 'nowhere'\n" + paths)
+    with pytest.raises(ConfigError) as error:
+        check(read(file), file)
+
+    assert f"{file}: licences.abaqus: missing, profile a needs it" in error.value.problems

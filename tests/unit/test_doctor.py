@@ -17,8 +17,10 @@ from burstd.adapters.slurm import spank
 from burstd.adapters.store.examine import StoreExamination, schema, unreadable
 from burstd.adapters.store.migrate import migrate
 from burstd.adapters.wireguard.examine import session
+from burstd.app import check
 from burstd.cli.doctor import text
-from burstd.cli.examination import Part, findings
+from burstd.cli.examination import Doctor, Part, findings
+from burstd.config.read import read
 from burstd.domain.findings import Area, Finding, Grade
 from burstd.domain.links import LinkName, LinkView
 from burstd.domain.slurm import controller_time
@@ -356,3 +358,23 @@ def test_root_may_examine_a_directory_of_another_account(state: Path) -> None:
     os.chown(state, 12345, 12345)
     assert "belongs to 12345" in one(examined(state), "directory").seen
     assert Grade.OK is one(examined(state), "directory").grade
+
+
+# --- licences
+
+
+def test_each_licence_is_asked_for_as_the_configuration_says(tmp_path: Path) -> None:
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "ca").touch()
+    (tmp_path / "config.toml").write_text(
+        f'[paths]\napplications = "{tmp_path}/apps"\nssh_authority = "{tmp_path}/ca"\n'
+        '[licences.abaqus]\ncommand = ["false"]\n'
+        '[licences.pod]\nsource = "static"\ntotal = 9\nkeep = 1\n'
+    )
+    settings = check(read(tmp_path / "config.toml"), tmp_path / "config.toml")
+    parts = {part.name: part for part in Doctor(settings, tmp_path, opening=False).parts()}
+    found = list(parts["licences"].examine())
+
+    assert {"abaqus": Grade.FAILED, "pod": Grade.OK} == grades(found)
+    assert "false ended with 1: without a word" == one(found, "abaqus").seen
+    assert "0 of 9 in use, 1 kept for others" == one(found, "pod").seen

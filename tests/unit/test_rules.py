@@ -43,7 +43,7 @@ from tests.unit.values import NOW, POLICY, VIEW, burst, identity, queued
         ({"partition": "short"}, Reason.OTHER_PARTITION),
         ({"het": True}, Reason.HETEROGENEOUS),
         ({"time_limit": None}, Reason.NO_TIME_LIMIT),
-        ({"licences": "ansys:5"}, Reason.LICENCES),
+        ({"licences": "ansys:5"}, None),
         ({"gres": "gres/gpu:2"}, Reason.GPUS),
         ({"comment": "x burst:never"}, Reason.USER_FORBIDS),
         ({"comment": "burst:nevermore"}, None),

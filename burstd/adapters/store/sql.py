@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from burstd.adapters.store import chain, facts
+from burstd.adapters.store import chain, facts, sums
 from burstd.adapters.store import schema as t
 from burstd.adapters.store.database import Database, Guard
 from burstd.adapters.store.migrate import migrate
@@ -30,14 +29,14 @@ from burstd.adapters.store.verdicts import Verdicts
 from burstd.adapters.store.words import Reports, Requests
 from burstd.core.lifecycle import RETURNABLE
 from burstd.domain.audit import DAEMON, AuditHead, AuditRecord
-from burstd.domain.budgets import Charge, Period
+from burstd.domain.budgets import Period
 from burstd.domain.burst import ZERO, Burst, BurstId, Stage
 from burstd.domain.events import Event, OperatorEvent
 from burstd.domain.jobs import JobKey, JobRecord
 from burstd.domain.plan import Plan
-from burstd.domain.policy import End, Ledger
+from burstd.domain.policy import Ledger
 from burstd.domain.requests import ALL, Request, RequestKind
-from burstd.domain.targets import Money, TargetName
+from burstd.domain.targets import TargetName
 from burstd.ports.clock import Clock
 from burstd.ports.store import JournalEntry, Report, StaleBurst, Verdict
 
@@ -109,23 +108,15 @@ class SqlStore:
         lately = (t.bursts.c.month == month) | (t.bursts.c.created_at >= week.isoformat())
         rows = self._read(select(t.bursts).where(lately | bound))
         values = [_BURST.validate_json(row.body) for row in rows]
-        ended = [b for b in values if b.stage.final and _month(b) == month]
-        reserved = sum((b.reserved for b in values if not b.stage.final), Decimal(0))
         back = self._read(select(t.bursts).where(t.bursts.c.returned))
         known = {row.name: row.value for row in self._read(select(t.facts))}
-        return Ledger(
+        return replace(
+            sums.ledger_of(values, month),
             surging=known.get("surging") == "1",
             frozen=known.get("frozen", ""),
             closed=known.get("closed") == "1",
             suspect=chain.suspicion(known.get("suspect", "")),
-            spent=Money(sum((b.cost or ZERO for b in ended), Decimal(0))),
-            reserved=Money(reserved),
-            charges=tuple(map(_charge, values)),
-            ends=tuple(end for b in values if (end := _end(b)) is not None),
-            open_at=frozenset(b.target for b in values if not b.stage.final),
-            open=frozenset(b.job for b in values if not b.stage.final),
             returned=frozenset(self._key(row) for row in back),
-            abandoned=frozenset(b.job for b in values if b.stage is Stage.ABANDONED),
         )
 
     def journal(self, burst: BurstId) -> tuple[JournalEntry, ...]:
@@ -181,6 +172,7 @@ class SqlStore:
                     account=p.account,
                     created_at=now,
                     stage_since=now,
+                    licences=p.licences,
                 )
                 if self._insert(db, burst, "Planned"):
                     made.append(burst)
@@ -355,25 +347,6 @@ def _permitted(db: Connection, burst: BurstId) -> bool:
     return db.execute(asked).first() is not None
 
 
-def _charge(burst: Burst) -> Charge:
-    over = burst.stage.final
-    amount = (burst.cost or ZERO) if over else burst.reserved
-    return Charge(burst.created_at, burst.account, burst.identity.user, amount, not over)
-
-
-def _end(burst: Burst) -> End | None:
-    """``None`` while it runs, and for what a user or an operator has ended: it tells nothing."""
-    outcome = burst.outcome
-    if outcome is None or outcome.reason == "cancelled" or burst.stage_since is None:
-        return None
-    failed = not (outcome.reason == "exited" and outcome.exit_code == 0)
-    return End(burst.target, burst.identity.user, burst.stage_since, outcome.elapsed, failed)
-
-
-def _month(burst: Burst) -> str:
-    return burst.created_at.strftime("%Y-%m")
-
-
 def _row(burst: Burst) -> dict[str, Any]:
     return {
         "job_id": burst.job.job_id,
@@ -383,7 +356,7 @@ def _row(burst: Burst) -> dict[str, Any]:
         "open": not burst.stage.at_rest,
         # A declined wish has no target: its job may burst from its home partition later.
         "returned": burst.stage is Stage.RETURNED and burst.target != "",
-        "month": _month(burst),
+        "month": sums.month_of(burst),
         "created_at": burst.created_at.isoformat(),
         "version": burst.version,
         "body": _BURST.dump_json(burst).decode(),

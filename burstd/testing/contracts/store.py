@@ -65,6 +65,18 @@ class StoreContract:
         assert first.id != second.id
         assert (second,) == store.open_bursts()
 
+    def test_licences_stay_booked_until_their_burst_is_over(
+        self, open_store: Callable[[], BurstStore], clock: SteppedClock
+    ) -> None:
+        store = open_store()
+        (first,) = store.record(plan(identity(1), abaqus=12))
+        (second,) = store.record(plan(identity(2), abaqus=5, cae=1))
+        move(store, second, ev.Broken("a human must look"))
+
+        assert {"abaqus": 17, "cae": 1} == open_store().ledger().booked
+        settled(store, first, clock, "0.10")
+        assert {"abaqus": 5, "cae": 1} == store.ledger().booked
+
     def test_a_burst_is_written_and_read_with_all_its_evidence(
         self, store: BurstStore, clock: SteppedClock
     ) -> None:

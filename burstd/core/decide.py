@@ -13,6 +13,7 @@ from burstd.core.eligible import Case, objection, rulings, script_objection
 from burstd.core.licences import Desk, ask_of, never
 from burstd.core.money import worst_case
 from burstd.core.purse import Pot, Purse
+from burstd.core.worth import worths
 from burstd.domain.budgets import Budget
 from burstd.domain.jobs import CoreHours, JobKey, JobState, QueuedJob
 from burstd.domain.plan import (
@@ -74,8 +75,8 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
     """Give every pending job a placement or a decline.
 
     While the backlog (core-hours that the jobs that may leave are expected to use) surges, jobs
-    leave oldest first until what remains is below the low-water mark. Wishes (jobs in the burst
-    partition) count like any other job and obey the same policy.
+    leave, by what each is worth to those who wait, until what remains is below the low-water
+    mark. Wishes (jobs in the burst partition) count like any other job and obey the same policy.
     """
     session = _Session(
         ledger.frozen,
@@ -86,9 +87,15 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
         Desk.opened(snapshot, ledger),
         aside=aside(ledger.ends, ledger.open_at, snapshot.queue.taken_at),
     )
+    worth = worths(snapshot, policy)
     candidates = sorted(
         _candidates(snapshot, policy, ledger, session),
-        key=lambda c: (not c.wish, c.job.identity.submitted_at, c.job.key.job_id),
+        key=lambda c: (
+            not c.wish,
+            -worth.get(c.job.identity, 0.0),
+            c.job.identity.submitted_at,
+            c.job.key.job_id,
+        ),
     )
     backlog = CoreHours(sum(c.core_hours for c in candidates))
     session.backlog = backlog

@@ -30,6 +30,7 @@ POLICY = BurstPolicy(
     targets=(CLOUD,),
     budget=Money(Decimal(1000)),
     data=OPEN,
+    strategy="threshold",
 )
 VIEW = TargetView(CLOUD, Capabilities(16, 1024, timedelta(days=2)), Money(Decimal("0.05")))
 CALCULIX = ScriptFacts(True, "calculix")

@@ -1,0 +1,92 @@
+"""Which of the waiting jobs leave first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from burstd.core.decide import decide
+from burstd.core.worth import worths
+from burstd.domain.jobs import CoreHours, JobState, QueuedJob
+from burstd.domain.policy import BurstPolicy, Ledger, Watermarks
+from burstd.domain.usage import PastRun, Usage
+from tests.unit.test_decide import policies, queues
+from tests.unit.values import NOW, POLICY, identity, queued, snapshot
+
+MARGINAL = replace(POLICY, strategy="marginal", watermarks=Watermarks(CoreHours(1), CoreHours(0)))
+
+
+def running(number: int, hours: float, cpus: int = 16, **more: Any) -> QueuedJob:
+    """It began an hour ago and ends in so many."""
+    limit = timedelta(hours=1 + hours)
+    return queued(
+        number, state=JobState.RUNNING, cpus=cpus, time_limit=limit, elapsed=timedelta(hours=1),
+        reason="None", **more,
+    )  # fmt: skip
+
+
+def waits(number: int, cpus: int, hours: float, priority: int = 100, ago: float = 1) -> QueuedJob:
+    return queued(
+        number, cpus=cpus, time_limit=timedelta(hours=hours), priority=priority,
+        identity=identity(number, submitted_at=NOW - timedelta(hours=ago)),
+    )  # fmt: skip
+
+
+def leaving(*jobs: QueuedJob, policy: BurstPolicy = MARGINAL, most: int = 9) -> list[int]:
+    plan = decide(snapshot(*jobs), replace(policy, max_new_per_tick=most), Ledger())
+    return [placed.identity.key.job_id for placed in plan.placements]
+
+
+def test_a_short_job_far_behind_goes_before_a_large_one_at_the_head() -> None:
+    full, head, short = running(1, 10), waits(2, 16, 20, 200), waits(3, 1, 1)
+    assert [3, 2] == leaving(full, head, short)
+    assert [2] == leaving(full, head, short, policy=replace(MARGINAL, strategy="threshold"), most=1)
+
+
+def test_large_jobs_count_for_more_with_theta() -> None:
+    jobs = (running(1, 10), waits(2, 16, 4, 200), waits(3, 8, 3))
+    assert 3 == leaving(*jobs)[0]
+    assert 2 == leaving(*jobs, policy=replace(MARGINAL, theta=1.0))[0]
+
+
+def test_who_waited_longest_for_its_size_goes_first_by_the_strategy_of_waiting() -> None:
+    jobs = (running(1, 10), waits(2, 2, 1, ago=9), waits(3, 2, 1, ago=1), waits(4, 16, 9, ago=20))
+    assert [2, 3, 4] == leaving(*jobs, policy=replace(MARGINAL, strategy="waiting"))
+
+
+def test_who_starts_at_home_sooner_than_elsewhere_is_worth_nothing() -> None:
+    jobs = (running(1, 0.01, cpus=16), waits(2, 2, 1))
+    (worth,) = worths(snapshot(*jobs), MARGINAL).values()
+    assert 0 == worth
+
+
+def test_runs_are_expected_to_end_when_such_runs_end() -> None:
+    late, soon = running(1, 20), running(1, 20)
+    known = Usage([PastRun("alice", "beam", "", timedelta(hours=21), timedelta(hours=1.2))] * 2)
+    waiting = waits(2, 2, 1)
+    (far,) = worths(snapshot(late, waiting), MARGINAL).values()
+    (near,) = worths(replace(snapshot(soon, waiting), usage=known), MARGINAL).values()
+    assert 0 < near < far
+
+
+@pytest.mark.parametrize("strategy", ["threshold", "waiting", "marginal"])
+@given(queues, policies, st.randoms())
+@settings(max_examples=40, deadline=None)
+def test_the_order_of_the_queue_does_not_matter(
+    strategy: str, queue: tuple[QueuedJob, ...], policy: BurstPolicy, dice: Any
+) -> None:
+    policy = replace(policy, strategy=strategy)
+    other = list(queue)
+    dice.shuffle(other)
+    one, two = (decide(snapshot(*jobs), policy, Ledger()) for jobs in (queue, other))
+    assert set(map(str, one.placements)) == set(map(str, two.placements))
+
+
+def test_a_cluster_where_nothing_runs_tells_nothing_and_the_oldest_leaves_first() -> None:
+    assert {} == worths(snapshot(waits(1, 2, 1)), MARGINAL)
+    assert [2, 1] == leaving(waits(1, 2, 1, ago=1), waits(2, 2, 1, ago=2))

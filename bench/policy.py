@@ -1,4 +1,5 @@
-"""How much cloud each strategy needs to halve the mean wait: ``python -m bench.policy [LOG...]``.
+"""What each strategy needs to halve the mean wait, and reaches at one budget:
+``python -m bench.policy [LOG...]``.
 
 Each workload is rehearsed as shaken copies, averaged; budgets are steered, nothing is tuned. A log
 is given as FILE or FILE:PROCS; without one, the generated workloads are taken.
@@ -6,8 +7,10 @@ is given as FILE or FILE:PROCS; without one, the generated workloads are taken.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -15,73 +18,98 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.workload import workload
-from burstd.core.selection import STRATEGIES
 from burstd.rehearsal.compare import shaken
 from burstd.rehearsal.easy import rehearse
 from burstd.rehearsal.history import History
 from burstd.rehearsal.measures import Row, measure
-from burstd.rehearsal.strategies import DELAY, Clairvoyant, Forecast, LastTwo, Steered, nothing
+from burstd.rehearsal.strategies import DELAY, Clairvoyant, Forecast, Habits, Steered, nothing
 from burstd.rehearsal.swf import read
 
-SEEDS, STEPS = (1, 2, 3), 6
+SEEDS, STEPS, SHARE = (1, 2, 3), 7, 0.05
+LEAST, MOST = 0.002, 0.4  #: shares between which it is looked for, evenly by their logarithm
+COLUMNS = (
+    "workload", "strategy", "share that halves", "of threshold", "spent / budget",
+    f"at {SHARE:.0%}: mean", "by core-hour", "95 %", "of clairvoyant", "spent / budget",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A strategy with its theta, and whether it knows how long jobs will run."""
+
+    name: str
+    strategy: str
+    theta: float = 0.0
+    knows: bool = False
+
+    def rows(self, copies: Sequence[History], share: float) -> list[Row]:
+        """Its figures on each copy, under this budget."""
+        return [self._row(copy, share) for copy in copies]
+
+    def _row(self, history: History, share: float) -> Row:
+        forecast: Forecast = Clairvoyant() if self.knows else Habits()
+        rule = Steered(history, self.strategy, share, forecast, self.theta)
+        return measure(self.name, rehearse(history, rule, DELAY, rule.started))
+
+
+CLAIRVOYANT = Rule("clairvoyant", "marginal", knows=True)
+RULES = (
+    Rule("threshold", "threshold"), Rule("waiting", "waiting"), Rule("marginal, 0", "marginal"),
+    Rule("marginal, 0.5", "marginal", 0.5), Rule("marginal, 1", "marginal", 1.0), CLAIRVOYANT,
+)  # fmt: skip
 
 
 def main(logs: Sequence[str]) -> int:
     """One row a workload and strategy."""
-    table = Table(title="cloud needed to halve the mean wait", title_justify="left")
-    for column in (
-        "workload",
-        "strategy",
-        "share",
-        "of threshold",
-        "spent / budget",
-        "by core-hour",
-    ):
-        table.add_column(column, justify="left" if column in ("workload", "strategy") else "right")
+    table = Table(title="theta after the strategy's name", title_justify="left")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column in COLUMNS[:2] else "right")
     for history in _histories(logs):
-        copies = [shaken(history, seed) for seed in SEEDS]
-        base = [measure("none", rehearse(copy, nothing, DELAY)) for copy in copies]
-        name = f"{history.name}, {_mean(base) / 3600:.1f} h"
-        threshold = 0.0
-        for strategy in (*STRATEGIES, "clairvoyant"):
-            share, rows = halved(copies, strategy, _mean(base))
-            threshold = threshold or share
-            spent = fmean(row.cloud_share for row in rows)
-            weighted = fmean(row.weighted_wait_s for row in rows) / fmean(
-                row.weighted_wait_s for row in base
-            )
-            table.add_row(
-                name, strategy, f"{spent:.2%}", f"{spent / threshold:.2f}", f"{spent / share:.2f}",
-                f"{weighted:.2f}",
-            )  # fmt: skip
-            name = ""
-    Console(width=120).print(table)
+        for cells in _measured(history):
+            table.add_row(*cells)
+    Console(width=140).print(table)
     return 0
 
 
-def halved(copies: Sequence[History], strategy: str, base: float) -> tuple[float, list[Row]]:
+def _measured(history: History) -> Iterator[tuple[str, ...]]:
+    copies = [shaken(history, seed) for seed in SEEDS]
+    base = [measure("none", rehearse(copy, nothing, DELAY)) for copy in copies]
+    best = _part("mean_wait_s", CLAIRVOYANT.rows(copies, SHARE), base)
+    name, threshold = f"{history.name}, {_mean('mean_wait_s', base) / 3600:.1f} h", 0.0
+    for rule in RULES:
+        share, rows = halved(copies, rule, _mean("mean_wait_s", base))
+        spent = _mean("cloud_share", rows)
+        threshold = threshold or spent
+        rows = rule.rows(copies, SHARE)
+        waits = [_part(f"{what}_wait_s", rows, base) for what in ("mean", "weighted", "p95")]
+        yield (
+            name, rule.name, f"{spent:.2%}", f"{spent / threshold:.2f}", f"{spent / share:.2f}",
+            *(f"{wait:.2f}" for wait in waits), f"{(1 - waits[0]) / (1 - best):.0%}",
+            f"{_mean('cloud_share', rows) / SHARE:.2f}",
+        )  # fmt: skip
+        name = ""
+
+
+def halved(copies: Sequence[History], rule: Rule, base: float) -> tuple[float, list[Row]]:
     """The least budget, as a share of all core-hours, by bisection."""
-    low, high = 0.0, 0.4
+    low, high = LEAST, MOST
     found: list[Row] = []
-    for _ in range(STEPS + 2):
-        share = (low + high) / 2
-        rows = [_row(copy, strategy, share) for copy in copies]
-        if _mean(rows) <= base / 2:
+    for _ in range(STEPS):
+        share = math.sqrt(low * high)
+        rows = rule.rows(copies, share)
+        if _mean("mean_wait_s", rows) <= base / 2:
             high, found = share, rows
         else:
             low = share
-    return high, found or [_row(copy, strategy, high) for copy in copies]
+    return high, found or rule.rows(copies, high)
 
 
-def _row(history: History, strategy: str, share: float) -> Row:
-    knows = strategy == "clairvoyant"
-    forecast: Forecast = Clairvoyant() if knows else LastTwo()
-    rule = Steered(history, "marginal" if knows else strategy, share, forecast)
-    return measure(strategy, rehearse(history, rule, DELAY, rule.started))
+def _part(figure: str, rows: Sequence[Row], base: Sequence[Row]) -> float:
+    return _mean(figure, rows) / _mean(figure, base)
 
 
-def _mean(rows: Sequence[Row]) -> float:
-    return fmean(row.mean_wait_s for row in rows)
+def _mean(figure: str, rows: Sequence[Row]) -> float:
+    return fmean(getattr(row, figure) for row in rows)
 
 
 def _histories(logs: Sequence[str]) -> Iterator[History]:

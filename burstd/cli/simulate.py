@@ -27,7 +27,7 @@ class StrategyName(Enum):
     MARGINAL = "marginal"
 
 
-def simulate(
+def simulate(  # noqa: PLR0913  # one parameter an option
     swf: Annotated[
         Path, typer.Option("--swf", help="A log in the Standard Workload Format, plain or .gz.")
     ],
@@ -40,6 +40,10 @@ def simulate(
     cloud_share: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Budget: this share of all core-hours.")
     ] = 0.05,
+    theta: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, help="marginal: count jobs' hours (0) or core-hours' (1)."),
+    ] = 0.5,
     seed: Annotated[
         int | None, typer.Option(help="Shake the log: each job comes up to a minute sooner, later.")
     ] = None,
@@ -56,9 +60,8 @@ def simulate(
 
     try:
         history = read(swf, procs)
-        rows = list(
-            compare(history if seed is None else shaken(history, seed), strategy.value, cloud_share)
-        )
+        history = history if seed is None else shaken(history, seed)
+        rows = list(compare(history, strategy.value, cloud_share, theta))
         if out is not None:
             _write(out, {"trace": _trace(history), "strategies": [r.as_json() for r in rows]})
     except (NotSwf, OSError) as error:

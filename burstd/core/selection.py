@@ -1,8 +1,9 @@
 """Which of the waiting jobs leave. Every strategy gives each job in the line a worth; who is worth
 more than the price of the moment leaves. Pure.
 
-The threshold decides *when*; *which* job goes matters more. Worths are in waiting hours per
-core-hour bought (``threshold``: in core-hours that wait), so that one price steers them all.
+The threshold decides *when*; *which* job goes matters more. Worths are hours: of waiting, for what
+a job of this site costs on average (``threshold``: that the whole cluster would need for what
+waits), so that one range of prices serves them all, on small sites and large ones.
 """
 
 from __future__ import annotations
@@ -47,23 +48,23 @@ class Outlook:
 Strategy = Callable[[Sequence[Waiter], Outlook, float], list[float]]
 
 
-def threshold(line: Sequence[Waiter], _outlook: Outlook, _price: float) -> list[float]:
+def threshold(line: Sequence[Waiter], outlook: Outlook, _price: float) -> list[float]:
     """From the head, until what still waits is below the mark: the core-hours from here on."""
     worth, behind = [0.0] * len(line), 0.0
     for place in range(len(line) - 1, -1, -1):
         behind += line[place].core_hours
-        worth[place] = behind
+        worth[place] = behind / outlook.cores
     return worth
 
 
-def waiting(line: Sequence[Waiter], _outlook: Outlook, _price: float) -> list[float]:
+def waiting(line: Sequence[Waiter], outlook: Outlook, _price: float) -> list[float]:
     """A large job may be let wait longer than a small one (Starburst, USENIX ATC 2024)."""
-    return [job.waited / 3600 / max(job.core_hours, 1e-9) for job in line]
+    return [job.waited / 3600 * outlook.mean / max(job.core_hours, 1e-9) for job in line]
 
 
 def marginal(line: Sequence[Waiter], outlook: Outlook, price: float) -> list[float]:
-    """The hours of waiting that each would be spared, and would spare those behind it, for a
-    core-hour. Who leaves is not in the way of those behind: so in the order of the line."""
+    """The hours of waiting that each would be spared, and would spare those behind it, for what it
+    costs. Who leaves is not in the way of those behind: so in the order of the line."""
     ends = list(outlook.ends)
     heapq.heapify(ends)
     weights = [_weight(job, outlook) for job in line]
@@ -76,7 +77,8 @@ def marginal(line: Sequence[Waiter], outlook: Outlook, price: float) -> list[flo
             at, free = max(at, end), free + cores
         hours = max(job.core_hours, 1e-9)
         spared = (at - outlook.delay) / 3600
-        value = (spared * weight + hours / outlook.cores * behind) / hours if spared > 0 else 0.0
+        saved = spared * weight + hours / outlook.cores * behind if spared > 0 else 0.0
+        value = saved * outlook.mean / hours
         worth.append(value)
         if value <= price:
             free -= job.cores

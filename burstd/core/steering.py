@@ -1,72 +1,36 @@
-"""The price that a job must be worth to leave, steered so that a budget is used up evenly. Pure:
-it knows no clock, only the moments that it is told (seconds since the budget's beginning).
+"""The price that a job must be worth to leave, steered so that a budget lasts. Pure: it knows no
+clock, only the moments that it is told (seconds since the budget's beginning).
 
-An open-loop price spends what the load happens to ask for; here two things make it. What would
-have been bought in the last weeks at each price (every job's highest worth, and its core-hours)
-says at which price the budget would have been spent; what was spent too much or too little so far
-moves that price up or down. The cap is the caller's: what may cost more than is left never leaves.
+A token bucket: the right to spend accrues evenly, and what quiet weeks leave over pays for a storm.
+The fuller the bucket, the lower the price, exponentially between two ends (the online knapsack's
+threshold: Zhou, Chakrabarty and Lukose, WINE 2008). At the low end a job is left to wait, however
+much may be spent. The cap is the caller's: what may cost more than is left never leaves.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-WEEK = 7 * 86400.0
-DAY = 86400.0
-
-
-@dataclass(slots=True)
-class _Peak:
-    worth: float
-    core_hours: float
-    seen: float
+LOW, HIGH = 5.0, 500.0  #: worths (selection.py) between which the price moves
+PART = 0.2  #: of the budget: the bucket's size
 
 
 @dataclass
 class Steering:
-    """For ``budget`` core-hours in ``seconds``. ``window``: how far back it looks; ``patience``:
-    the time in which an excess of one budget's share would raise the price by the factor e."""
+    """For ``budget`` core-hours in ``seconds``. The bucket begins half full: an early storm is paid
+    for, and where it is half full at the end the budget was spent, neither more nor less."""
 
     budget: float
     seconds: float
-    window: float = 4 * WEEK
-    patience: float = 2 * WEEK
-    every: float = 6 * 3600.0
-    base: float = math.inf
-    _next: float = 0.0
-    _peaks: dict[int, _Peak] = field(default_factory=dict)
-
-    @property
-    def rate(self) -> float:
-        """Core-hours a second."""
-        return self.budget / self.seconds
+    part: float = PART
+    _most: float = 0.0  #: that was ever in it, of the budget: so a storm finds the whole range
 
     def price(self, now: float, spent: float) -> float:
         """At this moment, with so many core-hours bought, or on their way to be."""
         if not self.budget:
             return math.inf
-        if now >= self._next:
-            self._next = now + self.every
-            self._look_back(now)
-        excess = (spent - self.rate * now) / (self.rate * self.patience)
-        return self.base * math.exp(max(-8.0, min(8.0, excess)))
-
-    def note(self, number: int, worth: float, core_hours: float, now: float) -> None:
-        """What a job was worth at some moment of its waiting: the highest counts."""
-        peak = self._peaks.get(number)
-        if peak is None or worth > peak.worth:
-            self._peaks[number] = _Peak(worth, core_hours, now)
-
-    def _look_back(self, now: float) -> None:
-        self._peaks = {n: p for n, p in self._peaks.items() if p.seen >= now - self.window}
-        wanted = self.rate * min(self.window, max(now, DAY))
-        bought, price = 0.0, math.inf
-        for peak in sorted(self._peaks.values(), key=lambda peak: -peak.worth):
-            bought += peak.core_hours
-            price = peak.worth
-            if bought > wanted:
-                break
-        else:
-            price /= 2  # all of it together was not enough
-        self.base = max(price, 1e-6)
+        tokens = self.part / 2 + now / self.seconds - spent / self.budget
+        self._most = max(self._most, self.part, tokens)
+        empty = 1 - max(0.0, tokens / self._most)
+        return float(LOW * (HIGH / LOW) ** empty)

@@ -9,18 +9,18 @@ from random import Random
 from burstd.rehearsal.easy import rehearse
 from burstd.rehearsal.history import History
 from burstd.rehearsal.measures import Row, measure
-from burstd.rehearsal.strategies import DELAY, Clairvoyant, Steered, everything, nothing
+from burstd.rehearsal.strategies import DELAY, THETA, Clairvoyant, Steered, everything, nothing
 
 SHAKE = 60  #: seconds by which a shaken job comes earlier or later at most
 
 
-def compare(history: History, strategy: str, share: float) -> Iterator[Row]:
+def compare(history: History, strategy: str, share: float, theta: float = THETA) -> Iterator[Row]:
     """``none``: nobody leaves; ``everything``: who would wait leaves, at any cost; ``clairvoyant``:
     the best rule under the same budget, knowing how long each job will run; and the strategy."""
     yield measure("none", rehearse(history, nothing, DELAY))
     yield measure("everything", rehearse(history, everything, DELAY))
-    yield _steered("clairvoyant", Steered(history, "marginal", share, Clairvoyant()))
-    yield _steered(strategy, Steered(history, strategy, share))
+    yield _steered("clairvoyant", Steered(history, "marginal", share, Clairvoyant(), theta))
+    yield _steered(strategy, Steered(history, strategy, share, theta=theta))
 
 
 def _steered(name: str, rule: Steered) -> Row:

@@ -112,4 +112,5 @@ def _whole(text: str) -> int:
 
 def _named(row: list[str], column: int) -> str:
     text = row[column] if column < len(row) else "-1"
-    return "" if text == "-1" else text
+    unknown = ("-1",) if column == _QUEUE else ("-1", "0")  # only queues are counted from 0
+    return "" if text in unknown else text

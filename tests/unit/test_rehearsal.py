@@ -15,13 +15,21 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from burstd.cli.burst import app
-from burstd.core.selection import STRATEGIES, Outlook, Waiter, marginal, threshold, waiting
-from burstd.core.steering import DAY, Steering
+from burstd.core.selection import (
+    STRATEGIES,
+    Outlook,
+    Strategy,
+    Waiter,
+    marginal,
+    threshold,
+    waiting,
+)
+from burstd.core.steering import HIGH, LOW, Steering
 from burstd.rehearsal.compare import shaken
 from burstd.rehearsal.easy import Cluster, Run, rehearse
 from burstd.rehearsal.history import History, PastJob
 from burstd.rehearsal.measures import measure, quantile
-from burstd.rehearsal.strategies import DELAY, LastTwo, Steered
+from burstd.rehearsal.strategies import DELAY, Clairvoyant, Habits, Steered
 from burstd.rehearsal.swf import NotSwf, read
 
 
@@ -168,6 +176,12 @@ def test_a_log_is_read_and_says_what_it_left_out(tmp_path: Path, packed: bool) -
     assert {"never ran": 1} == read(path, cores=32).left_out
 
 
+def test_a_user_0_is_not_known_and_a_queue_0_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "log.swf"
+    path.write_text("; MaxProcs: 4\n1 0 5 60 4 -1 -1 4 120 -1 1 0 0 0 0 -1 -1 -1\n")
+    assert (PastJob(1, 0, 4, 120, 60, "", "", "", "0"),) == read(path).jobs
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -203,8 +217,8 @@ IDLE = Outlook(4, 0, [(3600.0, 4)], delay=0.0)  #: all four cores become free in
 
 def test_threshold_sends_from_the_head_until_what_waits_is_below_the_mark() -> None:
     waits = line((1, 4, 0), (1, 3, 0), (1, 2, 0))
-    assert [9, 5, 2] == threshold(waits, IDLE, 0)
-    assert [True, False, False] == [worth > 5 for worth in threshold(waits, IDLE, 5)]
+    assert [9 / 4, 5 / 4, 2 / 4] == threshold(waits, IDLE, 0)
+    assert [True, False, False] == [worth > 5 / 4 for worth in threshold(waits, IDLE, 5 / 4)]
 
 
 def test_waiting_lets_the_small_ones_go_first() -> None:
@@ -227,32 +241,50 @@ def test_whom_the_trip_takes_longer_than_the_wait_is_worth_nothing() -> None:
 def test_theta_weighs_an_hour_of_a_large_job_more() -> None:
     waits = line((4, 2, 0))
     outlook = replace(IDLE, mean=2.0, theta=0.5)
-    assert 2 * marginal(waits, IDLE, 9)[0] == pytest.approx(marginal(waits, outlook, 9)[0])
+    even = replace(outlook, theta=0.0)
+    assert 2 * marginal(waits, even, 9)[0] == pytest.approx(marginal(waits, outlook, 9)[0])
+
+
+@pytest.mark.parametrize("strategy", [threshold, waiting, marginal])
+def test_a_worth_is_the_same_on_a_site_that_is_ten_times_as_large(strategy: Strategy) -> None:
+    small, large = line((1, 2, 60), (4, 1, 30)), line((10, 2, 60), (40, 1, 30))
+    ten = Outlook(40, 0, [(3600.0, 40)], delay=0.0, mean=10.0)
+    assert strategy(small, IDLE, 1.0) == pytest.approx(strategy(large, ten, 1.0))
 
 
 # --- the price
 
 
-def test_who_has_no_budget_buys_nothing_and_who_has_seen_nothing_knows_no_price() -> None:
+def test_who_has_no_budget_buys_nothing() -> None:
     assert math.inf == Steering(0.0, 100.0).price(5.0, 0.0)
-    assert math.inf == Steering(10.0, 100.0).price(0.0, 0.0)
 
 
-def test_the_price_is_that_at_which_the_past_would_have_cost_the_budget() -> None:
-    steering = Steering(100.0, 10 * DAY)  # ten core-hours a day
-    for number, worth in enumerate((9.0, 8.0, 7.0, 6.0)):
-        steering.note(number, worth, 4.0, 0.0)
-    assert 7.0 == steering.price(DAY, 10.0)
+def test_a_bucket_begins_half_full_and_a_steady_spender_finds_the_price_in_the_middle() -> None:
+    steering = Steering(1000.0, 100.0)
+    middle = math.sqrt(LOW * HIGH)
+    assert [middle] * 3 == pytest.approx([steering.price(t, 10.0 * t) for t in (0.0, 50.0, 100.0)])
 
 
-def test_the_price_rises_with_what_was_spent_too_much_and_falls_with_what_was_not() -> None:
-    def price(spent: float) -> float:
-        steering = Steering(100.0, 10 * DAY, patience=DAY)
-        steering.note(1, 5.0, 99.0, 0.0)
-        return steering.price(5 * DAY, spent)
+def test_the_emptier_the_bucket_the_higher_the_price_between_its_two_ends() -> None:
+    steering = Steering(1000.0, 100.0, part=0.2)  # a bucket of 200, 100 in it
+    prices = [steering.price(0.0, spent) for spent in (-100.0, 0.0, 50.0, 100.0, 700.0)]
+    ratio = HIGH / LOW
+    assert [LOW, LOW * ratio**0.5, LOW * ratio**0.75, HIGH, HIGH] == pytest.approx(prices)
 
-    assert 5.0 == price(50.0)
-    assert (5 * math.e, 5 / math.e) == pytest.approx((price(60.0), price(40.0)))
+
+def test_what_quiet_weeks_leave_over_pays_for_a_storm_over_the_whole_range() -> None:
+    steering = Steering(1000.0, 100.0, part=0.2)
+    assert LOW == pytest.approx(steering.price(70.0, 0.0))  # 100 + 700 saved
+    middle = math.sqrt(LOW * HIGH)
+    assert (middle, HIGH) == pytest.approx((steering.price(70.0, 400.0), steering.price(70, 800)))
+
+
+def test_what_is_worth_less_than_the_lowest_price_waits_though_the_budget_would_do() -> None:
+    late = 40 * 3600
+    past = history(1, job(1, 0, 1, 7200), job(2, late, 1, 7200), job(3, late, 1, 7200))
+    rule = Steered(past, "marginal", 1.0, Clairvoyant(), theta=0.0)
+    # 3 would be spared two hours: less than five for what a job costs on average.
+    assert {1: 0, 2: late, 3: late + 7200} == starts(rehearse(past, rule, DELAY, rule.started))
 
 
 @given(JOBS, st.sampled_from(sorted(STRATEGIES)), st.floats(0.0, 0.6))
@@ -268,14 +300,17 @@ def test_no_strategy_spends_more_than_its_budget_or_loses_a_job(
     assert measure(strategy, runs).cloud_core_hours <= share * past.core_hours + 1e-9
 
 
-def test_last_two_runs_forecast_the_next_and_never_beyond_its_limit() -> None:
-    forecast = LastTwo()
+def test_a_forecast_is_the_part_of_the_limit_that_ten_runs_used_and_one_that_used_all() -> None:
+    forecast = Habits()
     mine = PastJob(1, 0, 1, 1000, 100, "alice", "", "fem", "")
     assert 1000 == forecast(mine)
-    for ran in (100, 200, 400):
-        forecast.ended(replace(mine, ran=ran))
-    assert 300 == forecast(mine)
-    assert 250 == forecast(replace(mine, limit=250))
+    forecast.ended(mine)
+    assert 1000 * (1 + 0.1) / 2 == pytest.approx(forecast(mine))
+    for _ in range(30):
+        forecast.ended(replace(mine, ran=200))
+    assert 1000 * (1 + 10 * 0.2) / 11 == pytest.approx(forecast(mine))
+    assert 60 == forecast(replace(mine, limit=120))
+    assert 30 == forecast(replace(mine, limit=30))
     assert 1000 == forecast(replace(mine, user="bob"))
     assert 1000 == forecast(replace(mine, user=""))
 

@@ -30,11 +30,9 @@ KEPT: tuple[Defect, ...] = (
     ),
     one(
         "reserved late", "money is bound when the work is submitted", "12",
-        SQL,
-        "        reserved = sum((b.reserved for b in values if not b.stage.final), Decimal(0))\n",
-        "        reserved = sum(\n"
-        "            (b.reserved for b in values if not b.stage.final and b.submit_intended), Decimal(0)\n"
-        "        )\n",
+        "adapters/store/sums.py",
+        "        reserved=Money(sum((b.reserved for b in going), Decimal(0))),\n",
+        "        reserved=Money(sum((b.reserved for b in going if b.submit_intended), Decimal(0))),\n",
     ),
     one(
         "more than reserved", "the record is taken whatever it asks for", "12",

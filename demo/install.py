@@ -39,6 +39,7 @@ partitions = ["cae"]
 budget = "100 EUR/month"
 min_age = "0s"
 unlabelled = "internal"
+history = "{history}"  # jobs of the lab ask for hours and take seconds
 [policy.classes.internal]
 targets = ["cloud"]
 
@@ -85,7 +86,13 @@ def build_native(lab: Lab) -> Path:
 
 
 def install(
-    lab: Lab, *, mode: str = "auto", high: str = "5", low: str = "0.5", poll: str = "2s"
+    lab: Lab,
+    *,
+    mode: str = "auto",
+    high: str = "5",
+    low: str = "0.5",
+    poll: str = "2s",
+    history: str = "0s",
 ) -> None:
     """Put burstd on the proxy host and let it rest. Idempotent."""
     native = build_native(lab)
@@ -94,7 +101,7 @@ def install(
     for name in ("burst-wait", "burst-keep"):
         binary(px, native / name, f"/usr/local/bin/{name}")
     lab.install_spank(native / "burst_spank.so")
-    config = CONFIG.format(mode=mode, high=high, low=low, poll=poll)
+    config = CONFIG.format(mode=mode, high=high, low=low, poll=poll, history=history)
     px.write("/etc/burstd/config.toml", config, 0o640, "root:burstd")
     px.write("/etc/burstd/netd.toml", NETD, 0o640, "root:burst-net")
     px.sh(

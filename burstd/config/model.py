@@ -134,6 +134,9 @@ class PolicyTable(Table):
     """Most that may be spent in a calendar month, worst cases of open bursts included."""
     min_age: Duration = Field(default="5m", validate_default=True)
     """A job must have waited this long."""
+    history: Duration = Field(default="30d", validate_default=True)
+    """How far back accounting is asked for what users ran, to tell how long their jobs will run.
+    "0s": time limits count as they are."""
     strategy: Literal["threshold", "waiting", "marginal"] = "marginal"
     """Which of them leave first: the oldest; who has waited long for its size; or whose leaving
     spares most waiting for a core-hour (docs/policy.md)."""

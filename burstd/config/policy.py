@@ -23,6 +23,7 @@ def policy_of(config: Config, layers: Layers | None = None) -> BurstPolicy:
         targets=tuple(TargetName(name) for name in config.targets),
         budget=Money(amount),
         currency=currency,
+        history=p.history,
         strategy=p.strategy,
         theta=p.theta,
         budgets=tuple(map(_budget, p.budgets, p.budgets.values())),

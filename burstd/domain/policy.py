@@ -50,6 +50,7 @@ class BurstPolicy:
     budget: Money  #: per calendar month, in the site's currency
     currency: str = "EUR"
     budgets: tuple[Budget, ...] = ()  #: beside that one: of some accounts, users, other periods
+    history: timedelta = timedelta(days=30)  #: of users' runs, for forecasts; none: by limits
     strategy: str = "marginal"  #: which of them leave: docs/policy.md
     theta: float = 0.0  #: how much more a large job's hour of waiting counts: 0 to 1
     start_delay: timedelta = timedelta(minutes=5)  #: until a job that leaves has begun elsewhere

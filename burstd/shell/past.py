@@ -14,7 +14,6 @@ from burstd.ports.queue import Queue
 
 log = structlog.get_logger()
 
-REACH = timedelta(days=30)
 EVERY = timedelta(minutes=15)
 
 
@@ -25,13 +24,15 @@ class Past:
     _usage: Usage = field(default_factory=Usage)
     _asked_at: datetime | None = None
 
-    def usage(self, queue: Queue, clock: Clock) -> Usage:
-        """As of the last quarter of an hour."""
+    def usage(self, queue: Queue, clock: Clock, reach: timedelta) -> Usage:
+        """As of the last quarter of an hour, ``reach`` back; nothing if that is nothing."""
+        if not reach:
+            return Usage()
         now = clock.now()
         if self._asked_at is None or abs(now - self._asked_at) >= EVERY:
             self._asked_at = now
             try:
-                self._usage = Usage(queue.past(now - REACH))
+                self._usage = Usage(queue.past(now - reach))
             except PortError as error:
                 log.warning("past.unreadable", cause=str(error))
         return self._usage

@@ -123,7 +123,7 @@ def look(world: World, memory: Memory, ledger: Ledger) -> Snapshot | None:
             queue,
             targets,
             memory.scripts,
-            usage=memory.past.usage(world.queue, world.clock),
+            usage=memory.past.usage(world.queue, world.clock, world.policy.history),
             closed=closed(world.policy, queue.taken_at),
             licences=licences,
         )

@@ -130,3 +130,34 @@ def test_a_user_who_changed_a_file_meanwhile_finds_both(site: Site) -> None:
     assert "changed by alice\n" == site.ctl.sh(f"cat {home}/notes.txt", user="alice")
     assert "before\nfrom the job\n" == site.ctl.sh(f"cat {home}/{copy}", user="alice")
     assert copy in site.ctl.sh(f"cat {home}/changed.out", user="alice")
+
+
+def test_pressure_is_reckoned_by_what_such_jobs_used(site: Site) -> None:
+    run = "ccx -v; sleep 3"
+    past = site.submit("case_1", run)
+    site.until(lambda: site.state(past) == "COMPLETED", "a run of the past")
+    site.fill()
+    job = site.submit("case_2", run)
+    site.start(high="0.5", low="0.1", history="30d")
+
+    site.until(lambda: "1 runs of alice's like it" in site.why(job), "accounting was asked")
+    assert "expected 0:01:00" in site.why(job)
+    assert "below the high-water mark" in site.why(job)
+
+
+def test_a_policy_changes_under_way_and_a_bad_one_changes_nothing(site: Site) -> None:
+    site.fill()
+    job = site.submit("beam", "ccx -i beam")
+    site.start(high="50", low="1")
+    site.until(lambda: "high-water mark" in site.why(job), "the first plan")
+    assert "nothing says of which class" not in site.why(job)
+
+    change = "sed -i 's/^unlabelled = .*/unlabelled = \"{}\"/' /etc/burstd/config.toml"
+    site.px.sh(change.format("stays"))
+    site.until(lambda: "nothing says of which class" in site.why(job), "the new policy holds")
+    assert "[policy.labels, default]" in site.why(job)
+
+    site.px.sh(change.format("nowhere"))
+    trouble = "there is no [policy.classes.nowhere]"
+    site.until(lambda: trouble in site.px.sh("burst status"), "it is refused")
+    assert "nothing says of which class" in site.why(job)

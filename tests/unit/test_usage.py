@@ -135,7 +135,7 @@ def test_accounting_is_asked_now_and_then_and_may_be_away() -> None:
     slurm.finish(key, 0)
 
     def expected() -> float:
-        found = past.usage(queue, clock).expected(queued(time_limit=HOUR))
+        found = past.usage(queue, clock, timedelta(days=30)).expected(queued(time_limit=HOUR))
         return found.time.total_seconds() if found else 0
 
     slurm.accounting_up = False
@@ -144,3 +144,6 @@ def test_accounting_is_asked_now_and_then_and_may_be_away() -> None:
     assert 3600 == expected()
     clock.forward(seconds=EVERY.total_seconds())
     assert 600 == expected()
+    by_limit = past.usage(queue, clock, timedelta()).expected(queued(time_limit=HOUR))
+    assert by_limit is not None
+    assert HOUR == by_limit.time

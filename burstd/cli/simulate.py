@@ -13,8 +13,8 @@ import typer
 from burstd.cli.client import OK, USAGE
 
 if TYPE_CHECKING:
+    from burstd.rehearsal.compare import Rehearsed
     from burstd.rehearsal.history import History
-    from burstd.rehearsal.measures import Row
 
 HOUR = 3600
 
@@ -50,12 +50,16 @@ def simulate(  # noqa: PLR0913  # one parameter an option
     out: Annotated[
         Path | None, typer.Option("--json", help="Write the figures to this file, or to -.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a report with plots to this file.")
+    ] = None,
 ) -> None:
     """Rehearse: what would have left, what it would have cost, how long jobs would have waited.
 
     Example: burst simulate --swf theta.swf.gz --cloud-share 0.05 --json out.json
     """
     from burstd.rehearsal.compare import compare, shaken
+    from burstd.rehearsal.report import page
     from burstd.rehearsal.swf import NotSwf, read
 
     try:
@@ -63,11 +67,13 @@ def simulate(  # noqa: PLR0913  # one parameter an option
         history = history if seed is None else shaken(history, seed)
         rows = list(compare(history, strategy.value, cloud_share, theta))
         if out is not None:
-            _write(out, {"trace": _trace(history), "strategies": [r.as_json() for r in rows]})
+            _write(out, {"trace": _trace(history), "strategies": [one.as_json() for one in rows]})
+        if html is not None:
+            html.write_text(page(history, rows))
     except (NotSwf, OSError) as error:
         sys.stderr.write(f"burst: {error}\n")
         raise typer.Exit(USAGE) from error
-    if out is None:
+    if out is None and html is None:
         _show(history, rows)
     raise typer.Exit(OK)
 
@@ -92,7 +98,7 @@ def _write(path: Path, found: dict[str, Any]) -> None:
         path.write_text(text)
 
 
-def _show(history: History, rows: list[Row]) -> None:
+def _show(history: History, rehearsed: list[Rehearsed]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -101,7 +107,7 @@ def _show(history: History, rows: list[Row]) -> None:
     for column in ("", "left", "cloud core-hours", "share", "mean wait", "median", "95 %",
                    "by core-hour", "slowdown"):  # fmt: skip
         table.add_column(column, justify="right" if column else "left")
-    for row in rows:
+    for row in (one.row for one in rehearsed):
         waits = (row.mean_wait_s, row.median_wait_s, row.p95_wait_s, row.weighted_wait_s)
         table.add_row(
             row.name, str(row.burst_jobs), f"{row.cloud_core_hours:,.0f}", f"{row.cloud_share:.2%}",

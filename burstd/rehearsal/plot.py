@@ -9,7 +9,7 @@ from html import escape
 
 WIDTH, HEIGHT = 760, 340
 LEFT, RIGHT, TOP, BOTTOM = 100, 16, 34, 50  #: around the plotted area
-LETTER = 7.2  #: its width in the legend
+LETTER = 6.6  #: its width in the legend
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from burstd.rehearsal.history import History
 from burstd.rehearsal.measures import Row, accounts
 from burstd.rehearsal.plot import Axis, Series, plot
 from burstd.rehearsal.strategies import DELAY
+from burstd.rehearsal.sweep import METHOD, Swept
 
 BINS = 600  #: of a time axis; each shows the longest queue in it
 MINUTE, HOUR, DAY = 60, 3600, 86400
+SWEPT = 4  #: the style of what was swept
 LISTED = 40  #: accounts, the largest; the figures of all are in the JSON
 
 STYLE = """
@@ -39,7 +41,7 @@ svg { width: 100%; height: auto; } svg text { fill: var(--ink); font: 12px syste
 """
 
 
-def page(history: History, rehearsed: Sequence[Rehearsed]) -> str:
+def page(history: History, rehearsed: Sequence[Rehearsed], swept: Swept | None = None) -> str:
     """The whole report, the rehearsed strategy last."""
     parts = [
         f"<h1>Rehearsal of {escape(history.name)}</h1>",
@@ -51,7 +53,8 @@ def page(history: History, rehearsed: Sequence[Rehearsed]) -> str:
         "<h2>How long jobs waited</h2>",
         _waits(rehearsed),
         "<h2>Cost against wait</h2>",
-        _cost(rehearsed),
+        _cost(rehearsed, swept),
+        *([_swept(swept)] if swept else []),
         f"<h2>By account, under {escape(rehearsed[-1].row.name)}</h2>",
         _accounts(rehearsed),
     ]
@@ -146,19 +149,34 @@ def waited(runs: Sequence[Run]) -> list[tuple[float, float]]:
     return [(waits[round(last * part / 100)] / HOUR, float(part)) for part in range(101)]
 
 
-def _cost(rehearsed: Sequence[Rehearsed]) -> str:
-    marks = [
+def _cost(rehearsed: Sequence[Rehearsed], swept: Swept | None) -> str:
+    drawn = [
         Series(one.row.name, style, [_point(one.row)], marks=True)
         for style, one in enumerate(rehearsed)
         if one.row.name != "everything"
     ]
-    ends = [point for one in marks for point in one.points]
+    if swept:
+        ordered = sorted(_point(point.row) for point in swept.points if point.front)
+        drawn.insert(0, Series("front", SWEPT, ordered))
+        if swept.knee:
+            name = f"knee: {swept.parameter} {swept.knee.value:g}"
+            drawn.append(Series(name, SWEPT, [_point(swept.knee.row)], marks=True))
+    ends = [point for one in drawn for point in one.points]
     return plot(
         "Cost against wait",
         Axis("bought in the cloud, % of all core-hours", 0, max(x for x, _ in ends) * 1.1 or 1.0),
         Axis("mean wait, hours", 0, max(y for _, y in ends) * 1.1 or 1.0),
-        marks,
+        drawn,
     )
+
+
+def _swept(swept: Swept) -> str:
+    found = (
+        f"{swept.parameter} {swept.knee.value:g}" if swept.knee else "none: the front is straight"
+    )
+    rows = ([*_cells(point.row), "yes" if point.front else "no"] for point in swept.points)
+    heads = (swept.parameter, *ROWS[1:], "on the front")
+    return f'<p class="dim">Knee ({escape(METHOD)}): {escape(found)}.</p>' + _table(heads, rows)
 
 
 def _point(row: Row) -> tuple[float, float]:

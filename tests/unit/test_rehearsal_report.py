@@ -36,7 +36,7 @@ def test_the_queue_is_the_longest_of_each_moment_and_who_leaves_waits_no_more() 
     days = 600  # one bin a day
     runs = [
         run(1, 0, 2 * DAY + 1),
-        run(2, DAY, DAY + 60 + DELAY, away=True),
+        run(2, DAY, 2 * DAY - 60 + DELAY, away=True),  # it was sent a minute before the day's end
         run(3, days * DAY, days * DAY),
     ]
     history = History("by hand", 2, tuple(one.job for one in runs))

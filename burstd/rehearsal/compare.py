@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from random import Random
 
-from burstd.rehearsal.easy import rehearse
+from burstd.rehearsal.easy import Run, rehearse
 from burstd.rehearsal.history import History
-from burstd.rehearsal.measures import Row, measure
+from burstd.rehearsal.measures import Row, accounts, measure
 from burstd.rehearsal.strategies import DELAY, THETA, Clairvoyant, Steered, everything, nothing
 
 SHAKE = 60  #: seconds by which a shaken job comes earlier or later at most
 
 
-def compare(history: History, strategy: str, share: float, theta: float = THETA) -> Iterator[Row]:
+@dataclass(frozen=True)
+class Rehearsed:
+    """One rule's figures, and the runs that they are of."""
+
+    row: Row
+    runs: Sequence[Run]
+
+    def as_json(self) -> dict[str, object]:
+        """The row, with one of its own for each account."""
+        return {
+            **self.row.as_json(),
+            "accounts": [account.as_json() for account in accounts(self.runs)],
+        }
+
+
+def compare(
+    history: History, strategy: str, share: float, theta: float = THETA
+) -> Iterator[Rehearsed]:
     """``none``: nobody leaves; ``everything``: who would wait leaves, at any cost; ``clairvoyant``:
     the best rule under the same budget, knowing how long each job will run; and the strategy."""
-    yield measure("none", rehearse(history, nothing, DELAY))
-    yield measure("everything", rehearse(history, everything, DELAY))
-    yield _steered("clairvoyant", Steered(history, "marginal", share, Clairvoyant(), theta))
-    yield _steered(strategy, Steered(history, strategy, share, theta=theta))
+    yield _rehearsed("none", rehearse(history, nothing, DELAY))
+    yield _rehearsed("everything", rehearse(history, everything, DELAY))
+    yield steered("clairvoyant", Steered(history, "marginal", share, Clairvoyant(), theta))
+    yield steered(strategy, Steered(history, strategy, share, theta=theta))
 
 
-def _steered(name: str, rule: Steered) -> Row:
-    return measure(name, rehearse(rule.history, rule, DELAY, rule.started))
+def steered(name: str, rule: Steered) -> Rehearsed:
+    """Its history under this rule."""
+    return _rehearsed(name, rehearse(rule.history, rule, DELAY, rule.started))
+
+
+def _rehearsed(name: str, runs: Sequence[Run]) -> Rehearsed:
+    return Rehearsed(measure(name, runs), runs)
 
 
 def shaken(history: History, seed: int) -> History:

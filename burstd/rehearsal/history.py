@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
+class NotLog(ValueError):
+    """The file can't be read as what it should be; says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class PastJob:
     """Times in seconds; ``submitted`` since any one moment, the same for all jobs.

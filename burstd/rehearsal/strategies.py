@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -81,13 +82,15 @@ def nothing(_cluster: Cluster) -> Sequence[int]:
 
 @dataclass
 class Steered:
-    """One strategy under a budget of core-hours for the whole history."""
+    """One strategy under a budget of core-hours for the whole history; ``mark``: instead of one,
+    the threshold's core-hours, at any cost."""
 
     history: History
     strategy: str
     share: float
     forecast: Forecast = field(default_factory=Habits)
     theta: float = THETA
+    mark: float | None = None
     _running: dict[int, tuple[PastJob, int, float]] = field(default_factory=dict)
     _ends: list[tuple[int, int, PastJob, float, float]] = field(default_factory=list)
     _seen: set[int] = field(default_factory=set)
@@ -99,7 +102,9 @@ class Steered:
     def __post_init__(self) -> None:
         self._rule: Strategy = STRATEGIES[self.strategy]
         self._first = self.history.jobs[0].submitted
-        self._budget = self.share * self.history.core_hours
+        self._budget = math.inf
+        if self.mark is None:
+            self._budget = self.share * self.history.core_hours
         self._steering = Steering(self._budget, max(1.0, float(self.history.seconds)))
 
     def started(self, job: PastJob, now: int) -> None:
@@ -117,13 +122,18 @@ class Steered:
             if job.number not in self._seen:
                 self._seen.add(job.number)
                 self._hours += waiter.core_hours
-        price = self._steering.price(now - self._first, self._spent + self._likely)
+        price = self._price(now)
         worth = self._rule(line, self._outlook(cluster), price)
         return [
             place
             for place, (job, waiter) in enumerate(zip(cluster.waiting, line, strict=True))
             if worth[place] > price and self._buy(job, waiter, now)
         ]
+
+    def _price(self, now: int) -> float:
+        if self.mark is not None:
+            return self.mark / self.history.cores
+        return self._steering.price(now - self._first, self._spent + self._likely)
 
     def _learn(self, now: int) -> None:
         while self._ends and self._ends[0][0] <= now:

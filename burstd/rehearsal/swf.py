@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from burstd.rehearsal.history import History, PastJob
+from burstd.rehearsal.history import History, NotLog, PastJob
 
 _HEADER = re.compile(r";\s*(MaxProcs|MaxNodes)\s*:\s*(\d+)")
 _COLUMNS = 18
@@ -21,21 +21,17 @@ _COLUMNS = 18
 )  # fmt: skip
 
 
-class NotSwf(ValueError):
-    """The file can't be read as what it should be; says which line, and what to do."""
-
-
 def read(path: Path, cores: int | None = None) -> History:
     """A log, plain or gzipped. ``cores``: of the cluster, instead of what its header says.
 
     Left out are jobs that never ran, that used no processor, or that are wider than the cluster.
-    A job without a time limit gets the time it ran. Raises ``NotSwf`` and ``OSError``.
+    A job without a time limit gets the time it ran. Raises ``NotLog`` and ``OSError``.
     """
     try:
         with _opened(path) as lines:
             return _history(path.name, lines, cores)
     except (EOFError, gzip.BadGzipFile) as error:
-        raise NotSwf(f"{path} is cut off or no gzip file: {error}; fetch it again") from error
+        raise NotLog(f"{path} is cut off or no gzip file: {error}; fetch it again") from error
 
 
 def _opened(path: Path) -> TextIO:
@@ -51,7 +47,7 @@ def _history(name: str, lines: Iterable[str], cores: int | None) -> History:
     rows = list(_rows(name, lines, told))
     cores = cores or told.get("MaxProcs") or told.get("MaxNodes")
     if not cores:
-        raise NotSwf(f"{name} does not say MaxProcs in its header: give --procs N")
+        raise NotLog(f"{name} does not say MaxProcs in its header: give --procs N")
     left: Counter[str] = Counter()
     jobs = []
     for row in rows:
@@ -62,7 +58,7 @@ def _history(name: str, lines: Iterable[str], cores: int | None) -> History:
         else:
             jobs.append(job)
     if not jobs:
-        raise NotSwf(f"{name} has no job that ran on {cores} processors: {dict(left)}")
+        raise NotLog(f"{name} has no job that ran on {cores} processors: {dict(left)}")
     jobs.sort(key=lambda job: (job.submitted, job.number))
     return History(name, cores, tuple(jobs), dict(left))
 
@@ -79,7 +75,7 @@ def _rows(name: str, lines: Iterable[str], told: dict[str, int]) -> Iterator[lis
                 for column in (_NUMBER, _SUBMITTED, _RAN, _USED, _ASKED, _LIMIT):
                     float(cells[column])
             except (IndexError, ValueError) as error:
-                raise NotSwf(
+                raise NotLog(
                     f"line {number} of {name} is not one of the Standard Workload Format "
                     f"(eighteen numbers): {text[:60]!r}"
                 ) from error
@@ -114,3 +110,21 @@ def _named(row: list[str], column: int) -> str:
     text = row[column] if column < len(row) else "-1"
     unknown = ("-1",) if column == _QUEUE else ("-1", "0")  # only queues are counted from 0
     return "" if text in unknown else text
+
+
+def written(history: History) -> Iterator[str]:
+    """The same history as lines of the format. Users, accounts, applications and queues become
+    numbers, in the order of their first job; so do the jobs' own. Times count from the first."""
+    numbers: tuple[dict[str, int], ...] = ({}, {}, {}, {})
+    first = history.jobs[0].submitted if history.jobs else 0
+    yield f"; Version: 2.2\n; UnixStartTime: {first}\n; MaxProcs: {history.cores}\n"
+    for number, job in enumerate(history.jobs, 1):
+        names = (job.user, job.account, job.application, job.queue)
+        user, group, application, queue = (
+            known.setdefault(name, len(known) + 1) if name else -1
+            for known, name in zip(numbers, names, strict=True)
+        )
+        yield (
+            f"{number} {job.submitted - first} -1 {job.ran} {job.cores} -1 -1 {job.cores} "
+            f"{job.limit} -1 1 {user} {group} {application} {queue} -1 -1 -1\n"
+        )

@@ -27,10 +27,10 @@ from burstd.core.selection import (
 from burstd.core.steering import HIGH, LOW, Steering
 from burstd.rehearsal.compare import shaken
 from burstd.rehearsal.easy import Cluster, Run, rehearse
-from burstd.rehearsal.history import History, PastJob
+from burstd.rehearsal.history import History, NotLog, PastJob
 from burstd.rehearsal.measures import measure, quantile
 from burstd.rehearsal.strategies import DELAY, Clairvoyant, Habits, Steered
-from burstd.rehearsal.swf import NotSwf, read
+from burstd.rehearsal.swf import read
 
 
 def job(number: int, submitted: int, cores: int, ran: int, limit: int | None = None) -> PastJob:
@@ -76,6 +76,46 @@ def test_the_scheduler_believes_the_limit_and_learns_when_a_job_ends() -> None:
     assert {1: 0, 3: 2, 4: 10, 2: 92} == starts(rehearse(past, stay, 0))
 
 
+def test_who_come_in_the_same_second_are_served_by_number() -> None:
+    past = history(4, job(1, 0, 3, 100), job(2, 0, 2, 50), job(3, 0, 1, 100), job(4, 0, 1, 10))
+    # 2 can start at 100. 3 ends then, and takes the only core that 4 could have had.
+    assert {1: 0, 2: 100, 3: 0, 4: 100} == starts(rehearse(past, stay, 0))
+
+
+def test_what_ends_in_a_second_is_free_for_who_comes_in_it() -> None:
+    past = history(2, job(1, 0, 2, 100), job(2, 100, 2, 10))
+    assert {1: 0, 2: 100} == starts(rehearse(past, stay, 0))
+
+
+def test_what_the_first_leaves_over_is_given_away_once() -> None:
+    past = history(
+        4, job(1, 0, 2, 100), job(2, 10, 3, 50), job(3, 20, 1, 1000), job(4, 20, 1, 1000)
+    )
+    # At 100 the first takes three of four: 3 stays on the fourth, 4 would be in its way.
+    assert {1: 0, 2: 100, 3: 20, 4: 150} == starts(rehearse(past, stay, 0))
+
+
+def test_the_first_is_promised_the_moment_at_which_enough_have_ended() -> None:
+    past = history(
+        4, job(1, 0, 2, 100), job(2, 0, 2, 60), job(3, 10, 4, 50), job(4, 20, 1, 40),
+        job(5, 21, 1, 41),
+    )  # fmt: skip
+    # 3 needs both to end. From 60 on there is room: for 4, who ends at 100, and not for 5.
+    assert {1: 0, 2: 0, 3: 100, 4: 60, 5: 150} == starts(rehearse(past, stay, 0))
+
+
+def test_each_is_first_in_its_turn_and_nobody_is_in_its_way() -> None:
+    past = history(
+        3, job(1, 0, 2, 100), job(2, 1, 3, 50), job(3, 2, 3, 30), job(4, 3, 1, 98), job(5, 4, 1, 96)
+    )
+    assert {1: 0, 2: 100, 3: 150, 4: 180, 5: 4} == starts(rehearse(past, stay, 0))
+
+
+def test_a_promise_is_kept_early_when_a_job_ends_before_its_limit() -> None:
+    past = history(2, job(1, 0, 2, 10, 100), job(2, 1, 2, 10), job(3, 2, 1, 5))
+    assert {1: 0, 2: 10, 3: 20} == starts(rehearse(past, stay, 0))
+
+
 def test_what_leaves_makes_room_in_the_line_and_starts_after_the_delay() -> None:
     past = history(2, job(1, 0, 2, 100), job(2, 10, 2, 500), job(3, 20, 1, 30))
 
@@ -115,13 +155,13 @@ def test_nobody_is_lost_nobody_starts_too_soon_and_there_are_never_too_many(
 def test_nobody_overtakes_to_the_first_ones_harm(
     given_jobs: list[tuple[int, int, int, int]],
 ) -> None:
-    """With true limits each starts no later than without anybody who came after it."""
+    """With true limits the first in the line starts no later than without who came after it."""
     jobs = sorted(
         (job(n, at, c, r) for n, (at, c, r, _) in enumerate(given_jobs)),
         key=lambda j: (j.submitted, j.number),
     )
     all_of_them = starts(rehearse(history(8, *jobs), stay, 0))
-    first = next((r.job for r in rehearse(history(8, *jobs), stay, 0) if r.wait), None)
+    first = next((j for j in jobs if all_of_them[j.number] > j.submitted), None)
     if first is not None:
         earlier = jobs[: jobs.index(first) + 1]
         assert (
@@ -194,14 +234,14 @@ def test_a_user_0_is_not_known_and_a_queue_0_is_one(tmp_path: Path) -> None:
 def test_what_is_no_log_is_refused_with_the_line(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "log.swf"
     path.write_text(text)
-    with pytest.raises(NotSwf, match=said):
+    with pytest.raises(NotLog, match=said):
         read(path)
 
 
 def test_a_log_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "log.swf.gz"
     path.write_bytes(gzip.compress(LINES.encode() * 1000)[:-40])
-    with pytest.raises(NotSwf, match="cut off"):
+    with pytest.raises(NotLog, match="cut off"):
         read(path)
 
 

@@ -1,0 +1,87 @@
+"""What Slurm's accounting tells of a site's past: the output of one ``sacct`` command.
+
+Source: sacct(1). Times are seconds since 1970, which no clock change makes ambiguous. The job's
+name is last, as it may have any character in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from burstd.rehearsal.history import History, NotLog, PastJob
+
+FIELDS = ("JobIDRaw", "Submit", "Eligible", "Start", "ElapsedRaw", "TimelimitRaw", "AllocCPUS",
+          "ReqCPUS", "User", "Account", "Partition", "State", "JobName")  # fmt: skip
+COMMAND = "SLURM_TIME_FORMAT=%s sacct -a -X -P -n -S 2026-01-01 -E now -o " + ",".join(FIELDS)
+#: States of jobs that have not come to an end
+OPEN = ("PENDING", "RUNNING", "SUSPENDED", "REQUEUED", "RESIZING")
+_LOCAL = re.compile(r"\d{4}-\d\d-\d\dT")  #: a local time: an hour of each autumn has it twice
+_TAIL = re.compile(r"[\W_]*\d[\d\W_]*$")
+
+
+def read(lines: Iterable[str], name: str, cores: int | None) -> History:
+    """Its jobs that ran on a cluster of so many cores; the rest is left out and counted, by reason.
+
+    A job could start from when it was eligible: who waits for another job, or for its begin time,
+    is not in the queue's way. Raises ``NotLog``.
+    """
+    if not cores:
+        raise NotLog(f"{name} does not say how large the cluster is: give --procs N")
+    jobs, left = dict[int, PastJob](), Counter[str]()
+    for line in filter(None, map(str.strip, lines)):
+        job = _read(line, name, cores)
+        if isinstance(job, str):
+            left[job] += 1
+        else:
+            left["told again"] += job.number in jobs
+            jobs[job.number] = job
+    if not jobs:
+        raise NotLog(f"{name} has no job that ran on {cores} processors: {dict(+left)}")
+    ordered = sorted(jobs.values(), key=lambda job: (job.submitted, job.number))
+    return History(name, cores, tuple(ordered), dict(+left))
+
+
+def _read(line: str, name: str, cores: int) -> PastJob | str:
+    """The job, or why it is left out."""
+    cells = line.split("|", len(FIELDS) - 1)
+    if cells[0] == FIELDS[0]:
+        return "heading"
+    if len(cells) < len(FIELDS):
+        return "not readable"
+    told = dict(zip(FIELDS, cells, strict=True))
+    if _LOCAL.match(told["Submit"]):
+        raise NotLog(f"{name} has local times: write SLURM_TIME_FORMAT=%s before sacct")
+    if "." in told["JobIDRaw"]:
+        return "step of a job"
+    if told["State"].split(" ")[0] in OPEN:
+        return "not ended"
+    return _job(told, cores)
+
+
+def _job(told: dict[str, str], cores: int) -> PastJob | str:
+    number, submitted = _whole(told["JobIDRaw"]), _whole(told["Submit"])
+    ran, limit = _whole(told["ElapsedRaw"]), _whole(told["TimelimitRaw"])
+    if number is None or submitted is None:
+        return "not readable"
+    if not ran or _whole(told["Start"]) is None:
+        return "never ran"
+    wide = _whole(told["AllocCPUS"]) or _whole(told["ReqCPUS"]) or 0
+    if not wide:
+        return "no processor"
+    if wide > cores:
+        return "wider than the cluster"
+    eligible = _whole(told["Eligible"]) or 0
+    who = (told["User"], told["Account"], _application(told["JobName"]), told["Partition"])
+    return PastJob(number, max(submitted, eligible), wide, max((limit or 0) * 60, ran), ran, *who)
+
+
+def _whole(text: str) -> int | None:
+    """None for what is no number: ``Unknown``, ``None``, ``UNLIMITED``, ``Partition_Limit``."""
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _application(name: str) -> str:
+    """Runs of one study are named alike but for the number at the end."""
+    return _TAIL.sub("", name) or name

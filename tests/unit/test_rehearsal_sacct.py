@@ -1,0 +1,151 @@
+"""A site's past out of Slurm's accounting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from burstd.cli.burst import app
+from burstd.rehearsal.history import History, NotLog, PastJob
+from burstd.rehearsal.sacct import COMMAND, read
+from burstd.rehearsal.swf import read as read_swf
+from burstd.rehearsal.swf import written
+
+T = 1767225600  #: a beginning
+
+
+def line(number: str, *, state: str = "COMPLETED", name: str = "crash_012", **told: str) -> str:
+    cells = {
+        "submit": str(T), "eligible": str(T), "start": str(T + 60), "elapsed": "3600",
+        "limit": "120", "allocated": "8", "requested": "8", "user": "alice", "account": "auto",
+        "partition": "batch", **told,
+    }  # fmt: skip
+    return "|".join([number, *cells.values(), state, name]) + "\n"
+
+
+def jobs(*lines: str, cores: int = 16) -> tuple[PastJob, ...]:
+    return read(lines, "log", cores).jobs
+
+
+def test_a_job_is_read_with_its_study_as_its_application() -> None:
+    assert (PastJob(7, T, 8, 7200, 3600, "alice", "auto", "crash", "batch"),) == jobs(line("7"))
+
+
+@pytest.mark.parametrize(
+    ("name", "application"),
+    [("run-3", "run"), ("a|b 2026-01-02", "a|b"), ("wing v2.5 rc", "wing v2.5 rc"), ("42", "42")],
+)
+def test_a_name_may_have_anything_in_it(name: str, application: str) -> None:
+    assert application == jobs(line("7", name=name))[0].application
+
+
+def test_who_waited_for_another_job_was_in_the_queue_only_since_it_was_eligible() -> None:
+    assert T + 500 == jobs(line("7", eligible=str(T + 500)))[0].submitted
+    assert T == jobs(line("7", eligible="Unknown"))[0].submitted
+
+
+@pytest.mark.parametrize(
+    ("limit", "asked"), [("UNLIMITED", 3600), ("Partition_Limit", 3600), ("", 3600), ("10", 3600)]
+)
+def test_without_a_limit_or_beyond_it_a_job_is_taken_to_have_asked_for_what_it_ran(
+    limit: str, asked: int
+) -> None:
+    assert asked == jobs(line("7", limit=limit))[0].limit
+
+
+def test_a_job_that_was_cancelled_while_it_ran_is_one() -> None:
+    assert 1 == len(jobs(line("7", state="CANCELLED by 1001")))
+
+
+def test_what_is_left_out_is_counted_by_reason() -> None:
+    left = [
+        ("heading", COMMAND.split()[-1].replace(",", "|")),
+        ("not readable", "7|what|is|this"),
+        ("not readable", line("7", submit="Unknown")),
+        ("not readable", line("7_[8-9]")),
+        ("step of a job", line("7.batch")),
+        ("not ended", line("8", state="RUNNING", elapsed="60")),
+        ("not ended", line("9", state="PENDING", start="Unknown", elapsed="0", allocated="0")),
+        ("never ran", line("10", state="CANCELLED by 0", start="None", elapsed="0")),
+        ("never ran", line("11", state="CANCELLED", start="Unknown")),
+        ("no processor", line("12", allocated="0", requested="0")),
+        ("wider than the cluster", line("13", allocated="17")),
+        ("told again", line("7")),
+    ]
+    history = read([line("7"), "\n", *(text for _, text in left)], "log", 16)
+    assert [7] == [job.number for job in history.jobs]
+    counted = {why: sum(why == other for other, _ in left) for why, _ in left}
+    assert counted == history.left_out
+
+
+@pytest.mark.parametrize(
+    ("text", "cores", "said"),
+    [
+        (line("7"), None, "give --procs N"),
+        (line("7", submit="2026-10-25T02:30:00"), 16, "local times: write SLURM_TIME_FORMAT=%s"),
+        ("", 16, "has no job that ran on 16 processors"),
+    ],
+)
+def test_what_can_not_be_rehearsed_says_what_to_do(text: str, cores: int | None, said: str) -> None:
+    with pytest.raises(NotLog, match=said):
+        read([text], "log", cores)
+
+
+def test_the_same_history_in_numbers_has_no_name_in_it(tmp_path: Path) -> None:
+    lines = [
+        line("70", user="bob", account="aero", name="wing", submit=str(T + 5)),
+        line("71", submit=str(T + 9), partition="long"),
+        line("72", submit=str(T + 9)),
+    ]
+    past = read(lines, "log", 16)
+    path = tmp_path / "log.swf"
+    path.write_text("".join(written(past)))
+    assert (
+        PastJob(1, 0, 8, 7200, 3600, "1", "1", "1", "1"),
+        PastJob(2, 4, 8, 7200, 3600, "2", "2", "2", "2"),
+        PastJob(3, 4, 8, 7200, 3600, "2", "2", "2", "1"),
+    ) == read_swf(path).jobs
+    assert 16 == read_swf(path).cores
+    assert not any(name in path.read_text() for name in ("bob", "alice", "aero", "wing", "batch"))
+
+
+def test_what_is_not_known_stays_so(tmp_path: Path) -> None:
+    path = tmp_path / "log.swf"
+    path.write_text("".join(written(History("log", 4, (PastJob(9, 50, 1, 20, 10),)))))
+    assert (PastJob(1, 0, 1, 20, 10),) == read_swf(path).jobs
+
+
+# --- the command
+
+
+def test_the_command_reads_a_file_or_what_is_piped_into_it(tmp_path: Path) -> None:
+    log = tmp_path / "sacct.txt"
+    log.write_text("".join(line(str(n), submit=str(T + n), eligible="") for n in range(1, 9)))
+    argv = ["simulate", "--procs", "16", "--json", "-", "--sacct"]
+    filed = CliRunner().invoke(app, [*argv, str(log)])
+    piped = CliRunner().invoke(app, [*argv, "-"], input=log.read_text())
+    assert (0, 0) == (filed.exit_code, piped.exit_code)
+    assert filed.output == piped.output.replace('"stdin"', '"sacct.txt"')
+
+
+def test_the_command_writes_the_history_in_numbers_and_says_what_it_left_out(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out.swf"
+    argv = ["simulate", "--procs", "16", "--sacct", "-", "--anonymise", str(out)]
+    done = CliRunner().invoke(app, argv, input=line("7") + line("8", state="RUNNING"))
+    assert (0, "1 jobs; left out: 1 not ended\n") == (done.exit_code, done.output)
+    assert 1 == len(read_swf(out).jobs)
+
+
+def test_the_help_has_the_command_to_ask_slurm_with() -> None:
+    told = CliRunner().invoke(app, ["simulate", "--help"], env={"COLUMNS": "200"}).output
+    assert "".join(COMMAND.split()) in "".join(told.split())
+
+
+@pytest.mark.parametrize("logs", [[], ["--swf", "a", "--sacct", "b"]])
+def test_one_log_is_wanted_and_no_traceback(logs: list[str]) -> None:
+    done = CliRunner().invoke(app, ["simulate", *logs])
+    assert (2, "burst: give a log: --swf FILE or --sacct FILE\n") == (done.exit_code, done.output)

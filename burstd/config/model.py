@@ -140,7 +140,7 @@ class PolicyTable(Table):
     strategy: Literal["threshold", "waiting", "marginal"] = "marginal"
     """Which of them leave first: the oldest; who has waited long for its size; or whose leaving
     spares most waiting for a core-hour (docs/policy.md)."""
-    theta: float = Field(default=0.0, ge=0, le=1)
+    theta: float = Field(default=0.5, ge=0, le=1)
     """For marginal: how much more an hour of a large job's waiting counts than a small one's."""
     min_core_hours: CoreHoursValue = Field(default="0 core-hours", validate_default=True)
     """A job that asks for less stays: sending it is not worth it."""

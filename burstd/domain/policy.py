@@ -52,7 +52,7 @@ class BurstPolicy:
     budgets: tuple[Budget, ...] = ()  #: beside that one: of some accounts, users, other periods
     history: timedelta = timedelta(days=30)  #: of users' runs, for forecasts; none: by limits
     strategy: str = "marginal"  #: which of them leave: docs/policy.md
-    theta: float = 0.0  #: how much more a large job's hour of waiting counts: 0 to 1
+    theta: float = 0.5  #: how much more a large job's hour of waiting counts: 0 to 1
     start_delay: timedelta = timedelta(minutes=5)  #: until a job that leaves has begun elsewhere
     reasons: frozenset[str] = frozenset({"Resources", "Priority"})
     users: frozenset[str] = frozenset()

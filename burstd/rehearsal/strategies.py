@@ -11,6 +11,7 @@ from typing import Protocol
 
 from burstd.core.selection import STRATEGIES, Outlook, Strategy, Waiter
 from burstd.core.steering import Steering
+from burstd.domain.usage import RUNS, shrunk
 from burstd.rehearsal.easy import Cluster
 from burstd.rehearsal.history import History, PastJob
 from burstd.rehearsal.measures import BILLED
@@ -18,7 +19,6 @@ from burstd.rehearsal.measures import BILLED
 DELAY = 300  #: seconds until a job that leaves has begun elsewhere
 SHORTEST = 60.0  #: seconds that a job is expected to run at least
 THETA = 0.5  #: between each job's hour (0) and each core-hour's (1)
-RUNS = 10  #: of a user and application that are remembered
 
 
 class Forecast(Protocol):
@@ -64,7 +64,7 @@ class Habits:
         used = self._used.get((job.user, job.application, job.queue)) if job.user else None
         if not used:
             return job.limit
-        return max(min(SHORTEST, job.limit), job.limit * (1 + sum(used)) / (1 + len(used)))
+        return max(min(SHORTEST, job.limit), job.limit * shrunk(used))
 
     def ended(self, job: PastJob) -> None:
         self._used[job.user, job.application, job.queue].append(job.ran / job.limit)

@@ -138,11 +138,10 @@ def test_pressure_is_reckoned_by_what_such_jobs_used(site: Site) -> None:
     site.until(lambda: site.state(past) == "COMPLETED", "a run of the past")
     site.fill()
     job = site.submit("case_2", run)
-    site.start(high="0.5", low="0.1", history="30d")
+    site.start(high="50", low="0.1", history="30d")
 
-    site.until(lambda: "1 runs of alice's like it" in site.why(job), "accounting was asked")
-    assert "expected 0:01:00" in site.why(job)
-    assert "below the high-water mark" in site.why(job)
+    site.until(lambda: "by 1 runs like it of alice's" in site.why(job), "accounting was asked")
+    assert "expected 0:30:0" in site.why(job)  # three seconds of an hour, and one that used all
 
 
 def test_a_policy_changes_under_way_and_a_bad_one_changes_nothing(site: Site) -> None:

@@ -18,7 +18,9 @@ from burstd.domain.usage import PastRun, Usage
 from tests.unit.test_decide import policies, queues
 from tests.unit.values import NOW, POLICY, identity, queued, snapshot
 
-MARGINAL = replace(POLICY, strategy="marginal", watermarks=Watermarks(CoreHours(1), CoreHours(0)))
+MARGINAL = replace(
+    POLICY, strategy="marginal", theta=0.0, watermarks=Watermarks(CoreHours(1), CoreHours(0))
+)
 
 
 def running(number: int, hours: float, cpus: int = 16, **more: Any) -> QueuedJob:
@@ -67,7 +69,7 @@ def test_who_starts_at_home_sooner_than_elsewhere_is_worth_nothing() -> None:
 
 def test_runs_are_expected_to_end_when_such_runs_end() -> None:
     late, soon = running(1, 20), running(1, 20)
-    known = Usage([PastRun("alice", "beam", "", timedelta(hours=21), timedelta(hours=1.2))] * 2)
+    known = Usage([PastRun("alice", "beam", "", timedelta(hours=21), timedelta(hours=1.2))] * 9)
     waiting = waits(2, 2, 1)
     (far,) = worths(snapshot(late, waiting), MARGINAL).values()
     (near,) = worths(replace(snapshot(soon, waiting), usage=known), MARGINAL).values()

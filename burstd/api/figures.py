@@ -61,6 +61,7 @@ _PRESSURE = frozenset(
     {
         "",
         "below_watermark",
+        "below_price",
         "damped",
         "paced",
         "too_many_open",

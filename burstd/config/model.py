@@ -140,6 +140,9 @@ class PolicyTable(Table):
     strategy: Literal["threshold", "waiting", "marginal"] = "marginal"
     """Which of them leave first: the oldest; who has waited long for its size; or whose leaving
     spares most waiting for a core-hour (docs/policy.md)."""
+    steer: bool = False
+    """Let nobody leave below the price at which the month's budget lasts: docs/policy.md. Not for
+    strategy threshold."""
     theta: float = Field(default=0.5, ge=0, le=1)
     """For marginal: how much more an hour of a large job's waiting counts than a small one's."""
     min_core_hours: CoreHoursValue = Field(default="0 core-hours", validate_default=True)

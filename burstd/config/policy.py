@@ -26,6 +26,7 @@ def policy_of(config: Config, layers: Layers | None = None) -> BurstPolicy:
         history=p.history,
         strategy=p.strategy,
         theta=p.theta,
+        steer=p.steer,
         budgets=tuple(map(_budget, p.budgets, p.budgets.values())),
         reasons=frozenset(p.reasons),
         users=frozenset(p.users),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -11,8 +12,9 @@ from burstd.core.breaker import Aside, aside
 from burstd.core.data import classes, targets_of
 from burstd.core.eligible import Case, objection, rulings, script_objection
 from burstd.core.licences import Desk, ask_of, never
-from burstd.core.money import worst_case
+from burstd.core.money import price, worst_case
 from burstd.core.purse import Pot, Purse
+from burstd.core.worth import price as price_at
 from burstd.core.worth import worths
 from burstd.domain.budgets import Budget
 from burstd.domain.jobs import CoreHours, JobKey, JobState, QueuedJob
@@ -59,6 +61,11 @@ class _Session:
     probed: set[TargetName] = field(default_factory=set)
     _said: dict[Reason, Objection] = field(default_factory=dict)
 
+    def decline(self, candidate: Candidate, why: Reason, numbers: Mapping[str, str]) -> None:
+        """All of it stays."""
+        identity, wish = candidate.job.identity, candidate.wish
+        self.declined.append(Decline(identity, why, numbers, wish, candidate.elements))
+
     def is_aside(self, target: TargetName) -> bool:
         """It takes nothing, or has its one job of this plan."""
         found = self.aside.get(target)
@@ -87,7 +94,8 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
         Desk.opened(snapshot, ledger),
         aside=aside(ledger.ends, ledger.open_at, snapshot.queue.taken_at),
     )
-    worth = worths(snapshot, policy)
+    least = price_at(policy, ledger, snapshot.queue.taken_at)
+    worth = worths(snapshot, policy, least)
     candidates = sorted(
         _candidates(snapshot, policy, ledger, session),
         key=lambda c: (
@@ -101,6 +109,10 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
     session.backlog = backlog
     surging = is_surging(backlog, policy, was=ledger.surging)
     for candidate in candidates:
+        value = worth.get(candidate.job.identity, math.inf)
+        if surging and least and value <= least and not candidate.wish:
+            session.decline(candidate, Reason.BELOW_PRICE, _hours(value, least))
+            continue
         _place_elements(candidate, snapshot, policy, session, surging=surging)
     return Plan(backlog, surging, tuple(session.placements), tuple(session.declined))
 
@@ -230,6 +242,7 @@ def _place_elements(
                 worst,
                 candidate.wish,
                 account,
+                price(candidate.job.cpus, snapshot.usage.time(candidate.job), view.price),
                 ask.booked,
             )
         )
@@ -238,6 +251,10 @@ def _place_elements(
         session.free -= 1
         session.paced -= 1
         session.backlog -= candidate.each
+
+
+def _hours(value: float, least: float) -> dict[str, str]:
+    return {"worth": f"{value:.1f} h", "price": f"{least:.1f} h"}
 
 
 def _pressure(policy: BurstPolicy, session: _Session, *, surging: bool) -> Objection | None:

@@ -20,6 +20,7 @@ from burstd.domain.targets import TargetView
 #: What would have to change. What is not here nobody can change.
 CURES: Mapping[Reason, str] = {
     Reason.BELOW_WATERMARK: "more of the queue has to wait, or lower policy.high",
+    Reason.BELOW_PRICE: "wait: its worth grows, and the price falls as the month goes on",
     Reason.DAMPED: "nothing: it will start here soon enough; or lower policy.low",
     Reason.NOT_WAITING: "wait until Slurm says Resources or Priority, or add to policy.reasons",
     Reason.HELD: "release it: scontrol release",

@@ -7,19 +7,33 @@ jobs wait for resources nothing else is free.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from burstd.core.selection import STRATEGIES, Outlook, Waiter
+from burstd.core.steering import Steering
+from burstd.domain.budgets import Period
 from burstd.domain.jobs import JobIdentity, JobState, QueuedJob
 from burstd.domain.plan import Snapshot
-from burstd.domain.policy import BurstPolicy
+from burstd.domain.policy import BurstPolicy, Ledger
 
 OLDEST_FIRST = "threshold"  #: from the head of the line: its worth is its place
 #: A job that runs on past its expected end runs half as long again as it has, at most to its limit.
 MORE = 0.5
 
 
-def worths(snapshot: Snapshot, policy: BurstPolicy) -> Mapping[JobIdentity, float]:
+def price(policy: BurstPolicy, ledger: Ledger, now: datetime) -> float:
+    """What a job must be worth at this moment for the month's budget to last; 0: anything."""
+    if not policy.steer or policy.strategy == OLDEST_FIRST:
+        return 0.0
+    month = Period.MONTH
+    steering = Steering(float(policy.budget), month.length(now).total_seconds())
+    elapsed = (now - month.began(now)).total_seconds()
+    return steering.price(elapsed, float(ledger.spent + ledger.likely))
+
+
+def worths(
+    snapshot: Snapshot, policy: BurstPolicy, price: float = 0.0
+) -> Mapping[JobIdentity, float]:
     """What each waiting line of the queue is worth; empty where the oldest leaves first."""
     if policy.strategy == OLDEST_FIRST:
         return {}
@@ -41,7 +55,7 @@ def worths(snapshot: Snapshot, policy: BurstPolicy) -> Mapping[JobIdentity, floa
     mean = sum(waiter.core_hours for waiter in line) / len(line)
     delay = policy.start_delay.total_seconds()
     outlook = Outlook(cores, 0, ends, delay, mean, policy.theta)
-    found = STRATEGIES[policy.strategy](line, outlook, 0.0)
+    found = STRATEGIES[policy.strategy](line, outlook, price)
     return {job.identity: worth for job, worth in zip(waiting, found, strict=True)}
 
 

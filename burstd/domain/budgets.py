@@ -26,6 +26,19 @@ class Period(Enum):
             return midnight - timedelta(days=midnight.weekday())
         return midnight.replace(day=1)
 
+    def length(self, now: datetime) -> timedelta:
+        """Of the present one."""
+        began = self.began(now)
+        return self.began(began + _LONGER[self]) - began
+
+
+#: Into the next one from the beginning of any.
+_LONGER = {
+    Period.DAY: timedelta(days=1),
+    Period.WEEK: timedelta(days=7),
+    Period.MONTH: timedelta(days=31),
+}
+
 
 @dataclass(frozen=True)
 class Budget:

@@ -84,6 +84,7 @@ class Burst:
     cores: int
     reserved: Money  #: worst case: the whole time limit
     created_at: datetime
+    likely: Money = field(default=Money(Decimal(0)))  #: by what it is expected to run
     account: str = ""  #: Slurm's, whose money it is
     stage: Stage = Stage.PLANNED
     stage_since: datetime | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import Enum
 
 from burstd.domain.jobs import CoreHours, JobIdentity, JobKey, QueueSnapshot
@@ -40,6 +41,7 @@ class Reason(Enum):
     """Why a job stays. The text is the first half of ``burst why``."""
 
     BELOW_WATERMARK = "the queue is below the high-water mark"
+    BELOW_PRICE = "its leaving would spare less waiting than the budget can pay for just now"
     DAMPED = "the jobs placed before it already bring the queue below the low-water mark"
     NOT_WAITING = "it is not waiting for resources"
     HELD = "it is held"
@@ -100,6 +102,7 @@ class Placement:
     reserved: Money
     wish: bool = False
     account: str = ""
+    likely: Money = field(default=Money(Decimal(0)))  #: by what it is expected to run
     licences: Mapping[str, int] = field(default_factory=dict)  #: booked until its burst is over
 
 

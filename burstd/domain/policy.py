@@ -52,6 +52,7 @@ class BurstPolicy:
     budgets: tuple[Budget, ...] = ()  #: beside that one: of some accounts, users, other periods
     history: timedelta = timedelta(days=30)  #: of users' runs, for forecasts; none: by limits
     strategy: str = "marginal"  #: which of them leave: docs/policy.md
+    steer: bool = False  #: nobody leaves below the price at which the budget lasts the month
     theta: float = 0.5  #: how much more a large job's hour of waiting counts: 0 to 1
     start_delay: timedelta = timedelta(minutes=5)  #: until a job that leaves has begun elsewhere
     reasons: frozenset[str] = frozenset({"Resources", "Priority"})
@@ -89,6 +90,7 @@ class Ledger:
     surging: bool = False
     spent: Money = field(default=Money(Decimal(0)))
     reserved: Money = field(default=Money(Decimal(0)))
+    likely: Money = field(default=Money(Decimal(0)))  #: what open bursts are expected to cost
     charges: tuple[Charge, ...] = ()  #: of this month and week, and whatever is open
     ends: tuple[End, ...] = ()  #: of this month and week
     open_at: frozenset[TargetName] = frozenset()  #: where open bursts are

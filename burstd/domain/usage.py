@@ -76,6 +76,11 @@ class Usage:
         by = f"{part:.0%} of its limit, by {runs}"
         return Expectation(min(limit, max(SHORTEST, limit * part)), by)
 
+    def time(self, job: QueuedJob) -> timedelta:
+        """How long it is expected to run; nothing where it has no limit."""
+        expected = self.expected(job)
+        return expected.time if expected else timedelta()
+
     def core_hours(self, job: QueuedJob) -> float:
         """What one element is expected to use; 0 where it has no limit."""
         expected = self.expected(job)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burstd.core.decide import decide
-from burstd.core.worth import worths
+from burstd.core.worth import price, worths
 from burstd.domain.jobs import CoreHours, JobState, QueuedJob
+from burstd.domain.plan import Reason
 from burstd.domain.policy import BurstPolicy, Ledger, Watermarks
+from burstd.domain.targets import Money
 from burstd.domain.usage import PastRun, Usage
 from tests.unit.test_decide import policies, queues
 from tests.unit.values import NOW, POLICY, identity, queued, snapshot
@@ -92,3 +95,49 @@ def test_the_order_of_the_queue_does_not_matter(
 def test_a_cluster_where_nothing_runs_tells_nothing_and_the_oldest_leaves_first() -> None:
     assert {} == worths(snapshot(waits(1, 2, 1)), MARGINAL)
     assert [2, 1] == leaving(waits(1, 2, 1, ago=1), waits(2, 2, 1, ago=2))
+
+
+# --- the price at which a budget lasts
+
+
+def steered(spent: str = "0", likely: str = "0") -> tuple[int, list[Reason]]:
+    """Of a job that would wait for ten hours at noon of the 15th, how many leave, and why not."""
+    policy = replace(MARGINAL, steer=True, budget=Money(Decimal(1000)))
+    ledger = Ledger(spent=Money(Decimal(spent)), likely=Money(Decimal(likely)))
+    plan = decide(snapshot(running(1, 10), waits(2, 2, 1)), policy, ledger)
+    return len(plan.placements), [decline.reason for decline in plan.declined]
+
+
+def test_while_the_budget_lasts_what_is_worth_its_cost_leaves() -> None:
+    assert (1, []) == steered()
+    assert (1, []) == steered(spent="300")
+
+
+def test_what_was_spent_too_early_or_is_about_to_be_lets_only_the_dearest_leave() -> None:
+    assert (0, [Reason.BELOW_PRICE]) == steered(spent="600")
+    assert (0, [Reason.BELOW_PRICE]) == steered(likely="600")
+
+
+def test_wishes_and_the_threshold_know_no_price() -> None:
+    ledger = Ledger(spent=Money(Decimal(600)))
+    wish = queued(2, partition="burst", reason="None", cpus=2)
+    policy = replace(MARGINAL, steer=True)
+    assert 1 == len(decide(snapshot(running(1, 10), wish), policy, ledger).placements)
+    oldest = replace(policy, strategy="threshold")
+    assert 1 == len(decide(snapshot(running(1, 10), waits(2, 2, 1)), oldest, ledger).placements)
+
+
+@given(st.integers(0, 30 * 24), st.floats(0, 2000), st.floats(0, 2000))
+def test_the_price_never_falls_with_what_is_spent(hours: int, some: float, more: float) -> None:
+    policy = replace(MARGINAL, steer=True)
+    now = datetime(2030, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
+    less, much = sorted((some, more))
+    prices = [price(policy, Ledger(spent=Money(Decimal(spent))), now) for spent in (less, much)]
+    assert prices[0] <= prices[1]
+
+
+def test_what_a_burst_is_likely_to_cost_is_by_what_it_is_expected_to_run() -> None:
+    job = waits(2, 2, 10)
+    used = Usage([PastRun("alice", "beam", "", timedelta(hours=10), timedelta(hours=1))] * 9)
+    (placed,) = decide(replace(snapshot(job), usage=used), MARGINAL, Ledger()).placements
+    assert placed.likely < placed.reserved / 4

@@ -170,6 +170,7 @@ class SqlStore:
                     cores=p.cores,
                     reserved=p.reserved,
                     account=p.account,
+                    likely=p.likely,
                     created_at=now,
                     stage_since=now,
                     licences=p.licences,

@@ -19,6 +19,7 @@ def ledger_of(bursts: Sequence[Burst], month: str) -> Ledger:
     return Ledger(
         spent=Money(sum((b.cost or ZERO for b in ended), Decimal(0))),
         reserved=Money(sum((b.reserved for b in going), Decimal(0))),
+        likely=Money(sum((b.likely for b in going), Decimal(0))),
         charges=tuple(map(_charge, bursts)),
         ends=tuple(end for burst in bursts if (end := _end(burst)) is not None),
         open_at=frozenset(burst.target for burst in going),

@@ -12,6 +12,7 @@ from burstd.core.data import classes, targets_of
 from burstd.core.decide import is_surging, objection_to, purse_of, rulings_on, wishes
 from burstd.core.licences import Desk, ask_of, never
 from burstd.core.money import worst_case
+from burstd.core.worth import price, worths
 from burstd.domain.jobs import JobKey, JobState, QueuedJob
 from burstd.domain.plan import Plan, Reason, Snapshot
 from burstd.domain.policy import BurstPolicy, Ledger
@@ -98,6 +99,7 @@ def explain(
         for ruling in rulings_on(job, snapshot, policy)
     ]
     steps += [_licences(job, snapshot, ledger), _run_time(job, snapshot)]
+    steps.append(_worth(job, snapshot, policy, ledger))
     return (*steps, _pressure(policy, ledger, plan), *_targets(job, snapshot, policy, ledger))
 
 
@@ -133,6 +135,21 @@ def _licences(job: QueuedJob, snapshot: Snapshot, ledger: Ledger) -> Step:
         return Step("licences", True, "", {"asked": asked or "none"})
     reason, numbers = against
     return Step("licences", False, reason.value, numbers, cure=CURES[reason])
+
+
+def _worth(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Step:
+    """What its leaving would spare those who wait, and what it must be worth at this moment."""
+    setting = "policy.strategy"
+    place = policy.places.get(setting, "")
+    least = price(policy, ledger, snapshot.queue.taken_at)
+    value = worths(snapshot, policy, least).get(job.identity)
+    numbers = {"strategy": policy.strategy}
+    if value is not None:
+        numbers["worth"] = f"{value:.1f} h"
+    if not least or wishes(job, policy) or value is None or value > least:
+        return Step("worth", True, "", numbers, setting, place)
+    why, numbers["price"] = Reason.BELOW_PRICE, f"{least:.1f} h"
+    return Step("worth", False, why.value, numbers, setting, place, CURES[why])
 
 
 def _run_time(job: QueuedJob, snapshot: Snapshot) -> Step:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burstd.core.decide import decide
+from burstd.core.explain import explain
 from burstd.core.worth import price, worths
 from burstd.domain.jobs import CoreHours, JobState, QueuedJob
 from burstd.domain.plan import Reason
@@ -116,6 +117,16 @@ def test_while_the_budget_lasts_what_is_worth_its_cost_leaves() -> None:
 def test_what_was_spent_too_early_or_is_about_to_be_lets_only_the_dearest_leave() -> None:
     assert (0, [Reason.BELOW_PRICE]) == steered(spent="600")
     assert (0, [Reason.BELOW_PRICE]) == steered(likely="600")
+
+
+def test_the_price_is_told_to_who_asks_why() -> None:
+    seen = snapshot(running(1, 10), waits(2, 2, 1))
+    policy, ledger = replace(MARGINAL, steer=True), Ledger(spent=Money(Decimal(600)))
+    plan = decide(seen, policy, ledger)
+    steps = {s.rule: s for s in explain(waits(2, 2, 1), seen, policy, ledger, plan)}
+    assert not steps["worth"].holds
+    assert {"strategy", "worth", "price"} == set(steps["worth"].numbers)
+    assert explain(waits(2, 2, 1), seen, policy, Ledger(), plan)[-3].holds
 
 
 def test_wishes_and_the_threshold_know_no_price() -> None:

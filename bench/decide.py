@@ -44,7 +44,7 @@ POLICY = BurstPolicy(
     ),
 )
 VIEW = TargetView(CLOUD, Capabilities(64, 4096, timedelta(days=3)), Money(Decimal("0.05")))
-USERS, ACCOUNTS, KINDS = 200, 20, 40
+USERS, ACCOUNTS, KINDS, RUNNING = 200, 20, 40, 2000
 
 
 def main(argv: Sequence[str]) -> int:
@@ -93,8 +93,11 @@ def measured(jobs: int, turns: int) -> dict[str, Any]:
 
 
 def answer(form: QueueFormat, jobs: int) -> str:
-    """squeue's text: single jobs, and one array of 50 in every hundred of them."""
+    """squeue's text: what runs, single jobs, and one array of 50 in every hundred of them."""
     dice, rows, number, count = Random(1), [], 1, 0  # noqa: S311 - the same queue each time
+    for number in range(1, RUNNING + 1):
+        rows.append(_row(form, dice, number, 1, state="RUNNING"))
+    number += 1
     while count < jobs:
         wide = 50 if dice.random() < 0.01 else 1
         rows.append(_row(form, dice, number, wide))
@@ -102,7 +105,7 @@ def answer(form: QueueFormat, jobs: int) -> str:
     return "".join(rows)
 
 
-def _row(form: QueueFormat, dice: Random, number: int, wide: int) -> str:
+def _row(form: QueueFormat, dice: Random, number: int, wide: int, state: str = "PENDING") -> str:
     tasks = f"0-{wide - 1}"
     submitted = int((NOW - timedelta(seconds=dice.randint(0, 90_000))).timestamp())
     account = dice.randrange(ACCOUNTS)
@@ -110,7 +113,7 @@ def _row(form: QueueFormat, dice: Random, number: int, wide: int) -> str:
         "i": str(number) if wide == 1 else f"{number}_[{tasks}]",
         "F": str(number),
         "K": "N/A" if wide == 1 else tasks,
-        "T": "PENDING",
+        "T": state,
         "r": dice.choice(("Resources", "Priority", "Priority", "Priority", "Dependency")),
         "P": dice.choice(("cae", "cae", "cae", "short")),
         "a": f"a{account}",
@@ -124,7 +127,7 @@ def _row(form: QueueFormat, dice: Random, number: int, wide: int) -> str:
         "b": "N/A",
         "W": "(null)",
         "E": "(null)",
-        "M": "0:00",
+        "M": "0:00" if state == "PENDING" else f"{dice.randint(1, 59)}:00",
         "N": "",
         "k": "(null)",
         "Z": f"/projects/a{account}/run{number}",

@@ -20,7 +20,7 @@ from burstd.domain.burst import Burst
 from burstd.domain.jobs import JobKey, QueuedJob
 from burstd.domain.plan import Plan
 from burstd.ports.errors import PortError
-from burstd.shell.tick import Memory, look, summary
+from burstd.shell.tick import look, summary
 
 
 class PeopleRoutes:
@@ -129,7 +129,7 @@ class PeopleRoutes:
         world = self._desk.world
         ledger = world.store.ledger()
         # A memory of its own: the daemon's is in use in another thread.
-        memory = Memory(scripts=dict(self._desk.memory.scripts))
+        memory = self._desk.memory.apart()
         snapshot = look(world, memory, ledger)
         if snapshot is None:
             return JSONResponse({"error": "the queue cannot be read now"}, status_code=503)

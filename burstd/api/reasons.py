@@ -13,7 +13,7 @@ from burstd.core.explain import Step, Verdict, explain, verdicts
 from burstd.domain.burst import Burst
 from burstd.domain.jobs import JobKey, JobState, QueuedJob
 from burstd.domain.plan import Plan, Snapshot
-from burstd.shell.tick import Memory, look
+from burstd.shell.tick import look
 
 
 def why(desk: Desk, key: JobKey, burst: Burst | None, peer: Peer) -> dict[str, Any] | None:
@@ -76,7 +76,7 @@ def _seen(desk: Desk, key: JobKey) -> tuple[QueuedJob, Snapshot, Plan] | None:
         line = _line(memory.snapshot, key)
         if line is not None:
             return line, memory.snapshot, memory.plan
-    fresh = look(desk.world, Memory(scripts=dict(memory.scripts)), desk.world.store.ledger())
+    fresh = look(desk.world, memory.apart(), desk.world.store.ledger())
     if fresh is None or (line := _line(fresh, key)) is None:
         return None
     return line, fresh, decide(fresh, desk.world.policy, desk.world.store.ledger())

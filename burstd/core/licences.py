@@ -21,10 +21,8 @@ from dataclasses import dataclass, field
 
 from burstd.domain.jobs import JobState, QueuedJob, QueueSnapshot
 from burstd.domain.licences import LicenceAsk, Pool, PoolView, UnseenPool, parse_licences, tokens
-from burstd.domain.plan import Reason, ScriptFacts, Snapshot
+from burstd.domain.plan import Objection, Reason, ScriptFacts, Snapshot
 from burstd.domain.policy import Ledger
-
-Refusal = tuple[Reason, dict[str, str]]
 
 
 class Never(Exception):
@@ -35,7 +33,7 @@ class Never(Exception):
         self.numbers = numbers
 
 
-def never(job: QueuedJob, facts: ScriptFacts, pools: Mapping[str, PoolView]) -> Refusal | None:
+def never(job: QueuedJob, facts: ScriptFacts, pools: Mapping[str, PoolView]) -> Objection | None:
     """Why its licences keep this job here even if none were in use."""
     try:
         ask = ask_of(job, facts, pools)
@@ -110,7 +108,7 @@ class Desk:
         booked.update(_standing_in_line(snapshot.queue, snapshot.licences, ledger))
         return cls(snapshot.licences, booked)
 
-    def take(self, job: QueuedJob, ask: LicenceAsk) -> Refusal | None:
+    def take(self, job: QueuedJob, ask: LicenceAsk) -> Objection | None:
         """Book all of it, or nothing and say why."""
         refusals = dict(why for name, count in ask.all if (why := self._short(name, count)))
         if unseen := refusals.get(Reason.LICENCES_UNSEEN):
@@ -122,7 +120,7 @@ class Desk:
         self.booked.update(dict(ask.all))
         return None
 
-    def _short(self, name: str, count: int) -> Refusal | None:
+    def _short(self, name: str, count: int) -> Objection | None:
         pool = self.pools[name]
         if isinstance(pool, UnseenPool):
             numbers = {"licence": name, "asked": str(count), "cause": pool.cause}

@@ -37,13 +37,15 @@ def worths(
     """What each waiting line of the queue is worth; empty where the oldest leaves first."""
     if policy.strategy == OLDEST_FIRST:
         return {}
-    now = snapshot.queue.taken_at
-    waiting = [job for job in snapshot.queue.jobs if _waits(job, policy)]
-    waiting.sort(key=lambda job: (-job.priority, job.identity.submitted_at, str(job.key)))
     ends = _ends(snapshot, policy)
     cores = sum(count for _, count in ends)
-    if not cores or not waiting:
+    if not cores:
         return {}
+    now = snapshot.queue.taken_at
+    waiting = [job for job in snapshot.queue.jobs if _waits(job, policy)]
+    if not waiting:
+        return {}
+    waiting.sort(key=_place)
     line = [
         Waiter(
             min(job.cpus, cores),
@@ -57,6 +59,12 @@ def worths(
     outlook = Outlook(cores, 0, ends, delay, mean, policy.theta)
     found = STRATEGIES[policy.strategy](line, outlook, price)
     return {job.identity: worth for job, worth in zip(waiting, found, strict=True)}
+
+
+def _place(job: QueuedJob) -> tuple[int, datetime, int, int]:
+    """In Slurm's line; of two in one place the lower number first."""
+    task = -1 if job.key.array_task is None else job.key.array_task
+    return -job.priority, job.identity.submitted_at, job.key.job_id, task
 
 
 def _waits(job: QueuedJob, policy: BurstPolicy) -> bool:

@@ -54,6 +54,10 @@ class Memory:
     unreadable: dict[WorkKey, str] = field(default_factory=dict)
     unreadable_total: Counter[TargetName] = field(default_factory=Counter)
 
+    def apart(self) -> Memory:
+        """For a look beside the daemon's own, in another thread: accounting is not asked again."""
+        return Memory(scripts=dict(self.scripts), past=self.past)
+
     def doubts(self, sight: Sight, bursts: Iterable[Burst]) -> None:
         """Keep what could not be read, for people and dashboards; no step looks at it."""
         remarks = {key: job.remark for key, job in sight.remote.items() if job.remark}

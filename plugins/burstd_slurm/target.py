@@ -73,7 +73,7 @@ class SlurmTarget:
         self._program = context.state / "burst-far.pyz"
         self._sha = pack.build(self._program)
         self._there: set[str] = set()
-        self._lock = threading.Lock()
+        self._images, self._programs = threading.Lock(), threading.Lock()
 
     def observe(self) -> TargetView:
         s = self._settings
@@ -94,14 +94,13 @@ class SlurmTarget:
     # --- what must lie at the target
 
     def prepare(self, image: Image) -> None:
-        with self._lock:
-            self._upload(self._program, self._far_program, self._sha)
+        self._lay_program()
+        with self._images:
             self._upload(Path(image.path), self._far_image(image), image.digest)
 
     def ticket(self, key: WorkKey, user: str, public_key: str) -> Ticket:
         far_user = self._far_user(user)
-        if not self._is_there(self._far_program):
-            raise Unreachable(f"{self._context.name} is being prepared")
+        self._lay_program()
         serve = shlex.join(self._far_command("serve", key))
         certificate = self._shell.certify(public_key, far_user, serve, TICKET_TIME)
         expires = self._context.clock.now() + TICKET_TIME
@@ -111,6 +110,7 @@ class SlurmTarget:
     def clean(self, key: WorkKey, user: str) -> None:
         if user not in self._settings.users:
             return  # nobody there, so nothing of theirs
+        self._lay_program()
         root = str(self._settings.root)
         clean = self._far_command("clean", key)
         script = f"test ! -e {shlex.quote(f'{root}/runs/{key}')} || exec {shlex.join(clean)}"
@@ -171,6 +171,7 @@ class SlurmTarget:
         }
 
     def run_state(self, key: WorkKey, user: str) -> RunState:
+        self._lay_program()
         try:
             word = self._run(self._far_user(user), self._far_command("state", key)).strip()
         except Failed as error:
@@ -230,6 +231,11 @@ class SlurmTarget:
         queue, accounting = records.read_queue(live, keys), records.read_accounting(past, keys)
         merged = records.merge(queue.rows, accounting.rows)
         return merged, [*queue.garbled, *accounting.garbled]
+
+    def _lay_program(self) -> None:
+        """The one that this burstd speaks with: another may have begun what is under way."""
+        with self._programs:
+            self._upload(self._program, self._far_program, self._sha)
 
     def _upload(self, source: Path, destination: str, digest: str) -> None:
         """Put a file under its name, once; a cut upload leaves only a .part."""

@@ -52,7 +52,7 @@ class SimulatedShell:
         if argv[0] == "date":
             return f"{self._now}\n"
         if argv[0] == "python3":
-            return self._state(argv[-1]) if argv[2] == "state" else "3.13 apptainer 1.4.5\n"
+            return self._python(argv)
         if argv[:2] == ["sh", "-c"] and "sdiag" in argv[2]:
             return self._examined()
         if argv[:2] == ["test", "-f"]:
@@ -69,6 +69,14 @@ class SimulatedShell:
         live, past, whole = re.split(r"&& echo (?:&& )?", argv[2])
         told = f"{self.slurm.run(shlex.split(live))}\n{self.slurm.run(shlex.split(past))}"
         return self.garble(f"{told}{whole}\n")
+
+    def _python(self, argv: list[str]) -> str:
+        """The far program, if it lies there; or what the examination asks of the interpreter."""
+        if argv[1] == "-c":
+            return "3.13 apptainer 1.4.5\n"
+        if argv[1] not in self.files:
+            raise Failed("python3", 2, f"can't open file {argv[1]}")
+        return self._state(argv[-1])
 
     def _state(self, key: str) -> str:
         """What the far program finds: it began where Slurm has given it a node."""

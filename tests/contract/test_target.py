@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from burstd.domain.jobs import Shape
-from burstd.domain.targets import RemoteState, WorkKey, WorkOrder
+from burstd.domain.targets import RemoteState, RunState, WorkKey, WorkOrder
 from burstd.ports.errors import Unreachable
 from burstd.testing.contracts.target import FarEnd, TargetContract
 from lab import Lab
@@ -50,6 +50,19 @@ def test_a_stranger_who_got_the_id_of_lost_work_is_never_cancelled(tmp_path: Pat
     cancels = [command for command in far.slurm.commands if command[0] == "scancel"]
     assert cancels
     assert all("--name=b-ours" in command for command in cancels)
+
+
+def test_a_burstd_that_was_replaced_meanwhile_brings_its_own_program_along(tmp_path: Path) -> None:
+    far = ShellFarEnd(tmp_path)
+    order = WorkOrder(WorkKey("b-ours"), "alice", Shape(), timedelta(hours=1), far.image)
+    far.target.submit(order)
+    assert {} == far.shell.files
+    assert RunState.NEVER is far.target.run_state(order.key, "alice")
+    assert 1 == sum("burst-far" in path for path in far.shell.files)
+
+    again = ShellFarEnd(tmp_path)
+    again.target.ticket(order.key, "alice", "ssh-ed25519 AAAA")
+    assert far.shell.files.keys() == again.shell.files.keys()
 
 
 @pytest.mark.parametrize("hours", [1, -1])

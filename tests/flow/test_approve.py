@@ -3,42 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from burstd.api.desk import Desk
-from burstd.api.server import ApiServer
-from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.domain.burst import Stage
 from burstd.domain.policy import Mode
 from burstd.testing.simulators import in_file
+from tests.flow.conftest import ME, Serve
 from tests.flow.scene import POLICY, Scene
-
-ME = pwd.getpwuid(os.geteuid()).pw_name
 
 
 @pytest.fixture
-def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+def scene(tmp_path: Path, serve: Serve) -> Scene:
     """Two jobs are proposed; we are an operator."""
     policy = replace(POLICY, mode=Mode.APPROVE)
     scene = Scene(policy, database=in_file(tmp_path / "ledger.db"))
     for name in ("beam", "plate"):
         scene.slurm.submit(name=name, minutes=120)
     scene.turn(5)
-    server = ApiServer(
-        Desk(scene.world, scene.memory, frozenset({ME}), scene.clock.now()), tmp_path / "s"
-    )
-    monkeypatch.setattr(client, "SOCKET", str(tmp_path / "s"))
-    server.start()
-    yield scene
-    server.stop()
+    serve(scene)
+    return scene
 
 
 def approve(*words: str) -> dict[str, list[dict[str, str]]]:
@@ -84,16 +72,8 @@ def test_a_policy_that_says_auto_needs_no_yes(scene: Scene) -> None:
     assert 1 == scene.executions("beam")
 
 
-def test_only_an_operator_says_yes(
-    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk = Desk(scene.world, scene.memory, frozenset(), scene.clock.now())
-    server = ApiServer(desk, tmp_path / "other")
-    server.start()
-    monkeypatch.setattr(client, "SOCKET", str(tmp_path / "other"))
-    try:
-        for words in (["approve"], ["approve", "1"]):
-            assert 6 == CliRunner().invoke(app, words).exit_code
-        assert {"proposals": []} == {"proposals": approve("--list")["proposals"]}
-    finally:
-        server.stop()
+def test_only_an_operator_says_yes(scene: Scene, serve: Serve) -> None:
+    serve(scene, operator=False)
+    for words in (["approve"], ["approve", "1"]):
+        assert 6 == CliRunner().invoke(app, words).exit_code
+    assert [] == approve("--list")["proposals"]

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import pwd
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from burstd.api.desk import Desk
-from burstd.api.server import ApiServer
-from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.domain.burst import Stage
 from burstd.testing.simulators import in_file
+from tests.flow.conftest import Serve
 from tests.flow.scene import Scene
-
-ME = pwd.getpwuid(os.geteuid()).pw_name
 
 
 @pytest.fixture
-def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+def scene(tmp_path: Path, serve: Serve) -> Scene:
     """Two settled bursts of alice's, one that runs of bob's; we are an operator."""
     scene = Scene(database=in_file(tmp_path / "ledger.db"))
     for _ in range(2):
@@ -34,12 +27,8 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     scene.until(Stage.SETTLED, "2")
     scene.slurm.submit(user="bob", name="plate", minutes=120)
     scene.until(Stage.RUNNING, "3")
-    desk = Desk(scene.world, scene.memory, frozenset({ME}), scene.clock.now())
-    server = ApiServer(desk, tmp_path / "s")
-    monkeypatch.setattr(client, "SOCKET", str(tmp_path / "s"))
-    server.start()
-    yield scene
-    server.stop()
+    serve(scene)
+    return scene
 
 
 def cost(*words: str) -> str:
@@ -76,14 +65,6 @@ def test_what_cannot_be_asked_is_said(scene: Scene, words: tuple[str, str]) -> N
     assert words[1] in done.output or "day like" in done.output
 
 
-def test_a_user_sees_own_costs_only(
-    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk = Desk(scene.world, scene.memory, frozenset(), scene.clock.now())
-    server = ApiServer(desk, tmp_path / "other")
-    server.start()
-    try:
-        monkeypatch.setattr(client, "SOCKET", str(tmp_path / "other"))
-        assert [] == json.loads(cost("--json"))["rows"]
-    finally:
-        server.stop()
+def test_a_user_sees_own_costs_only(scene: Scene, serve: Serve) -> None:
+    serve(scene, operator=False)
+    assert [] == json.loads(cost("--json"))["rows"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,26 +19,18 @@ from burstd.cli.burst import app
 from burstd.domain.burst import Stage
 from burstd.domain.jobs import JobKey
 from burstd.testing.simulators import in_file
+from tests.flow.conftest import ME, Serve
 from tests.flow.scene import Scene
-
-ME = pwd.getpwuid(os.geteuid()).pw_name
 
 
 @pytest.fixture
-def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    """A burst from submit to settled, and the API of its daemon; we are an operator.
-
-    In a file: agents, daemon and API are threads with connections of their own.
-    """
+def scene(tmp_path: Path, serve: Serve) -> Scene:
+    """A burst from submit to settled, and the API of its daemon; we are an operator."""
     scene = Scene(database=in_file(tmp_path / "ledger.db"))
     scene.slurm.submit(name="beam", minutes=120)
     scene.finish()
-    desk = Desk(scene.world, scene.memory, frozenset({ME}), scene.clock.now())
-    server = ApiServer(desk, tmp_path / "s")
-    monkeypatch.setattr(client, "SOCKET", str(tmp_path / "s"))
-    server.start()
-    yield scene
-    server.stop()
+    serve(scene)
+    return scene
 
 
 def burst(*words: str) -> tuple[int, str]:
@@ -110,18 +100,10 @@ def _starts(answer: tuple[int, str], words: str) -> tuple[int, bool]:
     return answer[0], answer[1].startswith(words)
 
 
-def test_only_an_operator_reads_it_freezes_and_thaws(
-    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk = Desk(scene.world, scene.memory, frozenset(), scene.clock.now())
-    server = ApiServer(desk, tmp_path / "t")
-    server.start()
-    try:
-        monkeypatch.setattr(client, "SOCKET", str(tmp_path / "t"))
-        assert [6, 6, 6] == [burst(*w)[0] for w in (("audit", "verify"), ("freeze",), ("thaw",))]
-        assert "" == scene.store.ledger().frozen
-    finally:
-        server.stop()
+def test_only_an_operator_reads_it_freezes_and_thaws(scene: Scene, serve: Serve) -> None:
+    serve(scene, operator=False)
+    assert [6, 6, 6] == [burst(*w)[0] for w in (("audit", "verify"), ("freeze",), ("thaw",))]
+    assert "" == scene.store.ledger().frozen
 
 
 def test_return_says_what_became_of_the_job(scene: Scene) -> None:

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import pwd
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from burstd.api.desk import Desk
-from burstd.api.server import ApiServer
-from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.domain.burst import Stage
 from burstd.testing.simulators import in_file
+from tests.flow.conftest import Serve
 from tests.flow.scene import Scene
-
-ME = pwd.getpwuid(os.geteuid()).pw_name
 
 
 @pytest.fixture
-def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+def scene(tmp_path: Path, serve: Serve) -> Scene:
     """Nothing has been decided yet; the API is up and we are an operator."""
     scene = Scene(database=in_file(tmp_path / "ledger.db"))
-    desk = Desk(scene.world, scene.memory, frozenset({ME}), scene.clock.now())
-    server = ApiServer(desk, tmp_path / "s")
-    monkeypatch.setattr(client, "SOCKET", str(tmp_path / "s"))
-    server.start()
-    yield scene
-    server.stop()
+    serve(scene)
+    return scene
 
 
 def why(job: str) -> dict[str, Any]:

@@ -123,6 +123,7 @@ def _row(form: QueueFormat, dice: Random, number: int, wide: int, state: str = "
         "D": "1",
         "l": dice.choice(("1:00:00", "8:00:00", "1-00:00:00")),
         "V": str(submitted),
+        "S": "N/A",
         "Q": "4294901000",
         "b": "N/A",
         "W": "(null)",

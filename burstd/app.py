@@ -206,7 +206,8 @@ class _Builder:
         def shell(host: SshHost) -> RemoteShell:
             return self.wire("far", self._ssh(host, home / "ssh"))
 
-        context = PluginContext(TargetName(name), Money(table.price[0]), self.clock, home, shell)
+        terms = Money(table.price[0]), self.clock, home, shell, table.speed, table.cores
+        context = PluginContext(TargetName(name), *terms)
         target = self.settings.plugins[name].open(self.settings.tables[name], context)
         link = None if table.link is None else self.wire("link", self._link(table.link))
         vouched = VouchedTarget(target, self.store, self._config.site.cluster, name)

@@ -23,7 +23,7 @@ def figures(desk: Desk) -> Figures:
         pending=_pending(desk),
         high=world.policy.watermarks.high,
         low=world.policy.watermarks.low,
-        surging=ledger.surging,
+        surging=bool(ledger.surging),
         policy_ok=not world.rules.trouble,
         bursts=Counter((b.target, b.stage.value) for b in bursts if not b.stage.final),
         ended=Counter((b.target, b.stage.value) for b in bursts if b.stage.final),

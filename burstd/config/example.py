@@ -27,6 +27,7 @@ _NAMED: tuple[tuple[str, type[m.Table], dict[str, Any]], ...] = (
         m.LabelTable,
         {"class": "internal", "accounts": ["crash"], "paths": ["/projects/crash/*"]},
     ),
+    ("[policy.pressures.crash]", m.PressureTable, {"accounts": ["crash"]}),
     (
         "[policy.budgets.crash]",
         m.BudgetTable,

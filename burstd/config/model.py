@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from burstd.config.units import Budget, CoreHoursValue, Cron, Duration, Period, Periodical, Price
-from burstd.domain.policy import Mode
+from burstd.domain.policy import Mode, Order
 
 
 def _database(text: str) -> str:
@@ -35,6 +35,8 @@ def _there(path: Path) -> Path:
         raise ValueError(f"there is no file {path}")
     return path
 
+
+Speed = Annotated[float, Field(gt=0)]
 
 STAYS = "stays"  #: ``policy.unlabelled``
 
@@ -89,6 +91,21 @@ class LabelTable(Table):
     """Patterns of the directory that the job works in; ``*`` matches a slash too."""
 
 
+class PressureTable(Table):
+    """A part of the queue with marks of its own: its jobs leave too while the whole is quiet."""
+
+    high: CoreHoursValue = Field(default="1000 core-hours", validate_default=True)
+    """They begin to leave when what waits of them reaches this."""
+    low: CoreHoursValue = Field(default="400 core-hours", validate_default=True)
+    """They stop when it falls below this."""
+    partitions: tuple[str, ...] = ()
+    """Partitions that the job may start in; empty: any of policy.partitions."""
+    accounts: tuple[str, ...] = ()
+    """Slurm accounts; empty: all."""
+    qos: tuple[str, ...] = ()
+    """Qualities of service; empty: all."""
+
+
 class BudgetTable(Table):
     """A cap beside the site's: for some accounts or users, or for another period."""
 
@@ -130,6 +147,9 @@ class PolicyTable(Table):
     """Users who may burst; empty: everyone with an account at a target."""
     accounts: tuple[str, ...] = ()
     """Accounts that may burst; empty: all."""
+    modes: tuple[Literal["prefer", "require"], ...] = ("prefer",)
+    """What users may ask for with #BURST mode= beside auto and never. "prefer": to leave before
+    others. "require": to leave without pressure."""
     budget: Budget = Field(default="1000 EUR/month", validate_default=True)
     """Most that may be spent in a calendar month, worst cases of open bursts included."""
     min_age: Duration = Field(default="5m", validate_default=True)
@@ -143,6 +163,21 @@ class PolicyTable(Table):
     steer: bool = False
     """Let nobody leave below the price at which the month's budget lasts: docs/policy.md. Not for
     strategy threshold."""
+    cooldown: Duration = Field(default="0s", validate_default=True)
+    """After bursts have begun no others do for so long."""
+    step: float = Field(default=1.0, gt=0, le=1)
+    """Of what is above the low mark at most this part leaves in one cycle."""
+    order: Order = Order.COST
+    """Of several targets where a job fits: "cost": the cheapest, by what it is expected to run
+    there. "time": where it is over first. "deadline": the cheapest where it meets its user's
+    #BURST deadline=."""
+    start_delay: Duration = Field(default="5m", validate_default=True)
+    """How long a job that leaves takes to begin at a target where none has run yet."""
+    sold_out_after: Duration = Field(default="1h", validate_default=True)
+    """A target where a job of ours has waited this long for its cores gets no others."""
+    veto: bool = True
+    """Let who will be over sooner here stay, even if it starts as late as estimates have ever been
+    wrong: docs/policy.md."""
     theta: float = Field(default=0.5, ge=0, le=1)
     """For marginal: how much more an hour of a large job's waiting counts than a small one's."""
     min_core_hours: CoreHoursValue = Field(default="0 core-hours", validate_default=True)
@@ -155,6 +190,8 @@ class PolicyTable(Table):
     """What a job is that no label covers: one of [policy.classes], or "stays"."""
     blackouts: tuple[Period, ...] = ()
     """Days on which no job leaves, in UTC: "2026-12-24" or "2026-12-24..2027-01-01"."""
+    pressures: dict[str, PressureTable] = Field(default_factory=dict)
+    """Parts of the queue with marks of their own."""
     budgets: dict[str, BudgetTable] = Field(default_factory=dict)
     """Caps beside that one."""
     classes: dict[str, ClassTable] = Field(default_factory=dict)
@@ -193,6 +230,11 @@ class TargetTable(Table):
     """Entry point in the group burstd.targets."""
     price: Price = Field(default="0.05 EUR/core-hour", validate_default=True)
     """What a core-hour costs there."""
+    cores: int | None = Field(default=None, ge=1, examples=[2048])
+    """Most cores that bursts may have there at once; what does not fit goes to the next target."""
+    speed: dict[str, Speed] = Field(default_factory=dict)
+    """How fast an application runs there, against on-prem: {openfoam = 1.3}. What is left out is
+    measured: by runs of the same users' jobs here and there."""
     link: str | None = None
     """Name of the link that leads there; none where the network is private already."""
     settings: dict[str, Any] = Field(default_factory=dict)

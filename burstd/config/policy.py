@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from burstd.config.layers import Layers
-from burstd.config.model import BudgetTable, Config, PolicyTable
+from burstd.config.model import BudgetTable, Config, PolicyTable, PressureTable
 from burstd.domain.budgets import Budget, Period
 from burstd.domain.classes import DataClass, DataRules, Label
 from burstd.domain.jobs import CoreHours
-from burstd.domain.policy import BurstPolicy, Watermarks, Window
+from burstd.domain.policy import BurstPolicy, Pressure, Watermarks, Window
 from burstd.domain.targets import Money, TargetName
 
 
@@ -26,6 +26,14 @@ def policy_of(config: Config, layers: Layers | None = None) -> BurstPolicy:
         history=p.history,
         strategy=p.strategy,
         theta=p.theta,
+        pressures=tuple(_pressure(name, table) for name, table in p.pressures.items()),
+        cooldown=p.cooldown,
+        step=p.step,
+        order=p.order,
+        modes=frozenset(p.modes),
+        veto=p.veto,
+        start_delay=p.start_delay,
+        sold_out_after=p.sold_out_after,
         steer=p.steer,
         budgets=tuple(map(_budget, p.budgets, p.budgets.values())),
         reasons=frozenset(p.reasons),
@@ -42,6 +50,16 @@ def policy_of(config: Config, layers: Layers | None = None) -> BurstPolicy:
         windows=tuple(Window(w.start, w.length) for w in p.windows),
         blackouts=p.blackouts,
         places=_places(layers) if layers else {},
+    )
+
+
+def _pressure(name: str, table: PressureTable) -> Pressure:
+    return Pressure(
+        name,
+        Watermarks(CoreHours(table.high), CoreHours(table.low)),
+        frozenset(table.partitions),
+        frozenset(table.accounts),
+        frozenset(table.qos),
     )
 
 

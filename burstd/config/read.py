@@ -12,9 +12,10 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from burstd.config.layers import LayerError, Layers, load
-from burstd.config.model import STAYS, Config, LicenceTable
+from burstd.config.model import STAYS, Config, LicenceTable, PressureTable
 from burstd.domain.applications import Application
 from burstd.domain.licences import Formula, Tokens
+from burstd.domain.policy import QUEUE
 
 #: Paths whose defaults must be there too.
 _EXISTING = ("applications", "ssh_authority")
@@ -144,6 +145,7 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         yield ("policy", "low"), f"must be below policy.high ({policy.high:g} core-hours)"
     if config.site.burst_partition in policy.partitions:
         yield ("policy", "partitions"), "must not name the burst partition"
+    yield from _pressures(policy.pressures)
     yield from _classes(config)
     for name, budget in policy.budgets.items():
         if budget.amount[1] != policy.budget[1]:
@@ -155,6 +157,19 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         if target.price[1] != policy.budget[1]:
             yield ("targets", name, "price"), f"must be in {policy.budget[1]} as policy.budget is"
     yield from _licence_contradictions(config.licences)
+
+
+def _pressures(
+    pressures: Mapping[str, PressureTable],
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    for name, table in pressures.items():
+        where = ("policy", "pressures", name)
+        if name == QUEUE:
+            yield where, "is the whole queue's name: its marks are policy.high and policy.low"
+        if table.low >= table.high:
+            yield (*where, "low"), f"must be below its high ({table.high:g} core-hours)"
+        if not (table.partitions or table.accounts or table.qos):
+            yield where, "covers every job: say so with policy.high and policy.low"
 
 
 def _classes(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:

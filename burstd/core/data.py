@@ -15,22 +15,16 @@ _NOWHERE: frozenset[TargetName] = frozenset()
 
 def classes(job: QueuedJob, rules: DataRules, named: Sequence[str] = ()) -> list[DataClass]:
     """Those that the site's labels give it, or the one of unlabelled jobs; and those that its user
-    names, in its comment (``burst:class=NAME``) or its script (``named``). One that the site does
-    not know allows nothing."""
-    return _with_theirs(_by_the_site(job, rules), rules, [*_in_comment(job), *named])
-
-
-def site_objection(job: QueuedJob, rules: DataRules) -> Objection | None:
-    """What the site says, and the job's comment, before anybody has read the script."""
-    found = _by_the_site(job, rules)
-    if not found:
-        return Reason.UNLABELLED, {"account": job.account, "directory": job.directory}
-    return _judged(found, rules, _in_comment(job))
+    has ``named``. One that the site does not know allows nothing."""
+    return _with_theirs(_by_the_site(job, rules), rules, named)
 
 
 def objection(job: QueuedJob, rules: DataRules, named: Sequence[str]) -> Objection | None:
     """What all its classes together say."""
-    return _judged(_by_the_site(job, rules), rules, [*_in_comment(job), *named])
+    found = _by_the_site(job, rules)
+    if not found:
+        return Reason.UNLABELLED, {"account": job.account, "directory": job.directory}
+    return _judged(found, rules, named)
 
 
 def targets_of(found: Sequence[DataClass]) -> frozenset[TargetName] | None:
@@ -39,7 +33,7 @@ def targets_of(found: Sequence[DataClass]) -> frozenset[TargetName] | None:
     return frozenset.intersection(*limits) if limits else None
 
 
-def _judged(site: list[DataClass], rules: DataRules, theirs: list[str]) -> Objection | None:
+def _judged(site: list[DataClass], rules: DataRules, theirs: Sequence[str]) -> Objection | None:
     for name in theirs:
         if rules.named(name) is None:
             return Reason.UNKNOWN_CLASS, {"class": name}
@@ -49,7 +43,7 @@ def _judged(site: list[DataClass], rules: DataRules, theirs: list[str]) -> Objec
     return None
 
 
-def _with_theirs(site: list[DataClass], rules: DataRules, theirs: list[str]) -> list[DataClass]:
+def _with_theirs(site: list[DataClass], rules: DataRules, theirs: Sequence[str]) -> list[DataClass]:
     if not theirs:
         return site
     known = [rules.named(name) or DataClass(name, _NOWHERE) for name in theirs]
@@ -66,7 +60,3 @@ def _by_the_site(job: QueuedJob, rules: DataRules) -> list[DataClass]:
     if not found and rules.unlabelled is not None:
         found.append(rules.unlabelled)
     return found
-
-
-def _in_comment(job: QueuedJob) -> list[str]:
-    return [wish[6:] for wish in job.wishes if wish.startswith("class=")]

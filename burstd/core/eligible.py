@@ -11,17 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from burstd.core import data
+from burstd.core.directives import directives, granted, together
+from burstd.domain.directives import NONE, Directives, JobMode
 from burstd.domain.jobs import QueuedJob
-from burstd.domain.plan import Objection, Reason, Ruling, ScriptFacts
+from burstd.domain.plan import Objection, Reason, Ruling, ScriptFacts, Snapshot
 from burstd.domain.policy import BurstPolicy
 
 HELD_REASONS = frozenset({"JobHeldUser", "JobHeldAdmin"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Case:
     """One job before the court of eligibility. ``facts``: ``None`` as long as its script has not
-    been read. ``closed``: why no job may leave at this time; empty: they may."""
+    been read. ``closed``: why no job may leave at this time; empty: they may. ``asked``: by its
+    user, as far as it has been read."""
 
     job: QueuedJob
     policy: BurstPolicy
@@ -29,6 +32,19 @@ class Case:
     wish: bool
     facts: ScriptFacts | None = None
     closed: str = ""
+    asked: Directives = NONE
+
+
+def case_of(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy) -> Case:
+    """One of the snapshot's jobs under this policy."""
+    facts = snapshot.scripts.get(job.identity)
+    asked = NONE if facts is None else facts.asked
+    if job.comment and (words := job.directives):
+        asked = together(directives(words), asked)
+    if asked is not NONE:
+        asked = granted(asked, policy.modes)
+    wish = job.partition == policy.burst_partition
+    return Case(job, policy, snapshot.queue.taken_at, wish, facts, snapshot.closed, asked)
 
 
 @dataclass(frozen=True)
@@ -46,7 +62,7 @@ class Rule:
 
 
 def _partition(case: Case) -> Objection | None:
-    if case.wish or case.policy.partitions.intersection(case.job.partitions):
+    if case.wish or not case.policy.partitions.isdisjoint(case.job.partitions):
         return None
     return Reason.OTHER_PARTITION, {"partition": case.job.partition}
 
@@ -76,9 +92,12 @@ def _account(case: Case) -> Objection | None:
     return None
 
 
-def _comment(case: Case) -> Objection | None:
-    if "never" in case.job.wishes:
-        return Reason.USER_FORBIDS, {"comment": case.job.comment}
+def _asked(case: Case) -> Objection | None:
+    asked = case.asked
+    if asked.mode is JobMode.NEVER:
+        return Reason.USER_FORBIDS, {"mode": "never"}
+    if asked.unread:
+        return Reason.BAD_DIRECTIVE, {"unread": " ".join(asked.unread)}
     return None
 
 
@@ -118,8 +137,8 @@ def _window(case: Case) -> Objection | None:
     return (Reason.OUTSIDE_WINDOW, {"window": case.closed}) if case.closed else None
 
 
-def _label(case: Case) -> Objection | None:
-    return data.site_objection(case.job, case.policy.data)
+def _class(case: Case) -> Objection | None:
+    return data.objection(case.job, case.policy.data, case.asked.classes)
 
 
 # --- what its script says
@@ -130,8 +149,6 @@ def _script(case: Case) -> Objection | None:
         return Reason.SCRIPT_UNREAD, {}
     if not case.facts.present:
         return Reason.NO_SCRIPT, {}
-    if case.facts.never:
-        return Reason.USER_FORBIDS, {"script": "#BURST mode=never"}
     return None
 
 
@@ -139,12 +156,6 @@ def _application(case: Case) -> Objection | None:
     if case.facts is not None and case.facts.present and case.facts.application is None:
         return Reason.NO_APPLICATION, {}
     return None
-
-
-def _class(case: Case) -> Objection | None:
-    if case.facts is None or not case.facts.classes:
-        return None  # the label rule has heard all the others
-    return data.objection(case.job, case.policy.data, case.facts.classes)
 
 
 # --- what each of them looks at
@@ -164,8 +175,7 @@ def _age_now(case: Case) -> dict[str, str]:
 
 
 def _classes(case: Case) -> dict[str, str]:
-    facts = case.facts
-    found = data.classes(case.job, case.policy.data, facts.classes if facts else ())
+    found = data.classes(case.job, case.policy.data, case.asked.classes)
     return {"classes": ", ".join(known.name for known in found) or "none"}
 
 
@@ -174,19 +184,18 @@ RULES: tuple[Rule, ...] = (
     Rule("kind", "", _kind, lambda c: {"time_limit": str(c.job.time_limit)}),
     Rule("user", "policy.users", _user, lambda c: {"user": c.job.identity.user}),
     Rule("account", "policy.accounts", _account, lambda c: {"account": c.job.account}),
-    Rule("wish", "", _comment, lambda c: {"comment": c.job.comment}),
+    Rule("wish", "policy.modes", _asked, lambda c: {"mode": c.asked.mode.value}),
     Rule("waiting", "policy.reasons", _waiting, lambda c: {"reason": c.job.reason}),
     Rule("age", "policy.min_age", _age, _age_now),
     Rule("window", "policy.windows", _window, lambda _: {}),
     Rule("size", "policy.max_cores", _size, _asks),
-    Rule("label", "policy.labels", _label, _classes),
+    Rule("class", "policy.labels", _class, _classes),
     Rule("script", "", _script, lambda _: {}, reads_script=True),
     Rule(
         "application", "paths.applications", _application,
         lambda c: {"application": (c.facts.application if c.facts else None) or "none"},
         reads_script=True,
     ),
-    Rule("class", "policy.classes", _class, _classes, reads_script=True),
 )  # fmt: skip
 
 _SEEN = tuple(rule.objects for rule in RULES if not rule.reads_script)

@@ -5,17 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from functools import cached_property
 
-from burstd.core.breaker import aside
-from burstd.core.data import classes, targets_of
-from burstd.core.decide import is_surging, objection_to, purse_of, rulings_on, wishes
+from burstd.core.candidates import rulings_on, wishes
+from burstd.core.decide import cooling, purse_of
+from burstd.core.eligible import case_of
 from burstd.core.licences import Desk, ask_of, never
-from burstd.core.money import worst_case
-from burstd.core.worth import price, worths
+from burstd.core.line import Line
+from burstd.core.place import Ask, Offer, Places, cheap_enough
+from burstd.core.pressure import pressures
+from burstd.core.veto import minutes, told
+from burstd.core.veto import objection as veto
+from burstd.core.worth import OLDEST_FIRST, price, worths
+from burstd.domain.directives import JobMode
 from burstd.domain.jobs import JobKey, JobState, QueuedJob
 from burstd.domain.plan import Plan, Reason, Snapshot
-from burstd.domain.policy import BurstPolicy, Ledger
+from burstd.domain.policy import QUEUE, BurstPolicy, Ledger, Pressure
 from burstd.domain.targets import TargetView
 
 #: What would have to change. What is not here nobody can change.
@@ -44,6 +49,11 @@ CURES: Mapping[Reason, str] = {
     Reason.TOO_YOUNG: "wait, or lower policy.min_age",
     Reason.NO_TARGET_FITS: "ask for less, or add a target where it fits",
     Reason.NO_BUDGET: "wait for running bursts to settle or the next month; or raise policy.budget",
+    Reason.BAD_DIRECTIVE: "its user must say it as docs/policy.md has it",
+    Reason.SOONER_HERE: "nothing; or set policy.veto = false",
+    Reason.TOO_DEAR: "its user must allow more: #BURST max-cost=AMOUNT",
+    Reason.STEP: "wait for the next cycle, or raise policy.step",
+    Reason.COOLING: "wait until policy.cooldown is over, or lower it",
     Reason.SOFT_MARK: "wait for bursts to settle or the next period, or raise its soft mark",
     Reason.TOO_MANY_OPEN: "wait until bursts end, or raise policy.max_open_bursts",
     Reason.FROZEN: "an operator must say burst thaw",
@@ -98,9 +108,33 @@ def explain(
         )
         for ruling in rulings_on(job, snapshot, policy)
     ]
-    steps += [_licences(job, snapshot, ledger), _run_time(job, snapshot)]
-    steps.append(_worth(job, snapshot, policy, ledger))
-    return (*steps, _pressure(policy, ledger, plan), *_targets(job, snapshot, policy, ledger))
+    case = _Asked(job, snapshot, policy, ledger)
+    steps += [_licences(job, snapshot, ledger), _run_time(job, snapshot), _worth(case)]
+    return (*steps, *_pressure(case, plan), *_targets(case), _here(case))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One job before all that a plan is made from."""
+
+    job: QueuedJob
+    snapshot: Snapshot
+    policy: BurstPolicy
+    ledger: Ledger
+
+    @cached_property
+    def ask(self) -> Ask:
+        case = case_of(self.job, self.snapshot, self.policy)
+        application = case.facts.application if case.facts else None
+        return Ask(self.job, case.asked, application or "")
+
+    @cached_property
+    def line(self) -> Line:
+        return Line.of(self.snapshot, self.policy)
+
+    @cached_property
+    def places(self) -> Places:
+        return Places(self.snapshot, self.policy, self.ledger)
 
 
 def verdicts(job: QueuedJob, plan: Plan) -> tuple[Verdict, ...]:
@@ -137,16 +171,19 @@ def _licences(job: QueuedJob, snapshot: Snapshot, ledger: Ledger) -> Step:
     return Step("licences", False, reason.value, numbers, cure=CURES[reason])
 
 
-def _worth(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Step:
+def _worth(case: _Asked) -> Step:
     """What its leaving would spare those who wait, and what it must be worth at this moment."""
-    setting = "policy.strategy"
+    policy, setting = case.policy, "policy.strategy"
     place = policy.places.get(setting, "")
-    least = price(policy, ledger, snapshot.queue.taken_at)
-    value = worths(snapshot, policy, least).get(job.identity)
     numbers = {"strategy": policy.strategy}
+    if policy.strategy == OLDEST_FIRST:
+        return Step("worth", True, "", numbers, setting, place)
+    least = price(policy, case.ledger, case.snapshot.queue.taken_at)
+    value = worths(case.line, policy, least).get(case.job.identity)
     if value is not None:
         numbers["worth"] = f"{value:.1f} h"
-    if not least or wishes(job, policy) or value is None or value > least:
+    first = wishes(case.job, policy) or case.ask.asked.mode in {JobMode.PREFER, JobMode.REQUIRE}
+    if not least or first or value is None or value > least:
         return Step("worth", True, "", numbers, setting, place)
     why, numbers["price"] = Reason.BELOW_PRICE, f"{least:.1f} h"
     return Step("worth", False, why.value, numbers, setting, place, CURES[why])
@@ -162,49 +199,88 @@ def _run_time(job: QueuedJob, snapshot: Snapshot) -> Step:
     return Step("run time", True, "", numbers)
 
 
-def _pressure(policy: BurstPolicy, ledger: Ledger, plan: Plan) -> Step:
-    marks, setting = policy.watermarks, "policy.high"
-    numbers = {
-        "backlog": f"{plan.backlog:.2f} core-hours", "high": f"{marks.high:g}",
-        "low": f"{marks.low:g}",
-    }  # fmt: skip
-    place = policy.places.get(setting, "")
+def _pressure(case: _Asked, plan: Plan) -> Iterator[Step]:
+    policy, ledger = case.policy, case.ledger
     if ledger.frozen:
         cure = CURES[Reason.FROZEN]
-        return Step("pressure", False, Reason.FROZEN.value, {"by": ledger.frozen}, cure=cure)
-    if is_surging(plan.backlog, policy, was=ledger.surging):
-        return Step("pressure", True, "the queue surges", numbers, setting, place)
+        yield Step("pressure", False, Reason.FROZEN.value, {"by": ledger.frozen}, cure=cure)
+    for pressure in pressures(policy):
+        if pressure.covers(case.job):
+            yield _one_pressure(pressure, policy, plan)
+    if (why := cooling(policy, ledger, case.snapshot.queue.taken_at)) is not None:
+        reason, numbers = why
+        place = policy.places.get("policy.cooldown", "")
+        yield Step("cool-down", False, reason.value, numbers, "policy.cooldown", place)
+
+
+def _one_pressure(pressure: Pressure, policy: BurstPolicy, plan: Plan) -> Step:
+    marks, whole = pressure.marks, pressure.name == QUEUE
+    setting = "policy.high" if whole else "policy.pressures"
+    name = "pressure" if whole else f"pressure {pressure.name}"
+    numbers = {"high": f"{marks.high:g}", "low": f"{marks.low:g}"}
+    if whole:
+        numbers = {"backlog": f"{plan.backlog:.2f} core-hours", **numbers}
+    place = policy.places.get(setting, "")
+    if pressure.name in plan.surging:
+        return Step(
+            name, True, "the queue surges" if whole else "it surges", numbers, setting, place
+        )
     why = Reason.BELOW_WATERMARK
-    return Step("pressure", False, why.value, numbers, setting, place, CURES[why])
+    return Step(name, False, why.value, numbers, setting, place, CURES[why])
 
 
-def _targets(
-    job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger
-) -> Iterator[Step]:
-    facts = snapshot.scripts.get(job.identity)
-    allowed = targets_of(classes(job, policy.data, facts.classes if facts else ()))
-    purse = purse_of(policy, ledger, snapshot.queue.taken_at)
-    shut = aside(ledger.ends, ledger.open_at, snapshot.queue.taken_at)
+def _targets(case: _Asked) -> Iterator[Step]:
+    """Each target, and what stands against it."""
+    places, allowed = case.places, case.places.allowed(case.ask)
     fits = False
-    for view in snapshot.targets:
-        name, why = f"target {view.name}", objection_to(job, view, policy, allowed)
-        found = shut.get(view.name)
-        why = why or (found.why if found is not None and not found.probe else "")
+    for view in case.snapshot.targets:
+        name, why = f"target {view.name}", places.refusal(case.ask, view, allowed)
         if why:
             yield Step(name, False, why, _offers(view))
             continue
         fits = True
-        worst = worst_case(job.cpus, job.time_limit or timedelta(), view)
-        against = purse.objection(job.account, job.identity.user, worst)
-        if against is None:
-            yield Step(name, True, "it fits", {"worst_case": f"{worst} {policy.currency}"})
-            continue
-        reason, numbers = against
-        setting = "policy.budget" if numbers["budget"] == "policy.budget" else "policy.budgets"
-        place = policy.places.get(setting, "")
-        yield Step(name, False, reason.value, numbers, setting, place, CURES[reason])
+        yield _one_target(name, places.offer(case.ask, view), case)
     if not fits:
         yield Step("targets", False, "no target fits", cure=CURES[Reason.NO_TARGET_FITS])
+
+
+def _one_target(name: str, offer: Offer, case: _Asked) -> Step:
+    policy, job = case.policy, case.job
+    numbers = {
+        "worst_case": f"{offer.worst} {policy.currency}",
+        "expected": f"{offer.likely} {policy.currency}",
+        "begins_in": minutes(offer.lead),
+        "over_in": minutes(offer.over),
+    }
+    purse = purse_of(policy, case.ledger, case.snapshot.queue.taken_at)
+    against = purse.objection(job.account, job.identity.user, offer.worst)
+    if not cheap_enough([offer], case.ask.asked):
+        against = Reason.TOO_DEAR, {"max_cost": str(case.ask.asked.most_cost)}
+    if against is None:
+        return Step(name, True, "it fits", numbers)
+    reason, held = against
+    setting = "policy.budget" if held.get("budget") == "policy.budget" else "policy.budgets"
+    setting = "" if reason is Reason.TOO_DEAR else setting
+    place = policy.places.get(setting, "")
+    return Step(name, False, reason.value, {**numbers, **held}, setting, place, CURES[reason])
+
+
+def _here(case: _Asked) -> Step:
+    """When it starts here, and whether that is soon enough to stay."""
+    run, start = case.snapshot.usage.time(case.job), case.line.start(case.job)
+    setting = "policy.veto"
+    place = case.policy.places.get(setting, "")
+    if start is None:
+        return Step("here", True, "nobody can tell when it starts here", {}, setting, place)
+    offers = case.places.offers(case.ask)
+    if not offers:
+        numbers = {"starts_here": f"in {minutes(start.early)} to {minutes(start.late)}"}
+        return Step("here", True, "", numbers, setting, place)
+    numbers = told(offers[0], run, start)
+    why = veto(offers[0], run, start) if case.policy.veto else None
+    if why is None:
+        return Step("here", True, "", numbers, setting, place)
+    return Step("here", False, why[0].value, numbers, setting, place, CURES[why[0]])
 
 
 def _offers(view: TargetView) -> dict[str, str]:

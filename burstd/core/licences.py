@@ -85,9 +85,11 @@ def _needs(job: QueuedJob, facts: ScriptFacts) -> dict[str, int]:
     """By profile and user; whoever says more is right."""
     needs = {name: tokens(rule, job.cpus) for name, rule in facts.licences.items()}
     try:
-        theirs = parse_licences(facts.named) if facts.named else {}
+        theirs = parse_licences(facts.asked.licences) if facts.asked.licences else {}
     except ValueError:
-        raise Never(script=f"#BURST licences={facts.named}", cause="can't be read") from None
+        raise Never(
+            script=f"#BURST licences={facts.asked.licences}", cause="can't be read"
+        ) from None
     for name, count in theirs.items():
         needs[name] = max(needs.get(name, 0), count)
     return needs

@@ -67,6 +67,7 @@ TRANSITIONS: Mapping[Stage, Row] = MappingProxyType(
             **_STOP,
         },
         Stage.RUNNING: {
+            ev.Started: Stage.RUNNING,
             ev.Ended: Stage.ENDED,
             ev.Recalled: Stage.CANCELLING,
             **_CALL_A_HUMAN,
@@ -140,10 +141,8 @@ def _with_evidence(moved: Burst, event: Event) -> Burst:
             return replace(moved, remote_id=remote_id, remote=epoch)
         case ev.Vanished(cause):
             return replace(moved, remote_id=None, remote=None, cause=cause)
-        case ev.Ended(outcome):
-            return replace(moved, outcome=outcome)
-        case ev.Settled(core_hours, cost):
-            return replace(moved, core_hours=core_hours, cost=cost)
+        case ev.Started() | ev.Ended() | ev.Settled():  # whose fields are the burst's own
+            return replace(moved, **vars(event))
         case ev.Over(epoch):
             return replace(moved, over=epoch)
         case ev.Abandoned():

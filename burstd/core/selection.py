@@ -16,11 +16,12 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Waiter:
     """One waiting job: what it asks for, how long it will run as far as anybody knows, and how
-    long it has waited (seconds)."""
+    long it has waited (seconds). Or ``count`` tasks of an array that are all like it."""
 
     cores: int
     seconds: float
     waited: float
+    count: int = 1
 
     @property
     def core_hours(self) -> float:
@@ -52,7 +53,7 @@ def threshold(line: Sequence[Waiter], outlook: Outlook, _price: float) -> list[f
     """From the head, until what still waits is below the mark: the core-hours from here on."""
     worth, behind = [0.0] * len(line), 0.0
     for place in range(len(line) - 1, -1, -1):
-        behind += line[place].core_hours
+        behind += line[place].core_hours * line[place].count
         worth[place] = behind / outlook.cores
     return worth
 
@@ -65,25 +66,48 @@ def waiting(line: Sequence[Waiter], outlook: Outlook, _price: float) -> list[flo
 def marginal(line: Sequence[Waiter], outlook: Outlook, price: float) -> list[float]:
     """The hours of waiting that each would be spared, and would spare those behind it, for what it
     costs. Who leaves is not in the way of those behind: so in the order of the line."""
-    ends = list(outlook.ends)
-    heapq.heapify(ends)
     weights = [_weight(job, outlook) for job in line]
-    behind, free, at = sum(weights), outlook.free, 0.0
+    behind = sum(weight * job.count for job, weight in zip(line, weights, strict=True))
+    room = Room(outlook)
     worth = []
     for job, weight in zip(line, weights, strict=True):
-        behind -= weight
-        while free < job.cores:
-            end, cores = heapq.heappop(ends)
-            at, free = max(at, end), free + cores
+        behind -= weight * job.count
+        at = room.when(job.cores)
         hours = max(job.core_hours, 1e-9)
         spared = (at - outlook.delay) / 3600
         saved = spared * weight + hours / outlook.cores * behind if spared > 0 else 0.0
         value = saved * outlook.mean / hours
         worth.append(value)
         if value <= price:
-            free -= job.cores
-            heapq.heappush(ends, (at + job.seconds, job.cores))
+            room.fill(job)
     return worth
+
+
+class Room:
+    """The cluster as it fills, from the head of the line on."""
+
+    def __init__(self, outlook: Outlook) -> None:
+        self._ends = list(outlook.ends)
+        heapq.heapify(self._ends)
+        self._free, self._at = outlook.free, 0.0
+
+    def when(self, cores: int) -> float:
+        """So many seconds from now that many cores are free; who comes later waits that long at
+        least."""
+        while self._free < cores:
+            end, freed = heapq.heappop(self._ends)
+            self._at, self._free = max(self._at, end), self._free + freed
+        return self._at
+
+    def fill(self, job: Waiter) -> None:
+        """It, and all that is like it, starts as soon as there is room."""
+        left = job.count
+        while left:
+            at = self.when(job.cores)
+            together = min(left, self._free // job.cores)
+            self._free -= together * job.cores
+            heapq.heappush(self._ends, (at + job.seconds, together * job.cores))
+            left -= together
 
 
 def _weight(job: Waiter, outlook: Outlook) -> float:

@@ -92,6 +92,7 @@ class Burst:
     claim: Epoch | None = None
     remote_id: RemoteId | None = None
     remote: Epoch | None = None
+    started_at: datetime | None = None  #: when its twin was seen to run
     submit_intended: bool = False  #: from here on a twin may exist at the target
     outcome: Outcome | None = None
     over: Epoch | None = None  #: when we first saw its job over on-prem, or home again

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import cached_property
 
 from burstd.domain.targets import TargetName
 
@@ -38,12 +40,12 @@ class Label:
             (not self.users or user in self.users)
             and (not self.accounts or account in self.accounts)
             and (not self.partitions or not self.partitions.isdisjoint(partitions))
-            and (not self.paths or _matches(directory, self.paths))
+            and (not self.paths or self._pattern.match(directory) is not None)
         )
 
-
-def _matches(directory: str, paths: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(directory, path) for path in paths)
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile("|".join(map(translate, self.paths)))
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,11 @@ class DataRules:
 
     def named(self, name: str) -> DataClass | None:
         """The class of this name."""
-        return next((known for known in self.classes if known.name == name), None)
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, DataClass]:
+        return {known.name: known for known in self.classes}
 
 
 #: Everything may go everywhere.

@@ -62,6 +62,13 @@ class Vanished(Event):
 
 
 @dataclass(frozen=True)
+class Started(Event):
+    """The target shows that the twin runs."""
+
+    started_at: datetime
+
+
+@dataclass(frozen=True)
 class Ended(Event):
     """The remote execution reached an end, proven by its record or the far scheduler."""
 

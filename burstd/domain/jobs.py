@@ -101,9 +101,10 @@ class QueuedJob:
     elapsed: timedelta = timedelta()
     nodelist: str = ""
     directory: str = ""  #: where it works
+    starts: datetime | None = None  #: by Slurm's backfill, where it has reckoned that
 
     @property
-    def wishes(self) -> list[str]:
+    def directives(self) -> list[str]:
         """What its user asks of burstd in its comment: words that begin with ``burst:``."""
         if "burst:" not in self.comment:
             return []

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 
+from burstd.domain.directives import NONE, Directives
+from burstd.domain.estimates import Accuracy, Source
 from burstd.domain.jobs import CoreHours, JobIdentity, JobKey, QueueSnapshot
 from burstd.domain.licences import PoolView, Tokens
 from burstd.domain.targets import Money, TargetName, TargetView
@@ -19,10 +21,8 @@ class ScriptFacts:
 
     present: bool
     application: str | None = None
-    never: bool = False  #: the user forbids bursting (``#BURST mode=never``)
-    classes: tuple[str, ...] = ()  #: of its data (``#BURST class=NAME``)
+    asked: Directives = NONE  #: by its user, in ``#BURST`` lines
     licences: Mapping[str, Tokens] = field(default_factory=dict)  #: by the application's profile
-    named: str = ""  #: by the user (``#BURST licences=NAME:COUNT,...``), as it stands there
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Snapshot:
     scripts: Mapping[JobIdentity, ScriptFacts] = field(default_factory=dict)
     usage: Usage = field(default_factory=Usage)  #: what the users' runs of the last weeks say
     closed: str = ""  #: why no job may leave at this time (a window, a blackout); empty: they may
+    accuracy: Mapping[Source, Accuracy] = field(default_factory=dict)  #: of estimated starts
     licences: Mapping[str, PoolView] = field(default_factory=dict)  #: looked at after the queue
 
 
@@ -62,12 +63,17 @@ class Reason(Enum):
     TOO_SMALL = "it is too small to leave"
     TOO_LARGE = "it is too large to leave"
     TOO_YOUNG = "it has not waited long enough"
+    BAD_DIRECTIVE = "what its user asks of burstd can't be read"
     NO_TARGET_FITS = "no target fits"
+    SOONER_HERE = "it will be over sooner here"
+    TOO_DEAR = "it may cost more than its user allows"
     NO_BUDGET = "a budget does not cover its worst case"
     SOFT_MARK = "a budget has reached its soft mark"
     TOO_MANY_OPEN = "too many bursts are open"
     FROZEN = "an operator has frozen bursting"
     PACED = "enough bursts were started in this cycle"
+    STEP = "enough of the queue leaves in this cycle"
+    COOLING = "bursts have begun a short while ago"
     RETURNED_BEFORE = "it was given back once"
     ABANDONED = "an operator has abandoned its burst: burstd does not touch it any more"
     LICENCES = "not all its licences are free"
@@ -127,6 +133,6 @@ class Plan:
     """One decision: every pending job has a placement or a decline."""
 
     backlog: CoreHours
-    surging: bool
+    surging: frozenset[str]  #: names of the pressures that do
     placements: tuple[Placement, ...] = ()
     declined: tuple[Decline, ...] = ()

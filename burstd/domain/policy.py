@@ -10,7 +10,7 @@ from enum import Enum
 
 from burstd.domain.budgets import Budget, Charge
 from burstd.domain.classes import DataRules
-from burstd.domain.jobs import CoreHours, JobKey
+from burstd.domain.jobs import CoreHours, JobKey, QueuedJob
 from burstd.domain.targets import Money, TargetName
 
 
@@ -22,12 +22,43 @@ class Mode(Enum):
     AUTO = "auto"
 
 
+#: The whole queue as a pressure; its marks are ``policy.high`` and ``policy.low``.
+QUEUE = "queue"
+
+
 @dataclass(frozen=True)
 class Watermarks:
     """Bursting starts at ``high`` and stops below ``low``; the gap is the hysteresis."""
 
     high: CoreHours
     low: CoreHours
+
+
+@dataclass(frozen=True)
+class Pressure:
+    """A part of the queue with marks of its own: the jobs that meet everything that is given."""
+
+    name: str
+    marks: Watermarks
+    partitions: frozenset[str] = frozenset()
+    accounts: frozenset[str] = frozenset()
+    qos: frozenset[str] = frozenset()
+
+    def covers(self, job: QueuedJob) -> bool:
+        """True if its waiting is pressure here."""
+        return (
+            (not self.partitions or not self.partitions.isdisjoint(job.partitions))
+            and (not self.accounts or job.account in self.accounts)
+            and (not self.qos or job.qos in self.qos)
+        )
+
+
+class Order(Enum):
+    """Which of the targets where a job fits it goes to."""
+
+    COST = "cost"  #: the cheapest, by what it is expected to run there
+    TIME = "time"  #: where it is expected to be over first
+    DEADLINE = "deadline"  #: the cheapest where it meets its deadline; without one the cheapest
 
 
 @dataclass(frozen=True)
@@ -51,10 +82,18 @@ class BurstPolicy:
     currency: str = "EUR"
     budgets: tuple[Budget, ...] = ()  #: beside that one: of some accounts, users, other periods
     history: timedelta = timedelta(days=30)  #: of users' runs, for forecasts; none: by limits
+    pressures: tuple[Pressure, ...] = ()  #: parts of the queue, beside the whole
+    cooldown: timedelta = timedelta()  #: after bursts began until others may
+    step: float = 1.0  #: part of what is above the low mark that may leave in one cycle
     strategy: str = "marginal"  #: which of them leave: docs/policy.md
+    order: Order = Order.COST
+    sold_out_after: timedelta = timedelta(hours=1)  #: that a twin waits: nothing more goes there
+    modes: frozenset[str] = frozenset({"prefer"})  #: that users may ask for
+    veto: bool = False  #: who will be over sooner here stays
     steer: bool = False  #: nobody leaves below the price at which the budget lasts the month
     theta: float = 0.5  #: how much more a large job's hour of waiting counts: 0 to 1
-    start_delay: timedelta = timedelta(minutes=5)  #: until a job that leaves has begun elsewhere
+    #: Until a job that leaves has begun elsewhere, as long as that was not measured.
+    start_delay: timedelta = timedelta(minutes=5)
     reasons: frozenset[str] = frozenset({"Resources", "Priority"})
     users: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
@@ -74,26 +113,39 @@ class BurstPolicy:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a burst's run at a target ended."""
+    """How a burst's run at a target ended. ``lead``: from its burst's beginning to its own."""
 
     target: TargetName
     user: str
     at: datetime
     ran: timedelta
     failed: bool
+    name: str = ""  #: the job's
+    application: str = ""
+    limit: timedelta = timedelta()
+    lead: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """What burstd has at one target now."""
+
+    cores: int  #: of open bursts
+    queued_since: datetime | None = None  #: the oldest twin that may run and has not begun
 
 
 @dataclass(frozen=True)
 class Ledger:
     """Money promised and spent this month, open bursts, and jobs that came back once."""
 
-    surging: bool = False
+    surging: frozenset[str] = frozenset()  #: names of the pressures that do
     spent: Money = field(default=Money(Decimal(0)))
     reserved: Money = field(default=Money(Decimal(0)))
     likely: Money = field(default=Money(Decimal(0)))  #: what open bursts are expected to cost
     charges: tuple[Charge, ...] = ()  #: of this month and week, and whatever is open
     ends: tuple[End, ...] = ()  #: of this month and week
-    open_at: frozenset[TargetName] = frozenset()  #: where open bursts are
+    open_at: Mapping[TargetName, Stand] = field(default_factory=dict)  #: where open bursts are
+    begun_at: datetime | None = None  #: when the last of them did
     open: frozenset[JobKey] = frozenset()
     returned: frozenset[JobKey] = frozenset()
     abandoned: frozenset[JobKey] = frozenset()  #: an operator has taken them out of our hands

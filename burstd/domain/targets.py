@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -41,6 +41,9 @@ class TargetView:
     users: frozenset[str] | None = None  #: who has an account there; ``None``: everybody
     open: bool = True  #: takes new work; an unreachable target whose link is down may be open
     overhead: timedelta = timedelta()  #: how long work may keep its cores beyond its time limit
+    #: How fast an application runs there, against here; what is missing was not configured.
+    speeds: Mapping[str, float] = field(default_factory=dict)
+    cores: int | None = None  #: most that bursts may have there at once
 
 
 @dataclass(frozen=True)

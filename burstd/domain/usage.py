@@ -14,7 +14,6 @@ from collections import defaultdict, deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 
 from burstd.domain.jobs import QueuedJob
 
@@ -37,10 +36,22 @@ class PastRun:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """How long a job will run, and by what."""
+    """How long a job will run, by so many ``runs`` of its user's, ``alike`` or any; by its limit
+    where there are none."""
 
     time: timedelta
-    by: str
+    user: str
+    part: float = 1.0
+    runs: int = 0
+    alike: bool = False
+
+    @property
+    def by(self) -> str:
+        """In words."""
+        if not self.runs:
+            return "its time limit: nothing is known of its user's runs"
+        runs = f"{self.runs} {'runs like it' if self.alike else 'other runs'} of {self.user}'s"
+        return f"{self.part:.0%} of its limit, by {runs}"
 
 
 def shrunk(used: Collection[float]) -> float:
@@ -67,14 +78,13 @@ class Usage:
         if limit is None:
             return None
         user = job.identity.user
-        alike = self._alike.get((user, kind(job.identity.name))) if self._alike else None
-        used = alike or (self._users.get(user) if self._users else None)
+        used = self._alike.get((user, kind(job.identity.name))) if self._alike else None
+        alike = bool(used)
+        used = used or self._users.get(user)
         if not used:
-            return Expectation(limit, "its time limit: nothing is known of its user's runs")
+            return Expectation(limit, user)
         part = shrunk(used)
-        runs = f"{len(used)} {'runs like it' if alike else 'other runs'} of {user}'s"
-        by = f"{part:.0%} of its limit, by {runs}"
-        return Expectation(min(limit, max(SHORTEST, limit * part)), by)
+        return Expectation(min(limit, max(SHORTEST, limit * part)), user, part, len(used), alike)
 
     def time(self, job: QueuedJob) -> timedelta:
         """How long it is expected to run; nothing where it has no limit."""
@@ -86,8 +96,11 @@ class Usage:
         expected = self.expected(job)
         return job.cpus * expected.time.total_seconds() / 3600 if expected else 0.0
 
+    def used(self, user: str, name: str) -> list[float]:
+        """The parts of their limits that the user's last runs of this kind used."""
+        return list(self._alike.get((user, kind(name)), ()))
 
-@lru_cache(maxsize=50_000)
+
 def kind(name: str) -> str:
     """A name without its numbers: ``run_017`` and ``run_018`` are of one kind."""
     return _NUMBERS.sub("#", name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from burstd.domain.targets import Money, TargetName
+from burstd.domain.targets import Capabilities, Money, TargetName, TargetView
 from burstd.ports.clock import Clock
 from burstd.ports.remote import RemoteShell, SshHost
 from burstd.ports.target import Target
@@ -22,6 +23,17 @@ class PluginContext:
     clock: Clock
     state: Path  #: a directory of its own
     shell: Callable[[SshHost], RemoteShell]
+    speeds: Mapping[str, float] = field(default_factory=dict)  #: by application, against on-prem
+    cores: int | None = None  #: most that bursts may have there at once
+
+    def view(
+        self, can: Capabilities, users: frozenset[str] | None, overhead: timedelta
+    ) -> TargetView:
+        """What a look at the target gives: what it can do, on the site's terms."""
+        return TargetView(
+            self.name, can, self.price, users, overhead=overhead,
+            speeds=self.speeds, cores=self.cores,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

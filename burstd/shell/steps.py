@@ -168,7 +168,10 @@ def follow(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Wait for the proven end; a job ended by its user on-prem is recalled."""
     if (stop := recalled(burst, world, sight, home=ev.Recalled)) is not None:
         return stop
-    if state_of(sight, burst) is not RemoteState.HELD:
+    state = state_of(sight, burst)
+    if state is RemoteState.RUNNING and burst.started_at is None:
+        return ev.Started(world.clock.now())
+    if state is not RemoteState.HELD:
         return _end_of(sight.remote.get(burst.work_key))
     # The far controller forgot the permit; or even that it started the work, which goes on then.
     shown = _run_state(burst, world)

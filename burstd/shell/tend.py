@@ -28,7 +28,7 @@ def raise_links(world: World) -> None:
 
 def lower_links(world: World) -> None:
     """Bring down every link that no open burst needs."""
-    surging = acts(world.policy) and world.store.ledger().surging
+    surging = acts(world.policy) and bool(world.store.ledger().surging)
     needed = {burst.target for burst in world.store.open_bursts()}
     for name, site in world.sites.items():
         if site.link is None or name in needed or surging:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from burstd.core import script
-from burstd.core.decide import acts, decide, needs_script
+from burstd.core.candidates import needs_script
+from burstd.core.decide import acts, decide
 from burstd.core.lifecycle import IllegalTransition, advance
 from burstd.core.retries import is_due, next_due
 from burstd.domain import events as ev
@@ -24,6 +25,7 @@ from burstd.domain.targets import TargetName, WorkKey
 from burstd.ports.errors import AccessDenied, Permanent, PortError, Transient
 from burstd.ports.store import StaleBurst
 from burstd.shell.calendar import closed
+from burstd.shell.estimates import Estimates
 from burstd.shell.licences import look_at, unseen
 from burstd.shell.past import Past
 from burstd.shell.requests import cancel_asked
@@ -49,6 +51,7 @@ class Memory:
     snapshot: Snapshot | None = None  #: what the plan was made from
     queue: QueueSnapshot | None = None
     past: Past = field(default_factory=Past)
+    estimates: Estimates = field(default_factory=Estimates)
     lost_since: dict[BurstId, float] = field(default_factory=dict)
     #: What the targets said of our work this time that nobody can read, and how often so far.
     unreadable: dict[WorkKey, str] = field(default_factory=dict)
@@ -56,7 +59,7 @@ class Memory:
 
     def apart(self) -> Memory:
         """For a look beside the daemon's own, in another thread: accounting is not asked again."""
-        return Memory(scripts=dict(self.scripts), past=self.past)
+        return Memory(scripts=dict(self.scripts), past=self.past, estimates=self.estimates)
 
     def doubts(self, sight: Sight, bursts: Iterable[Burst]) -> None:
         """Keep what could not be read, for people and dashboards; no step looks at it."""
@@ -98,6 +101,8 @@ def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | 
     if snapshot is not None:
         plan = decide(snapshot, world.policy, ledger)
         memory.plan, memory.snapshot, memory.queue = plan, snapshot, snapshot.queue
+        if world.policy.veto:
+            memory.estimates.hear(snapshot, world.policy)
         if acts(world.policy):
             world.store.record(plan)
             send_home(plan, world, ledger)
@@ -130,6 +135,7 @@ def look(world: World, memory: Memory, ledger: Ledger) -> Snapshot | None:
             usage=memory.past.usage(world.queue, world.clock, world.policy.history),
             closed=closed(world.policy, queue.taken_at),
             licences=licences,
+            accuracy=memory.estimates.accuracy(),
         )
         for job in needs_script(snapshot, world.policy, ledger)[:SCRIPTS_PER_TICK]:
             text = world.queue.script(job.identity)
@@ -144,7 +150,8 @@ def summary(plan: Plan) -> dict[str, object]:
     """The plan in one log line."""
     return {
         "backlog_core_hours": round(plan.backlog, 3),
-        "surging": plan.surging,
+        "surging": bool(plan.surging),
+        "pressures": sorted(plan.surging),
         "placed": len(plan.placements),
         "declined": len(plan.declined),
     }

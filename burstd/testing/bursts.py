@@ -12,6 +12,7 @@ from burstd.domain.burst import Burst, Stage
 from burstd.domain.events import Event
 from burstd.domain.jobs import CoreHours, JobIdentity, JobKey, JobRecord, Shape
 from burstd.domain.plan import Placement, Plan
+from burstd.domain.policy import QUEUE
 from burstd.domain.targets import Money, TargetName
 from burstd.ports.store import BurstStore
 from burstd.testing.clock import SteppedClock
@@ -30,7 +31,7 @@ def plan(*who: JobIdentity, euros: str = "0.10", surging: bool = True, **licence
     placements = tuple(
         Placement(one, CLOUD, "calculix", 1, worst, licences=licences) for one in who
     )
-    return Plan(CoreHours(2.0), surging, placements)
+    return Plan(CoreHours(2.0), frozenset({QUEUE} if surging else ()), placements)
 
 
 def record(who: JobIdentity) -> JobRecord:

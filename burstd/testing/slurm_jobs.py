@@ -109,6 +109,7 @@ def _letter(letter: str, job: SimulatedJob, tasks: str | None) -> str:
         "D": shown["NumNodes"],
         "l": _squeue_time(shown["TimeLimit"]),
         "V": str(int(job.submitted_at.timestamp())),
+        "S": "N/A",
         "Q": "0" if job.held else "1000",
         "b": "N/A" if shown["TresPerNode"] == "(null)" else shown["TresPerNode"],
         "W": shown["Licenses"],

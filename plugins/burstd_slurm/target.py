@@ -77,13 +77,8 @@ class SlurmTarget:
 
     def observe(self) -> TargetView:
         s = self._settings
-        return TargetView(
-            self._context.name,
-            Capabilities(s.max_nodes, s.max_cores, s.max_time),
-            self._context.price,
-            frozenset(s.users),
-            overhead=batch.OVERHEAD,
-        )
+        can = Capabilities(s.max_nodes, s.max_cores, s.max_time)
+        return self._context.view(can, frozenset(s.users), batch.OVERHEAD)
 
     def examine(self) -> Iterable[Finding]:
         context = self._context

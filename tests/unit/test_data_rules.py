@@ -15,12 +15,13 @@ from burstd.core.data import classes, targets_of
 from burstd.core.decide import decide
 from burstd.core.eligible import Case, objection, script_objection
 from burstd.domain.classes import OPEN, DataClass, DataRules, Label
+from burstd.domain.directives import Directives
 from burstd.domain.jobs import CoreHours
 from burstd.domain.plan import Reason, ScriptFacts
 from burstd.domain.policy import Ledger, Watermarks, Window
 from burstd.domain.targets import Money, TargetName
 from burstd.shell.calendar import closed
-from tests.unit.values import CLOUD, NOW, POLICY, VIEW, queued, snapshot
+from tests.unit.values import CLOUD, NOW, POLICY, VIEW, case, queued, snapshot
 
 NEAR = TargetName("near")
 RULES = DataRules(
@@ -40,8 +41,8 @@ RULES = DataRules(
 
 
 def judge(facts: ScriptFacts | None = None, rules: DataRules = RULES, **job: Any) -> Reason | None:
-    case = Case(queued(**job), replace(POLICY, data=rules), NOW, wish=False, facts=facts)
-    found = objection(case) or (script_objection(case) if facts else None)
+    judged = case(queued(**job), replace(POLICY, data=rules), facts)
+    found = objection(judged) or (script_objection(judged) if facts else None)
     return found[0] if found else None
 
 
@@ -70,13 +71,15 @@ def test_a_script_names_classes_too() -> None:
     def facts(*lines: str) -> ScriptFacts:
         return script.facts("#!/bin/sh\n" + "\n".join(lines), ())
 
-    assert ("secret", "eu") == facts("#BURST class=secret", "#BURST class=eu app=x").classes
-    assert () == facts("echo '#BURST class=secret'").classes
+    assert ("secret", "eu") == facts("#BURST class=secret", "#BURST class=eu app=x").asked.classes
+    assert () == facts("echo '#BURST class=secret'").asked.classes
     known = ScriptFacts(True, "calculix")
     assert judge(known) is None
-    assert Reason.DATA_STAYS is judge(replace(known, classes=("secret",)))
-    assert Reason.UNKNOWN_CLASS is judge(replace(known, classes=("x",)))
-    assert Reason.UNLABELLED is judge(replace(known, classes=("open",)), account="chem")
+    assert Reason.DATA_STAYS is judge(replace(known, asked=Directives(classes=("secret",))))
+    assert Reason.UNKNOWN_CLASS is judge(replace(known, asked=Directives(classes=("x",))))
+    assert Reason.UNLABELLED is judge(
+        replace(known, asked=Directives(classes=("open",))), account="chem"
+    )
 
 
 def test_of_several_targets_only_one_where_all_classes_may_go_is_taken() -> None:
@@ -110,16 +113,11 @@ def test_one_more_label_or_word_of_a_user_never_opens_a_target(
     given: list[Label], more: Label, unlabelled: DataClass | None, directory: str, words: list[str]
 ) -> None:
     def allowed(rules: DataRules, named: list[str]) -> frozenset[TargetName]:
-        case = Case(
-            queued(directory=directory),
-            replace(POLICY, data=rules),
-            NOW,
-            wish=False,
-            facts=ScriptFacts(True, "calculix", classes=tuple(named)),
-        )
-        if objection(case) or script_objection(case):
+        facts = ScriptFacts(True, "calculix", Directives(classes=tuple(named)))
+        judged = case(queued(directory=directory), replace(POLICY, data=rules), facts)
+        if objection(judged) or script_objection(judged):
             return frozenset()
-        found = targets_of(classes(case.job, rules, named))
+        found = targets_of(classes(judged.job, rules, named))
         return frozenset({CLOUD, NEAR}) if found is None else found
 
     rules = DataRules(RULES.classes, tuple(given), unlabelled)

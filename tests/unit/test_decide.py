@@ -11,11 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from burstd.core.decide import acts, decide, is_surging, needs_script
+from burstd.core.candidates import needs_script
+from burstd.core.decide import acts, decide
 from burstd.core.money import price
+from burstd.core.pressure import is_surging
+from burstd.domain.directives import Directives, JobMode
 from burstd.domain.jobs import CoreHours, JobKey, JobState, QueuedJob
 from burstd.domain.plan import Plan, Reason, ScriptFacts, Snapshot
-from burstd.domain.policy import BurstPolicy, Ledger, Mode, Watermarks
+from burstd.domain.policy import QUEUE, BurstPolicy, Ledger, Mode, Watermarks
 from burstd.domain.targets import Money
 from tests.unit.values import NOW, POLICY, VIEW, identity, queued, snapshot
 
@@ -55,7 +58,8 @@ policies = st.builds(
 keys = st.sets(st.integers(1, 25).map(lambda n: JobKey("onprem", n)), max_size=5)
 ledgers = st.builds(
     lambda surging, spent, opened, back: Ledger(
-        surging, Money(Decimal(spent)), open=frozenset(opened), returned=frozenset(back)
+        frozenset({QUEUE} if surging else ()), Money(Decimal(spent)),
+        open=frozenset(opened), returned=frozenset(back),
     ),
     st.booleans(), st.integers(0, 20), keys, keys,
 )  # fmt: skip
@@ -120,7 +124,7 @@ def test_the_order_of_the_queues_lines_does_not_matter(
 def test_a_backlog_between_the_marks_never_turns_the_surge(levels: list[float]) -> None:
     surging = False
     for level in levels:
-        after = is_surging(CoreHours(level), POLICY, was=surging)
+        after = is_surging(level, POLICY.watermarks, was=surging)
         if after != surging:
             assert level >= 10 if after else level < 4
         surging = after
@@ -133,7 +137,7 @@ def test_a_backlog_between_the_marks_never_turns_the_surge(levels: list[float]) 
 def test_a_surge_starts_at_the_high_mark_and_stops_below_the_low_one(
     backlog: float, was: bool, expected: bool
 ) -> None:
-    assert expected == is_surging(CoreHours(backlog), POLICY, was=was)
+    assert expected == is_surging(backlog, POLICY.watermarks, was=was)
 
 
 def test_jobs_leave_oldest_first_until_the_rest_is_below_the_low_mark() -> None:
@@ -219,7 +223,7 @@ def test_a_job_that_no_target_can_run_stays(change: dict[str, object]) -> None:
     [
         (ScriptFacts(False), Reason.NO_SCRIPT),
         (ScriptFacts(True), Reason.NO_APPLICATION),
-        (ScriptFacts(True, "calculix", never=True), Reason.USER_FORBIDS),
+        (ScriptFacts(True, "calculix", asked=Directives(JobMode.NEVER)), Reason.USER_FORBIDS),
     ],
 )
 def test_the_script_has_its_say(facts: ScriptFacts, reason: Reason) -> None:

@@ -16,6 +16,7 @@ from burstd.core import script
 from burstd.core.decide import decide
 from burstd.core.licences import Desk, ask_of, never
 from burstd.domain.applications import Application
+from burstd.domain.directives import Directives
 from burstd.domain.jobs import CoreHours, JobKey, JobState, QueuedJob
 from burstd.domain.licences import (
     Formula,
@@ -125,7 +126,9 @@ def test_a_script_says_what_it_checks_out_and_the_profile_too() -> None:
     app = Application("abaqus", "abaqus", (r"\babaqus\b",), licences={"abaqus": Formula.ABAQUS})
     text = "#!/bin/sh\n#BURST licences=cae:2,abaqus:40\n#BURST licences=x\nabaqus job=beam\n"
 
-    assert replace(ABAQUS, named="cae:2,abaqus:40,x") == script.facts(text, [app])
+    assert replace(ABAQUS, asked=Directives(licences="cae:2,abaqus:40,x")) == script.facts(
+        text, [app]
+    )
 
 
 # --- what a job asks for
@@ -144,7 +147,7 @@ def test_of_profile_and_user_the_larger_need_is_booked(
     named: str, expected: dict[str, int]
 ) -> None:
     pools = view(Pool("abaqus", 50, 0), Pool("cae", 4, 0))
-    ask = ask_of(queued(cpus=24), replace(ABAQUS, named=named), pools)
+    ask = ask_of(queued(cpus=24), replace(ABAQUS, asked=Directives(licences=named)), pools)
 
     assert LicenceAsk(expected) == ask
 
@@ -198,7 +201,7 @@ def test_what_a_running_stand_in_holds_already_is_not_asked_for_again() -> None:
         ),
         ("a b", PLAIN, [], {"licences": "a b", "cause": "-L can't be read"}),
         (
-            "", replace(PLAIN, named="abaqus:many"), [],
+            "", replace(PLAIN, asked=Directives(licences="abaqus:many")), [],
             {"script": "#BURST licences=abaqus:many", "cause": "can't be read"},
         ),
         (
@@ -230,7 +233,7 @@ def test_a_job_leaves_when_all_its_licences_are_free_and_books_them() -> None:
     pools = Pool("abaqus", 50, 12), Pool("cae", 4, 0)
     plan = judge(
         in_line(1, cpus=24), in_line(2, cpus=24), in_line(3, cpus=24),
-        pools=pools, facts=replace(ABAQUS, named="cae:1"),
+        pools=pools, facts=replace(ABAQUS, asked=Directives(licences="cae:1")),
     )  # fmt: skip
 
     assert [{"abaqus": 19, "cae": 1}] * 2 == [p.licences for p in plan.placements]

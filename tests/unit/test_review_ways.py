@@ -29,9 +29,11 @@ from burstd.adapters.ssh.authority import Authority
 from burstd.adapters.ssh.shell import OpenSsh
 from burstd.adapters.wireguard.gate import Gate
 from burstd.adapters.wireguard.link import SILENCE, WireguardLink
-from burstd.core.decide import objection_to
+from burstd.core.place import Ask, Places
+from burstd.domain.directives import NONE
 from burstd.domain.jobs import JobIdentity, JobKey, JobState, QueuedJob
 from burstd.domain.links import LinkName
+from burstd.domain.policy import Ledger
 from burstd.domain.targets import Capabilities, Money, TargetName, TargetView, WorkKey
 from burstd.netd.links import DEAD_AFTER, EXPECTED, Handshakes
 from burstd.ports.errors import Unreachable
@@ -40,7 +42,7 @@ from burstd.ports.remote import Failed, SshHost
 from burstd.testing.clock import SteppedClock
 from burstd_slurm.settings import SlurmTargetSettings
 from burstd_slurm.target import open_target
-from tests.unit.values import POLICY
+from tests.unit.values import POLICY, snapshot
 
 # --- a link that only looks alive
 
@@ -257,6 +259,11 @@ def test_who_has_no_account_at_the_target_is_declined_before_anything_is_touched
     job = QueuedJob(who, JobState.PENDING, "Resources", "cae", "", "", 1, 1, timedelta(hours=1), 1)
     policy = replace(POLICY, targets=(TargetName("cloud"),))
     alice = replace(job, identity=replace(who, user="alice"))
-    assert "its user has no account there" == objection_to(job, view, policy, None)
-    assert "" == objection_to(alice, view, policy, None)
-    assert "its data may not go there" == objection_to(alice, view, policy, frozenset())
+    places = Places(snapshot(job, views=(view,)), policy, Ledger())
+
+    def refusal(asking: QueuedJob, allowed: frozenset[TargetName] | None = None) -> str:
+        return places.refusal(Ask(asking, NONE), view, allowed)
+
+    assert "its user has no account there" == refusal(job)
+    assert "" == refusal(alice)
+    assert "its data may not go there" == refusal(alice, frozenset())

@@ -19,9 +19,10 @@ from burstd.core.orders import ORDERS, Order, ending
 from burstd.core.retries import LONGEST, is_due, next_due
 from burstd.domain.applications import Application
 from burstd.domain.burst import Epoch, Stage, Uptime
+from burstd.domain.directives import Directives, JobMode
 from burstd.domain.plan import Reason, ScriptFacts
 from burstd.domain.targets import Money, Outcome
-from tests.unit.values import NOW, POLICY, VIEW, burst, identity, queued
+from tests.unit.values import NOW, POLICY, VIEW, burst, case, identity, queued
 
 # --- may it leave
 
@@ -46,13 +47,14 @@ from tests.unit.values import NOW, POLICY, VIEW, burst, identity, queued
         ({"licences": "ansys:5"}, None),
         ({"gres": "gres/gpu:2"}, Reason.GPUS),
         ({"comment": "x burst:never"}, Reason.USER_FORBIDS),
-        ({"comment": "burst:nevermore"}, None),
+        ({"comment": "burst:nevermore"}, Reason.BAD_DIRECTIVE),
+        ({"comment": "outburst:never"}, None),
     ],
 )
 def test_each_kind_of_job_stays_for_its_own_reason(
     change: dict[str, Any], reason: Reason | None
 ) -> None:
-    found = objection(Case(queued(**change), POLICY, NOW, wish=False))
+    found = objection(case(queued(**change)))
 
     assert reason == (found[0] if found else None)
 
@@ -244,11 +246,23 @@ FOAM = Application("openfoam", "openfoam", (r"simpleFoam",))
         (None, ScriptFacts(False)),
         ("#!/bin/sh\nccx beam\n", ScriptFacts(True, "calculix")),
         ("#!/bin/sh\n# ccx beam\nsleep 1\n", ScriptFacts(True)),
-        ("#!/bin/sh\n#BURST app=openfoam\nccx beam\n", ScriptFacts(True, "openfoam")),
-        ("#!/bin/sh\n#BURST app=unknown\nccx beam\n", ScriptFacts(True)),
-        ("#!/bin/sh\n#BURST mode=never\nccx b\n", ScriptFacts(True, "calculix", never=True)),
+        (
+            "#!/bin/sh\n#BURST app=openfoam\nccx beam\n",
+            ScriptFacts(True, "openfoam", Directives(application="openfoam")),
+        ),
+        (
+            "#!/bin/sh\n#BURST app=unknown\nccx beam\n",
+            ScriptFacts(True, None, Directives(application="unknown")),
+        ),
+        (
+            "#!/bin/sh\n#BURST mode=never\nccx b\n",
+            ScriptFacts(True, "calculix", asked=Directives(JobMode.NEVER)),
+        ),
         ("#!/bin/sh\necho '#BURST mode=never'\nccx b\n", ScriptFacts(True, "calculix")),
-        ("#!/bin/sh\r\n#BURST mode=never\r\nccx b\r\n", ScriptFacts(True, "calculix", never=True)),
+        (
+            "#!/bin/sh\r\n#BURST mode=never\r\nccx b\r\n",
+            ScriptFacts(True, "calculix", asked=Directives(JobMode.NEVER)),
+        ),
         ("", ScriptFacts(True)),
     ],
 )

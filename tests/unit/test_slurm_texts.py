@@ -41,7 +41,7 @@ def line(**changes: str) -> list[str]:
         "i": "34", "F": "34", "K": "N/A", "T": "PENDING", "r": "Resources", "P": "cae", "a": "phys",
         "q": "normal", "u": "alice", "C": "8", "D": "2", "l": "1:00:00", "V": "1795455139",
         "Q": "4294901727", "b": "N/A", "W": "(null)", "E": "(null)", "M": "0:00", "N": "",
-        "k": "(null)", "Z": "/home/alice", "j": "beam",
+        "S": "N/A", "k": "(null)", "Z": "/home/alice", "j": "beam",
     }  # fmt: skip
     cells |= changes
     return [cells[letter] for letter in records.QUEUE_FIELDS]

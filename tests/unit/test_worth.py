@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from burstd.core.decide import decide
 from burstd.core.explain import explain
+from burstd.core.line import Line
 from burstd.core.worth import price, worths
 from burstd.domain.jobs import CoreHours, JobState, QueuedJob
 from burstd.domain.plan import Reason
@@ -67,7 +68,7 @@ def test_who_waited_longest_for_its_size_goes_first_by_the_strategy_of_waiting()
 
 def test_who_starts_at_home_sooner_than_elsewhere_is_worth_nothing() -> None:
     jobs = (running(1, 0.01, cpus=16), waits(2, 2, 1))
-    (worth,) = worths(snapshot(*jobs), MARGINAL).values()
+    (worth,) = worths(Line.of(snapshot(*jobs), MARGINAL), MARGINAL).values()
     assert 0 == worth
 
 
@@ -75,8 +76,10 @@ def test_runs_are_expected_to_end_when_such_runs_end() -> None:
     late, soon = running(1, 20), running(1, 20)
     known = Usage([PastRun("alice", "beam", "", timedelta(hours=21), timedelta(hours=1.2))] * 9)
     waiting = waits(2, 2, 1)
-    (far,) = worths(snapshot(late, waiting), MARGINAL).values()
-    (near,) = worths(replace(snapshot(soon, waiting), usage=known), MARGINAL).values()
+    (far,) = worths(Line.of(snapshot(late, waiting), MARGINAL), MARGINAL).values()
+    (near,) = worths(
+        Line.of(replace(snapshot(soon, waiting), usage=known), MARGINAL), MARGINAL
+    ).values()
     assert 0 < near < far
 
 
@@ -94,7 +97,7 @@ def test_the_order_of_the_queue_does_not_matter(
 
 
 def test_a_cluster_where_nothing_runs_tells_nothing_and_the_oldest_leaves_first() -> None:
-    assert {} == worths(snapshot(waits(1, 2, 1)), MARGINAL)
+    assert {} == worths(Line.of(snapshot(waits(1, 2, 1)), MARGINAL), MARGINAL)
     assert [2, 1] == leaving(waits(1, 2, 1, ago=1), waits(2, 2, 1, ago=2))
 
 

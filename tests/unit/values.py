@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from burstd.core.eligible import Case, case_of
 from burstd.domain.burst import Burst, BurstId, Stage
 from burstd.domain.classes import OPEN
 from burstd.domain.jobs import (
@@ -56,6 +57,12 @@ def snapshot(
 ) -> Snapshot:
     queue = QueueSnapshot("onprem", NOW, jobs)
     return Snapshot(queue, views, {job.identity: facts for job in jobs})
+
+
+def case(job: QueuedJob, policy: BurstPolicy = POLICY, facts: ScriptFacts | None = None) -> Case:
+    """Before the court of eligibility; without ``facts`` its script has not been read."""
+    scripts = {} if facts is None else {job.identity: facts}
+    return case_of(job, Snapshot(QueueSnapshot("onprem", NOW, (job,)), (VIEW,), scripts), policy)
 
 
 def burst(stage: Stage = Stage.PLANNED, **changes: Any) -> Burst:

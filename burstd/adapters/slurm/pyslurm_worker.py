@@ -186,6 +186,7 @@ def queue_cells(job: Any) -> dict[str, str]:
         "D": str(job.num_nodes or 1),
         "l": "UNLIMITED" if job.time_limit is None else str(job.time_limit),
         "V": str(job.submit_time),
+        "S": str(job.start_time or "N/A"),
         "Q": str(job.priority),
         "b": ",".join(f"gres/{name}:{count}" for name, count in job.gres_per_node.items()),
         "W": ",".join(job.licenses),

@@ -39,6 +39,7 @@ QUEUE_FIELDS = [
     "D",
     "l",
     "V",
+    "S",
     "Q",
     "b",
     "W",
@@ -164,7 +165,8 @@ def queued_job(cluster: str, cells: Sequence[str]) -> QueuedJob:
         raise Unreachable(f"the queue has a line with {len(cells)} fields: {str(cells)[:120]}")
     f = dict(zip(QUEUE_FIELDS, cells, strict=True))
     try:
-        waiting = state(f["T"]) is JobState.PENDING
+        condition = state(f["T"])
+        waiting = condition is JobState.PENDING
         group = f["K"] not in NOTHING
         ids = tasks(f["K"]) if group else ()
         several = waiting and group and ("_[" in f["i"] or len(ids) > 1)
@@ -172,7 +174,7 @@ def queued_job(cluster: str, cells: Sequence[str]) -> QueuedJob:
         key = JobKey(cluster, int(f["F"]), element)
         return QueuedJob(
             identity=JobIdentity(key, moment(f["V"]), f["u"], f["j"]),
-            state=state(f["T"]),
+            state=condition,
             reason=f["r"],
             partition=f["P"],
             account=_given(f["a"]),
@@ -190,6 +192,7 @@ def queued_job(cluster: str, cells: Sequence[str]) -> QueuedJob:
             elapsed=time_limit(f["M"]) or timedelta(),
             nodelist=f["N"],
             directory=_given(f["Z"]),
+            starts=moment(f["S"]) if waiting and f["S"].isdecimal() else None,
         )
     except (ValueError, KeyError, IndexError) as error:
         raise Unreachable(f"the queue has a line that can't be read: {str(cells)[:200]}") from error

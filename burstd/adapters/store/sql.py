@@ -112,7 +112,7 @@ class SqlStore:
         known = {row.name: row.value for row in self._read(select(t.facts))}
         return replace(
             sums.ledger_of(values, month),
-            surging=known.get("surging") == "1",
+            surging=facts.names(known.get("surging")),
             frozen=known.get("frozen", ""),
             closed=known.get("closed") == "1",
             suspect=chain.suspicion(known.get("suspect", "")),
@@ -158,8 +158,8 @@ class SqlStore:
         made = []
         with self._writing() as db:
             news = self._verdicts.note(db, plan, now)
-            surged = facts.get(db, "surging") == "1"
-            facts.put(db, "surging", "1" if plan.surging else "0")
+            surged = facts.names(facts.get(db, "surging"))
+            facts.put_names(db, "surging", plan.surging)
             frozen = facts.get(db, "frozen")
             for p in () if frozen else plan.placements:
                 burst = Burst(
@@ -326,7 +326,8 @@ def _decision(plan: Plan, made: Sequence[Burst]) -> dict[str, object]:
     stays = Counter(d.reason.name.lower() for d in plan.declined for _ in d.elements)
     return {
         "backlog_core_hours": round(plan.backlog, 3),
-        "surging": plan.surging,
+        "surging": bool(plan.surging),
+        "pressures": sorted(plan.surging),
         "placed": [burst.id for burst in made],
         "declined": dict(stays),
     }

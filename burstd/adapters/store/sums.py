@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from decimal import Decimal
 
 from burstd.domain.budgets import Charge
 from burstd.domain.burst import ZERO, Burst, Stage
-from burstd.domain.policy import End, Ledger
-from burstd.domain.targets import Money
+from burstd.domain.policy import End, Ledger, Stand
+from burstd.domain.targets import Money, TargetName
 
 
 def ledger_of(bursts: Sequence[Burst], month: str) -> Ledger:
@@ -22,7 +23,8 @@ def ledger_of(bursts: Sequence[Burst], month: str) -> Ledger:
         likely=Money(sum((b.likely for b in going), Decimal(0))),
         charges=tuple(map(_charge, bursts)),
         ends=tuple(end for burst in bursts if (end := _end(burst)) is not None),
-        open_at=frozenset(burst.target for burst in going),
+        open_at=_stands(going),
+        begun_at=max((b.created_at for b in bursts if b.target), default=None),
         booked=sum((Counter(burst.licences) for burst in going), Counter[str]()),
         open=frozenset(burst.job for burst in going),
         abandoned=frozenset(b.job for b in bursts if b.stage is Stage.ABANDONED),
@@ -41,7 +43,32 @@ def _end(burst: Burst) -> End | None:
     if outcome is None or outcome.reason == "cancelled" or burst.stage_since is None:
         return None
     failed = not (outcome.reason == "exited" and outcome.exit_code == 0)
-    return End(burst.target, burst.identity.user, burst.stage_since, outcome.elapsed, failed)
+    limit = burst.record.time_limit if burst.record else None
+    return End(
+        burst.target,
+        burst.identity.user,
+        burst.stage_since,
+        outcome.elapsed,
+        failed,
+        burst.identity.name,
+        burst.application,
+        limit or timedelta(),
+        burst.started_at - burst.created_at if burst.started_at else None,
+    )
+
+
+def _stands(going: Iterable[Burst]) -> dict[TargetName, Stand]:
+    """What is open at each target; a twin that was let go and has not been seen to run waits."""
+    found: dict[TargetName, Stand] = {}
+    for burst in going:
+        if not burst.target:
+            continue
+        was = found.get(burst.target, Stand(0))
+        waits = burst.stage is Stage.RUNNING and burst.started_at is None
+        since = [was.queued_since, burst.stage_since if waits else None]
+        oldest = min((moment for moment in since if moment is not None), default=None)
+        found[burst.target] = Stand(was.cores + burst.cores, oldest)
+    return found
 
 
 def month_of(burst: Burst) -> str:

@@ -16,6 +16,7 @@ from burstd.domain.audit import DAEMON, NOTHING, AuditHead
 from burstd.domain.burst import BurstId, Epoch, Stage
 from burstd.domain.jobs import CoreHours, JobKey
 from burstd.domain.plan import Decline, Plan, Reason
+from burstd.domain.policy import QUEUE
 from burstd.domain.requests import Request, RequestKind
 from burstd.domain.targets import Money, Outcome, RemoteId
 from burstd.ports.store import BurstStore, StaleBurst
@@ -227,7 +228,9 @@ class StoreContract:
         keys = (JobKey("onprem", 1, 0), JobKey("onprem", 1, 1))
         for reason in (Reason.TOO_YOUNG, Reason.PACED):
             store.note(
-                Plan(CoreHours(0), False, (), (Decline(identity(1), reason, {}, False, keys),))
+                Plan(
+                    CoreHours(0), frozenset(), (), (Decline(identity(1), reason, {}, False, keys),)
+                )
             )
 
         for asked in (*keys, JobKey("onprem", 1)):
@@ -267,7 +270,7 @@ class StoreContract:
         self, store: BurstStore
     ) -> None:
         stays = Decline(identity(1), Reason.TOO_YOUNG, {}, False, (identity(1).key,))
-        quiet = Plan(CoreHours(0), False, (), (stays,))
+        quiet = Plan(CoreHours(0), frozenset(), (), (stays,))
         for one in (quiet, plan(), plan(), quiet, quiet, plan(identity(1)), plan(identity(1))):
             store.record(one)
         told = [r.detail for r in store.audit() if r.action == "decision"]
@@ -386,7 +389,7 @@ class StoreContract:
         move(store, burst, ev.Refused("no"))
         ledger = open_store().ledger()
 
-        assert (frozenset({identity(1, 4).key}), frozenset[JobKey](), True) == (
+        assert (frozenset({identity(1, 4).key}), frozenset[JobKey](), frozenset({QUEUE})) == (
             ledger.returned, ledger.open, ledger.surging,
         )  # fmt: skip
         store.record(plan(surging=False))

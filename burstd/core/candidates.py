@@ -1,0 +1,110 @@
+"""Which lines of the queue may leave, and why the others may not. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from burstd.core.eligible import case_of, objection, rulings, script_objection
+from burstd.core.licences import never
+from burstd.domain.directives import Directives, JobMode
+from burstd.domain.jobs import JobKey, JobState, QueuedJob
+from burstd.domain.plan import Decline, Reason, Ruling, ScriptFacts, Snapshot
+from burstd.domain.policy import BurstPolicy, Ledger
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A line that may leave, with the elements of it that are not yet bursts. ``run``: that one of
+    them is expected to run."""
+
+    job: QueuedJob
+    elements: tuple[JobKey, ...]
+    wish: bool
+    run: timedelta
+    facts: ScriptFacts
+    asked: Directives
+
+    @property
+    def each(self) -> float:
+        """Core-hours that one of them is expected to use."""
+        return self.job.cpus * self.run.total_seconds() / 3600
+
+    @property
+    def first(self) -> bool:
+        """It leaves before others, whatever its leaving spares."""
+        return self.wish or self.asked.mode in {JobMode.PREFER, JobMode.REQUIRE}
+
+    @property
+    def pressed(self) -> bool:
+        """It leaves under pressure only."""
+        return self.asked.mode is not JobMode.REQUIRE
+
+
+def candidates(
+    snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger
+) -> tuple[list[Candidate], list[Decline]]:
+    """Those that may leave, in the order of the queue, and a word on all others."""
+    found: list[Candidate] = []
+    declined: list[Decline] = []
+    for job in snapshot.queue.jobs:
+        if not considered(job, policy):
+            continue
+        elements = job.elements
+        if ledger.open:
+            elements = tuple(key for key in elements if key not in ledger.open)
+        case = case_of(job, snapshot, policy)
+        for reason, gone in _trips_before(elements, ledger):
+            declined.append(Decline(job.identity, reason, wish=case.wish, elements=gone))
+            elements = tuple(key for key in elements if key not in gone)
+        if not elements:
+            continue
+        why = objection(case) or script_objection(case)
+        if why is None and case.facts is not None:
+            why = never(job, case.facts, snapshot.licences)
+        if why is not None:
+            declined.append(Decline(job.identity, *why, case.wish, elements))
+        elif case.facts is not None:
+            run = snapshot.usage.time(job)
+            found.append(Candidate(job, elements, case.wish, run, case.facts, case.asked))
+    return found, declined
+
+
+def considered(job: QueuedJob, policy: BurstPolicy) -> bool:
+    """It waits, or its user submitted it straight to the burst partition."""
+    if job.state is JobState.PENDING:
+        return True
+    return job.state is JobState.RUNNING and wishes(job, policy)
+
+
+def wishes(job: QueuedJob, policy: BurstPolicy) -> bool:
+    """True for a job that its user submitted straight to the burst partition."""
+    return job.partition == policy.burst_partition
+
+
+def needs_script(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> tuple[QueuedJob, ...]:
+    """The jobs whose script must be read before ``decide`` can judge them."""
+    return tuple(
+        job
+        for job in snapshot.queue.jobs
+        if considered(job, policy)
+        and job.identity not in snapshot.scripts
+        and (job.tasks or job.key not in ledger.open)
+        and objection(case_of(job, snapshot, policy)) is None
+    )
+
+
+def rulings_on(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy) -> tuple[Ruling, ...]:
+    """What every rule says of one job of the snapshot."""
+    return rulings(case_of(job, snapshot, policy))
+
+
+def _trips_before(
+    elements: tuple[JobKey, ...], ledger: Ledger
+) -> list[tuple[Reason, tuple[JobKey, ...]]]:
+    """Elements whose trip is over for good, by what it came to."""
+    if not (ledger.abandoned or ledger.returned):
+        return []
+    over = {Reason.ABANDONED: ledger.abandoned, Reason.RETURNED_BEFORE: ledger.returned}
+    found = {why: tuple(k for k in elements if k in keys) for why, keys in over.items()}
+    return [(why, keys) for why, keys in found.items() if keys]

@@ -1,0 +1,94 @@
+"""Reads what users ask: ``key=value`` words. Pure; what can't be read is kept, never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+
+from burstd.domain.directives import NONE, Directives, JobMode
+from burstd.domain.targets import TargetName
+
+#: Of two modes the one further on counts.
+_STRENGTH = (JobMode.AUTO, JobMode.PREFER, JobMode.REQUIRE, JobMode.NEVER)
+
+
+def directives(words: Iterable[str]) -> Directives:
+    """All of them together: ``mode=``, ``app=``, ``class=``, ``licences=``, ``target=``,
+    ``deadline=``, ``max-cost=``. A mode may stand alone: ``never``."""
+    found = NONE
+    for word in words:
+        key, given, value = word.partition("=")
+        read = _READERS.get(key) if given else _READERS["mode"]
+        try:
+            one = read(value if given else word) if read is not None else None
+        except (ValueError, InvalidOperation):
+            one = None
+        found = together(found, one or Directives(unread=(word,)))
+    return found
+
+
+def together(one: Directives, other: Directives) -> Directives:
+    """Both: the stricter of each."""
+    if other == NONE:
+        return one
+    if one == NONE:
+        return other
+    return Directives(
+        mode=max(one.mode, other.mode, key=_STRENGTH.index),
+        application=one.application or other.application,
+        classes=tuple(dict.fromkeys([*one.classes, *other.classes])),
+        licences=",".join(filter(None, (one.licences, other.licences))),
+        targets=_both(one.targets, other.targets),
+        deadline=min(filter(None, (one.deadline, other.deadline)), default=None),
+        most_cost=min((c for c in (one.most_cost, other.most_cost) if c is not None), default=None),
+        unread=one.unread + other.unread,
+    )
+
+
+def granted(asked: Directives, modes: frozenset[str]) -> Directives:
+    """Without a mode that the site does not grant: then it is as if its user had said nothing."""
+    if asked.mode in {JobMode.AUTO, JobMode.NEVER} or asked.mode.value in modes:
+        return asked
+    return replace(asked, mode=JobMode.AUTO)
+
+
+def _both(
+    one: frozenset[TargetName] | None, other: frozenset[TargetName] | None
+) -> frozenset[TargetName] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other
+
+
+def _deadline(value: str) -> Directives:
+    """``2026-11-28T08:00``, in UTC where no other offset is given."""
+    moment = datetime.fromisoformat(value)
+    return Directives(deadline=moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _most_cost(value: str) -> Directives:
+    cost = Decimal(value)
+    if not cost.is_finite() or cost < 0:
+        raise ValueError(value)
+    return Directives(most_cost=cost)
+
+
+def _named(value: str) -> str:
+    if not value:
+        raise ValueError("empty")
+    return value
+
+
+_READERS: Mapping[str, Callable[[str], Directives]] = {
+    "mode": lambda value: Directives(mode=JobMode(value)),
+    "app": lambda value: Directives(application=_named(value)),
+    "class": lambda value: Directives(classes=(_named(value),)),
+    "licences": lambda value: Directives(licences=_named(value)),
+    "target": lambda value: Directives(
+        targets=frozenset(TargetName(name) for name in _named(value).split(","))
+    ),
+    "deadline": _deadline,
+    "max-cost": _most_cost,
+}

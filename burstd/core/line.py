@@ -1,0 +1,115 @@
+"""The line that jobs wait in, as decisions see it. Pure.
+
+The cluster is seen through its queue: what runs becomes free when it is expected to end, and while
+jobs wait for resources nothing else is free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+
+from burstd.core.selection import Outlook, Room, Waiter
+from burstd.domain.estimates import UNTRIED, Source, StartEstimate
+from burstd.domain.jobs import JobIdentity, JobState, QueuedJob
+from burstd.domain.plan import Snapshot
+from burstd.domain.policy import BurstPolicy
+
+#: A job that runs on past its expected end runs half as long again as it has, at most to its limit.
+MORE = 0.5
+
+
+@dataclass(frozen=True)
+class Line:
+    """The first in line first. ``outlook``: ``None`` where nothing runs that could become free."""
+
+    snapshot: Snapshot
+    jobs: Sequence[QueuedJob]
+    waiters: Sequence[Waiter]
+    outlook: Outlook | None
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, policy: BurstPolicy) -> Line:
+        """The line of the partitions that burst, whether its jobs may leave or not."""
+        ends = _ends(snapshot, policy)
+        cores = sum(count for _, count in ends)
+        if not cores:
+            return cls(snapshot, (), (), None)
+        now = snapshot.queue.taken_at
+        jobs = sorted((j for j in snapshot.queue.jobs if _waits(j, policy)), key=_place)
+        waiters = [
+            Waiter(
+                min(job.cpus, cores),
+                _expected(job, snapshot).total_seconds(),
+                max(0.0, (now - job.identity.submitted_at).total_seconds()),
+                len(job.tasks) or 1,
+            )
+            for job in jobs
+        ]
+        count = sum(waiter.count for waiter in waiters)
+        mean = sum(waiter.core_hours * waiter.count for waiter in waiters) / max(1, count)
+        delay = policy.start_delay.total_seconds()
+        return cls(snapshot, jobs, waiters, Outlook(cores, 0, ends, delay, mean, policy.theta))
+
+    def start(self, job: QueuedJob) -> StartEstimate | None:
+        """When it starts here; ``None``: nobody can tell."""
+        accuracy, now = self.snapshot.accuracy, self.snapshot.queue.taken_at
+        if job.starts is not None:
+            told = max(timedelta(), job.starts - now)
+            return StartEstimate(told, Source.SLURM, accuracy.get(Source.SLURM, UNTRIED))
+        seconds = self.own.get(job.identity)
+        if seconds is None:
+            return None
+        told = timedelta(seconds=seconds)
+        return StartEstimate(told, Source.OWN, accuracy.get(Source.OWN, UNTRIED))
+
+    @cached_property
+    def own(self) -> Mapping[JobIdentity, float]:
+        """Seconds until each starts if nobody leaves, by filling the cluster in their order."""
+        if self.outlook is None:
+            return {}
+        room, found = Room(self.outlook), {}
+        for job, waiter in zip(self.jobs, self.waiters, strict=True):
+            found[job.identity] = room.when(waiter.cores)
+            room.fill(waiter)
+        return found
+
+
+def _place(job: QueuedJob) -> tuple[int, datetime, int, int]:
+    """In Slurm's line; of two in one place the lower number first."""
+    task = -1 if job.key.array_task is None else job.key.array_task
+    return -job.priority, job.identity.submitted_at, job.key.job_id, task
+
+
+def _waits(job: QueuedJob, policy: BurstPolicy) -> bool:
+    return (
+        job.state is JobState.PENDING
+        and job.reason in policy.reasons
+        and job.time_limit is not None
+        and not policy.partitions.isdisjoint(job.partitions)
+    )
+
+
+def _ends(snapshot: Snapshot, policy: BurstPolicy) -> list[tuple[float, int]]:
+    """(seconds from now, cores) of what runs there."""
+    return [
+        (_left(job, snapshot).total_seconds(), job.cpus)
+        for job in snapshot.queue.jobs
+        if job.state in {JobState.RUNNING, JobState.COMPLETING}
+        and not policy.partitions.isdisjoint(job.partitions)
+    ]
+
+
+def _left(job: QueuedJob, snapshot: Snapshot) -> timedelta:
+    left = _expected(job, snapshot) - job.elapsed
+    if left > timedelta():
+        return left
+    most = (job.time_limit or job.elapsed * 2) - job.elapsed
+    return max(timedelta(), min(job.elapsed * MORE, most))
+
+
+def _expected(job: QueuedJob, snapshot: Snapshot) -> timedelta:
+    found = snapshot.usage.expected(job)
+    return found.time if found else timedelta(days=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from burstd.core.eligible import case_of, objection, rulings, script_objection
+from burstd.core.eligible import Court, case_of, rulings
 from burstd.core.licences import never
 from burstd.domain.directives import Directives, JobMode
 from burstd.domain.jobs import JobKey, JobState, QueuedJob
@@ -24,6 +24,7 @@ class Candidate:
     run: timedelta
     facts: ScriptFacts
     asked: Directives
+    worth: float | None = None  #: hours; ``None``: it is not in the line whose jobs are compared
 
     @property
     def each(self) -> float:
@@ -47,6 +48,7 @@ def candidates(
     """Those that may leave, in the order of the queue, and a word on all others."""
     found: list[Candidate] = []
     declined: list[Decline] = []
+    court = Court(policy)
     for job in snapshot.queue.jobs:
         if not considered(job, policy):
             continue
@@ -59,7 +61,7 @@ def candidates(
             elements = tuple(key for key in elements if key not in gone)
         if not elements:
             continue
-        why = objection(case) or script_objection(case)
+        why = court.objection(case)
         if why is None and case.facts is not None:
             why = never(job, case.facts, snapshot.licences)
         if why is not None:
@@ -84,13 +86,14 @@ def wishes(job: QueuedJob, policy: BurstPolicy) -> bool:
 
 def needs_script(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> tuple[QueuedJob, ...]:
     """The jobs whose script must be read before ``decide`` can judge them."""
+    court = Court(policy)
     return tuple(
         job
         for job in snapshot.queue.jobs
         if considered(job, policy)
         and job.identity not in snapshot.scripts
         and (job.tasks or job.key not in ledger.open)
-        and objection(case_of(job, snapshot, policy)) is None
+        and court.before_reading(case_of(job, snapshot, policy)) is None
     )
 
 

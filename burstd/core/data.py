@@ -53,7 +53,7 @@ def _with_theirs(site: list[DataClass], rules: DataRules, theirs: Sequence[str])
 def _by_the_site(job: QueuedJob, rules: DataRules) -> list[DataClass]:
     found: list[DataClass] = []
     for label in rules.labels:
-        if label.covers(job.identity.user, job.account, job.partitions, job.directory):
+        if label.covers(job):
             known = rules.named(label.to) or DataClass(label.to, _NOWHERE)
             if known not in found:
                 found.append(known)

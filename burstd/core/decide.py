@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -34,24 +33,25 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
     gauges = Gauges([(c.job, c.each * len(c.elements)) for c in found], policy, ledger.surging)
     session = _Session(snapshot, policy, ledger, gauges, declined)
     least = price(policy, ledger, snapshot.queue.taken_at)
-    ordered = found and policy.strategy != OLDEST_FIRST
-    worth = worths(session.line, policy, least) if ordered else {}
-    found.sort(
-        key=lambda c: (
-            not c.wish,
-            not c.first,
-            -worth.get(c.job.identity, 0.0),
-            c.job.identity.submitted_at,
-            c.job.key.job_id,
-        )
-    )
+    if found and policy.strategy != OLDEST_FIRST:
+        worth = worths(session.line, policy, least)
+        for candidate in found:
+            candidate.worth = worth.get(candidate.job.identity)
+    found.sort(key=_rank)
     for candidate in found:
-        value = worth.get(candidate.job.identity, math.inf) if least else math.inf
-        if gauges.surging and value <= least and not candidate.first:
-            session.decline(candidate, _below(value, least), candidate.elements)
-            continue
-        _place_elements(candidate, session)
+        value = candidate.worth
+        below = least > 0 and value is not None and value <= least and not candidate.first
+        if below and gauges.surging:
+            session.decline(candidate, _below(value or 0.0, least), candidate.elements)
+        else:
+            _place_elements(candidate, session)
     return Plan(gauges.backlog, gauges.surging, tuple(session.placements), tuple(declined))
+
+
+def _rank(candidate: Candidate) -> tuple[bool, bool, float, datetime, int]:
+    """Who leaves first: the oldest of those that are worth the same."""
+    worth, who = candidate.worth or 0.0, candidate.job.identity
+    return not candidate.wish, not candidate.first, -worth, who.submitted_at, who.key.job_id
 
 
 def purse_of(policy: BurstPolicy, ledger: Ledger, now: datetime) -> Purse:

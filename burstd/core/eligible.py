@@ -49,13 +49,15 @@ def case_of(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy) -> Case:
 
 @dataclass(frozen=True)
 class Rule:
-    """``setting``: the dotted path of what the site can say about it; empty: it can't."""
+    """``setting``: the dotted path of what the site can say about it; empty: it can't. ``idle``:
+    under this policy it has nothing to say of any job."""
 
     name: str
     setting: str
     objects: Callable[[Case], Objection | None]
     weighs: Callable[[Case], dict[str, str]]
     reads_script: bool = False
+    idle: Callable[[BurstPolicy], bool] = lambda _: False
 
 
 # --- what the queue shows
@@ -182,13 +184,23 @@ def _classes(case: Case) -> dict[str, str]:
 RULES: tuple[Rule, ...] = (
     Rule("partition", "policy.partitions", _partition, lambda c: {"partition": c.job.partition}),
     Rule("kind", "", _kind, lambda c: {"time_limit": str(c.job.time_limit)}),
-    Rule("user", "policy.users", _user, lambda c: {"user": c.job.identity.user}),
-    Rule("account", "policy.accounts", _account, lambda c: {"account": c.job.account}),
+    Rule(
+        "user", "policy.users", _user, lambda c: {"user": c.job.identity.user},
+        idle=lambda policy: not policy.users,
+    ),
+    Rule(
+        "account", "policy.accounts", _account, lambda c: {"account": c.job.account},
+        idle=lambda policy: not policy.accounts,
+    ),
     Rule("wish", "policy.modes", _asked, lambda c: {"mode": c.asked.mode.value}),
     Rule("waiting", "policy.reasons", _waiting, lambda c: {"reason": c.job.reason}),
-    Rule("age", "policy.min_age", _age, _age_now),
+    Rule("age", "policy.min_age", _age, _age_now, idle=lambda policy: not policy.min_age),
     Rule("window", "policy.windows", _window, lambda _: {}),
-    Rule("size", "policy.max_cores", _size, _asks),
+    Rule(
+        "size", "policy.max_cores", _size, _asks,
+        idle=lambda policy: not policy.least_core_hours
+        and policy.most_cores is None and policy.longest is None,
+    ),
     Rule("class", "policy.labels", _class, _classes),
     Rule("script", "", _script, lambda _: {}, reads_script=True),
     Rule(
@@ -198,26 +210,31 @@ RULES: tuple[Rule, ...] = (
     ),
 )  # fmt: skip
 
-_SEEN = tuple(rule.objects for rule in RULES if not rule.reads_script)
-_READ = tuple(rule.objects for rule in RULES if rule.reads_script)
 
+class Court:
+    """All rules that have something to say under one policy, for any number of jobs."""
 
-def objection(case: Case) -> Objection | None:
-    """The first rule that keeps this job here, or ``None``. Needs no look at the script."""
-    return _first(_SEEN, case)
+    def __init__(self, policy: BurstPolicy) -> None:
+        active = [rule for rule in RULES if not rule.idle(policy)]
+        self._seen = [rule.objects for rule in active if not rule.reads_script]
+        self._all = self._seen + [rule.objects for rule in active if rule.reads_script]
 
+    def objection(self, case: Case) -> Objection | None:
+        """What the first rule says that keeps this job here."""
+        return self._first(self._all, case)
 
-def script_objection(case: Case) -> Objection | None:
-    """What the batch script says against leaving."""
-    return _first(_READ, case)
+    def before_reading(self, case: Case) -> Objection | None:
+        """The same, by what can be known before its script has been read."""
+        return self._first(self._seen, case)
 
-
-def _first(rules: tuple[Callable[[Case], Objection | None], ...], case: Case) -> Objection | None:
-    for rule in rules:
-        found = rule(case)
-        if found is not None:
-            return found
-    return None
+    def _first(
+        self, rules: list[Callable[[Case], Objection | None]], case: Case
+    ) -> Objection | None:
+        for rule in rules:
+            found = rule(case)
+            if found is not None:
+                return found
+        return None
 
 
 def rulings(case: Case) -> tuple[Ruling, ...]:

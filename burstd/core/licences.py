@@ -24,6 +24,8 @@ from burstd.domain.licences import LicenceAsk, Pool, PoolView, UnseenPool, parse
 from burstd.domain.plan import Objection, Reason, ScriptFacts, Snapshot
 from burstd.domain.policy import Ledger
 
+NO_LICENCES = LicenceAsk({}, {})
+
 
 class Never(Exception):
     """The job stays whatever is free; ``numbers`` say why."""
@@ -39,6 +41,8 @@ def never(job: QueuedJob, facts: ScriptFacts, pools: Mapping[str, PoolView]) -> 
         ask = ask_of(job, facts, pools)
     except Never as why:
         return Reason.LICENCES, why.numbers
+    if ask is NO_LICENCES:
+        return None
     for name, count in ask.all:
         pool = pools[name]
         if isinstance(pool, Pool) and count > pool.total - pool.kept:
@@ -48,6 +52,8 @@ def never(job: QueuedJob, facts: ScriptFacts, pools: Mapping[str, PoolView]) -> 
 
 def ask_of(job: QueuedJob, facts: ScriptFacts, pools: Mapping[str, PoolView]) -> LicenceAsk:
     """What a job needs. Raises ``Never``."""
+    if not (job.licences or facts.licences or facts.asked.licences):
+        return NO_LICENCES
     held, booked = _named(job, pools)
     for name, count in _needs(job, facts).items():
         pool = pools.get(name)
@@ -140,7 +146,9 @@ def _standing_in_line(
     queue: QueueSnapshot, pools: Mapping[str, PoolView], ledger: Ledger
 ) -> Counter[str]:
     found: Counter[str] = Counter()
-    for job in queue.jobs:
+    for job in queue.jobs if ledger.open else ():
+        if not job.licences:
+            continue
         gone = sum(key in ledger.open for key in job.elements)
         if not gone or job.state is not JobState.PENDING:
             continue

@@ -42,7 +42,7 @@ class Line:
         waiters = [
             Waiter(
                 min(job.cpus, cores),
-                _expected(job, snapshot).total_seconds(),
+                snapshot.usage.time(job).total_seconds(),
                 max(0.0, (now - job.identity.submitted_at).total_seconds()),
                 len(job.tasks) or 1,
             )
@@ -97,19 +97,15 @@ def _ends(snapshot: Snapshot, policy: BurstPolicy) -> list[tuple[float, int]]:
     return [
         (_left(job, snapshot).total_seconds(), job.cpus)
         for job in snapshot.queue.jobs
-        if job.state in {JobState.RUNNING, JobState.COMPLETING}
+        if (job.state is JobState.RUNNING or job.state is JobState.COMPLETING)
         and not policy.partitions.isdisjoint(job.partitions)
     ]
 
 
 def _left(job: QueuedJob, snapshot: Snapshot) -> timedelta:
-    left = _expected(job, snapshot) - job.elapsed
+    expected = snapshot.usage.time(job) if job.time_limit else timedelta(days=1)
+    left = expected - job.elapsed
     if left > timedelta():
         return left
     most = (job.time_limit or job.elapsed * 2) - job.elapsed
     return max(timedelta(), min(job.elapsed * MORE, most))
-
-
-def _expected(job: QueuedJob, snapshot: Snapshot) -> timedelta:
-    found = snapshot.usage.expected(job)
-    return found.time if found else timedelta(days=1)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
 
+from burstd.domain.jobs import QueuedJob
 from burstd.domain.targets import TargetName
 
 
@@ -34,13 +35,13 @@ class Label:
     users: frozenset[str] = frozenset()
     paths: tuple[str, ...] = ()
 
-    def covers(self, user: str, account: str, partitions: Collection[str], directory: str) -> bool:
-        """True if a job of these is labelled so."""
+    def covers(self, job: QueuedJob) -> bool:
+        """True if it is labelled so."""
         return (
-            (not self.users or user in self.users)
-            and (not self.accounts or account in self.accounts)
-            and (not self.partitions or not self.partitions.isdisjoint(partitions))
-            and (not self.paths or self._pattern.match(directory) is not None)
+            (not self.users or job.identity.user in self.users)
+            and (not self.accounts or job.account in self.accounts)
+            and (not self.partitions or not self.partitions.isdisjoint(job.partitions))
+            and (not self.paths or self._pattern.match(job.directory) is not None)
         )
 
     @cached_property

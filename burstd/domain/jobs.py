@@ -12,7 +12,7 @@ CoreHours = NewType("CoreHours", float)
 """CPUs times hours of wall clock."""
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class JobKey:
     """One Slurm job, or one task of a job array, as users write it: ``123`` or ``123_4``.
 
@@ -34,7 +34,7 @@ class JobKey:
         return cls(cluster, int(head), int(task) if task else None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class JobIdentity:
     """Who a job really is. Slurm may lose an acknowledged job and give its id to a stranger."""
 
@@ -78,7 +78,7 @@ class Shape:
     exclusive: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class QueuedJob:
     """One line of the queue. A pending job array is one line with its waiting ``tasks``."""
 

@@ -15,7 +15,7 @@ from burstd.domain.targets import Money, TargetName, TargetView
 from burstd.domain.usage import Usage
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ScriptFacts:
     """What a job's batch script says. ``application`` is ``None`` where no profile matches."""
 
@@ -97,7 +97,7 @@ class Ruling:
     place: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Placement:
     """This job leaves, to there, at no more than that."""
 
@@ -112,7 +112,7 @@ class Placement:
     licences: Mapping[str, int] = field(default_factory=dict)  #: booked until its burst is over
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Decline:
     """This job stays, and why, with the numbers that decided it."""
 

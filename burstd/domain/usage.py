@@ -70,6 +70,8 @@ class Usage:
                 used = min(1.0, run.ran / run.limit)
                 self._alike[run.user, kind(run.name)].append(used)
                 self._users[run.user].append(used)
+        self._parts = {key: shrunk(used) for key, used in self._alike.items()}
+        self._any = {user: shrunk(used) for user, used in self._users.items()}
 
     def expected(self, job: QueuedJob) -> Expectation | None:
         """The limit times the part of it that the user's last runs of this kind used, else any of
@@ -77,24 +79,27 @@ class Usage:
         limit = job.time_limit
         if limit is None:
             return None
-        user = job.identity.user
-        used = self._alike.get((user, kind(job.identity.name))) if self._alike else None
-        alike = bool(used)
-        used = used or self._users.get(user)
-        if not used:
-            return Expectation(limit, user)
-        part = shrunk(used)
-        return Expectation(min(limit, max(SHORTEST, limit * part)), user, part, len(used), alike)
+        user, time = job.identity.user, self.time(job)
+        key = user, kind(job.identity.name)
+        alike = key in self._parts
+        used = self._alike[key] if alike else self._users.get(user, ())
+        return Expectation(time, user, shrunk(used), len(used), alike)
 
     def time(self, job: QueuedJob) -> timedelta:
         """How long it is expected to run; nothing where it has no limit."""
-        expected = self.expected(job)
-        return expected.time if expected else timedelta()
+        limit = job.time_limit
+        if limit is None:
+            return timedelta()
+        user = job.identity.user
+        part = self._any.get(user)
+        if part is None:
+            return limit
+        part = self._parts.get((user, kind(job.identity.name)), part)
+        return min(limit, max(SHORTEST, limit * part))
 
     def core_hours(self, job: QueuedJob) -> float:
         """What one element is expected to use; 0 where it has no limit."""
-        expected = self.expected(job)
-        return job.cpus * expected.time.total_seconds() / 3600 if expected else 0.0
+        return job.cpus * self.time(job).total_seconds() / 3600
 
     def used(self, user: str, name: str) -> list[float]:
         """The parts of their limits that the user's last runs of this kind used."""

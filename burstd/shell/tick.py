@@ -31,6 +31,7 @@ from burstd.shell.past import Past
 from burstd.shell.requests import cancel_asked
 from burstd.shell.sight import Sight, take_sight
 from burstd.shell.steps import STEPS, Step
+from burstd.shell.undisturbed import undisturbed
 from burstd.shell.vouched import keep_head, vouch
 from burstd.shell.wishes import send_home
 from burstd.shell.world import World
@@ -99,7 +100,8 @@ def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | 
         return None
     plan = None
     if snapshot is not None:
-        plan = decide(snapshot, world.policy, ledger)
+        with undisturbed():
+            plan = decide(snapshot, world.policy, ledger)
         memory.plan, memory.snapshot, memory.queue = plan, snapshot, snapshot.queue
         if world.policy.veto:
             memory.estimates.hear(snapshot, world.policy)
@@ -120,7 +122,8 @@ def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | 
 def look(world: World, memory: Memory, ledger: Ledger) -> Snapshot | None:
     """See the whole queue and what the targets offer, or nothing: never decide on half a view."""
     try:
-        queue = world.queue.observe()
+        with undisturbed():
+            queue = world.queue.observe()
         targets = tuple(site.target.observe() for site in world.sites.values())
         known = {job.identity for job in queue.jobs}
         memory.scripts = {who: f for who, f in memory.scripts.items() if who in known}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from burstd.core import script
 from burstd.core.data import classes, targets_of
 from burstd.core.decide import decide
-from burstd.core.eligible import Case, objection, script_objection
+from burstd.core.eligible import Court
 from burstd.domain.classes import OPEN, DataClass, DataRules, Label
 from burstd.domain.directives import Directives
 from burstd.domain.jobs import CoreHours
@@ -42,7 +42,8 @@ RULES = DataRules(
 
 def judge(facts: ScriptFacts | None = None, rules: DataRules = RULES, **job: Any) -> Reason | None:
     judged = case(queued(**job), replace(POLICY, data=rules), facts)
-    found = objection(judged) or (script_objection(judged) if facts else None)
+    court = Court(judged.policy)
+    found = court.objection(judged) if facts else court.before_reading(judged)
     return found[0] if found else None
 
 
@@ -115,7 +116,7 @@ def test_one_more_label_or_word_of_a_user_never_opens_a_target(
     def allowed(rules: DataRules, named: list[str]) -> frozenset[TargetName]:
         facts = ScriptFacts(True, "calculix", Directives(classes=tuple(named)))
         judged = case(queued(directory=directory), replace(POLICY, data=rules), facts)
-        if objection(judged) or script_objection(judged):
+        if Court(judged.policy).objection(judged):
             return frozenset()
         found = targets_of(classes(judged.job, rules, named))
         return frozenset({CLOUD, NEAR}) if found is None else found
@@ -124,7 +125,7 @@ def test_one_more_label_or_word_of_a_user_never_opens_a_target(
     before = allowed(rules, [])
     assert allowed(rules, words) <= before
     labelled = rules.labels and any(
-        label.covers("alice", "phys", ("cae",), directory) for label in rules.labels
+        label.covers(queued(directory=directory)) for label in rules.labels
     )
     if labelled or unlabelled == DataClass("open"):  # a first label replaces the default
         assert allowed(replace(rules, labels=(*rules.labels, more)), []) <= before
@@ -142,7 +143,8 @@ def test_one_more_label_or_word_of_a_user_never_opens_a_target(
     ],
 )
 def test_the_site_says_which_sizes_leave(policy: dict[str, Any], reason: Reason | None) -> None:
-    found = objection(Case(queued(), replace(POLICY, **policy), NOW, wish=False))
+    judged = case(queued(), replace(POLICY, **policy))
+    found = Court(judged.policy).before_reading(judged)
     assert reason == (found[0] if found else None)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from burstd.core import script
 from burstd.core.barrier import SAVE_TIME, Durability, durability
-from burstd.core.eligible import Case, objection
+from burstd.core.eligible import Court
 from burstd.core.money import core_hours, occupied, price, worst_case
 from burstd.core.orders import ORDERS, Order, ending
 from burstd.core.retries import LONGEST, is_due, next_due
@@ -54,14 +54,16 @@ from tests.unit.values import NOW, POLICY, VIEW, burst, case, identity, queued
 def test_each_kind_of_job_stays_for_its_own_reason(
     change: dict[str, Any], reason: Reason | None
 ) -> None:
-    found = objection(case(queued(**change)))
+    found = Court(POLICY).before_reading(case(queued(**change)))
 
     assert reason == (found[0] if found else None)
 
 
 def test_users_accounts_and_age_are_the_policys() -> None:
     def judge(wish: bool = False, **policy: Any) -> Reason | None:
-        found = objection(Case(queued(), replace(POLICY, **policy), NOW, wish))
+        changed = replace(POLICY, **policy)
+        partition = "burst" if wish else "cae"
+        found = Court(changed).before_reading(case(queued(partition=partition), changed))
         return found[0] if found else None
 
     assert Reason.OTHER_USER is judge(users=frozenset({"bob"}))
@@ -73,9 +75,9 @@ def test_users_accounts_and_age_are_the_policys() -> None:
 
 def test_a_wish_need_not_wait_but_its_user_may_hold_it() -> None:
     wish = queued(partition="burst", reason="None", priority=0)
-    assert objection(Case(wish, POLICY, NOW, wish=True)) is None
+    assert Court(POLICY).before_reading(case(wish)) is None
     held = replace(wish, reason="JobHeldUser")
-    found = objection(Case(held, POLICY, NOW, wish=True))
+    found = Court(POLICY).before_reading(case(held))
 
     assert found is not None
     assert Reason.HELD is found[0]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from burstd.api.bodies import read_body, refusal
 from burstd.api.desk import Desk, job_key, until
 from burstd.api.peers import peer_of
 from burstd.core.orders import Order, ending, order_for, remark
@@ -122,7 +123,7 @@ class AgentRoutes:
 
     async def hello(self, request: Request) -> Response:
         """Which burst is this stand-in of, and what should it do?"""
-        said = Hello.model_validate_json(await _read(request, LONGEST_WORDS))
+        said = Hello.model_validate_json(await read_body(request, LONGEST_WORDS))
         job = job_key(self._desk, said.job)
         burst = await run_in_threadpool(self._desk.burst_of, job)
         if burst is not None and burst.stage.at_rest and not self._is_owner(request, burst):
@@ -136,7 +137,7 @@ class AgentRoutes:
                 why = "burstd only observes (policy.mode); it will not take this job"
             return JSONResponse(_waiting(why))
         if not self._is_owner(request, burst):
-            return _refusal(403, "this job is not yours")
+            return refusal(403, "this job is not yours")
         if await run_in_threadpool(self._is_news, burst, said):
             self._desk.nudge.set()
         return JSONResponse(await run_in_threadpool(_describe, burst, self._desk))
@@ -164,7 +165,7 @@ class AgentRoutes:
         burst = await self._own(request)
         if isinstance(burst, Response):
             return burst
-        told = Told.read(await _read(request, LONGEST_REPORT))
+        told = Told.read(await read_body(request, LONGEST_REPORT))
         await run_in_threadpool(self._desk.world.store.report, burst.id, told.kind, told.body)
         self._desk.nudge.set()
         return Response(status_code=204)
@@ -177,7 +178,7 @@ class AgentRoutes:
         reports = await run_in_threadpool(self._desk.world.store.reports, burst.id)
         kind = request.path_params["kind"]
         if kind not in reports:
-            return _refusal(404, f"no report {kind}")
+            return refusal(404, f"no report {kind}")
         return Response(json.dumps(reports[kind].body), media_type="application/json")
 
     async def ticket(self, request: Request) -> Response:
@@ -186,8 +187,8 @@ class AgentRoutes:
         if isinstance(burst, Response):
             return burst
         if burst.stage.at_rest:
-            return _refusal(409, f"this burst is {burst.stage.value}")
-        wish = TicketWish.model_validate_json(await _read(request, LONGEST_WORDS))
+            return refusal(409, f"this burst is {burst.stage.value}")
+        wish = TicketWish.model_validate_json(await read_body(request, LONGEST_WORDS))
         site = self._desk.world.sites[burst.target]
 
         def issue() -> dict[str, Any]:
@@ -203,9 +204,9 @@ class AgentRoutes:
         try:
             return JSONResponse(await run_in_threadpool(issue))
         except Transient as error:
-            return _refusal(503, str(error))
+            return refusal(503, str(error))
         except PortError as error:
-            return _refusal(409, str(error))
+            return refusal(409, str(error))
 
     def _is_news(self, burst: Burst, said: Hello) -> bool:
         """Keep the greeting of an agent's each start; one that asks again says nothing new."""
@@ -222,36 +223,5 @@ class AgentRoutes:
     async def _own(self, request: Request) -> Burst | Response:
         burst = await run_in_threadpool(self._desk.world.store.burst, request.path_params["burst"])
         if burst is None or not self._is_owner(request, burst):
-            return _refusal(404, "no such burst of yours")
+            return refusal(404, "no such burst of yours")
         return burst
-
-
-class TooLong(Exception):
-    """More was said than anybody would read."""
-
-
-async def too_long(_request: Request, _error: Exception) -> Response:
-    """The answer to it."""
-    return _refusal(413, "the report is too long")
-
-
-async def _read(request: Request, most: int) -> bytes:
-    """The body, never more of it than ``most``: any user may call. Raises ``TooLong``."""
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size <= most:
-            parts.append(part)
-    if size > most:  # all was taken: a caller who still sends would not hear the answer
-        raise TooLong
-    return b"".join(parts)
-
-
-def _refusal(status: int, why: str) -> JSONResponse:
-    return JSONResponse({"error": why}, status_code=status)
-
-
-async def bad_request(_request: Request, error: Exception) -> Response:
-    """Words that are not of the agents' language."""
-    first = error.errors()[0] if isinstance(error, ValidationError) else {"msg": str(error)}
-    return _refusal(400, str(first["msg"]))

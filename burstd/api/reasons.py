@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,6 +45,13 @@ def why(desk: Desk, key: JobKey, burst: Burst | None, peer: Peer) -> dict[str, A
     return {
         "job": str(key),
         "why": lines,
+        **told(groups, steps),
+    }
+
+
+def told(groups: Sequence[Verdict], steps: Sequence[Step]) -> dict[str, Any]:
+    """What the plan says of a job, and every rule."""
+    return {
         "groups": [
             {
                 "jobs": [str(element) for element in group.elements],

@@ -14,8 +14,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from burstd.api.agents import AgentRoutes, TooLong, bad_request, too_long
+from burstd.api.agents import AgentRoutes
+from burstd.api.bodies import TooLong, bad_request, too_long
 from burstd.api.desk import Desk
+from burstd.api.estimates import EstimateRoutes
 from burstd.api.operators import OperatorRoutes
 from burstd.api.peers import PeerProtocol
 from burstd.api.people import PeopleRoutes
@@ -41,6 +43,7 @@ def application(desk: Desk) -> Starlette:
             *AgentRoutes(desk).routes(),
             *PeopleRoutes(desk).routes(),
             *OperatorRoutes(desk).routes(),
+            *EstimateRoutes(desk).routes(),
         ],
         exception_handlers={
             ValidationError: bad_request,

@@ -18,10 +18,10 @@ Why = Annotated[str, typer.Option("--why", help="For those who wonder, and for t
 Show = Callable[[dict[str, Any]], None]
 
 
-def asked(route: str, method: str = "GET", **query: str) -> dict[str, Any]:
+def asked(route: str, method: str = "GET", body: object = None, **query: str) -> dict[str, Any]:
     """The answer; where there is none the command ends and says why."""
     try:
-        return ask(f"{route}?{urlencode(query)}" if query else route, method)
+        return ask(f"{route}?{urlencode(query)}" if query else route, method, body)
     except Answerless as error:
         fail(str(error), error.code)
 

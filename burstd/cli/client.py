@@ -29,11 +29,12 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect(SOCKET)
 
 
-def ask(route: str, method: str = "GET") -> dict[str, Any]:
+def ask(route: str, method: str = "GET", body: object = None) -> dict[str, Any]:
     """The JSON answer to ``route``, its query quoted. Raises ``Answerless``."""
     connection = _Connection("burstd", timeout=60)
     try:
-        connection.request(method, quote(route, safe="/?=&%+"))
+        said = None if body is None else json.dumps(body)
+        connection.request(method, quote(route, safe="/?=&%+"), said)
         answer = connection.getresponse()
         text = answer.read()
     except PermissionError as error:

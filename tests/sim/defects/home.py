@@ -54,7 +54,7 @@ HOME: tuple[Defect, ...] = (
     ),
     one(
         "bounce", "a job that came home may leave again at once", "21",
-        "core/decide.py",
+        "core/candidates.py",
         "    over = {Reason.ABANDONED: ledger.abandoned, Reason.RETURNED_BEFORE: ledger.returned}\n",
         "    over = {Reason.ABANDONED: ledger.abandoned}\n",
     ),

@@ -44,16 +44,9 @@ KEPT: tuple[Defect, ...] = (
         "second burst", "a wish that already has a burst is placed again", "1, 2, 5, 17",
         (
             Edit(
-                "core/decide.py",
-                "    return not job.tasks and job.key in ledger.open\n",
-                "    return not job.tasks and job.key in ledger.open and job.partition != \"burst\"\n",
-            ),
-            Edit(
-                "core/decide.py",
-                "        elements = tuple(k for k in job.elements if k not in ledger.open)\n",
-                "        elements = job.elements if wish else tuple(\n"
-                "            k for k in job.elements if k not in ledger.open\n"
-                "        )\n",
+                "core/candidates.py",
+                "        if ledger.open:\n",
+                "        if ledger.open and job.partition != \"burst\":\n",
             ),
             Edit(
                 SQL,

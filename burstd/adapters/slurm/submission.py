@@ -1,0 +1,146 @@
+"""A job before it is submitted: what sbatch(1) would be told, and what Slurm says of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NoReturn
+
+from ClusterShell.NodeSet import NodeSet, NodeSetException
+
+from burstd.adapters.programs import found
+from burstd.adapters.slurm.commands import Slurm, answer
+from burstd.adapters.slurm.records import moment, tasks
+from burstd.domain.slurm import record
+from burstd.ports.errors import Unreachable
+
+DEADLINE = 60.0  #: seconds that Slurm may take to look for a place
+
+#: slurm/src/api/allocate.c, slurm_job_will_run; 22.05 and 24.11 print it alike.
+_WILL_RUN = re.compile(
+    r"Job \d+ to start at (\d+) using (\d+) processors on nodes (\S*) in partition (\S+)"
+)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """``said``: Slurm's own texts by the names of sbatch's long options; what was not said is
+    missing. ``options``: the words before the script as they were given, for sbatch itself."""
+
+    options: tuple[str, ...]
+    script: str
+    arguments: tuple[str, ...]
+    said: Mapping[str, str]
+
+    @property
+    def tasks(self) -> tuple[int, ...]:
+        """Of an array. Raises ``ValueError``."""
+        array = self.said.get("array", "")
+        return tasks(array) if array else ()
+
+
+@dataclass(frozen=True)
+class WillRun:
+    """When and where the job would start if it were submitted now."""
+
+    starts: datetime
+    cpus: int
+    nodes: int
+    partition: str
+
+
+class _Words(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
+
+#: sbatch(1): the options that say how large a job is, and whose.
+_OPTIONS = (
+    ("-A", "--account"), ("-p", "--partition"), ("-q", "--qos"), ("-t", "--time"),
+    ("-J", "--job-name"), ("-a", "--array"), ("-L", "--licenses"), ("-D", "--chdir"),
+    ("--comment",),
+)  # fmt: skip
+#: sbatch(1), INPUT ENVIRONMENT VARIABLES.
+_VARIABLES = {
+    "SBATCH_ACCOUNT": "account", "SBATCH_PARTITION": "partition", "SBATCH_QOS": "qos",
+    "SBATCH_TIMELIMIT": "time", "SBATCH_JOB_NAME": "job-name", "SBATCH_ARRAY_INX": "array",
+    "SBATCH_COMMENT": "comment",
+}  # fmt: skip
+
+
+def submission(
+    words: Sequence[str], script: str, text: str, environment: Mapping[str, str]
+) -> Submission:
+    """``words``: all that sbatch is given, ``script`` among them. Options win over SBATCH_
+    variables, and these over the script's ``#SBATCH`` lines, which end at the first line that is
+    none (sbatch(1)). Raises ``ValueError`` where an option lacks its value."""
+    at = list(words).index(script)
+    parser = _Words(add_help=False, allow_abbrev=False)
+    for names in _OPTIONS:
+        parser.add_argument(*names)
+    said: dict[str, str] = {}
+    variables = [f"--{_VARIABLES[n]}={v}" for n, v in environment.items() if n in _VARIABLES]
+    for source in (_lines(text), variables, list(words[:at])):
+        known, _ = parser.parse_known_args(source)
+        said |= {n.replace("_", "-"): v for n, v in vars(known).items() if v is not None}
+    return Submission(tuple(words[:at]), script, tuple(words[at + 1 :]), said)
+
+
+def _lines(text: str) -> list[str]:
+    words: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("#SBATCH"):
+            words += shlex.split(line[7:], comments=True)
+        elif line.strip() and not line.startswith("#"):
+            break
+    return words
+
+
+def ask_sbatch(asked: Submission, environment: Mapping[str, str]) -> WillRun:
+    """Ask Slurm, which submits nothing. Raises ``Rejected`` with its words where it would refuse
+    the job, and ``Unreachable``."""
+    argv = ["sbatch", "--test-only", *asked.options, asked.script, *asked.arguments]
+    variables = {**environment, "SLURM_TIME_FORMAT": "%s", "LC_ALL": "C.UTF-8"}
+    try:
+        done = subprocess.run(
+            found(argv, variables.get("PATH", os.defpath)),
+            capture_output=True, text=True, errors="replace", timeout=DEADLINE, env=variables,
+            stdin=subprocess.DEVNULL, check=False, close_fds=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise Unreachable(f"sbatch gave no answer in {DEADLINE:g} s") from error
+    except OSError as error:
+        raise Unreachable(f"sbatch could not be started: {error}") from error
+    return will_run(answer("sbatch", done.returncode, done.stdout + done.stderr, done.stderr))
+
+
+def will_run(text: str) -> WillRun:
+    """sbatch's answer. Raises ``Unreachable`` where it tells no start."""
+    seen = _WILL_RUN.search(text)
+    if seen is None:
+        raise Unreachable(f"sbatch --test-only told no start: {text.strip()[:200]!r}")
+    try:
+        nodes = len(NodeSet(seen[3])) or 1
+    except NodeSetException:
+        nodes = 1
+    return WillRun(moment(seen[1]), int(seen[2]), nodes, seen[4])
+
+
+def partitions_time(slurm: Slurm, partition: str) -> str:
+    """The limit of a job that asks for none: DefaultTime, or MaxTime (slurm.conf(5)); in Slurm's
+    words. Raises ``PortError``."""
+    shown = record(slurm.run(["scontrol", "show", "partition", partition, "-o"]))
+    default = shown.get("DefaultTime", "NONE")
+    return shown.get("MaxTime", "UNLIMITED") if default == "NONE" else default
+
+
+def own_account(slurm: Slurm, user: str) -> str:
+    """What a job's account is that names none; empty: nobody knows. Raises ``PortError``."""
+    argv = ["sacctmgr", "-n", "-P", "show", "user", user, "format=DefaultAccount"]
+    return slurm.run(argv).strip()

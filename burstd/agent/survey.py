@@ -1,0 +1,30 @@
+"""``python -m burstd.agent.survey RESOLVER SCRIPT [ARGUMENTS]``: which files would leave with a
+job that is submitted from here. Reads names and sizes only; prints JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from burstd.agent.decks import MissingInput
+from burstd.agent.inputs import NotStageable, find
+from burstd.agent.standin import StandIn
+
+
+def survey(resolver: str, argv: Sequence[str]) -> dict[str, object]:
+    """Names and sizes in bytes; or why the job would stay for want of them."""
+    here = Path.cwd()
+    exports = {"SLURM_SUBMIT_DIR": str(here), "SLURM_JOB_NAME": Path(argv[0]).name}
+    job = StandIn("0", 0, Path(argv[0]), tuple(argv[1:]), here, {**os.environ, **exports}, True)
+    try:
+        files = [(str(path), path.stat().st_size) for path in find(job, resolver)]
+    except (MissingInput, NotStageable, OSError) as error:
+        return {"refused": str(error)}
+    return {"files": files, "bytes": sum(size for _, size in files)}
+
+
+if __name__ == "__main__":
+    json.dump(survey(sys.argv[1], sys.argv[2:]), sys.stdout)

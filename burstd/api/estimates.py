@@ -1,0 +1,140 @@
+"""``burst estimate``: what would become of a job that is not submitted yet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from burstd.api.answers import META
+from burstd.api.bodies import read_body, refusal
+from burstd.api.desk import Desk
+from burstd.api.peers import Peer, peer_of
+from burstd.api.reasons import told
+from burstd.core import script
+from burstd.core.candidates import wishes
+from burstd.core.decide import decide
+from burstd.core.eligible import case_of
+from burstd.core.explain import explain, verdicts
+from burstd.core.line import Line
+from burstd.core.place import Ask, Places
+from burstd.domain.jobs import JobIdentity, JobKey, JobState, QueuedJob
+from burstd.domain.plan import Snapshot
+from burstd.shell.tick import look
+
+LONGEST = (
+    8 * 2**20
+)  #: bytes; Slurm's own limit of a script is 4 MiB (slurm.conf(5), max_script_size)
+MOST_TASKS = 10_000
+
+
+class Wanted(BaseModel):
+    """The job as Slurm would have it."""
+
+    model_config = ConfigDict(extra="forbid")
+    script: str
+    name: str = Field(max_length=1024)
+    partition: str
+    account: str = ""
+    qos: str = ""
+    cpus: int = Field(ge=1)
+    nodes: int = Field(default=1, ge=1)
+    time_limit_s: float | None = Field(default=None, gt=0)
+    comment: str = ""
+    directory: str = ""
+    licences: str = ""
+    tasks: int = Field(default=0, ge=0, le=MOST_TASKS)
+    starts_at: float | None = None  #: seconds since 1970, by Slurm
+
+
+class EstimateRoutes:
+    """The handler, bound to one desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def routes(self) -> list[Route]:
+        return [Route("/v1/estimate", self.estimate, methods=["POST"])]
+
+    async def estimate(self, request: Request) -> Response:
+        """Nothing is written down, and nobody's job changes."""
+        wanted = Wanted.model_validate_json(await read_body(request, LONGEST))
+        peer = peer_of(request, self._desk.operators)
+        return await run_in_threadpool(self._answer, wanted, peer)
+
+    def _answer(self, wanted: Wanted, peer: Peer) -> Response:
+        world = self._desk.world
+        ledger = world.store.ledger()
+        seen = look(world, self._desk.memory.apart(), ledger)
+        if seen is None:
+            return refusal(503, "the queue cannot be read now")
+        job = _job(wanted, peer.user, world.cluster, seen, world.policy.min_age)
+        facts = script.facts(wanted.script, world.applications.values())
+        seen = replace(
+            seen,
+            queue=replace(seen.queue, jobs=(*seen.queue.jobs, job)),
+            scripts={**seen.scripts, job.identity: facts},
+        )
+        plan = decide(seen, world.policy, ledger)
+        found = verdicts(job, plan)
+        case = case_of(job, seen, world.policy)
+        places = Places(seen, world.policy, ledger)
+        app = world.applications.get(facts.application or "")
+        start = Line.of(seen, world.policy).start(job)
+        run = seen.usage.time(job)
+        here = None if start is None else {
+            "by": start.source.value,
+            "starts_in_s": [t.total_seconds() for t in (start.early, start.likely, start.late)],
+            "over_in_s": (start.likely + run).total_seconds(),
+        }  # fmt: skip
+        return JSONResponse({
+            "meta": META,
+            "leaves": sum(len(group.elements) for group in found if group.leaves),
+            "of": len(job.elements),
+            "mode": world.policy.mode.value,
+            "wish": wishes(job, world.policy),
+            "application": facts.application,
+            "resolver": app.resolver if app else None,
+            "here": here,
+            "currency": world.policy.currency,
+            "offers": [
+                {
+                    "target": offer.view.name,
+                    "worst_case": str(offer.worst),
+                    "expected": str(offer.likely),
+                    "begins_in_s": offer.lead.total_seconds(),
+                    "over_in_s": offer.over.total_seconds(),
+                }
+                for offer in places.offers(Ask(job, case.asked, facts.application or ""))
+            ],
+            **told(found, explain(job, seen, world.policy, ledger, plan)),
+        })  # fmt: skip
+
+
+def _job(wanted: Wanted, user: str, cluster: str, seen: Snapshot, min_age: timedelta) -> QueuedJob:
+    """As it would stand in the line: at its end, and old enough to be considered."""
+    waiting = [job.priority for job in seen.queue.jobs if job.state is JobState.PENDING]
+    limit = wanted.time_limit_s
+    starts = wanted.starts_at
+    return QueuedJob(
+        JobIdentity(JobKey(cluster, 0), seen.queue.taken_at - min_age, user, wanted.name),
+        JobState.PENDING,
+        "Priority",
+        wanted.partition,
+        wanted.account,
+        wanted.qos,
+        wanted.cpus,
+        wanted.nodes,
+        None if limit is None else timedelta(seconds=limit),
+        max(1, min(waiting, default=1)),
+        tuple(range(wanted.tasks)),
+        licences=wanted.licences,
+        comment=wanted.comment,
+        directory=wanted.directory,
+        starts=None if starts is None else datetime.fromtimestamp(starts, UTC),
+    )

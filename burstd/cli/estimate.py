@@ -1,0 +1,166 @@
+"""``burst estimate``: where a job would run, when, at what cost, and which files would leave."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from burstd.cli.answers import Json, asked, fail, lines, print_json
+from burstd.cli.client import ERROR, NEGATIVE, OK, USAGE
+from burstd.cli.reasons import show_why
+
+if TYPE_CHECKING:
+    from burstd.adapters.slurm.submission import Submission, WillRun
+
+#: sbatch's own options go through as they are.
+WORDS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+Words = Annotated[
+    list[str],
+    typer.Argument(help="What sbatch would be given: its options, the script, its arguments."),
+]
+Files = Annotated[bool, typer.Option("--files", help="Name every file that would leave.")]
+
+
+def estimate(words: Words, files: Files = False, as_json: Json = False) -> None:
+    """What would become of a job, before it is submitted: when it would start here, by Slurm's
+    word; whether it would leave, to where, when it would be over there and at what cost; which
+    files would leave. Submits nothing. Exit code 3: it would stay.
+
+    Example: burst estimate --time=4:00:00 crash.sh
+    """
+    script = _script(words)
+    text = _read(script)
+    said, here = _asked_of_slurm(words, script, text)
+    directory = str(Path(said.said.get("chdir", ".")).resolve())
+    found = asked("/v1/estimate", "POST", _wanted(said, here, text, directory))
+    resolver = found["resolver"]
+    found["files"] = None if resolver is None else _files(resolver, said, directory)
+    if as_json:
+        print_json(found)
+    else:
+        _show(found, every=files)
+    stays = not found["leaves"] or "refused" in (found["files"] or {})
+    raise typer.Exit(NEGATIVE if stays else OK)
+
+
+def _script(words: Sequence[str]) -> str:
+    """The first word that is a file: options of sbatch come before it, arguments after."""
+    files = (word for word in words if not word.startswith("-") and Path(word).is_file())
+    if (script := next(files, None)) is None:
+        fail(f"there is no script among: {' '.join(words)}", USAGE)
+    return script
+
+
+def _read(script: str) -> str:
+    try:
+        return Path(script).read_text(errors="replace")
+    except OSError as error:
+        fail(f"{script}: {error.strerror}", USAGE)
+
+
+def _asked_of_slurm(words: Sequence[str], script: str, text: str) -> tuple[Submission, WillRun]:
+    from burstd.adapters.slurm.submission import ask_sbatch, submission
+    from burstd.ports.errors import PortError
+
+    try:
+        said = submission(words, script, text, os.environ)
+        return said, ask_sbatch(said, os.environ)
+    except ValueError as error:
+        fail(str(error), USAGE)
+    except PortError as error:
+        fail(f"Slurm would not take it: {error}", ERROR)
+
+
+def _wanted(said: Submission, here: WillRun, text: str, directory: str) -> dict[str, Any]:
+    from burstd.domain.slurm import time_limit
+
+    given = {**_defaults(said, here), **said.said}
+    try:
+        limit, tasks = time_limit(given.get("time", "")), len(said.tasks)
+    except ValueError as error:
+        fail(f"sbatch's options: {error}", USAGE)
+    return {
+        "script": text,
+        "name": given.get("job-name", Path(said.script).name),
+        "partition": here.partition,
+        "account": given.get("account", ""),
+        "qos": given.get("qos", ""),
+        "cpus": here.cpus,
+        "nodes": here.nodes,
+        "time_limit_s": limit.total_seconds() if limit else None,
+        "comment": given.get("comment", ""),
+        "directory": directory,
+        "licences": given.get("licenses", ""),
+        "tasks": tasks,
+        "starts_at": here.starts.timestamp(),
+    }
+
+
+def _defaults(said: Submission, here: WillRun) -> dict[str, str]:
+    """What Slurm would take for an account and a time limit that were not given."""
+    from burstd.adapters.slurm.commands import Slurm
+    from burstd.adapters.slurm.submission import own_account, partitions_time
+    from burstd.ports.errors import PortError
+
+    slurm, found = Slurm(), {}
+    try:
+        if "time" not in said.said:
+            found["time"] = partitions_time(slurm, here.partition)
+        if "account" not in said.said:
+            found["account"] = own_account(slurm, getpass.getuser())
+    except PortError as error:
+        typer.echo(f"burst: Slurm's defaults are not known: {error}", err=True)
+    return found
+
+
+def _files(resolver: str, said: Submission, directory: str) -> dict[str, Any]:
+    """As the agent would find them: by the agent's own program, in the job's directory."""
+    script = str(Path(said.script).resolve())
+    argv = [sys.executable, "-P", "-m", "burstd.agent.survey", resolver, script, *said.arguments]
+    done = subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return {"refused": done.stderr.strip().splitlines()[-1] if done.stderr else "no answer"}
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _show(found: dict[str, Any], every: bool) -> None:
+    money, here = found["currency"], found["here"]
+    told = [f"application {found['application'] or 'unknown'}; mode {found['mode']}"]
+    if here is not None:
+        early, likely, late = map(_time, here["starts_in_s"])
+        span = likely if early == late else f"{early} to {late}"
+        told.append(f"here:      starts in {span}, over in {_time(here['over_in_s'])}")
+    told += [
+        f"{offer['target'] + ':':<10} begins in {_time(offer['begins_in_s'])}, over in "
+        f"{_time(offer['over_in_s'])}, about {offer['expected']} {money}, "
+        f"at most {offer['worst_case']} {money}"
+        for offer in found["offers"]
+    ]
+    told += _told_files(found["files"], every)
+    lines(told)
+    show_why({"why": [], "groups": found["groups"], "steps": found["steps"]})
+
+
+def _told_files(files: dict[str, Any] | None, every: bool) -> list[str]:
+    if files is None:
+        return []
+    if "refused" in files:
+        return [f"files:     it would stay: {files['refused']}"]
+    size = files["bytes"] / 2**20
+    told = [f"files:     {len(files['files'])} would leave, {size:.1f} MiB"]
+    return told + ([f"           {path}" for path, _ in files["files"]] if every else [])
+
+
+def _time(seconds: float) -> str:
+    """``2 h 05 min``."""
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"

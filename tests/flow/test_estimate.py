@@ -1,0 +1,107 @@
+"""``burst estimate`` judges a job that is not submitted, and touches nothing."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from burstd.cli.burst import app
+from burstd.testing.simulators import in_file
+from tests.flow.conftest import Serve
+from tests.flow.scene import Scene
+
+SBATCH = """#!/bin/sh
+case "$*" in *refused*) echo "sbatch: error: allocation failure: no" >&2; exit 1;; esac
+echo "sbatch: Job 9 to start at $START using $CPUS processors on nodes c[1-2] in partition cae" >&2
+"""
+SCONTROL = """#!/bin/sh
+echo "PartitionName=cae DefaultTime=NONE MaxTime=1-00:00:00 State=UP"
+"""
+SACCTMGR = "#!/bin/sh\necho phys\n"
+
+
+@pytest.fixture
+def scene(tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """A queue below its marks; sbatch, scontrol and sacctmgr answer as Slurm's do."""
+    scene = Scene(database=in_file(tmp_path / "ledger.db"))
+    serve(scene)
+    bin_ = tmp_path / "bin"
+    bin_.mkdir()
+    for name, text in (("sbatch", SBATCH), ("scontrol", SCONTROL), ("sacctmgr", SACCTMGR)):
+        (bin_ / name).write_text(text)
+        (bin_ / name).chmod(stat.S_IRWXU)
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "beam.inp").write_text("*STEP\n")
+    (work / "run.sh").write_text("#!/bin/sh\n#SBATCH --time=2:00:00\nccx beam\n")
+    monkeypatch.chdir(work)
+    monkeypatch.setenv("PATH", f"{bin_}:/usr/bin:/bin")
+    monkeypatch.setenv("START", str(int(scene.clock.now().timestamp()) + 7200))
+    monkeypatch.setenv("CPUS", "8")
+    return scene
+
+
+def estimate(*words: str) -> tuple[int, dict[str, Any]]:
+    done = CliRunner().invoke(app, ["estimate", "--json", *words])
+    found: dict[str, Any] = json.loads(done.output) if done.output.startswith("{") else {}
+    return done.exit_code, found
+
+
+def test_one_that_would_leave_is_told_where_to_when_at_what_cost_and_with_which_files(
+    scene: Scene,
+) -> None:
+    code, found = estimate("run.sh")
+
+    assert 0 == code
+    assert (1, 1, "calculix") == (found["leaves"], found["of"], found["application"])
+    (offer,) = found["offers"]
+    assert "cloud" == offer["target"]
+    assert 7200 + 300 == offer["over_in_s"]
+    assert {"by": "slurm", "starts_in_s": [7200.0] * 3, "over_in_s": 14400.0} == found["here"]
+    assert [[str(Path.cwd() / "beam.inp"), 6]] == found["files"]["files"]
+    assert () == scene.store.bursts()
+    assert 0 == len(scene.slurm.jobs)
+
+
+def test_one_that_would_stay_ends_with_3_and_says_why(scene: Scene) -> None:
+    (Path.cwd() / "run.sh").write_text("#!/bin/sh\n#BURST mode=never\nccx beam\n")
+    code, found = estimate("run.sh")
+
+    assert (3, 0) == (code, found["leaves"])
+    assert "wish" in [step["rule"] for step in found["steps"] if not step["holds"]]
+
+
+def test_without_a_limit_the_partitions_counts(scene: Scene) -> None:
+    (Path.cwd() / "run.sh").write_text("#!/bin/sh\nccx beam\n")
+
+    assert 86400 + 300 == estimate("run.sh")[1]["offers"][0]["over_in_s"]
+
+
+def test_an_array_is_judged_whole(scene: Scene) -> None:
+    assert 3 == estimate("--array=1-3", "run.sh")[1]["of"]
+
+
+def test_people_read_lines_and_mistakes_are_told(scene: Scene) -> None:
+    done = CliRunner().invoke(app, ["estimate", "--files", "run.sh"])
+    assert 0 == done.exit_code
+    for words in ("starts in 2 h 00 min", "cloud:", "over in 2 h 05 min", "1 would leave"):
+        assert words in done.output
+    assert str(Path.cwd() / "beam.inp") in done.output
+
+    missing = CliRunner().invoke(app, ["estimate", "--time=1", "nothing.sh"])
+    assert (2, True) == (missing.exit_code, "there is no script" in missing.output)
+    refused = CliRunner().invoke(app, ["estimate", "run.sh", "refused"])
+    assert (1, True) == (refused.exit_code, "allocation failure: no" in refused.output)
+
+
+def test_inputs_that_are_missing_keep_it_here(scene: Scene) -> None:
+    (Path.cwd() / "beam.inp").write_text("*INCLUDE, INPUT=gone.msh\n")
+    code, found = estimate("run.sh")
+
+    assert 3 == code
+    assert "gone.msh" in found["files"]["refused"]

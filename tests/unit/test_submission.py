@@ -1,0 +1,87 @@
+"""What sbatch would be told, read from its words, its variables and the script."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from burstd.adapters.slurm.submission import WillRun, submission, will_run
+from burstd.agent.survey import survey
+from burstd.ports.errors import Unreachable
+from tests.unit.values import NOW
+
+SCRIPT = """#!/bin/sh
+#SBATCH -A crash --time=2:00:00
+# a remark
+#SBATCH --comment="burst:class=eu b"   # why
+#SBATCH --ntasks 4 -J beam
+
+#SBATCH --array=1-5,9%2
+srun ccx beam
+#SBATCH --time=9:00:00
+"""
+
+
+def test_options_win_over_variables_and_these_over_the_script() -> None:
+    said = submission(
+        ["-t", "30", "--nodes=2", "-x", "n1", "run.sh", "-t", "7"], "run.sh", SCRIPT,
+        {"SBATCH_ACCOUNT": "nvh", "SBATCH_TIMELIMIT": "60", "OTHER": "x"},
+    )  # fmt: skip
+
+    assert {
+        "account": "nvh", "time": "30", "comment": "burst:class=eu b", "job-name": "beam",
+        "array": "1-5,9%2",
+    } == dict(said.said)  # fmt: skip
+    assert (("-t", "30", "--nodes=2", "-x", "n1"), ("-t", "7")) == (said.options, said.arguments)
+    assert (1, 2, 3, 4, 5, 9) == said.tasks
+
+
+def test_without_an_array_it_is_one_job_and_a_wrong_one_is_refused() -> None:
+    assert () == submission(["run.sh"], "run.sh", "", {}).tasks
+    with pytest.raises(ValueError):
+        _ = submission(["-a", "x-y", "run.sh"], "run.sh", "", {}).tasks
+    with pytest.raises(ValueError, match="expected one argument"):
+        submission(["--time=1", "run.sh"], "run.sh", "#SBATCH --time", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "sbatch: Job 12 to start at {at} using 8 processors on nodes c[1-2] in partition cae\n",
+            WillRun(NOW, 8, 2, "cae"),
+        ),
+        (
+            "sbatch: lua: hello\nsbatch: Job 1 to start at {at} using 1 processors on nodes n7 in "
+            "partition short",
+            WillRun(NOW, 1, 1, "short"),
+        ),
+    ],
+)
+def test_slurms_word_on_a_start_is_read(text: str, expected: WillRun) -> None:
+    assert expected == will_run(text.format(at=int(NOW.timestamp())))
+
+
+@pytest.mark.parametrize("text", ["", "sbatch: Job 1 to start at Unknown using", "hello"])
+def test_no_word_is_no_estimate(text: str) -> None:
+    with pytest.raises(Unreachable, match="told no start"):
+        will_run(text)
+
+
+def test_a_survey_names_the_files_that_would_leave_and_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    deck, mesh, other = tmp_path / "beam.inp", tmp_path / "mesh.msh", tmp_path / "other.txt"
+    deck.write_text("*INCLUDE, INPUT=mesh.msh\n")
+    mesh.write_bytes(b"x" * 100)
+    other.write_text("not named")
+    script = tmp_path / "run.sh"
+    script.write_text("#!/bin/sh\nccx -i $1\n")
+    found = survey("calculix", [str(script), "beam"])
+
+    assert [(str(deck), 25), (str(mesh), 100)] == found["files"]
+    assert 125 == found["bytes"]
+    mesh.unlink()
+    assert "mesh.msh" in str(survey("calculix", [str(script), "beam"])["refused"])

@@ -48,10 +48,12 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
     return Plan(gauges.backlog, gauges.surging, tuple(session.placements), tuple(declined))
 
 
-def _rank(candidate: Candidate) -> tuple[bool, bool, float, datetime, int]:
+def _rank(candidate: Candidate) -> tuple[bool, bool, float, datetime, int, int]:
     """Who leaves first: the oldest of those that are worth the same."""
     worth, who = candidate.worth or 0.0, candidate.job.identity
-    return not candidate.wish, not candidate.first, -worth, who.submitted_at, who.key.job_id
+    task = candidate.elements[0].array_task
+    place = who.submitted_at, who.key.job_id, -1 if task is None else task
+    return not candidate.wish, not candidate.first, -worth, *place
 
 
 def purse_of(policy: BurstPolicy, ledger: Ledger, now: datetime) -> Purse:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import groupby
 
 from burstd.core.selection import Outlook, Room, Waiter
 from burstd.domain.estimates import UNTRIED, Source, StartEstimate
@@ -23,10 +24,12 @@ MORE = 0.5
 
 @dataclass(frozen=True)
 class Line:
-    """The first in line first. ``outlook``: ``None`` where nothing runs that could become free."""
+    """The first in line first. Each waiter stands for ``groups``' lines of the queue: tasks of one
+    array are one, however many lines Slurm has made of them. ``outlook``: ``None`` where nothing
+    runs that could become free."""
 
     snapshot: Snapshot
-    jobs: Sequence[QueuedJob]
+    groups: Sequence[Sequence[QueuedJob]]
     waiters: Sequence[Waiter]
     outlook: Outlook | None
 
@@ -39,19 +42,20 @@ class Line:
             return cls(snapshot, (), (), None)
         now = snapshot.queue.taken_at
         jobs = sorted((j for j in snapshot.queue.jobs if _waits(j, policy)), key=_place)
+        groups = [tuple(same) for _, same in groupby(jobs, _likeness)]
         waiters = [
             Waiter(
-                min(job.cpus, cores),
-                snapshot.usage.time(job).total_seconds(),
-                max(0.0, (now - job.identity.submitted_at).total_seconds()),
-                len(job.tasks) or 1,
+                min(same[0].cpus, cores),
+                snapshot.usage.time(same[0]).total_seconds(),
+                max(0.0, (now - same[0].identity.submitted_at).total_seconds()),
+                sum(len(job.tasks) or 1 for job in same),
             )
-            for job in jobs
+            for same in groups
         ]
         count = sum(waiter.count for waiter in waiters)
         mean = sum(waiter.core_hours * waiter.count for waiter in waiters) / max(1, count)
         delay = policy.start_delay.total_seconds()
-        return cls(snapshot, jobs, waiters, Outlook(cores, 0, ends, delay, mean, policy.theta))
+        return cls(snapshot, groups, waiters, Outlook(cores, 0, ends, delay, mean, policy.theta))
 
     def start(self, job: QueuedJob) -> StartEstimate | None:
         """When it starts here; ``None``: nobody can tell."""
@@ -70,9 +74,9 @@ class Line:
         """Seconds until each starts if nobody leaves, by filling the cluster in their order."""
         if self.outlook is None:
             return {}
-        room, found = Room(self.outlook), {}
-        for job, waiter in zip(self.jobs, self.waiters, strict=True):
-            found[job.identity] = room.when(waiter.cores)
+        room, found = Room(self.outlook), dict[JobIdentity, float]()
+        for same, waiter in zip(self.groups, self.waiters, strict=True):
+            found |= dict.fromkeys((job.identity for job in same), room.when(waiter.cores))
             room.fill(waiter)
         return found
 
@@ -81,6 +85,10 @@ def _place(job: QueuedJob) -> tuple[int, datetime, int, int]:
     """In Slurm's line; of two in one place the lower number first."""
     task = -1 if job.key.array_task is None else job.key.array_task
     return -job.priority, job.identity.submitted_at, job.key.job_id, task
+
+
+def _likeness(job: QueuedJob) -> tuple[int, int, timedelta | None]:
+    return job.key.job_id, job.cpus, job.time_limit
 
 
 def _waits(job: QueuedJob, policy: BurstPolicy) -> bool:

@@ -30,4 +30,6 @@ def worths(line: Line, policy: BurstPolicy, price: float = 0.0) -> Mapping[JobId
     if line.outlook is None:
         return {}
     found = STRATEGIES[policy.strategy](line.waiters, line.outlook, price)
-    return {job.identity: worth for job, worth in zip(line.jobs, found, strict=True)}
+    return {
+        job.identity: worth for same, worth in zip(line.groups, found, strict=True) for job in same
+    }

@@ -49,14 +49,17 @@ class Layer:
         return found
 
     def line(self, where: Where) -> int | None:
-        """Where the key stands, or what is nearest above it; tomllib keeps no positions."""
-        own, nearest, best = self._own(where), None, 0
+        """Where the key stands, or what is nearest above it, or the first that is below it; tomllib
+        keeps no positions."""
+        own, nearest, best, below = self._own(where), None, 0, None
         for number, place in _places(self.text):
             if place == own:
                 return number
             if len(place) > best and own[: len(place)] == place:
                 nearest, best = number, len(place)
-        return nearest
+            if below is None and place[: len(own)] == own:
+                below = number
+        return nearest or below
 
     def _own(self, where: Where) -> Where:
         """The key as this file counts its lists."""

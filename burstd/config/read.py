@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -114,10 +115,33 @@ def _default(name: str) -> str:
 def _lines(error: ValidationError, layers: Layers, prefix: tuple[str, ...] = ()) -> Iterator[str]:
     for problem in error.errors():
         where = (*prefix, *map(str, problem["loc"]))
-        what = problem["msg"].removeprefix("Value error, ")
+        what = _plain(problem["msg"], problem["input"])
         if problem["type"] == "extra_forbidden":
             what = "unknown key" + _did_you_mean(where)
         yield _at(layers, where) + what
+
+
+#: pydantic's words, and a configuration's.
+_WORDS = (
+    (r"^Value error, ", ""),
+    (r"^Input should be a valid (tuple|list).*", "must be a list"),
+    (r"^Input should be a valid (dictionary|object).*", "must be a table"),
+    (r"^Input should be a valid boolean.*", "must be true or false"),
+    (r"^Input should be a valid integer.*", "must be a whole number"),
+    (r"^Input should be a valid ", "must be a "),
+    (r"^Input should be less than or equal to ", "must be at most "),
+    (r"^Input should be greater than or equal to ", "must be at least "),
+    (r"^Input should be greater than ", "must be more than "),
+    (r"^Input should be ", "must be "),
+)
+
+
+def _plain(text: str, given: object) -> str:
+    for pattern, words in _WORDS:
+        text = re.sub(pattern, words, text)
+    if text.startswith("must be ") and isinstance(given, str | int | float | bool):
+        text += f", not {json.dumps(given)[:60]}"
+    return text
 
 
 def _did_you_mean(where: tuple[str, ...]) -> str:

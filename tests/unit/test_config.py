@@ -147,14 +147,14 @@ def test_licences_that_make_no_sense_are_told_with_their_line(tmp_path: Path, pa
 def test_a_source_of_no_known_kind_is_told(tmp_path: Path, paths: str) -> None:
     found = problems(tmp_path, '[licences.a]\nsource = "lmstat"\n' + paths)
 
-    assert ["2: licences.a.source: Input should be 'command', 'slurm' or 'static'"] == found
+    assert ["2: licences.a.source: must be 'command', 'slurm' or 'static', not \"lmstat\""] == found
 
 
 def test_nobody_waits_long_for_a_licence_server(tmp_path: Path, paths: str) -> None:
     text = '[licences.a]\ncommand = ["lmstat"]\ndeadline = "{}"\n' + paths
     (found,) = problems(tmp_path, text.format("31s"))
 
-    assert found.startswith("3: licences.a.deadline: Input should be less than or equal to 30")
+    assert found.startswith("3: licences.a.deadline: must be at most 30")
     (tmp_path / "config.toml").write_text(text.format("30s"))
     assert timedelta(seconds=30) == read(tmp_path / "config.toml").licences["a"].deadline
 

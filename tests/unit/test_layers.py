@@ -94,3 +94,28 @@ def test_a_policy_knows_where_its_rules_stand(tmp_path: Path, paths: str) -> Non
     assert "policy.users" not in policy.places
     assert DataClass("open") == policy.data.unlabelled
     assert DataClass("near", frozenset({TargetName("cloud")})) == policy.data.named("near")
+
+
+BAD = sorted((Path(__file__).resolve().parent.parent / "data" / "policies").glob("*.toml"))
+
+
+@pytest.mark.parametrize("policy", BAD, ids=lambda file: file.stem)
+def test_a_wrong_policy_is_told_by_file_line_and_key_in_words(policy: Path, tmp_path: Path) -> None:
+    """What is told stands at the end of each file, behind ``# ->``."""
+    expected = [
+        f"{policy}{line.removeprefix('# -> ')}"
+        for line in policy.read_text().splitlines()
+        if line.startswith("# -> ")
+    ]
+    (tmp_path / "apps").mkdir()
+    (tmp_path / "ca").touch()
+    (tmp_path / "config.toml").write_text(
+        f'include = ["{policy}"]\n[paths]\n'
+        f'applications = "{tmp_path}/apps"\nssh_authority = "{tmp_path}/ca"\n'
+    )
+    with pytest.raises(ConfigError) as error:
+        read_layers(tmp_path / "config.toml")
+
+    assert len(BAD) >= 40
+    assert expected == error.value.problems
+    assert "Input should" not in "".join(expected)

@@ -39,8 +39,8 @@ partitions = ["cae"]
 budget = "100 EUR/month"
 min_age = "0s"
 unlabelled = "internal"
-veto = false  # and are over before anybody could tell when they start
 history = "{history}"  # jobs of the lab ask for hours and take seconds
+{policy}
 [policy.classes.internal]
 targets = ["cloud"]
 
@@ -56,6 +56,7 @@ known_hosts = "/etc/burstd/known_hosts"
 plugin = "slurm"
 price = "0.05 EUR/core-hour"
 link = "cloud"
+cores = {cores}
 [targets.cloud.settings]
 host = "10.200.0.1"
 known_hosts = "/etc/burstd/known_hosts"
@@ -68,6 +69,7 @@ max_time = "1d"
 
 [images.calculix]
 file = "/opt/images/calculix.sqfs"
+{tables}
 """
 
 
@@ -86,23 +88,24 @@ def build_native(lab: Lab) -> Path:
     return out
 
 
-def install(
-    lab: Lab,
-    *,
-    mode: str = "auto",
-    high: str = "5",
-    low: str = "0.5",
-    poll: str = "2s",
-    history: str = "0s",
-) -> None:
-    """Put burstd on the proxy host and let it rest. Idempotent."""
+#: What a story may want otherwise. ``policy``: further lines of that table; ``tables``: further ones.
+SETTINGS = {
+    "mode": "auto", "high": "5", "low": "0.5", "poll": "2s", "history": "0s",
+    "policy": "veto = false", "cores": "8", "tables": "",
+}  # fmt: skip
+
+
+def install(lab: Lab, **settings: str) -> None:
+    """Put burstd on the proxy host and let it rest. Idempotent. ``settings``: of ``SETTINGS``."""
+    if unknown := settings.keys() - SETTINGS.keys():
+        raise TypeError(f"there are no settings {sorted(unknown)}")
     native = build_native(lab)
     lab.install_python()
     px = lab.host("px")
     for name in ("burst-wait", "burst-keep"):
         binary(px, native / name, f"/usr/local/bin/{name}")
     lab.install_spank(native / "burst_spank.so")
-    config = CONFIG.format(mode=mode, high=high, low=low, poll=poll, history=history)
+    config = CONFIG.format(**SETTINGS | settings)
     px.write("/etc/burstd/config.toml", config, 0o640, "root:burstd")
     px.write("/etc/burstd/netd.toml", NETD, 0o640, "root:burst-net")
     px.sh(

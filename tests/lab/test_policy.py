@@ -1,0 +1,96 @@
+"""What the policy weighs, on a real Slurm's own words: its estimates, its licences, its answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.lab.conftest import Site
+
+pytestmark = pytest.mark.lab
+
+RUN = "ccx -i beam"
+
+
+def step(site: Site, job: str, rule: str) -> dict[str, Any]:
+    """One rule's word in ``burst why``; empty where it has none."""
+    done = site.px.run(["burst", "why", job, "--json"], user="alice", check=False)
+    steps = json.loads(done.stdout)["steps"] if done.stdout else []
+    return next((one for one in steps if one["rule"] == rule), {})
+
+
+def test_who_will_be_over_sooner_here_by_slurms_own_estimate_stays(site: Site) -> None:
+    site.fill()  # for twenty minutes at most
+    job = site.submit("beam", RUN, directory=site.study("beam"))
+    site.until(lambda: site.ctl.sh(f"squeue -h -j {job} -o %S").strip() != "N/A", "an estimate")
+    site.start(high="0.5", low="0.1", policy='veto = true\nstart_delay = "1h"')
+    site.until(lambda: "sooner here" in site.why(job), "the veto")
+    here = step(site, job, "here")
+    assert "slurm estimate" in here["numbers"]["by"]
+    assert "120 min" == here["numbers"]["there"]
+    assert site.stage(job) == ""
+
+    site.px.sh("sed -i 's/^start_delay = .*/start_delay = \"1m\"/' /etc/burstd/config.toml")
+    site.until(lambda: site.state(job) == "COMPLETED", "with another delay it leaves")
+    assert site.stage(job)
+
+
+def test_slurms_licences_are_one_pool_over_both_sites(site: Site) -> None:
+    site.fill()
+    home = site.study("beam", increments=40)
+    first, second = (
+        site.submit("beam", RUN, directory=home, options=("-L", "ansys:60")) for _ in "12"
+    )
+    site.start(high="0.5", low="0.1", tables='\n[licences.ansys]\nsource = "slurm"\n')
+    site.until(lambda: site.stage(first) == "running", "the first is away")
+    site.until(lambda: not step(site, second, "licences").get("holds", True), "the other waits")
+    numbers = step(site, second, "licences")["numbers"]
+    assert ("60", "40", "100") == (numbers["asked"], numbers["free"], numbers["total"])
+    assert "Licenses=ansys:60" in site.show(second)
+
+    site.until(lambda: site.state(first) == "COMPLETED", "the first is over")
+    site.until(lambda: site.stage(second) not in {"", "planned"}, "its licences serve the second")
+
+
+def test_a_user_is_told_before_submitting_what_would_become_of_a_job(site: Site) -> None:
+    site.fill()
+    home = site.study("asked")
+    site.write(f"{home}/run.sh", f"#!/bin/bash\n#SBATCH -t 60 -n 2\n{RUN}\n")
+    site.start(high="0.5", low="0.1", policy='start_delay = "2m"\nveto = false')
+    argv = ["burst", "estimate", "--json", f"{home}/run.sh"]
+    jobs = site.ctl.sh("squeue -h -o %i")
+    done = site.px.run(argv, user="alice", cwd=home, check=False)
+    found = json.loads(done.stdout)
+
+    assert (0, 1, "calculix") == (done.returncode, found["leaves"], found["application"])
+    assert "slurm" == found["here"]["by"]
+    assert 0 < found["here"]["starts_in_s"][0] <= 21 * 60
+    (offer,) = found["offers"]
+    assert (3600 + 120, "0.1000") == (offer["over_in_s"], offer["expected"])
+    names = [path for path, _ in found["files"]["files"]]
+    assert ["/home/alice/asked/beam.inp", "/home/alice/mesh/mesh.inp"] == names
+    assert jobs == site.ctl.sh("squeue -h -o %i")
+
+    never = site.px.run([*argv[:3], "--comment=burst:never", *argv[3:]], user="alice",
+                        cwd=home, check=False)  # fmt: skip
+    assert 3 == never.returncode
+    refused = site.px.run([*argv[:2], "-N99", f"{home}/run.sh"], user="alice",
+                          cwd=home, check=False)  # fmt: skip
+    assert 1 == refused.returncode
+    assert "Slurm would not take it" in refused.stderr
+
+
+def test_only_so_many_cores_are_taken_at_a_target_and_users_keep_their_jobs(site: Site) -> None:
+    site.fill()
+    home = site.study("beam", increments=40)
+    jobs = [site.submit("beam", RUN, directory=home, options=("-n", "2")) for _ in "123"]
+    dear = site.submit("dear", f"#BURST max-cost=0.01\n{RUN}", directory=home)
+    odd = site.submit("odd", f"#BURST mode=perhaps\n{RUN}", directory=home)
+    site.start(high="0.5", low="0.1", cores="4")
+    site.until(lambda: "4 of 4 cores there are taken" in site.why(jobs[2]), "the target is full")
+    site.until(lambda: "may cost more" in site.why(dear), "one is too dear")
+    site.until(lambda: "can't be read (unread mode=perhaps)" in site.why(odd), "one is unread")
+    site.until(lambda: site.stage(jobs[2]) != "", "room is made")
+    assert "" == site.stage(dear) == site.stage(odd)

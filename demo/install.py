@@ -88,7 +88,7 @@ def build_native(lab: Lab) -> Path:
     return out
 
 
-#: What a story may want otherwise. ``policy``: further lines of that table; ``tables``: further ones.
+#: What a story may want otherwise. ``policy``: lines of that table; ``tables``: further ones.
 SETTINGS = {
     "mode": "auto", "high": "5", "low": "0.5", "poll": "2s", "history": "0s",
     "policy": "veto = false", "cores": "8", "tables": "",

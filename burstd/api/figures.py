@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 
 from burstd.api.desk import Desk
-from burstd.domain.jobs import JobKey, JobState
-from burstd.obs.metrics import Figures, LinkFigures
+from burstd.core.decide import purse_of
+from burstd.core.pressure import pressures
+from burstd.domain.jobs import JobState
+from burstd.domain.licences import Pool
+from burstd.domain.plan import PRESSING
+from burstd.obs.metrics import Figures, LinkFigures, Mark
 from burstd.ports.errors import PortError
 
 
@@ -21,15 +26,21 @@ def figures(desk: Desk) -> Figures:
         cluster=world.cluster,
         currency=world.policy.currency,
         pending=_pending(desk),
-        high=world.policy.watermarks.high,
-        low=world.policy.watermarks.low,
-        surging=bool(ledger.surging),
+        marks=tuple(
+            Mark(p.name, p.marks.high, p.marks.low, p.name in ledger.surging)
+            for p in pressures(world.policy)
+        ),
+        frozen=bool(ledger.frozen),
+        decided=_decided(desk),
+        licences=_licences(desk, ledger.booked),
         policy_ok=not world.rules.trouble,
         bursts=Counter((b.target, b.stage.value) for b in bursts if not b.stage.final),
         ended=Counter((b.target, b.stage.value) for b in bursts if b.stage.final),
         spent=spent,
-        budget=float(world.policy.budget),
-        left=float(ledger.left(world.policy.budget)),
+        budgets={
+            "month" if place == 0 else pot.budget.name: (float(pot.budget.amount), float(pot.left))
+            for place, pot in enumerate(purse_of(world.policy, ledger, world.clock.now()).pots)
+        },
         staged=world.store.staged(),
         links=tuple(_links(desk)),
         unreadable=Counter(desk.memory.unreadable_total),
@@ -41,14 +52,13 @@ def _pending(desk: Desk) -> dict[tuple[str, str, str, str], tuple[float, int]]:
     plan, queue = desk.memory.plan, desk.memory.queue
     if plan is None or queue is None:
         return {}
-    stays: dict[JobKey, str] = {
-        key: d.reason.name.lower() for d in plan.declined for key in d.elements
-    }
+    stays = {key: d.reason for d in plan.declined for key in d.elements}
     sums: dict[tuple[str, str, str, str], tuple[float, int]] = {}
     for job in queue.jobs:
         if job.state is not JobState.PENDING:
             continue
-        eligible = "no" if stays.get(job.elements[0], "") not in _PRESSURE else "yes"
+        reason = stays.get(job.elements[0])
+        eligible = "yes" if reason is None or reason in PRESSING else "no"
         key = (job.partition, job.account, job.reason, eligible)
         seconds, count = sums.get(key, (0.0, 0))
         many = len(job.elements)
@@ -56,20 +66,26 @@ def _pending(desk: Desk) -> dict[tuple[str, str, str, str], tuple[float, int]]:
     return sums
 
 
-#: Jobs that could leave and count as pressure, whether or not they leave now.
-_PRESSURE = frozenset(
-    {
-        "",
-        "below_watermark",
-        "below_price",
-        "damped",
-        "paced",
-        "too_many_open",
-        "no_target_fits",
-        "no_budget",
-        "soft_mark",
-    }
-)
+def _decided(desk: Desk) -> Counter[str]:
+    """Jobs by what the last decision says of them."""
+    plan = desk.memory.plan
+    found: Counter[str] = Counter()
+    if plan is not None:
+        found["leaves"] = len(plan.placements)
+        for decline in plan.declined:
+            found[decline.reason.name.lower()] += len(decline.elements)
+    return found
+
+
+def _licences(desk: Desk, booked: Mapping[str, int]) -> dict[tuple[str, str], int]:
+    """Of the pools that could be seen."""
+    pools = desk.memory.snapshot.licences if desk.memory.snapshot else {}
+    found: dict[tuple[str, str], int] = {}
+    for name, pool in pools.items():
+        if isinstance(pool, Pool):
+            found |= {(name, "total"): pool.total, (name, "used"): pool.used}
+            found |= {(name, "kept"): pool.kept, (name, "reserved"): booked.get(name, 0)}
+    return found
 
 
 def _links(desk: Desk) -> list[LinkFigures]:

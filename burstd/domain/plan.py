@@ -81,6 +81,27 @@ class Reason(Enum):
     GPUS = "it asks for generic resources no target offers"
 
 
+#: Of jobs that may leave, and count as pressure whether or not they leave now.
+PRESSING = frozenset(
+    {
+        Reason.BELOW_WATERMARK,
+        Reason.BELOW_PRICE,
+        Reason.DAMPED,
+        Reason.STEP,
+        Reason.PACED,
+        Reason.COOLING,
+        Reason.TOO_MANY_OPEN,
+        Reason.FROZEN,
+        Reason.NO_TARGET_FITS,
+        Reason.TOO_DEAR,
+        Reason.NO_BUDGET,
+        Reason.SOFT_MARK,
+        Reason.SOONER_HERE,
+        Reason.LICENCES,
+        Reason.LICENCES_UNSEEN,
+    }
+)
+
 #: Why a job stays, and the numbers that decide it.
 Objection = tuple[Reason, dict[str, str]]
 

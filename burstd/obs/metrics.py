@@ -28,6 +28,16 @@ class LinkFigures:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """One pressure; marks in core-hours."""
+
+    policy: str
+    high: float
+    low: float
+    surging: bool = False
+
+
+@dataclass(frozen=True)
 class Figures:
     """Everything that is shown, as plain values."""
 
@@ -35,15 +45,15 @@ class Figures:
     currency: str
     #: (partition, account, reason, eligible) -> pending core-seconds and jobs
     pending: dict[tuple[str, str, str, str], tuple[float, int]] = field(default_factory=dict)
-    high: float = 0.0
-    low: float = 0.0
-    surging: bool = False
+    marks: tuple[Mark, ...] = ()  #: the whole queue's first
+    frozen: bool = False
+    decided: Counter[str] = field(default_factory=Counter)  #: jobs by the last decision's word
+    licences: dict[tuple[str, str], int] = field(default_factory=dict)  #: by (name, state)
     policy_ok: bool = True  #: its files say what holds
     bursts: Counter[tuple[str, str]] = field(default_factory=Counter)  #: (target, stage), open
     ended: Counter[tuple[str, str]] = field(default_factory=Counter)  #: (target, final stage)
     spent: dict[str, float] = field(default_factory=dict)  #: by target
-    budget: float = 0.0
-    left: float = 0.0
+    budgets: dict[str, tuple[float, float]] = field(default_factory=dict)  #: name -> cap, left
     staged: dict[tuple[str, str], int] = field(default_factory=dict)  #: (target, direction)
     links: tuple[LinkFigures, ...] = ()
     unreadable: Counter[str] = field(default_factory=Counter)  #: by target
@@ -61,12 +71,7 @@ class BurstdCollector(Collector):
         f = self._figures()
         yield _gauge("burstd_build_info", "The program.", {"version": __version__}, 1)
         yield from _pending(f)
-        yield _gauge(
-            "burstd_policy_state",
-            "1 in the state that holds.",
-            {"cluster": f.cluster, "state": "bursting" if f.surging else "idle"},
-            1,
-        )
+        yield from _policy(f)
         yield _gauge(
             "burstd_policy_current",
             "0 while the policy's files can't be used: the one before holds.",
@@ -101,14 +106,39 @@ def _pending(f: Figures) -> Iterator[Metric]:
         jobs.add_metric([f.cluster, *key], count)
     yield seconds
     yield jobs
+
+
+def _policy(f: Figures) -> Iterator[Metric]:
     marks = GaugeMetricFamily(
         "burstd_policy_threshold_core_seconds",
         "Bursting starts at edge high and stops below edge low.",
         labels=["policy", "edge"],
     )
-    marks.add_metric(["default", "high"], f.high * HOUR)
-    marks.add_metric(["default", "low"], f.low * HOUR)
+    states = GaugeMetricFamily(
+        "burstd_policy_state", "1 in the state that holds.", labels=["cluster", "policy", "state"]
+    )
+    for mark in f.marks:
+        marks.add_metric([mark.policy, "high"], mark.high * HOUR)
+        marks.add_metric([mark.policy, "low"], mark.low * HOUR)
+        holds = "frozen" if f.frozen else "bursting" if mark.surging else "idle"
+        for state in ("idle", "bursting", "frozen"):
+            states.add_metric([f.cluster, mark.policy, state], float(state == holds))
     yield marks
+    yield states
+    decided = GaugeMetricFamily(
+        "burstd_policy_decided_jobs", "Jobs by the last decision's word.", labels=["reason"]
+    )
+    for reason, count in f.decided.items():
+        decided.add_metric([reason], count)
+    yield decided
+    tokens = GaugeMetricFamily(
+        "burstd_license_tokens",
+        "Licences: total, used by anybody, kept for others, reserved for bursts.",
+        labels=["license", "state"],
+    )
+    for key, count in f.licences.items():
+        tokens.add_metric(list(key), count)
+    yield tokens
 
 
 def _bursts(f: Figures) -> Iterator[Metric]:
@@ -143,9 +173,16 @@ def _money(f: Figures) -> Iterator[Metric]:
     for target, amount in f.spent.items():
         cost.add_metric([target, "compute", f.currency], amount)
     yield cost
-    labels = {"budget": "month", "currency": f.currency}
-    yield _gauge("burstd_budget_limit", "This month's budget.", labels, f.budget)
-    yield _gauge("burstd_budget_remaining", "Neither spent nor reserved.", labels, f.left)
+    labels = ["budget", "currency"]
+    caps = GaugeMetricFamily("burstd_budget_limit", "Of the present period.", labels=labels)
+    left = GaugeMetricFamily(
+        "burstd_budget_remaining", "Neither spent nor reserved.", labels=labels
+    )
+    for name, (cap, rest) in f.budgets.items():
+        caps.add_metric([name, f.currency], cap)
+        left.add_metric([name, f.currency], rest)
+    yield caps
+    yield left
 
 
 def _links(f: Figures) -> Iterator[Metric]:

@@ -32,7 +32,7 @@ def test_a_full_queue_overflows_into_the_cloud_and_the_results_come_home(
     for line in (
         'burstd_jobs_ended_total{outcome="settled",target="cloud"} 11.0',
         'burstd_tunnel_up{target="cloud"} 0.0',
-        'burstd_policy_threshold_core_seconds{edge="high",policy="default"} 18000.0',
+        'burstd_policy_threshold_core_seconds{edge="high",policy="queue"} 18000.0',
     ):
         assert line in metrics
     assert 'burstd_cost_total{currency="EUR",kind="compute",target="cloud"}' in metrics

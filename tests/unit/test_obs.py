@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from burstd.obs import logs
 from burstd.obs.logs import HIDDEN, strike_secrets
-from burstd.obs.metrics import BurstdCollector, Figures, LinkFigures
+from burstd.obs.metrics import BurstdCollector, Figures, LinkFigures, Mark
 
 KEY = (
     "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\nAAAABG5vbmU=\n"
@@ -77,14 +77,13 @@ FIGURES = Figures(
     cluster="onprem",
     currency="EUR",
     pending={("cae", "phys", "Resources", "yes"): (7200.0, 2)},
-    high=5.0,
-    low=0.5,
-    surging=True,
+    marks=(Mark("queue", 5.0, 0.5, True), Mark("crash", 2.0, 1.0)),
+    decided=Counter(leaves=1, paced=7),
+    licences={("ansys", "reserved"): 12},
     bursts=Counter({("cloud", "running"): 2}),
     ended=Counter({("cloud", "settled"): 5}),
     spent={"cloud": 1.25},
-    budget=100.0,
-    left=98.75,
+    budgets={"month": (100.0, 98.75), "crash": (5.0, 0.0)},
     staged={("cloud", "in"): 1000},
     links=(LinkFigures("cloud", True, 1.7e9, 10, 20),),
     queue_seen=1.7e9,
@@ -110,9 +109,14 @@ def test_the_figures_are_there_under_the_names_that_dashboards_know(
         '"eligible": "yes", "partition": "cae", "reason": "Resources"}': 7200.0,
         'burstd_queue_pending_jobs{"account": "phys", "cluster": "onprem", '
         '"eligible": "yes", "partition": "cae", "reason": "Resources"}': 2.0,
-        'burstd_policy_threshold_core_seconds{"edge": "high", "policy": "default"}': 18000.0,
-        'burstd_policy_threshold_core_seconds{"edge": "low", "policy": "default"}': 1800.0,
-        'burstd_policy_state{"cluster": "onprem", "state": "bursting"}': 1.0,
+        'burstd_policy_threshold_core_seconds{"edge": "high", "policy": "queue"}': 18000.0,
+        'burstd_policy_threshold_core_seconds{"edge": "low", "policy": "queue"}': 1800.0,
+        'burstd_policy_state{"cluster": "onprem", "policy": "queue", "state": "bursting"}': 1.0,
+        'burstd_policy_state{"cluster": "onprem", "policy": "queue", "state": "idle"}': 0.0,
+        'burstd_policy_state{"cluster": "onprem", "policy": "crash", "state": "idle"}': 1.0,
+        'burstd_policy_decided_jobs{"reason": "paced"}': 7.0,
+        'burstd_license_tokens{"license": "ansys", "state": "reserved"}': 12.0,
+        'burstd_budget_remaining{"budget": "crash", "currency": "EUR"}': 0.0,
         'burstd_jobs{"state": "running", "target": "cloud"}': 2.0,
         'burstd_transfer_bytes_total{"direction": "in", "target": "cloud"}': 1000.0,
         'burstd_tunnel_up{"target": "cloud"}': 1.0,

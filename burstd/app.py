@@ -6,6 +6,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -207,7 +208,8 @@ class _Builder:
             return self.wire("far", self._ssh(host, home / "ssh"))
 
         terms = Money(table.price[0]), self.clock, home, shell, table.speed, table.cores
-        context = PluginContext(TargetName(name), *terms)
+        egress = Money(table.egress[0] if table.egress else Decimal(0))
+        context = PluginContext(TargetName(name), *terms, egress)
         target = self.settings.plugins[name].open(self.settings.tables[name], context)
         link = None if table.link is None else self.wire("link", self._link(table.link))
         vouched = VouchedTarget(target, self.store, self._config.site.cluster, name)

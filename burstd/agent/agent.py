@@ -200,6 +200,12 @@ class Agent:
         follower = self._follower(depot, known, roots)
         follower.streams(depot.growing())
         entries, outside, code = depot.outputs(staged["secret"])
+        total, most = sum(entry.size for entry in entries), words.get("most_bytes")
+        if most is not None and total > most:
+            raise Transient(
+                f"its results are {total / 1e9:.1f} GB, more than the {most / 1e9:.1f} GB that are "
+                "paid for: they stay there until an operator says burst approve"
+            )
 
         def fetch(entry: OutputFile, descriptor: int) -> None:
             with os.fdopen(os.dup(descriptor), "wb") as file:
@@ -218,8 +224,7 @@ class Agent:
         for note in landing.notes:
             self._say(note)
         follower.keep()
-        bytes_landed = sum(entry.size for entry in entries)
-        body = {"files": len(entries), "bytes": bytes_landed, "notes": landing.notes}
+        body = {"files": len(entries), "bytes": total, "notes": landing.notes}
         self._report(words, "staged_out", {**body, "exit_code": code})
 
     def _with_depot(self, words: Words, work: Callable[[Words, Depot], None]) -> None:

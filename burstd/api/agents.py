@@ -16,6 +16,7 @@ from burstd.api.desk import Desk, job_key, until
 from burstd.api.peers import peer_of
 from burstd.core.orders import Order, ending, order_for, remark
 from burstd.domain.burst import Burst, Stage
+from burstd.domain.requests import RequestKind
 from burstd.ports.errors import PortError, Transient
 
 LONGEST_WAIT = 120.0  #: seconds of one long poll
@@ -94,11 +95,20 @@ def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
         "remark": remark(burst, own),
         "exit_code": code,
         "signal": signal,
+        "most_bytes": _most_bytes(burst, desk),
         "time_limit_s": limit.total_seconds() if limit else 0,
         "resolver": app.resolver if app else "all",
         "live": list(app.live) if app else [],
         "environment": list(app.environment) if app else [],
     }
+
+
+def _most_bytes(burst: Burst, desk: Desk) -> int | None:
+    """Of results that are paid for; ``None``: all."""
+    if burst.most_output is None or burst.stage is not Stage.STAGING_OUT:
+        return None
+    asked = desk.world.store.requests().get(burst.id, frozenset())
+    return None if any(one.kind is RequestKind.PAY for one in asked) else burst.most_output
 
 
 def _waiting(cause: str) -> dict[str, Any]:

@@ -132,12 +132,14 @@ class OperatorRoutes:
         return {"proposals": [{**_line(b), "reserved": str(b.reserved)} for b in found]}
 
     def approve(self, request: Request, peer: Peer) -> Any:
-        """One of them may go. For operators."""
+        """One of them may go, or its results may come home. For operators."""
         if not peer.operator:
             return operators_only()
         burst = burst_named(self._desk, request.path_params["job"])
         if burst is None:
             return none(request)
+        if burst.stage is Stage.STAGING_OUT:
+            return self._approve([burst], peer, why_of(request), RequestKind.PAY)
         if burst.stage is not Stage.PLANNED:
             return too_late(f"burst {burst.id} of job {burst.job} is {burst.stage.value}")
         return self._approve([burst], peer, why_of(request))
@@ -148,8 +150,10 @@ class OperatorRoutes:
             return operators_only()
         return self._approve(self._proposed(), peer, why_of(request))
 
-    def _approve(self, bursts: list[Burst], peer: Peer, why: str) -> dict[str, Any]:
-        asked = Asked(RequestKind.APPROVE, peer.user, why)
+    def _approve(
+        self, bursts: list[Burst], peer: Peer, why: str, kind: RequestKind = RequestKind.APPROVE
+    ) -> dict[str, Any]:
+        asked = Asked(kind, peer.user, why)
         taken = [b for b in bursts if self._desk.world.store.request(b.id, asked)]
         self._desk.nudge.set()
         return {"approved": [_line(b) for b in taken]}

@@ -89,7 +89,8 @@ def approve(
     why: Why = "",
     as_json: Json = False,
 ) -> None:
-    """Let proposed jobs leave (policy.mode approve). For operators; burst return JOB says no.
+    """Let proposed jobs leave (policy.mode approve); burst return JOB says no. Of a job whose
+    results are larger than its reservation pays for: let them come home. For operators.
 
     Example: burst approve 123
     """

@@ -9,7 +9,17 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from burstd.config.units import Budget, CoreHoursValue, Cron, Duration, Period, Periodical, Price
+from burstd.config.units import (
+    Budget,
+    CoreHoursValue,
+    Cron,
+    Duration,
+    Egress,
+    Period,
+    Periodical,
+    Price,
+    Size,
+)
 from burstd.domain.policy import Mode, Order
 
 
@@ -186,6 +196,9 @@ class PolicyTable(Table):
     """A job that asks for more stays."""
     max_time: Duration | None = Field(default=None, examples=["2d"])
     """A job with a longer time limit stays."""
+    max_output: Size = Field(default="50 GB", validate_default=True)
+    """What a job's results may come to where a target charges egress: so much is reserved, and
+    larger ones wait for burst approve JOB."""
     unlabelled: str = STAYS
     """What a job is that no label covers: one of [policy.classes], or "stays"."""
     blackouts: tuple[Period, ...] = ()
@@ -230,6 +243,8 @@ class TargetTable(Table):
     """Entry point in the group burstd.targets."""
     price: Price = Field(default="0.05 EUR/core-hour", validate_default=True)
     """What a core-hour costs there."""
+    egress: Egress | None = Field(default=None, examples=["0.08 EUR/GB"])
+    """What results cost on their way home, by their size; of 10^9 bytes. Left out: nothing."""
     cores: int | None = Field(default=None, ge=1, examples=[2048])
     """Most cores that bursts may have there at once; what does not fit goes to the next target."""
     speed: dict[str, Speed] = Field(default_factory=dict)

@@ -180,6 +180,8 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
             yield ("targets", name, "link"), f"there is no [links.{target.link}]"
         if target.price[1] != policy.budget[1]:
             yield ("targets", name, "price"), f"must be in {policy.budget[1]} as policy.budget is"
+        if target.egress is not None and target.egress[1] != policy.budget[1]:
+            yield ("targets", name, "egress"), f"must be in {policy.budget[1]} as policy.budget is"
     yield from _licence_contradictions(config.licences)
 
 

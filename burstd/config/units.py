@@ -15,6 +15,9 @@ _SCALE = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _CORE_HOURS = re.compile(r"(\d+(?:\.\d+)?)\s*core-hours$")
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/month$")
 _PERIODICAL = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/(day|week|month)$")
+_EGRESS = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/GB$")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(MB|GB|TB)$")
+_BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 _PRICE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/core-hour$")
 
 
@@ -67,6 +70,21 @@ def price(value: object) -> tuple[Decimal, str]:
     return _money(_PRICE, value, "0.04 EUR/core-hour")
 
 
+def egress(value: object) -> tuple[Decimal, str]:
+    """``0.08 EUR/GB``: amount and currency. Raises ``ValueError``."""
+    return _money(_EGRESS, value, "0.08 EUR/GB")
+
+
+def size(value: object) -> int:
+    """``50 GB``: bytes; a GB is 10^9 as in clouds' bills. Raises ``ValueError``."""
+    if isinstance(value, int):
+        return value
+    found = _SIZE.match(str(value).strip())
+    if found is None:
+        raise ValueError("expected a size with its unit, like '500 MB', '50 GB' or '2 TB'")
+    return int(Decimal(found[1]) * _BYTES[found[2]])
+
+
 def cron(value: object) -> str:
     """Five fields of crontab(5), as APScheduler reads them. Raises ``ValueError``."""
     try:
@@ -96,6 +114,8 @@ Duration = Annotated[timedelta, BeforeValidator(duration)]
 CoreHoursValue = Annotated[float, BeforeValidator(core_hours)]
 Budget = Annotated[tuple[Decimal, str], BeforeValidator(budget)]
 Price = Annotated[tuple[Decimal, str], BeforeValidator(price)]
+Egress = Annotated[tuple[Decimal, str], BeforeValidator(egress)]
+Size = Annotated[int, BeforeValidator(size)]
 Periodical = Annotated[tuple[Decimal, str, str], BeforeValidator(periodical)]
 Cron = Annotated[str, BeforeValidator(cron)]
 Period = Annotated[tuple[date, date], BeforeValidator(period)]

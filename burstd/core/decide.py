@@ -193,6 +193,7 @@ def _take(
             job.account,
             offer.likely,
             licences.booked,
+            session.policy.most_output if offer.view.egress else None,
         )
     )
     session.purse.take(job.account, job.identity.user, offer.worst)

@@ -22,9 +22,14 @@ def price(cores: int, time: timedelta, per_core_hour: Money) -> Money:
     return Money((hours * per_core_hour).quantize(_STEP, rounding=ROUND_UP))
 
 
-def worst_case(cores: int, limit: timedelta, view: TargetView) -> Money:
-    """The most that work with this time limit can cost at a target."""
-    return price(cores, limit + view.overhead, view.price)
+def egress(size: int, per_gb: Money) -> Money:
+    """The price of ``size`` bytes on their way home; a GB is 10^9 of them."""
+    return Money((Decimal(size) / 10**9 * per_gb).quantize(_STEP, rounding=ROUND_UP))
+
+
+def worst_case(cores: int, limit: timedelta, view: TargetView, output: int = 0) -> Money:
+    """The most that work with this time limit, and ``output`` bytes of results, can cost."""
+    return Money(price(cores, limit + view.overhead, view.price) + egress(output, view.egress))
 
 
 def occupied(burst: Burst) -> timedelta:

@@ -12,7 +12,7 @@ from statistics import median_high
 
 from burstd.core.breaker import Aside, aside
 from burstd.core.data import classes, targets_of
-from burstd.core.money import price, worst_case
+from burstd.core.money import egress, price, worst_case
 from burstd.core.speeds import Speeds, measured, speed
 from burstd.domain.directives import Directives
 from burstd.domain.jobs import QueuedJob
@@ -75,8 +75,10 @@ class Places:
         """What it would cost there, and how long it would take."""
         job, usage = ask.job, self._snapshot.usage
         run = usage.time(job) / speed(view, ask.application, self._speeds)
-        worst = worst_case(job.cpus, job.time_limit or timedelta(), view)
-        likely = Money(min(worst, price(job.cpus, run, view.price)))
+        most = self._policy.most_output
+        worst = worst_case(job.cpus, job.time_limit or timedelta(), view, most)
+        comes = egress(self._outputs.get(ask.application, most), view.egress)
+        likely = Money(min(worst, price(job.cpus, run, view.price) + comes))
         return Offer(view, worst, likely, self._leads.get(view.name, self._policy.start_delay), run)
 
     def take(self, view: TargetView, cores: int) -> None:
@@ -108,6 +110,15 @@ class Places:
         if since is not None and self.now - since > self._policy.sold_out_after:
             return f"it is sold out: a job of ours has waited there since {since:%Y-%m-%dT%H:%MZ}"
         return ""
+
+    @cached_property
+    def _outputs(self) -> Mapping[str, int]:
+        """Bytes of results by application: as many as half of its last runs had."""
+        found: dict[str, list[int]] = {}
+        for end in sorted(self._ledger.ends, key=lambda end: end.at):
+            if end.output is not None:
+                found.setdefault(end.application, []).append(end.output)
+        return {name: median_high(sizes[-RECENT:]) for name, sizes in found.items()}
 
     @cached_property
     def _speeds(self) -> Speeds:

@@ -98,6 +98,8 @@ class Burst:
     over: Epoch | None = None  #: when we first saw its job over on-prem, or home again
     cost: Money | None = None
     core_hours: float | None = None
+    output: int | None = None  #: bytes of its results
+    most_output: int | None = None  #: bytes that its reservation pays for; ``None``: any
     cause: str = ""  #: why it was deferred, refused, recalled or broken last
     quarantined_at: Stage | None = None  #: where it was when a human had to look
     attempt: int = 0

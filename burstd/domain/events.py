@@ -102,6 +102,7 @@ class Settled(Event):
 
     core_hours: float
     cost: Money
+    output: int | None = None
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,7 @@ class Placement:
     account: str = ""
     likely: Money = field(default=Money(Decimal(0)))  #: by what it is expected to run
     licences: Mapping[str, int] = field(default_factory=dict)  #: booked until its burst is over
+    most_output: int | None = None  #: bytes that may come home for what is reserved; ``None``: all
 
 
 @dataclass(frozen=True, slots=True)

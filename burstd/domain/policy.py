@@ -89,6 +89,7 @@ class BurstPolicy:
     order: Order = Order.COST
     sold_out_after: timedelta = timedelta(hours=1)  #: that a twin waits: nothing more goes there
     modes: frozenset[str] = frozenset({"prefer"})  #: that users may ask for
+    most_output: int = 50 * 10**9  #: bytes that come home from where that costs
     veto: bool = False  #: who will be over sooner here stays
     steer: bool = False  #: nobody leaves below the price at which the budget lasts the month
     theta: float = 0.5  #: how much more a large job's hour of waiting counts: 0 to 1
@@ -124,6 +125,7 @@ class End:
     application: str = ""
     limit: timedelta = timedelta()
     lead: timedelta | None = None
+    output: int | None = None  #: bytes of its results
 
 
 @dataclass(frozen=True, slots=True)

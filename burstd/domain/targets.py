@@ -44,6 +44,7 @@ class TargetView:
     #: How fast an application runs there, against here; what is missing was not configured.
     speeds: Mapping[str, float] = field(default_factory=dict)
     cores: int | None = None  #: most that bursts may have there at once
+    egress: Money = field(default=Money(Decimal(0)))  #: per GB (10^9 bytes) that comes home
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class PluginContext:
     shell: Callable[[SshHost], RemoteShell]
     speeds: Mapping[str, float] = field(default_factory=dict)  #: by application, against on-prem
     cores: int | None = None  #: most that bursts may have there at once
+    egress: Money = field(default=Money(Decimal(0)))  #: per GB that comes home
 
     def view(
         self, can: Capabilities, users: frozenset[str] | None, overhead: timedelta
@@ -32,7 +34,7 @@ class PluginContext:
         """What a look at the target gives: what it can do, on the site's terms."""
         return TargetView(
             self.name, can, self.price, users, overhead=overhead,
-            speeds=self.speeds, cores=self.cores,
+            speeds=self.speeds, cores=self.cores, egress=self.egress,
         )  # fmt: skip
 
 

@@ -11,12 +11,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from burstd.core.barrier import Durability, durability
-from burstd.core.money import core_hours, occupied, price, worst_case
+from burstd.core.money import core_hours, egress, occupied, price, worst_case
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Epoch, Stage, Uptime
 from burstd.domain.events import Event
 from burstd.domain.jobs import JobRecord, JobSight, JobState
-from burstd.domain.targets import Outcome, RemoteJob, RemoteState, RunState, WorkOrder
+from burstd.domain.targets import Money, Outcome, RemoteJob, RemoteState, RunState, WorkOrder
 from burstd.ports.errors import Rejected, Unreachable
 from burstd.shell.marks import as_submitted
 from burstd.shell.sight import Sight, state_of
@@ -40,6 +40,7 @@ from burstd.shell.world import World
 
 _FORGOTTEN = "the controller there was killed, and has forgotten that it had started the job"
 LONGEST_CAUSE = 1000  #: characters
+MOST_BYTES = 2**53  #: of one job's results that anybody believes in
 #: A submission without an answer may still arrive (sbatch alone tries for two minutes): until then
 #: that nobody sees it proves nothing.
 IN_THE_AIR = timedelta(minutes=3)
@@ -59,7 +60,8 @@ def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
     record = as_submitted(world.queue.record(burst.identity), world.store)
     view = world.sites[burst.target].target.observe()
     limit = record.time_limit
-    if limit is None or worst_case(record.shape.cpus, limit, view) > burst.reserved:
+    most = burst.most_output or 0
+    if limit is None or worst_case(record.shape.cpus, limit, view, most) > burst.reserved:
         return ev.Refused("it asks for more than was reserved for it")
     return ev.Kept(record)
 
@@ -249,14 +251,24 @@ def _reckoned(burst: Burst, seen: JobSight, world: World) -> Event:
     """What it cost, also as a line on the job's accounting record."""
     elapsed = occupied(burst)
     hours = core_hours(burst.cores, elapsed)
-    cost = price(burst.cores, elapsed, world.sites[burst.target].target.observe().price)
+    view = world.sites[burst.target].target.observe()
+    output = _came_home(burst, world)
+    cost = Money(price(burst.cores, elapsed, view.price) + egress(output, view.egress))
     if seen.is_job(burst.identity):
         world.queue.annotate(
             burst.identity,
             f"burst=1 id={burst.id} where={burst.target} core_hours={hours:.4f} "
             f"cost={cost}{world.policy.currency}",
         )
-    return ev.Settled(hours, cost)
+    return ev.Settled(hours, cost, output)
+
+
+def _came_home(burst: Burst, world: World) -> int:
+    """Bytes of its results, by the word of the agent that landed them: it is the user's program."""
+    if "staged_out" not in world.store.said(burst.id):
+        return 0
+    size = world.store.reports(burst.id)["staged_out"].body.get("bytes")
+    return size if isinstance(size, int) and 0 < size < MOST_BYTES else 0
 
 
 def go_home(burst: Burst, world: World, sight: Sight) -> Event | None:

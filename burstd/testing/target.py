@@ -83,6 +83,7 @@ class SimulatedTarget:
     clock: SteppedClock
     name: TargetName = field(default=TargetName(CLOUD))
     price: Money = field(default=Money(Decimal("0.05")))
+    egress: Money = field(default=Money(Decimal(0)))  #: per GB
     capabilities: Capabilities = field(
         default_factory=lambda: Capabilities(16, 1024, timedelta(days=2))
     )
@@ -123,7 +124,7 @@ class SimulatedTarget:
         self.marks[site] = text
 
     def observe(self) -> TargetView:
-        return TargetView(self.name, self.capabilities, self.price)
+        return TargetView(self.name, self.capabilities, self.price, egress=self.egress)
 
     def examine(self) -> Iterator[Finding]:
         area = Area(f"target {self.name}")

@@ -174,6 +174,7 @@ class SqlStore:
                     created_at=now,
                     stage_since=now,
                     licences=p.licences,
+                    most_output=p.most_output,
                 )
                 if self._insert(db, burst, "Planned"):
                     made.append(burst)

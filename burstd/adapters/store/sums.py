@@ -54,6 +54,7 @@ def _end(burst: Burst) -> End | None:
         burst.application,
         limit or timedelta(),
         burst.started_at - burst.created_at if burst.started_at else None,
+        burst.output,
     )
 
 

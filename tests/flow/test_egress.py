@@ -1,0 +1,118 @@
+"""Where results cost on their way home: reserved, settled by their size, never more unasked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from burstd.agent.agent import Agent
+from burstd.agent.memory import Memory
+from burstd.cli import client
+from burstd.cli.burst import app
+from burstd.domain.burst import Stage
+from burstd.domain.data import OutputFile
+from burstd.domain.targets import Money
+from burstd.ports.depot import Growing
+from burstd.ports.errors import Transient
+from burstd.testing.simulators import in_file
+from tests.flow.conftest import ME, Serve
+from tests.flow.scene import POLICY, Scene
+from tests.unit.test_review_agent import stand_in
+
+GB = 10**9
+
+
+@pytest.fixture
+def scene(tmp_path: Path, serve: Serve) -> Scene:
+    """A job that leaves for where a GB costs 2 EUR; at most 3 GB are paid for."""
+    policy = replace(POLICY, most_output=3 * GB)
+    scene = Scene(policy, database=in_file(tmp_path / "ledger.db"))
+    scene.target.egress = Money(Decimal(2))
+    scene.target.users = {ME: "cae01"}
+    scene.slurm.submit(user=ME, name="beam", minutes=120)
+    serve(scene)
+    return scene
+
+
+def landed(scene: Scene, size: object) -> None:
+    """Its agent says how large the results were."""
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.agents.asleep = True
+    scene.target.finish_all()
+    burst = scene.until(Stage.STAGING_OUT)
+    body = {"files": 1, "bytes": size, "notes": []}
+    scene.store.report(burst.id, "staged_out", body)
+    scene.agents.asleep = False
+
+
+def test_the_bound_is_reserved_and_what_came_is_paid(scene: Scene) -> None:
+    reserved = scene.until(Stage.RUNNING).reserved
+    assert Decimal("6.1") == reserved  # two core-hours at 0.05, three GB at 2
+    landed(scene, GB // 2)
+    burst = scene.until(Stage.SETTLED)
+
+    assert GB // 2 == burst.output
+    assert burst.cost is not None
+    assert Decimal(1) <= burst.cost < Decimal("1.2")
+    (end,) = scene.store.ledger().ends
+    assert GB // 2 == end.output
+
+
+@pytest.mark.parametrize("size", ["many", None, -1, 2**80, 1.5])
+def test_odd_sizes_cost_nothing_and_break_nothing(scene: Scene, size: object) -> None:
+    landed(scene, size)
+
+    assert 0 == scene.until(Stage.SETTLED).output
+
+
+def test_what_costs_nothing_is_not_bounded(scene: Scene) -> None:
+    scene.target.egress = Money(Decimal(0))
+    burst = scene.until(Stage.RUNNING)
+
+    assert (None, Decimal("0.1")) == (burst.most_output, burst.reserved)
+
+
+def told(scene: Scene) -> dict[str, Any]:
+    return client.ask(f"/v1/standins/{scene.burst().id}")
+
+
+class Depot:
+    """Holds results of 4 GB."""
+
+    def growing(self) -> Growing:
+        return Growing(files={})
+
+    def outputs(self, _secret: str) -> tuple[list[OutputFile], list[str], int]:
+        return [OutputFile("/w/a", "file", 4 * GB, "", 0, 0o644)], [], 0
+
+
+def test_larger_results_wait_for_an_operator(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.agents.asleep = True
+    scene.target.finish_all()
+    scene.until(Stage.STAGING_OUT)
+    assert 3 * GB == told(scene)["most_bytes"]
+
+    agent = Agent(stand_in(tmp_path), None, Memory(tmp_path), None, None)  # type: ignore[arg-type]
+    staged = {"secret": "s", "marks": {}, "roots": [str(tmp_path)]}
+    answers = {"staged_in": staged, "staged_out": None}
+    monkeypatch.setattr(agent, "_reported", lambda _words, kind: answers[kind])
+    with pytest.raises(Transient, match=r"4\.0 GB, more than the 3\.0 GB that are paid for"):
+        agent._stage_out({"burst": "b", **told(scene)}, Depot())  # type: ignore[arg-type]
+
+    done = CliRunner().invoke(app, ["approve", "1", "--json"])
+    assert ["1"] == [row["job"] for row in json.loads(done.output)["approved"]]
+    assert told(scene)["most_bytes"] is None
+    assert ["operator.pay"] == [
+        r.action for r in scene.store.audit() if r.action.startswith("operator.")
+    ]

@@ -1,13 +1,27 @@
-"""A job in the burst partition may be a stand-in already: its mark names the burst."""
+"""What is written on a stand-in, in the job's Extra, while it lives: one line that names its burst.
+
+A job in the burst partition may be a stand-in already: its mark says so.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
-from burstd.domain.burst import BurstId
+from burstd.domain.burst import Burst, BurstId
 from burstd.domain.jobs import JobRecord
 from burstd.ports.errors import Rejected
 from burstd.ports.store import BurstStore
+
+LONGEST = 255  #: characters
+
+
+def mark(burst: Burst, currency: str) -> str:
+    """``burst=ID,where=TARGET,application=NAME,at_most=AMOUNT``: for who looks at the job."""
+    target = re.sub(r"[^\w.-]", "_", burst.target)
+    application = re.sub(r"[^\w.-]", "_", burst.application)
+    line = f"burst={burst.id},where={target},application={application}"
+    return f"{line},at_most={burst.reserved}{currency}"[:LONGEST]
 
 
 def as_submitted(record: JobRecord, store: BurstStore) -> JobRecord:

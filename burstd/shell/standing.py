@@ -11,6 +11,7 @@ from burstd.domain.events import Event
 from burstd.domain.jobs import JobSight, JobState
 from burstd.domain.policy import Mode
 from burstd.domain.requests import RequestKind
+from burstd.shell.marks import mark
 from burstd.shell.sight import Sight
 from burstd.shell.world import World
 
@@ -45,7 +46,7 @@ def bring_back(burst: Burst, seen: JobSight, world: World) -> None:
     parked = seen.is_job(burst.identity) and seen.partition == world.policy.burst_partition
     waits = seen.state is JobState.PENDING and not seen.held
     if parked and waits and burst.record is not None:
-        world.queue.park(burst.record, mark=f"burst={burst.id}")
+        world.queue.park(burst.record, mark(burst, world.policy.currency))
 
 
 def stands_in(burst: Burst, seen: JobSight, world: World) -> bool:

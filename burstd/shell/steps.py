@@ -18,7 +18,7 @@ from burstd.domain.events import Event
 from burstd.domain.jobs import JobRecord, JobSight, JobState
 from burstd.domain.targets import Money, Outcome, RemoteJob, RemoteState, RunState, WorkOrder
 from burstd.ports.errors import Rejected, Unreachable
-from burstd.shell.marks import as_submitted
+from burstd.shell.marks import as_submitted, mark
 from burstd.shell.sight import Sight, state_of
 from burstd.shell.standing import (
     HOME,
@@ -79,7 +79,7 @@ def claim(burst: Burst, world: World, sight: Sight) -> Event | None:
         if "hello" in world.store.said(burst.id):
             return ev.Claimed(Epoch(boot, world.clock.uptime()))
         return None
-    world.queue.park(record, mark=f"burst={burst.id}")
+    world.queue.park(record, mark(burst, world.policy.currency))
     return None
 
 

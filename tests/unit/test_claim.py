@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -12,9 +13,11 @@ from burstd.adapters.slurm import records
 from burstd.adapters.slurm.claim import kept, mending, obstacle, parking, undoing
 from burstd.adapters.slurm.commands import NotNow, translate
 from burstd.domain.jobs import JobIdentity, JobRecord, JobState, Shape
+from burstd.domain.targets import Money, TargetName
 from burstd.ports.errors import Rejected
+from burstd.shell.marks import mark
 from burstd.testing.simulators import SimulatedSlurm, SteppedClock, simulated_queue
-from tests.unit.values import identity
+from tests.unit.values import burst, identity
 
 NOW = datetime(2030, 1, 15, 12, tzinfo=UTC)
 BASE = {"Partition": "cae", "TimeLimit": "01:00:00", "Requeue": "1", "NumNodes": "1"}
@@ -154,6 +157,21 @@ def test_a_job_that_slurm_holds_for_bad_constraints_is_refused_and_goes_back() -
         queue.park(job, "burst=0123456789ab")
     come_home(slurm, job)
     assert ("cae", False) == (slurm.job("1").shown["Partition"], slurm.job("1").held)
+
+
+def test_a_mark_says_where_the_job_is_and_is_taken_back() -> None:
+    slurm, who = one_job()
+    line = mark(burst(reserved=Money(Decimal("1.5")), target=TargetName("far east")), "EUR")
+    queue = simulated_queue(slurm)
+    job = queue.record(who)
+    queue.park(job, line)
+    assert "burst=000000000001,where=far_east,application=calculix,at_most=1.5EUR" == line
+    assert line == slurm.job("1").shown["Extra"]
+    assert ("000000000001",) == queue.record(who).marks
+    queue.park(job, line)
+    come_home(slurm, job)
+    assert "" == slurm.job("1").shown["Extra"].replace("(null)", "")
+    assert len(mark(burst(target=TargetName("x" * 999)), "EUR")) == 255
 
 
 @pytest.mark.parametrize("extra", ["mine", "burst=me", "a burst=0123456789ab"])

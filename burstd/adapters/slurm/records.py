@@ -266,7 +266,7 @@ def marks(record: str) -> tuple[str, ...]:
 def own_extra(record: str) -> bool:
     """The job may have an Extra of its user's. What they wrote elsewhere may look the same; then
     the job goes unmarked."""
-    return re.search(r"\sExtra=(?!(\(null\)|burst=[0-9a-f]{12})?(\s|$))", record) is not None
+    return re.search(r"\sExtra=(?!(\(null\)|burst=[0-9a-f]{12}(,\S*)?)?(\s|$))", record) is not None
 
 
 def key_of(cluster: str, f: Mapping[str, str]) -> JobKey:

@@ -14,6 +14,8 @@ from burstd.domain.jobs import JobIdentity, JobKey, JobRecord, JobSight, JobStat
 from burstd.ports.errors import Rejected, Unreachable
 from burstd.ports.queue import Queue
 
+MARK = "burst=0123456789ab,where=cloud,application=calculix,at_most=1.50EUR"
+
 STRANGE = "two\nlines|a bar 'and' \"quotes\" Partition=x"
 
 
@@ -115,7 +117,7 @@ class QueueContract:
             lambda: cluster.queue.look(job),
             lambda: cluster.queue.script(job),
             lambda: cluster.queue.record(job),
-            lambda: cluster.queue.park(record, "burst=x"),
+            lambda: cluster.queue.park(record, MARK),
             lambda: cluster.queue.give_back(record),
         ]
         cluster.controller(up=False)
@@ -166,8 +168,8 @@ class QueueContract:
         key = cluster.submit("-t 60")
         record = claimed(cluster, key)
         before = cluster.shown(key)
-        cluster.queue.park(record, "burst=b1")
-        cluster.queue.park(record, "burst=b1")
+        cluster.queue.park(record, MARK)
+        cluster.queue.park(record, MARK)
 
         assert before == cluster.shown(key)
         seen = cluster.queue.look(record.identity)
@@ -181,7 +183,7 @@ class QueueContract:
         cluster.make_room()
         assert cluster.wait(lambda: look(cluster, record).state is JobState.RUNNING, 20)
         before = cluster.shown(key)
-        cluster.queue.park(record, "burst=b1")
+        cluster.queue.park(record, MARK)
 
         assert before == cluster.shown(key)
         assert (cluster.home_partition, False) == (
@@ -196,7 +198,7 @@ class QueueContract:
         earlier = record.identity.submitted_at - timedelta(hours=1)
         stranger = replace(record, identity=replace(record.identity, submitted_at=earlier))
         for call in (
-            lambda: cluster.queue.park(stranger, "burst=b1"),
+            lambda: cluster.queue.park(stranger, MARK),
             lambda: cluster.queue.give_back(stranger),
         ):
             try:
@@ -251,7 +253,7 @@ class QueueContract:
         key = cluster.submit("-t 60")
         before = cluster.shown(key)
         record = cluster.queue.record(who(cluster, key))
-        cluster.queue.park(record, "burst=b1")  # it may have started by now, or not
+        cluster.queue.park(record, MARK)  # it may have started by now, or not
         give_back(cluster, [record])
 
         assert before == cluster.shown(key)
@@ -320,7 +322,7 @@ class QueueContract:
         cluster.cancel(key)
         assert JobState.CANCELLED is cluster.queue.look(job).state
         assert cluster.queue.give_back(record)
-        cluster.queue.park(record, "burst=b1")
+        cluster.queue.park(record, MARK)
         cluster.forget(key)
         assert cluster.wait(lambda: cluster.queue.look(job).state is JobState.CANCELLED, 15)
         assert cluster.queue.look(job).is_job(job)
@@ -369,7 +371,7 @@ def park_all(cluster: Cluster, records: Sequence[JobRecord]) -> None:
     def parked() -> bool:
         going = [r for r in records if look(cluster, r).state is not JobState.RUNNING]
         for record in going:
-            cluster.queue.park(record, "burst=b1")
+            cluster.queue.park(record, MARK)
         return not going
 
     assert cluster.wait(parked, 60), [look(cluster, r) for r in records]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from burstd.core.candidates import Candidate, candidates
@@ -70,8 +70,9 @@ def acts(policy: BurstPolicy) -> bool:
 
 
 def cooling(policy: BurstPolicy, ledger: Ledger, now: datetime) -> Objection | None:
-    """The last bursts must have shown what they change before others begin."""
-    if ledger.begun_at is None or now - ledger.begun_at >= policy.cooldown:
+    """The last bursts must have shown what they change before others begin. What began in the
+    future began before the clock was set back: nobody knows when."""
+    if ledger.begun_at is None or not timedelta() <= now - ledger.begun_at < policy.cooldown:
         return None
     return Reason.COOLING, {
         "since": f"{(now - ledger.begun_at).total_seconds():.0f}s",

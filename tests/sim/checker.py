@@ -30,6 +30,7 @@ class Checker:
 
     site: Site
     budget: Decimal
+    licences: int = 0  #: there are so many; 0: nobody needs any
     #: A late command or another daemon may submit a second twin: it is found and ended.
     lenient: bool = False
     ledger: LedgerWatch = field(default_factory=LedgerWatch)
@@ -103,6 +104,7 @@ class Checker:
         yield from self.ledger.news(database)
         if self.ledger.seen != before:
             yield from self.ledger.money(self.budget)
+            yield from self.ledger.licences(self.licences)
             for row in self.ledger.rows.values():
                 if row.id not in self.owners:
                     yield from self._leaves(row)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Engine
 
+from burstd.adapters.licences.static import StaticSource
 from burstd.adapters.slurm.audited import AuditedController
 from burstd.adapters.slurm.controller import CommandController
 from burstd.adapters.slurm.queue import SlurmQueue
@@ -17,10 +18,12 @@ from burstd.adapters.store.sql import SqlStore
 from burstd.domain.applications import Application
 from burstd.domain.classes import OPEN
 from burstd.domain.jobs import CoreHours
+from burstd.domain.licences import Pool
 from burstd.domain.policy import BurstPolicy, Mode, Watermarks
 from burstd.domain.targets import Image, Money, TargetName
 from burstd.obs.logs import burst_under_way
 from burstd.ports.errors import PortError
+from burstd.ports.licences import LicenceSource
 from burstd.shell.audited import AuditedTarget
 from burstd.shell.tend import lower_links, raise_links
 from burstd.shell.tick import Memory, tick
@@ -35,6 +38,7 @@ from tests.sim.site import Site
 
 CLOUD = TargetName("cloud")
 CALCULIX = Application("calculix", "calculix", (r"\bccx\b",), "calculix")
+LICENCE = "ccx"
 IMAGE = Image("calculix", "/opt/images/calculix.sqfs", "ab" * 32)
 POLICY = BurstPolicy(
     mode=Mode.AUTO,
@@ -66,6 +70,7 @@ class Daemon:
     policy: BurstPolicy
     tap: Tap
     clock: SetClock
+    licences: int = 0  #: that each job needs one of; 0: none
     alive: bool = False
     busy: bool = False
     faults: list[str] = field(default_factory=list)
@@ -79,6 +84,15 @@ class Daemon:
         """One that has a machine of its own."""
         clock = SetClock(site.clock, timedelta(), f"boot-{name}")
         return cls(name, site, database, policy, tap, clock)
+
+    @property
+    def _application(self) -> Application:
+        return replace(CALCULIX, licences={LICENCE: 1}) if self.licences else CALCULIX
+
+    @property
+    def _sources(self) -> tuple[LicenceSource, ...]:
+        pool = Pool(LICENCE, self.licences, 0)
+        return (StaticSource({LICENCE: pool}),) if self.licences else ()
 
     def start(self) -> None:
         """burstd comes up: nothing is left of an earlier one but its database."""
@@ -105,8 +119,9 @@ class Daemon:
             queue=queue,
             sites={CLOUD: WorldSite(AuditedTarget(vouched, tell), link)},
             rules=Rulebook(self.policy),
-            applications={"calculix": CALCULIX},
+            applications={"calculix": self._application},
             images={"calculix": IMAGE},
+            licences=self._sources,
         )
         self.alive = True
 

@@ -42,6 +42,7 @@ class Row:
     face: tuple[str, str, str, str]  #: key, submit time, user, name
     cause: str
     target: str  #: empty: a declined wish
+    booked: int  #: licences
 
     @property
     def open(self) -> bool:
@@ -138,6 +139,12 @@ class LedgerWatch:
             if amount > budget:
                 yield f"12: {amount} promised and spent of {budget} in {month}"
 
+    def licences(self, total: int) -> Iterator[str]:
+        """24: no more are booked by what is under way than there are."""
+        booked = sum(row.booked for row in self.rows.values() if row.open)
+        if booked > total:
+            yield f"24: {booked} licences are booked of {total}"
+
 
 def _row(id_: str, version: int, month: str, body: dict[str, Any]) -> Row:
     who, key = body["identity"], body["identity"]["key"]
@@ -147,7 +154,7 @@ def _row(id_: str, version: int, month: str, body: dict[str, Any]) -> Row:
         id_, body["stage"], version, month, Decimal(body["reserved"]),
         None if cost is None else Decimal(cost),
         (f"{key['job_id']}{task}", _moment(who["submitted_at"]), who["user"], who["name"]),
-        body["cause"], body["target"],
+        body["cause"], body["target"], sum(body["licences"].values()),
     )  # fmt: skip
 
 

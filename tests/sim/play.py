@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from burstd.domain.targets import Money
 from burstd.ports.errors import PortError
 from burstd.testing.agents import mark
 from burstd.testing.simulators import memory
@@ -72,11 +73,15 @@ class Play:
         self.database = memory(empty())
         names = {move.name for move in self.story.moves}
         lenient = bool(names & SECOND_TWIN or ("far late" in names and names & FORGETFUL))
-        self.checker = Checker(self.site, self.story.policy.budget, lenient)
+        self.site.target.egress = Money(self.story.egress)
+        caps = self.story.policy.budget, self.story.licences
+        self.checker = Checker(self.site, *caps, lenient)
         self.daemons = [
             Daemon.on_a_machine(name, self.site, self.database, self.story.policy, self.tap)
             for name in ("A", "B")
         ]
+        for daemon in self.daemons:
+            daemon.licences = self.story.licences
         self._moves: dict[tuple[str, int], list[Move]] = defaultdict(list)
         for move in self.story.moves:
             self._moves[move.place, move.nth].append(move)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from random import Random
 
 from burstd.domain.jobs import CoreHours
-from burstd.domain.policy import BurstPolicy, Watermarks
+from burstd.domain.policy import BurstPolicy, Pressure, Watermarks
 from burstd.domain.targets import Money
 from tests.sim.acts import ACTS
 from tests.sim.calls import (
@@ -73,6 +73,8 @@ class Story:
     moves: tuple[Move, ...]
     turns: int
     seconds: int
+    licences: int = 0  #: that each job needs one of; 0: none
+    egress: Decimal = Decimal(0)  #: what a GB costs on its way home
 
 
 def draw(seed: int) -> Story:
@@ -81,9 +83,12 @@ def draw(seed: int) -> Story:
     turns = dice.choice((10, 14, 20, 30))
     orders = draw_orders(dice, 5, turns)
     jobs = sum(max(1, len(order.tasks)) for order in orders)
+    more = Random(f"what the policy weighs {seed}")
     return Story(
         seed=seed,
-        policy=_draw_policy(dice),
+        policy=_draw_rules(more, _draw_policy(dice)),
+        licences=more.choice((0, 0, 0, 1, 2)),
+        egress=Decimal(more.choice((0, 0, 1))) / 1000,
         orders=orders,
         moves=_draw_moves(dice, turns, jobs),
         turns=turns,
@@ -99,6 +104,23 @@ def _draw_policy(dice: Random) -> BurstPolicy:
         max_open_bursts=dice.choice((2, 1000, 1000)),
         max_new_per_tick=dice.choice((1, 50, 50)),
         min_age=timedelta(seconds=dice.choice((0, 0, 15))),
+    )
+
+
+def _draw_rules(dice: Random, policy: BurstPolicy) -> BurstPolicy:
+    part = Pressure(
+        "part", Watermarks(CoreHours(0.5), CoreHours(0.1)), accounts=frozenset({"phys"})
+    )
+    return replace(
+        policy,
+        strategy=dice.choice(("marginal", "threshold", "waiting")),
+        pressures=dice.choice(((), (), (part,))),
+        step=dice.choice((1.0, 1.0, 0.3)),
+        cooldown=timedelta(seconds=dice.choice((0, 0, 20))),
+        modes=frozenset(dice.choice(((), ("prefer", "require")))),
+        veto=dice.random() < 0.3,
+        start_delay=timedelta(seconds=dice.choice((0, 300))),
+        most_output=10**6,
     )
 
 

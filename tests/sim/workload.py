@@ -103,6 +103,10 @@ def _nobody(order: Order, dice: Random, before: Sequence[Order]) -> Order:
     return replace(order, user="carol")
 
 
+def _willing(order: Order, dice: Random, before: Sequence[Order]) -> Order:
+    return replace(order, comment=dice.choice(("burst:prefer", "burst:require")))
+
+
 def _stays(order: Order, dice: Random, before: Sequence[Order]) -> Order:
     return replace(order, comment="burst:never")
 
@@ -122,4 +126,5 @@ KINDS: Mapping[str, Callable[[Order, Random, Sequence[Order]], Order]] = {
     "dependent": _dependent,
     "nobody": _nobody,
     "stays": _stays,
+    "willing": _willing,
 }

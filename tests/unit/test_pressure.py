@@ -86,6 +86,7 @@ def test_after_bursts_began_others_wait_until_they_have_shown_what_they_change()
     assert ({Reason.COOLING}, []) == (set(reasons(young).values()), leaving(young))
     assert {"since": "540s", "cooldown": "600s"} == young.declined[0].numbers
     assert leaving(decide(queue, policy, Ledger(begun_at=NOW - timedelta(minutes=10))))
+    assert leaving(decide(queue, policy, Ledger(begun_at=NOW + timedelta(seconds=1))))  # a clock
     assert leaving(decide(queue, policy, Ledger()))
 
 

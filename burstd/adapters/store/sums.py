@@ -53,9 +53,16 @@ def _end(burst: Burst) -> End | None:
         burst.identity.name,
         burst.application,
         limit or timedelta(),
-        burst.started_at - burst.created_at if burst.started_at else None,
+        _lead(burst),
         burst.output,
     )
+
+
+def _lead(burst: Burst) -> timedelta | None:
+    """``None`` where it was not seen, or a clock was set meanwhile."""
+    if burst.started_at is None or burst.started_at < burst.created_at:
+        return None
+    return burst.started_at - burst.created_at
 
 
 def _stands(going: Iterable[Burst]) -> dict[TargetName, Stand]:

@@ -37,8 +37,14 @@ KEPT: tuple[Defect, ...] = (
     one(
         "more than reserved", "the record is taken whatever it asks for", "12",
         STEPS,
-        "    if limit is None or worst_case(record.shape.cpus, limit, view) > burst.reserved:\n",
+        "    if limit is None or worst_case(record.shape.cpus, limit, view, most) > burst.reserved:\n",
         "    if limit is None:\n",
+    ),
+    one(
+        "licences unbooked", "what open bursts have booked is free for others", "24",
+        "core/licences.py",
+        "        booked = Counter(ledger.booked)\n",
+        "        booked = Counter[str]()\n",
     ),
     Defect(
         "second burst", "a wish that already has a burst is placed again", "1, 2, 5, 17",

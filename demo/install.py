@@ -91,7 +91,7 @@ def build_native(lab: Lab) -> Path:
 #: What a story may want otherwise. ``policy``: lines of that table; ``tables``: further ones.
 SETTINGS = {
     "mode": "auto", "high": "5", "low": "0.5", "poll": "2s", "history": "0s",
-    "policy": "veto = false", "cores": "8", "tables": "",
+    "policy": "veto = false", "cores": "1024", "tables": "",
 }  # fmt: skip
 
 

@@ -76,7 +76,7 @@ def test_a_user_is_told_before_submitting_what_would_become_of_a_job(site: Site)
     never = site.px.run([*argv[:3], "--comment=burst:never", *argv[3:]], user="alice",
                         cwd=home, check=False)  # fmt: skip
     assert 3 == never.returncode
-    refused = site.px.run([*argv[:2], "-N99", f"{home}/run.sh"], user="alice",
+    refused = site.px.run([*argv[:2], "--partition=nowhere", f"{home}/run.sh"], user="alice",
                           cwd=home, check=False)  # fmt: skip
     assert 1 == refused.returncode
     assert "Slurm would not take it" in refused.stderr

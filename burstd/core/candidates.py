@@ -13,6 +13,9 @@ from burstd.domain.plan import Decline, Reason, Ruling, ScriptFacts, Snapshot
 from burstd.domain.policy import BurstPolicy, Ledger
 
 
+_RUNS = frozenset({JobState.RUNNING, JobState.COMPLETING, JobState.SUSPENDED})
+
+
 @dataclass(slots=True)
 class Candidate:
     """A line that may leave, with the elements of it that are not yet bursts. ``run``: that one of
@@ -64,12 +67,36 @@ def candidates(
         why = court.objection(case)
         if why is None and case.facts is not None:
             why = never(job, case.facts, snapshot.licences)
-        if why is not None:
-            declined.append(Decline(job.identity, *why, case.wish, elements))
-        elif case.facts is not None:
+        if why is not None or case.facts is None:
+            reason, numbers = why or (Reason.SCRIPT_UNREAD, {})
+            declined.append(Decline(job.identity, reason, numbers, case.wish, elements))
+            continue
+        if job.throttle is not None:
+            elements, kept = _throttled(job, elements, snapshot, ledger)
+            declined += kept
+        if elements:
             run = snapshot.usage.time(job)
             found.append(Candidate(job, elements, case.wish, run, case.facts, case.asked))
     return found, declined
+
+
+def _throttled(
+    job: QueuedJob, elements: tuple[JobKey, ...], snapshot: Snapshot, ledger: Ledger
+) -> tuple[tuple[JobKey, ...], list[Decline]]:
+    """As many as its array lets run beside those that do, here or elsewhere; the rest stays, and
+    is no pressure: a stand-in of theirs would not start."""
+    most, number = job.throttle or 0, job.key.job_id
+    busy = {k for k in ledger.open if k.job_id == number} | {
+        other.key
+        for other in snapshot.queue.jobs
+        if other.key.job_id == number and other.state in _RUNS
+    }
+    room = max(0, most - len(busy))
+    if room >= len(elements):
+        return elements, []
+    numbers = {"at_once": str(most), "running": str(len(busy))}
+    rest = Decline(job.identity, Reason.THROTTLED, numbers, elements=elements[room:])
+    return elements[:room], [rest]
 
 
 def considered(job: QueuedJob, policy: BurstPolicy) -> bool:

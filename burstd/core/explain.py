@@ -35,6 +35,7 @@ CURES: Mapping[Reason, str] = {
     Reason.OTHER_USER: "add its user to policy.users",
     Reason.OTHER_ACCOUNT: "add its account to policy.accounts",
     Reason.HETEROGENEOUS: "submit its components as jobs of their own",
+    Reason.THROTTLED: "wait for running tasks, or scontrol update arraytaskthrottle=N",
     Reason.NO_TIME_LIMIT: "submit it with --time",
     Reason.NO_SCRIPT: "submit it with sbatch",
     Reason.SCRIPT_UNREAD: "wait for the next cycle",

@@ -101,6 +101,7 @@ class QueuedJob:
     elapsed: timedelta = timedelta()
     nodelist: str = ""
     directory: str = ""  #: where it works
+    throttle: int | None = None  #: tasks of its array that may run at once; ``None``: all
     starts: datetime | None = None  #: by Slurm's backfill, where it has reckoned that
 
     @property

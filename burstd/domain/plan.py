@@ -51,6 +51,7 @@ class Reason(Enum):
     OTHER_USER = "its user is not allowed to burst"
     OTHER_ACCOUNT = "its account is not allowed to burst"
     HETEROGENEOUS = "heterogeneous jobs are not bursted"
+    THROTTLED = "its array lets no more of its tasks run at once"
     NO_TIME_LIMIT = "it has no time limit, so its cost has no bound"
     NO_SCRIPT = "it is interactive or has no batch script"
     SCRIPT_UNREAD = "its batch script has not been read yet"

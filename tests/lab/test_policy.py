@@ -37,6 +37,19 @@ def test_who_will_be_over_sooner_here_by_slurms_own_estimate_stays(site: Site) -
     assert site.stage(job)
 
 
+def test_an_array_runs_no_more_tasks_at_once_than_its_user_lets_it(site: Site) -> None:
+    site.fill()
+    home = site.study("beam", increments=40)
+    array = site.submit("sweep", RUN, directory=home, options=("--array=1-4%2",))
+    site.start(high="0.5", low="0.1")
+    site.until(lambda: "running" in {site.stage(f"{array}_{n}") for n in (1, 2)}, "one is away")
+    why = f"{array}_4"
+    site.until(lambda: "no more of its tasks" in site.why(why), "the others wait for their turn")
+    assert "at_once 2, running 2" in site.why(why)
+    assert "" == site.stage(f"{array}_3") == site.stage(f"{array}_4")
+    site.until(lambda: site.stage(f"{array}_4") == "running", "and get it")
+
+
 def test_slurms_licences_are_one_pool_over_both_sites(site: Site) -> None:
     site.fill()
     home = site.study("beam", increments=40)

@@ -175,6 +175,22 @@ def test_elements_of_one_array_are_placed_one_by_one() -> None:
     }
 
 
+def test_no_more_tasks_leave_than_their_array_lets_run_at_once() -> None:
+    array = queued(7, tasks=(3, 4, 5, 6), throttle=3)
+    here = queued(7, identity=identity(7, task=1), state=JobState.RUNNING, reason="None")
+    away = JobKey("onprem", 7, 2)
+    policy = replace(POLICY, watermarks=Watermarks(CoreHours(1), CoreHours(0)))
+    plan = decide(snapshot(array, here), policy, Ledger(open=frozenset({away})))
+
+    assert ["7_3"] == [str(p.identity.key) for p in plan.placements]
+    assert {Reason.THROTTLED: ["7_4", "7_5", "7_6"]} == {
+        d.reason: [str(k) for k in d.elements] for d in plan.declined
+    }
+    assert 2.0 == plan.backlog
+    free = decide(snapshot(replace(array, throttle=9), here), policy, Ledger())
+    assert 4 == len(free.placements)
+
+
 def test_wishes_come_first_and_obey_the_same_policy() -> None:
     queue = [
         queued(1),

@@ -154,6 +154,12 @@ def tasks(text: str) -> tuple[int, ...]:
         raise ValueError(f"not array tasks: {text[:80]!r}") from error
 
 
+def throttle(text: str) -> int | None:
+    """How many of ``0-5,9%2`` may run at once (sbatch(1), ``--array``); ``None``: all."""
+    _, _, most = text.partition("%")
+    return int(most) if most.isdecimal() and int(most) else None
+
+
 def _given(text: str) -> str:
     return "" if text in NOTHING else text
 
@@ -192,6 +198,7 @@ def queued_job(cluster: str, cells: Sequence[str]) -> QueuedJob:
             elapsed=time_limit(f["M"]) or timedelta(),
             nodelist=f["N"],
             directory=_given(f["Z"]),
+            throttle=throttle(f["K"]) if several else None,
             starts=moment(f["S"]) if waiting and f["S"].isdecimal() else None,
         )
     except (ValueError, KeyError, IndexError) as error:

@@ -12,7 +12,6 @@ from burstd.domain.jobs import JobKey, JobState, QueuedJob
 from burstd.domain.plan import Decline, Reason, Ruling, ScriptFacts, Snapshot
 from burstd.domain.policy import BurstPolicy, Ledger
 
-
 _RUNS = frozenset({JobState.RUNNING, JobState.COMPLETING, JobState.SUSPENDED})
 
 

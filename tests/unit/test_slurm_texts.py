@@ -86,10 +86,17 @@ def test_an_array_is_one_line_or_one_element(
     assert (tasks, elements) == (job.tasks, [str(key) for key in job.elements])
 
 
-def test_a_waiting_arrays_throttle_is_read() -> None:
-    for cells, most in (({"i": "34_[1,5-6%2]", "K": "1,5-6%2"}, 2), ({"i": "34_[1]", "K": "1"}, None),
-                        ({"i": "34_7", "K": "7%2"}, None), ({"i": "34_[1-2%x]", "K": "1-2"}, None)):  # fmt: skip
-        assert most == records.queued_job("onprem", line(**cells)).throttle
+@pytest.mark.parametrize(
+    ("name", "waiting", "most"),
+    [
+        ("34_[1,5-6%2]", "1,5-6%2", 2),
+        ("34_[1]", "1", None),
+        ("34_7", "7%2", None),
+        ("34_[1-2]", "1-2%x", None),
+    ],
+)
+def test_a_waiting_arrays_throttle_is_read(name: str, waiting: str, most: int | None) -> None:
+    assert most == records.queued_job("onprem", line(i=name, K=waiting)).throttle
 
 
 def test_a_part_of_a_heterogeneous_job_is_one() -> None:

@@ -1,0 +1,318 @@
+"""Long tuples and mappings as tables: how the rows of one differ from those of another. Pure.
+
+The words of a change: ``order``, the rows as they are now, in runs (``first, count`` of those from
+before; ``-1, count`` for new ones); ``new``, the cells of the new ones by column, in ``runs``
+(``count, value``) where that is shorter; ``changed``, cells of the others, in runs (``row, count,
+value``). Numbers and times that change are told by how much: what runs has run so much longer, all
+of it alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import timedelta
+from functools import cached_property
+from itertools import groupby
+from operator import attrgetter, eq, itemgetter
+from typing import Any, Final
+
+from burstd.core.codec import Codec, check, codec, joined, parts, plain, text
+from burstd.domain.budgets import Charge
+from burstd.domain.jobs import JobIdentity, QueuedJob
+from burstd.domain.plan import Decline, Placement
+from burstd.domain.policy import End
+
+NOTHING: Final[Any] = object()  #: comes before the first value
+
+_FEW = 1000  #: cells that tell whether the others are worth to be written in runs
+_JOB = attrgetter("identity.key.job_id", "identity.key.array_task")
+_BURST = attrgetter("at", "user")
+#: What is the same row in two looks, quickly told; a wrong guess costs words, and nothing else.
+#: Where there is none, who stands in the same place.
+_KEYS: Mapping[Any, Callable[[Any], Any]] = {
+    QueuedJob: _JOB,
+    Decline: _JOB,
+    Placement: _JOB,
+    JobIdentity: attrgetter("key.job_id", "key.array_task"),
+    Charge: _BURST,
+    End: _BURST,
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One value of each row. ``adds``: a change is told by how much."""
+
+    name: str
+    get: Callable[[Any], Any]
+    codec: Codec
+    adds: bool
+
+    def new(self, rows: Iterable[Any]) -> str:
+        """The cells of these rows."""
+        values = list(map(self.get, rows))
+        few = values[:_FEW]
+        if self.codec.exact and sum(map(eq, few, few[1:])) * 2 < len(few):
+            return text(list(map(self.codec.encode, values)))
+        return text({"runs": [word for run in _alike(values, self.codec) for word in run]})
+
+    def changes(self, touched: Iterable[tuple[int, Any, Any]]) -> str:
+        """Of rows (place, before, after): the cells that differ, in runs; empty: none."""
+        places, values = [], []
+        for at, before, after in touched:
+            old, new = self.get(before), self.get(after)
+            if old is not new and not self.codec.same(old, new):
+                places.append(at)
+                values.append(new - old if self.adds else new)
+        words: list[Any] = []
+        done = 0
+        for count, value in _alike(values, self.codec):
+            for first, length in _stretches(places[done : done + count]):
+                words += [first, length, value]
+            done += count
+        return text(words) if words else ""
+
+    def change(self, cells: list[Any], words: Sequence[Any]) -> Iterator[slice]:
+        """Carry out ``changes``; the rows that they are in."""
+        for first, count, value in zip(words[::3], words[1::3], words[2::3], strict=True):
+            rows = slice(first, first + count)
+            cells[rows] = [old + value for old in cells[rows]] if self.adds else [value] * count
+            yield rows
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a value of a row is made: of one column, or of ``parts``."""
+
+    column: Column | None
+    make: Callable[..., Any]
+    parts: Mapping[str, Shape]
+
+    @classmethod
+    def of(cls, hint: Any, path: str = "", side: int | None = None) -> Shape:
+        """``path``: where it is in its row; ``side``: of a pair. Classes are taken apart, unless
+        they may be missing."""
+        hint = plain(hint)
+        if is_dataclass(hint):
+            make: Any = hint
+            if not all(one.compare for one in fields(hint)):
+                raise TypeError(f"{hint} has a field that does not count when two are compared")
+            dot = f"{path}." if path else ""
+            inner = {name: cls.of(part, dot + name, side) for name, part in parts(hint).items()}
+            return cls(None, make, inner)
+        get = _getter(path, side)
+        name = ".".join(filter(None, ("" if side is None else _SIDES[side], path)))
+        return cls(Column(name, get, codec(hint), hint in {int, timedelta}), get, {})
+
+    def columns(self) -> Iterator[Column]:
+        if self.column is not None:
+            yield self.column
+        for part in self.parts.values():
+            yield from part.columns()
+
+    def maker(self, cells: Mapping[str, Sequence[Any]]) -> Callable[[int], Any] | None:
+        """Makes it for one row; ``None`` where no column of it is there."""
+        if self.column is not None:
+            mine, decode = cells.get(self.column.name), self.column.codec.decode
+            return None if mine is None else lambda at: decode(mine[at])
+        make, makers = self.make, {name: part.maker(cells) for name, part in self.parts.items()}
+        there = [(name, maker) for name, maker in makers.items() if maker is not None]
+        return (lambda at: make(**{name: maker(at) for name, maker in there})) if there else None
+
+
+_SIDES = ("key", "value")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of a tuple, or the pairs of a mapping, as a node of ``core.delta``."""
+
+    name: str
+    shape: Shape
+    key: Callable[[Any], Any] | None
+    rows: Callable[[Any], Sequence[Any]]
+    whole: Callable[[Sequence[Any]], Any]
+
+    @classmethod
+    def of_rows(cls, row: Any) -> Table:
+        """Of ``tuple[row, ...]``."""
+        return cls(row.__name__, Shape.of(row), _KEYS.get(row), lambda value: value, tuple)
+
+    @classmethod
+    def of_pairs(cls, key: Any, value: Any) -> Table:
+        """Of ``Mapping[key, value]``, which keep their order."""
+        sides = {"key": Shape.of(key, side=0), "value": Shape.of(value, side=1)}
+        shape = Shape(None, lambda key, value: (key, value), sides)
+        named = _KEYS.get(key)
+        known = itemgetter(0) if named is None else lambda row: named(row[0])
+        return cls("a mapping", shape, known, lambda value: list(value.items()), dict)
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        return {column.name: column for column in self.shape.columns()}
+
+    @cached_property
+    def _exact(self) -> bool:
+        return all(column.codec.exact for column in self.columns.values())
+
+    def diff(self, before: Any, after: Any) -> str:
+        if before is after:
+            return ""
+        old, new = () if before is NOTHING else self.rows(before), self.rows(after)
+        sources, touched = self._matched(old, new)
+        words: dict[str, str] = {}
+        order = _order(sources)
+        if before is NOTHING or order != ([0, len(old)] if old else []):
+            words["order"] = text(order)
+        fresh = [row for source, row in zip(sources, new, strict=True) if source < 0]
+        if fresh:
+            cells = {name: column.new(fresh) for name, column in self.columns.items()}
+            words["new"] = joined(cells)
+        if touched:
+            runs = ((name, column.changes(touched)) for name, column in self.columns.items())
+            words["changed"] = joined({name: found for name, found in runs if found})
+        return joined(words) if words else ""
+
+    def cell(self) -> TableCell:
+        return TableCell(self)
+
+    def _same(self, one: Any, other: Any) -> bool:
+        return one is other or all(
+            column.codec.same(column.get(one), column.get(other))
+            for column in self.columns.values()
+        )
+
+    def _matched(
+        self, old: Sequence[Any], new: Sequence[Any]
+    ) -> tuple[list[int], list[tuple[int, Any, Any]]]:
+        """Where each row comes from (-1: it is new), and those that are not as they were there."""
+        same = eq if self._exact else self._same
+        sources: list[int] = []
+        touched: list[tuple[int, Any, Any]] = []
+        places: dict[Any, int] | None = None
+        source = -1
+        for at, row in enumerate(new):
+            source += 1  # most follow who they followed before
+            if source >= len(old) or not same(old[source], row):
+                if self.key is None:
+                    source = at if at < len(old) else -1
+                else:
+                    if places is None:
+                        places = {key: place for place, key in enumerate(map(self.key, old))}
+                    source = places.get(self.key(row), -1)
+                if source >= 0 and not same(old[source], row):
+                    touched.append((at, old[source], row))
+            sources.append(source)
+        return sources, touched
+
+
+class TableCell:
+    """The cells by column, and the rows that have been made of them."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._cells: dict[str, list[Any]] = {}
+        self._rows: list[Any] = []
+        self._value: Any = NOTHING
+
+    def take(self, words: Any) -> None:
+        new, changed = words.get("new", {}), words.get("changed", {})
+        check(self._table.name, (*new, *changed), self._table.columns)
+        if "order" in words:
+            self._put_in_order(words["order"], new)
+        for name, runs in changed.items():
+            for rows in self._table.columns[name].change(self._cells[name], runs):
+                self._rows[rows] = [NOTHING] * (rows.stop - rows.start)
+        self._value = NOTHING
+
+    def value(self) -> Any:
+        if self._value is NOTHING:
+            self._make(at for at, row in enumerate(self._rows) if row is NOTHING)
+            self._value = self._table.whole(self._rows)
+        return self._value
+
+    def where(self, column: str, word: Any) -> list[Any]:
+        """The rows with this in that column."""
+        places = [at for at, cell in enumerate(self._cells.get(column, [])) if cell == word]
+        self._make(at for at in places if self._rows[at] is NOTHING)
+        return [self._rows[at] for at in places]
+
+    def _make(self, places: Iterable[int]) -> None:
+        maker = self._table.shape.maker(self._cells)
+        if maker is not None:
+            for at in places:
+                self._rows[at] = maker(at)
+
+    def _put_in_order(self, order: Sequence[int], new: Mapping[str, Any]) -> None:
+        fresh = {name: _unfolded(words) for name, words in new.items()}
+        self._cells = {
+            name: _ordered(order, self._cells.get(name, []), fresh.get(name, []))
+            for name in {**self._cells, **fresh}
+        }
+        unmade = [NOTHING] * sum(count for first, count in _pairs(order) if first < 0)
+        self._rows = _ordered(order, self._rows, unmade)
+
+
+def _getter(path: str, side: int | None) -> Callable[[Any], Any]:
+    if side is None:
+        return attrgetter(path)
+    if not path:
+        return itemgetter(side)
+    inner = attrgetter(path)
+    return lambda pair: inner(pair[side])
+
+
+def _alike(values: Iterable[Any], form: Codec) -> Iterator[tuple[int, Any]]:
+    """(count, word) of each run of values that are written alike."""
+    if form.exact:
+        for value, alike in groupby(values):
+            yield len(list(alike)), form.encode(value)
+    else:
+        for _, same in groupby(map(form.encode, values), repr):
+            words = list(same)
+            yield len(words), words[0]
+
+
+def _unfolded(words: Any) -> Any:
+    """The cells that ``Column.new`` wrote."""
+    if isinstance(words, list):
+        return words
+    return [word for count, word in _pairs(words["runs"]) for _ in range(count)]
+
+
+def _stretches(places: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """(first, count) of each run of places without a gap."""
+    for _, run in groupby(enumerate(places), lambda found: found[1] - found[0]):
+        found = [at for _, at in run]
+        yield found[0], len(found)
+
+
+def _order(sources: Iterable[int]) -> list[int]:
+    """As ``order`` has it."""
+    words: list[int] = []
+    first, count = 0, 0
+    for source in sources:
+        if count and source == (first + count if first >= 0 else -1):
+            count += 1
+            continue
+        if count:
+            words += [first, count]
+        first, count = source, 1
+    return [*words, first, count] if count else words
+
+
+def _ordered(order: Sequence[int], old: Sequence[Any], new: Sequence[Any]) -> list[Any]:
+    rows: list[Any] = []
+    taken = 0
+    for first, count in _pairs(order):
+        if first < 0:
+            rows += new[taken : taken + count]
+            taken += count
+        else:
+            rows += old[first : first + count]
+    return rows
+
+
+def _pairs(words: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    return zip(words[::2], words[1::2], strict=True)

@@ -115,6 +115,11 @@ class FileKept:
     def outline(self) -> Outline:
         return self.kept.outline
 
+    @property
+    def version(self) -> str:
+        """burstd's, that wrote it."""
+        return self.kept.version
+
     def plan(self) -> Plan:
         with _from(self.path):
             return self.kept.plan()

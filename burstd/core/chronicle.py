@@ -39,21 +39,20 @@ def in_queue_order(plan: Plan, snapshot: Snapshot) -> Plan:
 
 
 def outline(decision: Decision) -> Outline:
-    """The numbers of a decision."""
+    """A decision in one line."""
     plan, policy = decision.plan, decision.policy
+    whole = Outline(decision.at, policy.mode, plan.backlog, plan.surging, currency=policy.currency)
+    return counted(whole, plan)
+
+
+def counted(found: Outline, plan: Plan) -> Outline:
+    """The outline with the numbers of this plan, or of this part of it."""
     stay: Counter[str] = Counter()
     for one in plan.declined:
         stay[one.reason.name.lower()] += len(one.elements)
-    return Outline(
-        decision.at,
-        policy.mode,
-        plan.backlog,
-        plan.surging,
-        len(plan.placements),
-        dict(stay.most_common()),
-        Money(sum((p.reserved for p in plan.placements), Decimal(0))),
-        policy.currency,
-    )
+    reserved = Money(sum((p.reserved for p in plan.placements), Decimal(0)))
+    leave = len(plan.placements)
+    return replace(found, leave=leave, stay=dict(stay.most_common()), reserved=reserved)
 
 
 class Writer:
@@ -86,8 +85,9 @@ class Writer:
 class Kept:
     """An entry as it is read; good until the next one is."""
 
-    def __init__(self, found: Outline, cell: FieldsCell) -> None:
+    def __init__(self, found: Outline, version: str, cell: FieldsCell) -> None:
         self.outline = found
+        self.version = version  #: burstd's, that wrote it
         self._cell = cell
 
     def plan(self) -> Plan:
@@ -140,7 +140,7 @@ class Reader:
             self._cell.take(json.loads(plan))
             if self._whole:
                 self._cell.take(json.loads(given))
-            return Kept(_OUTLINE.decode(head["outline"]), self._cell)
+            return Kept(_OUTLINE.decode(head["outline"]), head["burstd"], self._cell)
 
 
 def _head(line: str) -> dict[str, Any]:

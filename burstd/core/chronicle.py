@@ -33,9 +33,14 @@ _JOB = attrgetter("identity.key.job_id", "identity.key.array_task")
 
 def in_queue_order(plan: Plan, snapshot: Snapshot) -> Plan:
     """The same plan; in which order it declines means nothing, and moves with every worth."""
-    places = {key: place for place, key in enumerate(map(_JOB, snapshot.queue.jobs))}
-    declined = sorted(plan.declined, key=lambda one: places.get(_JOB(one), -1))
-    return replace(plan, declined=tuple(declined))
+    jobs = snapshot.queue.jobs
+    places: dict[Any, int] = {id(job.identity): place for place, job in enumerate(jobs)}
+    found = [places.get(id(one.identity), -1) for one in plan.declined]
+    if -1 in found:  # not the very objects of this snapshot: the slow way
+        places = {key: place for place, key in enumerate(map(_JOB, jobs))}
+        found = [places.get(_JOB(one), -1) for one in plan.declined]
+    in_order = sorted(range(len(found)), key=found.__getitem__)
+    return replace(plan, declined=tuple(plan.declined[n] for n in in_order))
 
 
 def outline(decision: Decision) -> Outline:

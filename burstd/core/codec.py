@@ -182,6 +182,11 @@ def _float(value: float) -> Any:
     return value if math.isfinite(value) else repr(value)
 
 
+def _job_words(key: JobKey) -> str:
+    task = "" if key.array_task is None else f"_{key.array_task}"
+    return f"{key.job_id}{task} {key.cluster}"
+
+
 def _job_key(number: str, cluster: str) -> JobKey:
     return JobKey.parse(cluster, number)
 
@@ -197,7 +202,7 @@ _PLAIN: dict[Any, Codec] = {
     datetime: Codec(datetime.isoformat, datetime.fromisoformat),
     date: Codec(date.isoformat, date.fromisoformat),
     #: There are many, and they are short.
-    JobKey: Codec(lambda key: f"{key} {key.cluster}", lambda words: _job_key(*words.split(" ", 1))),
+    JobKey: Codec(_job_words, lambda words: _job_key(*words.split(" ", 1))),
     timedelta: Codec(lambda value: value // _MICROSECOND, lambda n: timedelta(microseconds=n)),
 }
 _MANY: dict[Any, Callable[[tuple[Any, ...]], Codec]] = {

@@ -14,8 +14,8 @@ from dataclasses import dataclass, fields, is_dataclass
 from datetime import timedelta
 from functools import cached_property
 from itertools import groupby
-from operator import attrgetter, eq, itemgetter
-from typing import Any, Final
+from operator import attrgetter, eq
+from typing import Any, Final, NamedTuple
 
 from burstd.core.codec import Codec, check, codec, joined, parts, plain, text
 from burstd.domain.budgets import Charge
@@ -90,20 +90,18 @@ class Shape:
     parts: Mapping[str, Shape]
 
     @classmethod
-    def of(cls, hint: Any, path: str = "", side: int | None = None) -> Shape:
-        """``path``: where it is in its row; ``side``: of a pair. Classes are taken apart, unless
-        they may be missing."""
+    def of(cls, hint: Any, path: str = "") -> Shape:
+        """``path``: where it is in its row. Classes are taken apart, unless they may be missing."""
         hint = plain(hint)
         if is_dataclass(hint):
             make: Any = hint
             if not all(one.compare for one in fields(hint)):
                 raise TypeError(f"{hint} has a field that does not count when two are compared")
             dot = f"{path}." if path else ""
-            inner = {name: cls.of(part, dot + name, side) for name, part in parts(hint).items()}
+            inner = {name: cls.of(part, dot + name) for name, part in parts(hint).items()}
             return cls(None, make, inner)
-        get = _getter(path, side)
-        name = ".".join(filter(None, ("" if side is None else _SIDES[side], path)))
-        return cls(Column(name, get, codec(hint), hint in {int, timedelta}), get, {})
+        get = attrgetter(path)
+        return cls(Column(path, get, codec(hint), hint in {int, timedelta}), get, {})
 
     def columns(self) -> Iterator[Column]:
         if self.column is not None:
@@ -121,90 +119,112 @@ class Shape:
         return (lambda at: make(**{name: maker(at) for name, maker in there})) if there else None
 
 
-_SIDES = ("key", "value")
+class Pair(NamedTuple):
+    """One of a mapping."""
+
+    key: Any
+    value: Any
+
+
+class Pairs(Sequence[Any]):
+    """A mapping's, in its order. None is made before it is asked for: there are many."""
+
+    def __init__(self, mapping: Mapping[Any, Any]) -> None:
+        self.keys = list(mapping)
+        self.values = list(mapping.values())
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, at: Any) -> Any:
+        return Pair(self.keys[at], self.values[at])
 
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of a tuple, or the pairs of a mapping, as a node of ``core.delta``."""
+    """The rows of a tuple, or the pairs of a mapping, as a node of ``core.delta``. ``key``: of a
+    row, or of a mapping's key."""
 
     name: str
     shape: Shape
     key: Callable[[Any], Any] | None
-    rows: Callable[[Any], Sequence[Any]]
-    whole: Callable[[Sequence[Any]], Any]
+    pairs: bool = False
 
     @classmethod
     def of_rows(cls, row: Any) -> Table:
         """Of ``tuple[row, ...]``."""
-        return cls(row.__name__, Shape.of(row), _KEYS.get(row), lambda value: value, tuple)
+        return cls(row.__name__, Shape.of(row), _KEYS.get(row))
 
     @classmethod
     def of_pairs(cls, key: Any, value: Any) -> Table:
         """Of ``Mapping[key, value]``, which keep their order."""
-        sides = {"key": Shape.of(key, side=0), "value": Shape.of(value, side=1)}
-        shape = Shape(None, lambda key, value: (key, value), sides)
-        named = _KEYS.get(key)
-        known = itemgetter(0) if named is None else lambda row: named(row[0])
-        return cls("a mapping", shape, known, lambda value: list(value.items()), dict)
+        sides = {"key": Shape.of(key, "key"), "value": Shape.of(value, "value")}
+        return cls(
+            "a mapping", Shape(None, Pair, sides), _KEYS.get(key, lambda key: key), pairs=True
+        )
 
     @cached_property
     def columns(self) -> dict[str, Column]:
         return {column.name: column for column in self.shape.columns()}
 
-    @cached_property
-    def _exact(self) -> bool:
-        return all(column.codec.exact for column in self.columns.values())
-
     def diff(self, before: Any, after: Any) -> str:
         if before is after:
             return ""
-        old, new = () if before is NOTHING else self.rows(before), self.rows(after)
+        old, new = self._rows(() if before is NOTHING else before), self._rows(after)
         sources, touched = self._matched(old, new)
         words: dict[str, str] = {}
         order = _order(sources)
         if before is NOTHING or order != ([0, len(old)] if old else []):
             words["order"] = text(order)
-        fresh = [row for source, row in zip(sources, new, strict=True) if source < 0]
-        if fresh:
-            cells = {name: column.new(fresh) for name, column in self.columns.items()}
-            words["new"] = joined(cells)
+        if fresh := [new[at] for at, source in enumerate(sources) if source < 0]:
+            words["new"] = joined({name: one.new(fresh) for name, one in self.columns.items()})
         if touched:
-            runs = ((name, column.changes(touched)) for name, column in self.columns.items())
-            words["changed"] = joined({name: found for name, found in runs if found})
+            rows = [(at, old[sources[at]], new[at]) for at in touched]
+            runs = {name: one.changes(rows) for name, one in self.columns.items()}
+            words["changed"] = joined({name: found for name, found in runs.items() if found})
         return joined(words) if words else ""
 
     def cell(self) -> TableCell:
         return TableCell(self)
 
-    def _same(self, one: Any, other: Any) -> bool:
-        return one is other or all(
-            column.codec.same(column.get(one), column.get(other))
-            for column in self.columns.values()
-        )
+    def _rows(self, value: Any) -> Any:
+        return Pairs(value or {}) if self.pairs else value
 
-    def _matched(
-        self, old: Sequence[Any], new: Sequence[Any]
-    ) -> tuple[list[int], list[tuple[int, Any, Any]]]:
-        """Where each row comes from (-1: it is new), and those that are not as they were there."""
-        same = eq if self._exact else self._same
-        sources: list[int] = []
-        touched: list[tuple[int, Any, Any]] = []
+    def _matched(self, old: Any, new: Any) -> tuple[list[int], list[int]]:
+        """Where each row comes from (-1: it is new), and which are not as they were there."""
+        same, known = self._same(old, new), len(old)
+        names = new.keys if self.pairs else new
         places: dict[Any, int] | None = None
+        sources: list[int] = []
+        touched: list[int] = []
         source = -1
-        for at, row in enumerate(new):
+        for at, name in enumerate(names):
             source += 1  # most follow who they followed before
-            if source >= len(old) or not same(old[source], row):
+            if source >= known or not same(source, at):
                 if self.key is None:
-                    source = at if at < len(old) else -1
+                    source = at if at < known else -1
                 else:
                     if places is None:
-                        places = {key: place for place, key in enumerate(map(self.key, old))}
-                    source = places.get(self.key(row), -1)
-                if source >= 0 and not same(old[source], row):
-                    touched.append((at, old[source], row))
+                        keys = map(self.key, old.keys if self.pairs else old)
+                        places = {key: place for place, key in enumerate(keys)}
+                    source = places.get(self.key(name), -1)
+                if source >= 0 and not same(source, at):
+                    touched.append(at)
             sources.append(source)
         return sources, touched
+
+    def _same(self, old: Any, new: Any) -> Callable[[int, int], bool]:
+        """Are these two rows, by their numbers, written alike? Most are, and many the same object:
+        the quickest way counts."""
+        if not all(column.codec.exact for column in self.columns.values()):
+            columns = tuple(self.columns.values())
+            return lambda i, j: all(c.codec.same(c.get(old[i]), c.get(new[j])) for c in columns)
+        if not self.pairs:
+            return lambda i, j: old[i] is new[j] or old[i] == new[j]
+        olds, news, was, now = old.keys, new.keys, old.values, new.values
+        return lambda i, j: (
+            (olds[i] is news[j] or olds[i] == news[j]) and (was[i] is now[j] or was[i] == now[j])
+        )
 
 
 class TableCell:
@@ -229,7 +249,7 @@ class TableCell:
     def value(self) -> Any:
         if self._value is NOTHING:
             self._make(at for at, row in enumerate(self._rows) if row is NOTHING)
-            self._value = self._table.whole(self._rows)
+            self._value = dict(self._rows) if self._table.pairs else tuple(self._rows)
         return self._value
 
     def where(self, column: str, word: Any) -> list[Any]:
@@ -252,15 +272,6 @@ class TableCell:
         }
         unmade = [NOTHING] * sum(count for first, count in _pairs(order) if first < 0)
         self._rows = _ordered(order, self._rows, unmade)
-
-
-def _getter(path: str, side: int | None) -> Callable[[Any], Any]:
-    if side is None:
-        return attrgetter(path)
-    if not path:
-        return itemgetter(side)
-    inner = attrgetter(path)
-    return lambda pair: inner(pair[side])
 
 
 def _alike(values: Iterable[Any], form: Codec) -> Iterator[tuple[int, Any]]:

@@ -138,8 +138,8 @@ class Compared:
 
 
 def compared(decisions: Iterable[Decision], policy: BurstPolicy, closed: Closed) -> Compared:
-    """Each by this policy, from the ledger of its moment: nothing follows from one for the next, but
-    whether the queue surges."""
+    """Each by this policy, from the ledger of its moment: nothing follows from one for the next,
+    but whether the queue surges."""
     found = Compared()
     surging: bool | None = None
     left: set[JobIdentity] = set()

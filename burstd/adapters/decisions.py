@@ -72,7 +72,7 @@ class FileDecisions:
     def _entry(self, decision: Decision) -> bytes:
         try:
             return frame(self._writer.entry(decision))
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise Mismatch(f"a decision has no words: {error!r}") from error
 
     def _append(self, path: Path, content: bytes) -> None:

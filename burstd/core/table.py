@@ -60,14 +60,15 @@ class Column:
     def changes(self, touched: Iterable[tuple[int, Any, Any]]) -> str:
         """Of rows (place, before, after): the cells that differ, in runs; empty: none."""
         places, values = [], []
+        encode, form = self.codec.encode, codec(int) if self.adds else self.codec
         for at, before, after in touched:
             old, new = self.get(before), self.get(after)
             if old is not new and not self.codec.same(old, new):
                 places.append(at)
-                values.append(new - old if self.adds else new)
+                values.append(encode(new) - encode(old) if self.adds else new)
         words: list[Any] = []
         done = 0
-        for count, value in _alike(values, self.codec):
+        for count, value in _alike(values, form):
             for first, length in _stretches(places[done : done + count]):
                 words += [first, length, value]
             done += count

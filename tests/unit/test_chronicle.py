@@ -89,6 +89,14 @@ jobs = st.builds(
 queues = st.lists(jobs, max_size=12).map(tuple)
 
 
+def test_times_as_far_apart_as_can_be_are_told() -> None:
+    views = [
+        replace(snapshot(), targets=(replace(VIEW, overhead=overhead),))
+        for overhead in (timedelta.min, timedelta.max, timedelta(microseconds=-1))
+    ]
+    _through_differences(Snapshot, views)
+
+
 @given(st.lists(queues, min_size=2, max_size=5))
 @settings(max_examples=80, deadline=None)
 def test_lines_that_come_go_move_and_change_are_told(found: list[tuple[QueuedJob, ...]]) -> None:
@@ -365,6 +373,11 @@ def test_declines_are_put_into_the_order_of_the_queue_and_keep_all_they_say() ->
 
     assert [2, 1, 1] == [d.identity.key.job_id for d in plan.declined]
     assert [Reason.RETURNED_BEFORE] == [d.reason for d in plan.declined if back == {*d.elements}]
+    assert plan == in_queue_order(plan, told(seen, Snapshot))  # other objects, equal ones
+
+    kept = Reader(whole=True).take(Writer("1").entry(decided(seen, ledger=Ledger(returned=back))))
+    assert kept is not None
+    assert plan == kept.plan() != decide(seen, POLICY, Ledger(returned=back))
 
 
 def test_a_placement_has_all_its_fields() -> None:

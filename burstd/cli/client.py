@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 SOCKET = os.environ.get("BURSTD_SOCKET", "/run/burstd/burstd.sock")
 
+PATIENCE = 600.0  #: seconds until the first of many lines: burstd may have a long day to read
+
 OK, ERROR, USAGE, NEGATIVE, NOT_FOUND, UNREACHABLE, PERMISSION = 0, 1, 2, 3, 4, 5, 6
 
 
@@ -43,7 +45,7 @@ def ask(route: str, method: str = "GET") -> dict[str, Any]:
 
 def ask_lines(route: str) -> Iterator[dict[str, Any]]:
     """The same for an answer of lines of JSON, each as it comes."""
-    with _asked(route, "GET") as answer:
+    with _asked(route, "GET", PATIENCE) as answer:
         if answer.status != 200:
             raise _refusal(answer.status, _object(answer.read()))
         while line := answer.readline():
@@ -52,8 +54,8 @@ def ask_lines(route: str) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _asked(route: str, method: str) -> Iterator[http.client.HTTPResponse]:
-    connection = _Connection("burstd", timeout=60)
+def _asked(route: str, method: str, seconds: float = 60) -> Iterator[http.client.HTTPResponse]:
+    connection = _Connection("burstd", timeout=seconds)
     try:
         connection.request(method, quote(route, safe="/?=&%+"))
         yield connection.getresponse()

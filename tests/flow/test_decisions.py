@@ -46,6 +46,7 @@ def scene(tmp_path: Path, directory: Path, serve: Serve) -> Scene:
     scene.finish()
     scene.store.freeze("carol", "maintenance")
     assert LATE == scene.slurm.submit(name="late", minutes=120)
+    scene.slurm.submit(name="longer", minutes=120, partition="long")
     scene.turn(3)
     scene.store.thaw("carol")
     scene.turn(3)
@@ -152,7 +153,7 @@ def test_the_table_has_a_line_for_each_with_the_numbers(scene: Scene, directory:
         assert ["yes" if one.plan.surging else "no", str(len(one.plan.placements))] == cells[2:4]
         assert sum(len(d.elements) for d in one.plan.declined) == int(cells[4])
         assert sum(p.reserved for p in one.plan.placements) == Decimal(cells[5])
-    assert rows[-4].endswith("1 other_partition, 1 frozen")
+    assert rows[-4].endswith("2 other_partition, 1 frozen")
 
 
 def test_lines_of_json_have_every_verdict(scene: Scene, directory: Path) -> None:
@@ -343,7 +344,7 @@ def test_another_policy_tells_who_would_have_left_and_who_not(
     assert 0 < high["others_leave"] <= high["differ"] <= high["decisions"]
 
     more = told('["cae"]', '["cae", "long"]')
-    assert 1 == more["scripts_unread"]  # nobody reads the script of a job that can't leave
+    assert 2 == more["scripts_unread"]  # nobody reads the script of a job that can't leave
     closed = told("[targets", '[[policy.windows]]\nstart = "0 0 1 1 *"\nlength = "1h"\n[targets')
     assert ["outside_window"] == [row["reason"] for row in closed["would_have_stayed"]]
     config.write_text(text.replace("2 core-hours", "2000 core-hours"))

@@ -12,7 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn, Protocol, TypeVar
 
+from burstd import __version__
 from burstd.adapters.clock import SystemClock
+from burstd.adapters.decisions import FileDecisions
 from burstd.adapters.licences.command import PARSERS, CommandSource, Feature
 from burstd.adapters.licences.static import StaticSource
 from burstd.adapters.slurm.audited import AuditedController
@@ -32,7 +34,7 @@ from burstd.adapters.wireguard.gate import Gate
 from burstd.adapters.wireguard.link import WireguardLink
 from burstd.adapters.witness import FileWitness
 from burstd.config.layers import Layers
-from burstd.config.model import Config, SiteTable
+from burstd.config.model import Config, SiteTable, StateTable
 from burstd.config.policy import policy_of
 from burstd.config.read import ConfigError, applications, check_settings, read_layers
 from burstd.domain.jobs import JobKey
@@ -187,6 +189,7 @@ class _Builder:
             rules=Rulebook(policy_of(config, self.settings.layers)),
             applications=known,
             licences=licence_sources(config, self.wire("slurm", Slurm())),
+            decisions=_decisions(config.state),
             images={name: _image(name, table.file) for name, table in config.images.items()},
             cluster=config.site.cluster,
             moved=moved,
@@ -237,6 +240,10 @@ class _Builder:
             controller = PyslurmController(Worker(_worker_argv(site)), controller)
         audited = AuditedController(controller, self._tell)
         return SlurmQueue(*names, self.clock.now, commands, audited)
+
+
+def _decisions(state: StateTable) -> FileDecisions:
+    return FileDecisions(state.directory / "decisions", state.decisions, __version__)
 
 
 def licence_sources(config: Config, slurm: Slurm) -> tuple[LicenceSource, ...]:

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from burstd.api.answers import burst_named, handler, iso, none, operators_only
+from burstd.api.decisions import decisions, placements
 from burstd.api.desk import Desk, job_key
 from burstd.api.peers import Peer
 from burstd.api.reasons import why
@@ -38,6 +39,7 @@ class PeopleRoutes:
             Route("/v1/jobs/{job}/journal", handler(self._desk, self.journal)),
             Route("/v1/cost", handler(self._desk, self.cost)),
             Route("/v1/plan", handler(self._desk, self.plan)),
+            Route("/v1/decisions", handler(self._desk, self.decisions)),
             Route("/v1/audit", handler(self._desk, self.audit)),
         ]
 
@@ -140,6 +142,10 @@ class PeopleRoutes:
         """What bursts have cost, by whom or what."""
         return showback(self._desk, request.query_params, peer)
 
+    def decisions(self, request: Request, peer: Peer) -> Any:
+        """What was decided, line by line."""
+        return decisions(self._desk, request.query_params, peer)
+
     def audit(self, request: Request, peer: Peer) -> Any:
         """A page of the audit log's records after ``after``; for operators."""
         if not peer.operator:
@@ -157,12 +163,7 @@ class PeopleRoutes:
 def _plan(plan: Plan, peer: Peer) -> dict[str, Any]:
     return {
         **summary(plan),
-        "placements": [
-            {"job": str(p.identity.key), "user": p.identity.user, "target": p.target,
-             "application": p.application, "cores": p.cores, "reserved": str(p.reserved)}
-            for p in plan.placements
-            if peer.may_see(p.identity.user)
-        ],
+        "placements": placements(plan, peer),
         "declines": [
             {"jobs": [str(k) for k in d.elements], "user": d.identity.user,
              "reason": d.reason.name.lower(), "text": d.text}

@@ -10,6 +10,7 @@ from burstd import __version__
 from burstd.cli import audit, control
 from burstd.cli.answers import Job, Json, answer, lines
 from burstd.cli.cost import cost
+from burstd.cli.decisions import decisions
 from burstd.cli.doctor import doctor
 from burstd.cli.estimate import WORDS, estimate
 from burstd.cli.reasons import show_why
@@ -92,6 +93,7 @@ app.command("accept")(control.accept)
 app.add_typer(control.quarantine, name="quarantine")
 app.command("cost")(cost)
 app.command("estimate", context_settings=WORDS)(estimate)
+app.command("decisions")(decisions)
 app.command("doctor")(doctor)
 app.command("simulate")(simulate)
 

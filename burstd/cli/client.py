@@ -6,10 +6,14 @@ import http.client
 import json
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
 SOCKET = os.environ.get("BURSTD_SOCKET", "/run/burstd/burstd.sock")
+
+PATIENCE = 600.0  #: seconds until the first of many lines: burstd may have a long day to read
 
 OK, ERROR, USAGE, NEGATIVE, NOT_FOUND, UNREACHABLE, PERMISSION = 0, 1, 2, 3, 4, 5, 6
 
@@ -31,12 +35,33 @@ class _Connection(http.client.HTTPConnection):
 
 def ask(route: str, method: str = "GET", body: object = None) -> dict[str, Any]:
     """The JSON answer to ``route``, its query quoted. Raises ``Answerless``."""
-    connection = _Connection("burstd", timeout=60)
+    with _asked(route, method, body) as answer:
+        text = answer.read()
+    found = _object(text)
+    if answer.status != 200 or not found:
+        raise _refusal(answer.status, found)
+    return found
+
+
+def ask_lines(route: str) -> Iterator[dict[str, Any]]:
+    """The same for an answer of lines of JSON, each as it comes."""
+    with _asked(route, "GET", seconds=PATIENCE) as answer:
+        if answer.status != 200:
+            raise _refusal(answer.status, _object(answer.read()))
+        while line := answer.readline():
+            if line.strip():
+                yield _object(line)
+
+
+@contextmanager
+def _asked(
+    route: str, method: str, body: object = None, seconds: float = 60
+) -> Iterator[http.client.HTTPResponse]:
+    connection = _Connection("burstd", timeout=seconds)
     try:
         said = None if body is None else json.dumps(body)
         connection.request(method, quote(route, safe="/?=&%+"), said)
-        answer = connection.getresponse()
-        text = answer.read()
+        yield connection.getresponse()
     except PermissionError as error:
         raise Answerless(PERMISSION, f"{SOCKET}: {error.strerror}") from error
     except (OSError, http.client.HTTPException) as error:
@@ -45,18 +70,26 @@ def ask(route: str, method: str = "GET", body: object = None) -> dict[str, Any]:
         ) from error
     finally:
         connection.close()
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    """Empty where it is none."""
     try:
-        found: dict[str, Any] = json.loads(text) if text.startswith(b"{") else {}
+        found = json.loads(text)
     except ValueError:
-        found = {}
-    if answer.status == 404:
-        raise Answerless(NOT_FOUND, str(found.get("error", "not found")))
-    if answer.status == 403:
-        raise Answerless(PERMISSION, str(found.get("error", "permission denied")))
-    if answer.status == 409:
-        raise Answerless(NEGATIVE, str(found.get("error", "it is too late")))
-    if answer.status == 503:
-        raise Answerless(UNREACHABLE, str(found.get("error", "burstd cannot answer now")))
-    if answer.status != 200 or not found:
-        raise Answerless(ERROR, str(found.get("error", f"status {answer.status}")))
-    return found
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+#: What a status says of the question, and where nothing more is said.
+_REFUSALS = {
+    404: (NOT_FOUND, "not found"),
+    403: (PERMISSION, "permission denied"),
+    409: (NEGATIVE, "it is too late"),
+    503: (UNREACHABLE, "burstd cannot answer now"),
+}
+
+
+def _refusal(status: int, found: dict[str, Any]) -> Answerless:
+    code, text = _REFUSALS.get(status, (ERROR, f"status {status}"))
+    return Answerless(code, str(found.get("error", text)))

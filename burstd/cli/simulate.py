@@ -69,6 +69,16 @@ SweepOf = Annotated[
     ),
 ]
 
+Recorded = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="DIR|FILE", help="Decisions that burstd kept (docs/decisions.md); several times."
+    ),
+]
+ConfigOf = Annotated[
+    Path | None, typer.Option(help="For --recorded: decide by this configuration's policy.")
+]
+
 
 def simulate(  # noqa: PLR0913  # one parameter an option
     swf: Swf = None,
@@ -82,6 +92,8 @@ def simulate(  # noqa: PLR0913  # one parameter an option
     out: Out = None,
     html: Html = None,
     sweep: SweepOf = None,
+    recorded: Recorded = None,
+    config: ConfigOf = None,
 ) -> None:
     """Rehearse: what would have left, what it would have cost, how long jobs would have waited.
 
@@ -89,7 +101,13 @@ def simulate(  # noqa: PLR0913  # one parameter an option
 
     For --sacct: SLURM_TIME_FORMAT=%s sacct -a -X -P -n -S 2026-01-01 -E now -o
     JobIDRaw,Submit,Eligible,Start,ElapsedRaw,TimelimitRaw,AllocCPUS,ReqCPUS,User,Account,Partition,State,JobName
+
+    --recorded decides again what burstd has decided: exit code 3 if anything comes out otherwise.
     """
+    if recorded:
+        from burstd.cli.recorded import again
+
+        again(recorded, config, out)
     from burstd.rehearsal.compare import compare, shaken
     from burstd.rehearsal.history import NotLog
     from burstd.rehearsal.report import page

@@ -292,6 +292,9 @@ class StateTable(Table):
     database: DatabaseUrl = ""
     """The ledger in PostgreSQL, for a pair of daemons of which one leads (docs/availability.md):
     postgresql://USER@HOST/DATABASE?passfile=FILE. Empty: a file in ``directory``."""
+    decisions: Duration = Field(default="30d", validate_default=True)
+    """How long each decision is kept in ``directory``/decisions, with all that it was made from
+    (docs/decisions.md). "0s": none are."""
 
 
 class ApiTable(Table):

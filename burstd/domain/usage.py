@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -59,6 +59,14 @@ def shrunk(used: Collection[float]) -> float:
     return (1 + sum(used)) / (1 + len(used))
 
 
+@dataclass(frozen=True)
+class Habits:
+    """All that is kept of runs: the parts of their limits that they used, the oldest first."""
+
+    alike: Mapping[tuple[str, str], tuple[float, ...]]  #: by user and kind
+    users: Mapping[str, tuple[float, ...]]
+
+
 class Usage:
     """Made of runs, the oldest first."""
 
@@ -72,6 +80,26 @@ class Usage:
                 self._users[run.user].append(used)
         self._parts = {key: shrunk(used) for key, used in self._alike.items()}
         self._any = {user: shrunk(used) for user, used in self._users.items()}
+
+    def state(self) -> Habits:
+        """What it knows, to be kept elsewhere."""
+        alike = {who: tuple(used) for who, used in self._alike.items()}
+        return Habits(alike, {user: tuple(used) for user, used in self._users.items()})
+
+    @classmethod
+    def of(cls, state: Habits) -> Usage:
+        """One that knows the same."""
+        usage = cls()
+        for who, used in state.alike.items():
+            usage._alike[who].extend(used)
+        for user, used in state.users.items():
+            usage._users[user].extend(used)
+        usage._parts = {key: shrunk(used) for key, used in usage._alike.items()}
+        usage._any = {user: shrunk(used) for user, used in usage._users.items()}
+        return usage
+
+    def __eq__(self, other: object) -> bool:
+        return self.state() == other.state() if isinstance(other, Usage) else NotImplemented
 
     def expected(self, job: QueuedJob) -> Expectation | None:
         """The limit times the part of it that the user's last runs of this kind used, else any of

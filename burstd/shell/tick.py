@@ -16,6 +16,7 @@ from burstd.core.lifecycle import IllegalTransition, advance
 from burstd.core.retries import is_due, next_due
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, BurstId, Stage
+from burstd.domain.decision import Decision
 from burstd.domain.events import Event
 from burstd.domain.jobs import JobIdentity, QueueSnapshot
 from burstd.domain.plan import Plan, ScriptFacts, Snapshot
@@ -110,6 +111,7 @@ def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | 
             send_home(plan, world, ledger)
         else:
             world.store.note(plan)
+        keep(Decision(snapshot, world.policy, ledger, plan), world)
         log.info("plan.decided", **summary(plan))
     sight = take_sight(world, snapshot.queue if snapshot else None, memory.lost_since)
     memory.doubts(sight, world.store.open_bursts())
@@ -147,6 +149,16 @@ def look(world: World, memory: Memory, ledger: Ledger) -> Snapshot | None:
         log.warning("queue.unreadable", cause=str(error))
         return None
     return snapshot
+
+
+def keep(decision: Decision, world: World) -> None:
+    """For those who ask later. One that can't be kept holds up nothing."""
+    if world.decisions is None:
+        return
+    try:
+        world.decisions.keep(decision)
+    except PortError as error:
+        log.warning("decision.lost", cause=str(error))
 
 
 def summary(plan: Plan) -> dict[str, object]:

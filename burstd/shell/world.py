@@ -10,6 +10,7 @@ from burstd.domain.jobs import JobKey
 from burstd.domain.policy import BurstPolicy
 from burstd.domain.targets import Image, TargetName
 from burstd.ports.clock import Clock
+from burstd.ports.decisions import Decisions
 from burstd.ports.licences import LicenceSource
 from burstd.ports.link import Link
 from burstd.ports.queue import Queue
@@ -48,6 +49,7 @@ class World:
     applications: Mapping[str, Application]
     images: Mapping[str, Image]
     licences: tuple[LicenceSource, ...] = ()
+    decisions: Decisions | None = None  #: where they are kept; ``None``: they are not
     cluster: str = "onprem"  #: Slurm's ClusterName, part of every JobKey
     #: Wakes agents that wait for their burst to move.
     moved: Callable[[JobKey], None] = field(default=lambda _job: None)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 from sqlalchemy import Engine
 
+from burstd.adapters.decisions import FileDecisions
 from burstd.adapters.store.sql import SqlStore
 from burstd.domain.applications import Application
 from burstd.domain.burst import Burst, Stage
@@ -37,6 +40,7 @@ from burstd.testing.simulators import (
 from burstd.testing.slurm_jobs import key_text
 from burstd.testing.witness import SimulatedWitness
 
+DAY = timedelta(days=1)
 CLOUD = TargetName("cloud")
 CALCULIX = Application("calculix", "calculix", (r"\bccx\b",), "calculix")
 POLICY = BurstPolicy(
@@ -65,6 +69,7 @@ class Scene:
     link: SimulatedLink = field(default_factory=SimulatedLink)
     seconds: float = 5  #: of one turn
     licences: tuple[LicenceSource, ...] = ()
+    decisions: Path | None = None  #: where they are kept
 
     def __post_init__(self) -> None:
         self.slurm = SimulatedSlurm(self.clock)
@@ -94,6 +99,7 @@ class Scene:
             applications={"calculix": CALCULIX},
             images={"calculix": Image("calculix", "/opt/images/calculix.sqfs", "ab" * 32)},
             licences=self.licences,
+            decisions=FileDecisions(self.decisions, DAY, "1") if self.decisions else None,
         )
 
     # --- time

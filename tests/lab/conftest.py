@@ -131,6 +131,7 @@ def site(_lab: Lab) -> Iterator[Site]:
     found = Site(_lab)
     found.stop()
     found.px.sh("rm -rf /var/lib/burstd/*")
+    _forget_there(_lab)  # a campaign's burstd may have left its mark
     _lab.wan.set()
     yield found
     try:
@@ -148,4 +149,8 @@ def _clear(found: Site) -> None:
         found.stop()
         found.lab.host("cctl").sh("scancel -u cae01; scancel -u cae02; true")
         found.ctl.sh("rm -rf /home/alice/* /home/bob/*")
-        found.lab.host("login").sh("rm -rf /scratch/burst/runs/* /scratch/burst/sites")
+        _forget_there(found.lab)
+
+
+def _forget_there(lab: Lab) -> None:
+    lab.host("login").sh("rm -rf /scratch/burst/runs/* /scratch/burst/sites")

@@ -10,7 +10,6 @@ from burstd.rehearsal.easy import Run
 from burstd.rehearsal.history import History
 from burstd.rehearsal.measures import Row, accounts
 from burstd.rehearsal.plot import Axis, Series, plot
-from burstd.rehearsal.strategies import DELAY
 from burstd.rehearsal.sweep import METHOD, Swept
 
 BINS = 600  #: of a time axis; each shows the longest queue in it
@@ -41,13 +40,19 @@ svg { width: 100%; height: auto; } svg text { fill: var(--ink); font: 12px syste
 """
 
 
-def page(history: History, rehearsed: Sequence[Rehearsed], swept: Swept | None = None) -> str:
-    """The whole report, the rehearsed strategy last."""
+def page(
+    history: History,
+    rehearsed: Sequence[Rehearsed],
+    swept: Swept | None = None,
+    words: Sequence[str] = (),
+) -> str:
+    """The whole report, the rehearsed strategy last. ``words``: what its table does not tell."""
     parts = [
         f"<h1>Rehearsal of {escape(history.name)}</h1>",
         f'<p class="dim">{escape(_about(history))}</p>',
         "<h2>What each rule came to</h2>",
         _table(ROWS, (_cells(one.row) for one in rehearsed)),
+        *(f"<p>{escape(line)}</p>" for line in words),
         "<h2>The queue</h2>",
         _queue(history, rehearsed),
         "<h2>How long jobs waited</h2>",
@@ -118,7 +123,7 @@ def queued(history: History, runs: Sequence[Run]) -> list[tuple[float, float]]:
     for run in runs:
         asked = run.job.cores * run.job.limit / HOUR
         moves.append((run.job.submitted, asked))
-        moves.append((run.started - (DELAY if run.away else 0), -asked))
+        moves.append((run.started - run.trip, -asked))
     first, width = history.jobs[0].submitted, max(history.seconds, 1) / BINS
     most, waiting, at = [0.0] * BINS, 0.0, 0
     for moment, asked in sorted(moves, key=lambda move: (move[0], -move[1])):

@@ -8,14 +8,15 @@ from __future__ import annotations
 import gzip
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
 from burstd.rehearsal.history import History, NotLog, PastJob
 
-_HEADER = re.compile(r";\s*(MaxProcs|MaxNodes)\s*:\s*(\d+)")
+_HEADER = re.compile(r";\s*(MaxProcs|MaxNodes|UnixStartTime)\s*:\s*(\d+)")
 _COLUMNS = 18
+OLDEST = 315_532_800  #: the beginning of 1980: no log is older
 (_NUMBER, _SUBMITTED, _RAN, _USED, _ASKED, _LIMIT, _USER, _GROUP, _APPLICATION, _QUEUE) = (
     0, 1, 3, 4, 7, 8, 11, 12, 13, 14,
 )  # fmt: skip
@@ -60,7 +61,13 @@ def _history(name: str, lines: Iterable[str], cores: int | None) -> History:
     if not jobs:
         raise NotLog(f"{name} has no job that ran on {cores} processors: {dict(left)}")
     jobs.sort(key=lambda job: (job.submitted, job.number))
-    return History(name, cores, tuple(jobs), dict(left))
+    return History(name, cores, tuple(jobs), dict(left), _epoch(told, jobs[0].submitted))
+
+
+def _epoch(told: Mapping[str, int], first: int) -> int | None:
+    """Of the log's moment 0; there are logs whose submissions are since 1970, whatever they say."""
+    epoch = told.get("UnixStartTime", 0)
+    return epoch if epoch + first >= OLDEST else None
 
 
 def _rows(name: str, lines: Iterable[str], told: dict[str, int]) -> Iterator[list[str]]:
@@ -90,7 +97,10 @@ def _job(row: list[str]) -> PastJob:
         used if used > 0 else _whole(row[_ASKED]),
         max(limit, ran),
         ran,
-        *(_named(row, column) for column in (_USER, _GROUP, _APPLICATION, _QUEUE)),
+        _named(row, _USER),
+        _named(row, _GROUP),
+        _named(row, _APPLICATION),
+        _named(row, _QUEUE),
     )
 
 
@@ -117,7 +127,8 @@ def written(history: History) -> Iterator[str]:
     numbers, in the order of their first job; so do the jobs' own. Times count from the first."""
     numbers: tuple[dict[str, int], ...] = ({}, {}, {}, {})
     first = history.jobs[0].submitted if history.jobs else 0
-    yield f"; Version: 2.2\n; UnixStartTime: {first}\n; MaxProcs: {history.cores}\n"
+    epoch = first + (history.epoch or 0)
+    yield f"; Version: 2.2\n; UnixStartTime: {epoch}\n; MaxProcs: {history.cores}\n"
     for number, job in enumerate(history.jobs, 1):
         names = (job.user, job.account, job.application, job.queue)
         user, group, application, queue = (

@@ -214,13 +214,14 @@ def test_alternatives_say_which_they_are() -> None:
 
 def test_what_was_kept_of_runs_tells_the_same_of_a_job() -> None:
     hour = timedelta(hours=1)
-    runs = [PastRun("alice", f"beam{n}", "", hour, hour / (n + 1)) for n in range(30)]
+    runs = [PastRun("alice", f"beam{n}", "", hour, hour / (n + 1), 4) for n in range(30)]
     runs += [PastRun("bob", "plate", "", timedelta(), hour)]
     usage, job = Usage(runs), queued(time_limit=hour)
     found = told(usage, Usage)
 
     assert usage == found != Usage()
     assert usage.expected(job) == found.expected(job)
+    assert usage.mean == found.mean is not None
     assert usage != "usage"
 
 

@@ -25,11 +25,11 @@ from burstd.core.selection import (
     waiting,
 )
 from burstd.core.steering import HIGH, LOW, Steering
-from burstd.rehearsal.compare import shaken
+from burstd.rehearsal.compare import decided, shaken
 from burstd.rehearsal.easy import Cluster, Run, rehearse
 from burstd.rehearsal.history import History, NotLog, PastJob
 from burstd.rehearsal.measures import measure, quantile
-from burstd.rehearsal.strategies import DELAY, Clairvoyant, Habits, Steered
+from burstd.rehearsal.rules import budgeted
 from burstd.rehearsal.swf import read
 
 
@@ -127,6 +127,28 @@ def test_what_leaves_makes_room_in_the_line_and_starts_after_the_delay() -> None
     assert {2} == {run.job.number for run in runs if run.away}
 
 
+def test_who_has_priority_is_before_all_who_have_less() -> None:
+    full, last = job(1, 0, 2, 100), replace(job(4, 30, 2, 10), priority=9)
+    past = history(2, full, job(2, 10, 2, 50), job(3, 20, 2, 50), last)
+    assert {1: 0, 4: 100, 2: 110, 3: 160} == starts(rehearse(past, stay, 0))
+
+
+def test_in_cycles_it_is_looked_at_full_ones_and_again_when_nothing_happens() -> None:
+    past = history(2, job(1, 7, 2, 1000), job(2, 10, 2, 50), job(3, 700, 1, 50))
+    looks = []
+
+    def watched(cluster: Cluster) -> Sequence[int]:
+        looks.append(cluster.now)
+        return [0] if cluster.now == 667 else ()
+
+    runs = rehearse(past, watched, 5, cycle=60)
+    # Cycles count from the first job. 2 came at 10; from 67 on nothing happens; at 667 it leaves,
+    # and it is looked again at once; 3 came at 700.
+    assert [67, 367, 667, 727] == looks
+    assert {1: 7, 2: 672, 3: 1007} == starts(runs)
+    assert [5] == [run.trip for run in runs if run.away]
+
+
 JOBS = st.lists(
     st.tuples(
         st.integers(0, 200), st.integers(1, 8), st.integers(1, 100), st.integers(0, 100)
@@ -214,6 +236,25 @@ def test_a_log_is_read_and_says_what_it_left_out(tmp_path: Path, packed: bool) -
         PastJob(1, 100, 4, 120, 60, "7", "2", "3", "1"),
     ] == list(past.jobs)
     assert {"never ran": 1} == read(path, cores=32).left_out
+
+
+@pytest.mark.parametrize(
+    ("header", "submitted", "epoch"),
+    [
+        ("; UnixStartTime: 749458803\n", 100, 749_458_803),
+        ("; UnixStartTime: 0\n", 100, None),
+        ("; UnixStartTime: 0\n", 1_356_994_800, 0),
+        ("", 1_356_994_800, 0),
+        ("", 100, None),
+    ],
+)
+def test_a_log_begins_when_it_says_or_its_times_are_since_1970_or_nobody_knows(
+    tmp_path: Path, header: str, submitted: int, epoch: int | None
+) -> None:
+    path = tmp_path / "log.swf"
+    row = f"1 {submitted} 5 60 4 -1 -1 4 120 -1 1 7 2 3 1 -1 -1 -1\n"
+    path.write_text(f"; MaxProcs: 16\n{header}{row}")
+    assert epoch == read(path).epoch
 
 
 def test_a_user_0_is_not_known_and_a_queue_0_is_one(tmp_path: Path) -> None:
@@ -322,9 +363,9 @@ def test_what_quiet_weeks_leave_over_pays_for_a_storm_over_the_whole_range() -> 
 def test_what_is_worth_less_than_the_lowest_price_waits_though_the_budget_would_do() -> None:
     late = 40 * 3600
     past = history(1, job(1, 0, 1, 7200), job(2, late, 1, 7200), job(3, late, 1, 7200))
-    rule = Steered(past, "marginal", 1.0, Clairvoyant(), theta=0.0)
+    runs = decided("", past, budgeted(past, "marginal", 1.0, theta=0.0), knows=True).runs
     # 3 would be spared two hours: less than five for what a job costs on average.
-    assert {1: 0, 2: late, 3: late + 7200} == starts(rehearse(past, rule, DELAY, rule.started))
+    assert {1: 0, 2: late, 3: late + 7200} == starts(runs)
 
 
 @given(JOBS, st.sampled_from(sorted(STRATEGIES)), st.floats(0.0, 0.6))
@@ -333,26 +374,10 @@ def test_no_strategy_spends_more_than_its_budget_or_loses_a_job(
 ) -> None:
     jobs = [job(n, at, c, r, r + more) for n, (at, c, r, more) in enumerate(given_jobs)]
     past = history(8, *sorted(jobs, key=lambda j: (j.submitted, j.number)))
-    rule = Steered(past, strategy, share)
-    runs = rehearse(past, rule, DELAY, rule.started)
+    found = decided(strategy, past, budgeted(past, strategy, share))
 
-    assert sorted(j.number for j in jobs) == sorted(run.job.number for run in runs)
-    assert measure(strategy, runs).cloud_core_hours <= share * past.core_hours + 1e-9
-
-
-def test_a_forecast_is_the_part_of_the_limit_that_ten_runs_used_and_one_that_used_all() -> None:
-    forecast = Habits()
-    mine = PastJob(1, 0, 1, 1000, 100, "alice", "", "fem", "")
-    assert 1000 == forecast(mine)
-    forecast.ended(mine)
-    assert 1000 * (1 + 0.1) / 2 == pytest.approx(forecast(mine))
-    for _ in range(30):
-        forecast.ended(replace(mine, ran=200))
-    assert 1000 * (1 + 10 * 0.2) / 11 == pytest.approx(forecast(mine))
-    assert 60 == forecast(replace(mine, limit=120))
-    assert 30 == forecast(replace(mine, limit=30))
-    assert 1000 == forecast(replace(mine, user="bob"))
-    assert 1000 == forecast(replace(mine, user=""))
+    assert sorted(j.number for j in jobs) == sorted(run.job.number for run in found.runs)
+    assert found.row.cloud_core_hours <= share * past.core_hours + 1e-9
 
 
 def test_a_shaken_history_has_the_same_jobs_and_a_seed_shakes_it_the_same_way() -> None:

@@ -217,15 +217,22 @@ class Table:
     def _same(self, old: Any, new: Any) -> Callable[[int, int], bool]:
         """Are these two rows, by their numbers, written alike? Most are, and many the same object:
         the quickest way counts."""
-        if not self.shape.exact:
-            columns = tuple(self.columns.values())
-            return lambda i, j: all(c.codec.same(c.get(old[i]), c.get(new[j])) for c in columns)
+        exact, alike = self.shape.exact, self._alike
         if not self.pairs:
-            return lambda i, j: old[i] is new[j] or old[i] == new[j]
+            if exact:
+                return lambda i, j: old[i] is new[j] or old[i] == new[j]
+            return lambda i, j: old[i] is new[j] or alike(old[i], new[j])
         olds, news, was, now = old.keys, new.keys, old.values, new.values
-        return lambda i, j: (
-            (olds[i] is news[j] or olds[i] == news[j]) and (was[i] is now[j] or was[i] == now[j])
-        )
+        if exact:
+            return lambda i, j: (
+                (olds[i] is news[j] or olds[i] == news[j])
+                and (was[i] is now[j] or was[i] == now[j])
+            )
+        return lambda i, j: (olds[i] is news[j] and was[i] is now[j]) or alike(old[i], new[j])
+
+    def _alike(self, one: Any, other: Any) -> bool:
+        columns = self.columns.values()
+        return all(c.codec.same(c.get(one), c.get(other)) for c in columns)
 
 
 class TableCell:

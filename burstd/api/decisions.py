@@ -38,7 +38,7 @@ def decisions(desk: Desk, query: Mapping[str, str], peer: Peer) -> Response:
     try:
         since = _moment(query.get("since", "")) or (now - DAY if key is None else EVER)
         until = _moment(query.get("until", "")) or now + DAY
-    except ValueError as error:
+    except (OverflowError, ValueError) as error:
         said = f"not a time like 2026-11-01 or 2026-11-01T14:30: {error}"
         return JSONResponse({"error": said}, status_code=400)
     lost: list[str] = []
@@ -178,8 +178,9 @@ def _told(verdict: Placement | Decline) -> dict[str, Any]:
 
 
 def _moment(text: str) -> datetime | None:
-    """Without a zone it is UTC's. Raises ``ValueError``."""
+    """Without a zone it is UTC's. Raises ``ValueError``, or ``OverflowError`` for one before all
+    times."""
     if not text:
         return None
     moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -292,9 +292,9 @@ class StateTable(Table):
     database: DatabaseUrl = ""
     """The ledger in PostgreSQL, for a pair of daemons of which one leads (docs/availability.md):
     postgresql://USER@HOST/DATABASE?passfile=FILE. Empty: a file in ``directory``."""
-    decisions: Duration = Field(default="30d", validate_default=True)
+    decisions: Duration = Field(default="30d", validate_default=True, le=timedelta(days=36_500))
     """How long each decision is kept in ``directory``/decisions, with all that it was made from
-    (docs/decisions.md). "0s": none are."""
+    (docs/decisions.md); at most 36500d. "0s": none are."""
 
 
 class ApiTable(Table):

@@ -91,6 +91,11 @@ def parts(cls: Any) -> dict[str, Any]:
     return {one.name: hints[one.name] for one in fields(cls) if one.init}
 
 
+def compared(cls: Any) -> bool:
+    """All its fields count when two are compared."""
+    return all(one.compare for one in fields(cls))
+
+
 def check(cls: str, names: Iterable[str], there: Container[str]) -> None:
     """Raises ``Unfit`` for a name that is not among those of the class."""
     for name in names:
@@ -100,7 +105,7 @@ def check(cls: str, names: Iterable[str], there: Container[str]) -> None:
 
 def _record(cls: Any) -> Codec:
     inner = {name: codec(hint) for name, hint in parts(cls).items()}
-    exact = all(one.exact for one in inner.values())
+    exact = compared(cls) and all(one.exact for one in inner.values())
 
     def decode(words: Mapping[str, Any]) -> Any:
         check(cls.__name__, words, inner)

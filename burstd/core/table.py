@@ -10,14 +10,14 @@ of it alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import timedelta
 from functools import cached_property
 from itertools import groupby
 from operator import attrgetter, eq
 from typing import Any, Final, NamedTuple
 
-from burstd.core.codec import Codec, check, codec, joined, parts, plain, text
+from burstd.core.codec import Codec, check, codec, compared, joined, parts, plain, text
 from burstd.domain.budgets import Charge
 from burstd.domain.jobs import JobIdentity, QueuedJob
 from burstd.domain.plan import Decline, Placement
@@ -89,6 +89,7 @@ class Shape:
     column: Column | None
     make: Callable[..., Any]
     parts: Mapping[str, Shape]
+    exact: bool  #: equal ones are written alike
 
     @classmethod
     def of(cls, hint: Any, path: str = "") -> Shape:
@@ -96,13 +97,13 @@ class Shape:
         hint = plain(hint)
         if is_dataclass(hint):
             make: Any = hint
-            if not all(one.compare for one in fields(hint)):
-                raise TypeError(f"{hint} has a field that does not count when two are compared")
             dot = f"{path}." if path else ""
             inner = {name: cls.of(part, dot + name) for name, part in parts(hint).items()}
-            return cls(None, make, inner)
+            exact = compared(hint) and all(part.exact for part in inner.values())
+            return cls(None, make, inner, exact)
         get = attrgetter(path)
-        return cls(Column(path, get, codec(hint), hint in {int, timedelta}), get, {})
+        form = codec(hint)
+        return cls(Column(path, get, form, hint in {int, timedelta}), get, {}, form.exact)
 
     def columns(self) -> Iterator[Column]:
         if self.column is not None:
@@ -160,9 +161,8 @@ class Table:
     def of_pairs(cls, key: Any, value: Any) -> Table:
         """Of ``Mapping[key, value]``, which keep their order."""
         sides = {"key": Shape.of(key, "key"), "value": Shape.of(value, "value")}
-        return cls(
-            "a mapping", Shape(None, Pair, sides), _KEYS.get(key, lambda key: key), pairs=True
-        )
+        shape = Shape(None, Pair, sides, all(side.exact for side in sides.values()))
+        return cls("a mapping", shape, _KEYS.get(key, lambda key: key), pairs=True)
 
     @cached_property
     def columns(self) -> dict[str, Column]:
@@ -217,15 +217,22 @@ class Table:
     def _same(self, old: Any, new: Any) -> Callable[[int, int], bool]:
         """Are these two rows, by their numbers, written alike? Most are, and many the same object:
         the quickest way counts."""
-        if not all(column.codec.exact for column in self.columns.values()):
-            columns = tuple(self.columns.values())
-            return lambda i, j: all(c.codec.same(c.get(old[i]), c.get(new[j])) for c in columns)
+        exact, alike = self.shape.exact, self._alike
         if not self.pairs:
-            return lambda i, j: old[i] is new[j] or old[i] == new[j]
+            if exact:
+                return lambda i, j: old[i] is new[j] or old[i] == new[j]
+            return lambda i, j: old[i] is new[j] or alike(old[i], new[j])
         olds, news, was, now = old.keys, new.keys, old.values, new.values
-        return lambda i, j: (
-            (olds[i] is news[j] or olds[i] == news[j]) and (was[i] is now[j] or was[i] == now[j])
-        )
+        if exact:
+            return lambda i, j: (
+                (olds[i] is news[j] or olds[i] == news[j])
+                and (was[i] is now[j] or was[i] == now[j])
+            )
+        return lambda i, j: (olds[i] is news[j] and was[i] is now[j]) or alike(old[i], new[j])
+
+    def _alike(self, one: Any, other: Any) -> bool:
+        columns = self.columns.values()
+        return all(c.codec.same(c.get(one), c.get(other)) for c in columns)
 
 
 class TableCell:

@@ -277,9 +277,18 @@ def test_a_field_that_nobody_knows_any_more_is_refused() -> None:
 def test_a_type_without_words_is_named_before_anything_is_written() -> None:
     with pytest.raises(TypeError, match="no words for"):
         node(make_dataclass("Odd", [("what", complex)]))
-    hidden: Any = make_dataclass("Odd", [("what", int, field(default=1, compare=False))])
-    with pytest.raises(TypeError, match="does not count"):
-        node(tuple[hidden, ...])
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_field_that_does_not_count_when_two_are_compared_is_told_all_the_same(wide: bool) -> None:
+    quiet: Any = make_dataclass("Quiet", [("n", int), ("where", str, field(compare=False))])
+    hint: Any = make_dataclass("Row", [("quiet", quiet | None)]) if wide else quiet
+    one, other = (hint(quiet(1, w)) if wide else quiet(1, w) for w in ("here", "there"))
+    assert one == other
+    cell = node(tuple[hint, ...]).cell()
+    for before, after in ((NOTHING, (one,)), ((one,), (other,))):
+        cell.take(json.loads(node(tuple[hint, ...]).diff(before, after)))
+    assert "there" == (cell.value()[0].quiet if wide else cell.value()[0]).where
 
 
 # --- chains of entries

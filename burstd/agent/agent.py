@@ -85,7 +85,7 @@ class Agent:
         version = int(words["version"])
         seconds = 2 if _termed() else PERIODS[words["order"]]
         try:
-            self.memory.save()
+            self.memory.settle()
         except OSError as error:
             self._say(f"no room for the agent's memory: {error.strerror}; waiting")
             _hear_term()

@@ -2,7 +2,8 @@
 burstd's copy of the manifest for the case that the whole machine went away.
 
 A life may end between any two of its instructions. What was written to the job's output and not
-yet remembered is read off the descriptor itself, which all lives share.
+yet remembered is read off the descriptor itself, which all lives share. Others write to the same
+file: we on another descriptor, the next task of an array.
 """
 
 from __future__ import annotations
@@ -30,13 +31,19 @@ class Memory:
     copies: dict[str, Mark] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     trouble_since: float | None = None  #: seconds since 1970
-    #: The stream written to last, and before that: where its descriptor stood, its position.
+    #: The stream that is being written to, and before that: where its descriptor stood, its
+    #: position. Nothing once that is remembered.
     writing: tuple[str, int, int] | None = None
 
     def before_writing(self, stream: str, descriptor: int) -> None:
         """Remember where the output stands: a life that ends in the write is followed by one
         that knows how much of it was done. "" is for words of ours, which count for no stream."""
-        self.writing = (stream, _offset(descriptor), self.positions.get(stream, 0))
+        self.writing = (stream, _end(descriptor), self.positions.get(stream, 0))
+        self.save()
+
+    def settle(self) -> None:
+        """All that was written is remembered: this life ends as it should."""
+        self.writing = None
         self.save()
 
     def resume(self, descriptors: Mapping[str, int]) -> None:
@@ -85,12 +92,17 @@ def recall() -> Memory:
     return memory
 
 
-def _offset(descriptor: int) -> int:
+def _offset(descriptor: int, whence: int = os.SEEK_CUR) -> int:
     """Where a descriptor stands; one that has no places (a pipe) always stands at 0."""
     try:
-        return os.lseek(descriptor, 0, os.SEEK_CUR)
+        return os.lseek(descriptor, 0, whence)
     except OSError:
         return 0
+
+
+def _end(descriptor: int) -> int:
+    """Move it to where the next write goes: another may have appended since its own last one."""
+    return _offset(descriptor, os.SEEK_END)
 
 
 def to_report(

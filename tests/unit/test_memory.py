@@ -87,7 +87,7 @@ def test_a_life_that_ended_as_it_should_is_followed_by_one_that_goes_on_there(
             far.files["stdout"] += part
             memory = life(tmp_path, monkeypatch)
             Follower(far, memory.positions, {}, {}, (), memory.before_writing, memory.save).once()
-            memory.save()
+            memory.settle()
 
     assert b"one\ntwo and\nthree\n" == path.read_bytes()
 
@@ -104,6 +104,44 @@ def test_words_of_burstds_own_do_not_count_as_the_payloads(
         Follower(far, memory.positions, {}, {}, (), memory.before_writing).once()
 
     assert b"burstd: waiting\none\n" == path.read_bytes()
+
+
+@contextmanager
+def both(directory: Path) -> Iterator[Path]:
+    """Standard output and error in one file, by two descriptors that know nothing of each other."""
+    path = directory / "slurm-1.out"
+    kept = os.dup(1), os.dup(2)
+    try:
+        for number in (1, 2):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        yield path
+    finally:
+        for number, descriptor in zip((1, 2), kept, strict=True):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_others_append_to_the_output_does_not_count_as_the_payloads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    far = Far({"stdout": b"one\n"})
+    with both(tmp_path) as path:
+        memory = life(tmp_path, monkeypatch)
+        os.write(2, b"burstd: waiting for a long time\n")
+        Follower(far, memory.positions, {}, {}, (), memory.before_writing).once()
+        if not killed:
+            memory.settle()
+        os.write(2, b"the next task of the array\n")
+        far.files["stdout"] += b"two\n"
+        memory = life(tmp_path, monkeypatch)
+        Follower(far, memory.positions, {}, {}, (), memory.before_writing).once()
+
+    assert path.read_bytes() == (
+        b"burstd: waiting for a long time\none\nthe next task of the array\ntwo\n"
+    )
 
 
 def test_a_memory_is_found_again_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,8 +52,7 @@ class Line:
             )
             for same in groups
         ]
-        count = sum(waiter.count for waiter in waiters)
-        mean = sum(waiter.core_hours * waiter.count for waiter in waiters) / max(1, count)
+        mean = snapshot.usage.mean or _mean(waiters)
         delay = policy.start_delay.total_seconds()
         return cls(snapshot, groups, waiters, Outlook(cores, 0, ends, delay, mean, policy.theta))
 
@@ -79,6 +78,12 @@ class Line:
             found |= dict.fromkeys((job.identity for job in same), room.when(waiter.cores))
             room.fill(waiter)
         return found
+
+
+def _mean(waiters: Sequence[Waiter]) -> float:
+    """Core-hours of a job, where no past tells: of those that wait."""
+    count = sum(waiter.count for waiter in waiters)
+    return sum(waiter.core_hours * waiter.count for waiter in waiters) / max(1, count)
 
 
 def _place(job: QueuedJob) -> tuple[int, datetime, int, int]:

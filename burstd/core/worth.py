@@ -8,7 +8,7 @@ from datetime import datetime
 from burstd.core.line import Line
 from burstd.core.selection import STRATEGIES
 from burstd.core.steering import Steering
-from burstd.domain.budgets import Period
+from burstd.domain.budgets import Term
 from burstd.domain.jobs import JobIdentity
 from burstd.domain.policy import BurstPolicy, Ledger
 
@@ -16,12 +16,12 @@ OLDEST_FIRST = "threshold"  #: from the head of the line: its worth is its place
 
 
 def price(policy: BurstPolicy, ledger: Ledger, now: datetime) -> float:
-    """What a job must be worth at this moment for the month's budget to last; 0: anything."""
+    """What a job must be worth at this moment for the budget to last its term; 0: anything."""
     if not policy.steer or policy.strategy == OLDEST_FIRST:
         return 0.0
-    month = Period.MONTH
-    steering = Steering(float(policy.budget), month.length(now).total_seconds())
-    elapsed = (now - month.began(now)).total_seconds()
+    term = policy.term or Term.month(now)
+    steering = Steering(float(policy.budget), term.length.total_seconds())
+    elapsed = (now - term.began).total_seconds()
     return steering.price(elapsed, float(ledger.spent + ledger.likely))
 
 

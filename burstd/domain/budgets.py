@@ -41,6 +41,19 @@ _LONGER = {
 
 
 @dataclass(frozen=True)
+class Term:
+    """The time that the site's budget is for."""
+
+    began: datetime
+    length: timedelta
+
+    @classmethod
+    def month(cls, now: datetime) -> Term:
+        """The present one."""
+        return cls(Period.MONTH.began(now), Period.MONTH.length(now))
+
+
+@dataclass(frozen=True)
 class Budget:
     """A cap that is never passed, worst cases of open bursts included.
 

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 
-from burstd.domain.budgets import Budget, Charge
+from burstd.domain.budgets import Budget, Charge, Term
 from burstd.domain.classes import DataRules
 from burstd.domain.jobs import CoreHours, JobKey, QueuedJob
 from burstd.domain.targets import Money, TargetName
@@ -78,7 +78,8 @@ class BurstPolicy:
     partitions: frozenset[str]
     burst_partition: str
     targets: tuple[TargetName, ...]
-    budget: Money  #: per calendar month, in the site's currency
+    budget: Money  #: for its term, in the site's currency
+    term: Term | None = None  #: none: each calendar month
     currency: str = "EUR"
     budgets: tuple[Budget, ...] = ()  #: beside that one: of some accounts, users, other periods
     history: timedelta = timedelta(days=30)  #: of users' runs, for forecasts; none: by limits

@@ -32,6 +32,11 @@ class PastRun:
     account: str
     limit: timedelta
     ran: timedelta
+    cores: int = 0  #: 0: not known
+
+    @property
+    def core_hours(self) -> float:
+        return self.cores * self.ran.total_seconds() / 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +78,29 @@ class Usage:
     def __init__(self, runs: Iterable[PastRun] = ()) -> None:
         self._alike: dict[tuple[str, str], deque[float]] = defaultdict(_few)
         self._users: dict[str, deque[float]] = defaultdict(_few)
+        self._parts: dict[tuple[str, str], float] = {}
+        self._any: dict[str, float] = {}
+        self._hours, self._sized = 0.0, 0
         for run in runs:
-            if run.limit > timedelta():
-                used = min(1.0, run.ran / run.limit)
-                self._alike[run.user, kind(run.name)].append(used)
-                self._users[run.user].append(used)
-        self._parts = {key: shrunk(used) for key, used in self._alike.items()}
-        self._any = {user: shrunk(used) for user, used in self._users.items()}
+            self.add(run)
+
+    def add(self, run: PastRun) -> None:
+        """One more, the youngest."""
+        if run.cores:
+            self._hours += run.core_hours
+            self._sized += 1
+        if run.limit <= timedelta():
+            return
+        key, used = (run.user, kind(run.name)), min(1.0, run.ran / run.limit)
+        self._alike[key].append(used)
+        self._users[run.user].append(used)
+        self._parts[key] = shrunk(self._alike[key])
+        self._any[run.user] = shrunk(self._users[run.user])
+
+    @property
+    def mean(self) -> float | None:
+        """Core-hours of a run, on average; ``None``: of none is it known."""
+        return self._hours / self._sized if self._sized else None
 
     def state(self) -> Habits:
         """What it knows, to be kept elsewhere."""

@@ -163,6 +163,7 @@ def sacct_line(job: SimulatedJob, columns: Sequence[str], bar: str) -> str:
         "ExitCode": f"{job.exit_code}:{job.signal}",
         "JobName": job.name,
         "ElapsedRaw": str(int(elapsed.total_seconds())),
+        "AllocCPUS": job.shown["NumCPUs"] if job.started_at else "0",
         "NodeList": job.node or "None assigned",
         "End": str(int(job.ended_at.timestamp())) if job.ended_at else "Unknown",
         "Account": "phys",

@@ -98,7 +98,7 @@ def row(*cells: str) -> str:
     return FIELD.join(cells) + "\n"
 
 
-GOOD = ("200", "alice", "phys", "cae", "COMPLETED", "60", "600", "beam")
+GOOD = ("200", "alice", "phys", "cae", "COMPLETED", "60", "600", "16", "beam")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,8 @@ GOOD = ("200", "alice", "phys", "cae", "COMPLETED", "60", "600", "beam")
         ({5: "UNLIMITED"}, 0),
         ({5: "Partition_Limit"}, 0),
         ({6: ""}, 0),
-        ({7: f"a{FIELD}b"}, 1),
+        ({7: ""}, 0),
+        ({8: f"a{FIELD}b"}, 1),
     ],
 )
 def test_a_row_of_accounting_is_a_run_that_came_to_its_end(
@@ -125,7 +126,7 @@ def test_a_row_of_accounting_is_a_run_that_came_to_its_end(
 
 
 def test_runs_are_told_by_their_end_and_a_cut_row_tells_nothing() -> None:
-    late, early = row("300", *GOOD[1:7], "late"), row("100", *GOOD[1:7], "early")
+    late, early = row("300", *GOOD[1:8], "late"), row("100", *GOOD[1:8], "early")
     found = past_runs(late + early + late[:-7] + "\n" + "x", "burst")
     assert ["early", "late"] == [one.name for one in found][:2]
 

@@ -206,7 +206,7 @@ def queued_job(cluster: str, cells: Sequence[str]) -> QueuedJob:
 
 
 #: sacct(1) ``-o``; the job name comes last, for it may hold anything.
-PAST = "End,User,Account,Partition,State,TimelimitRaw,ElapsedRaw,JobName"
+PAST = "End,User,Account,Partition,State,TimelimitRaw,ElapsedRaw,AllocCPUS,JobName"
 _CAME_TO_AN_END = frozenset({"COMPLETED", "FAILED", "TIMEOUT", "OUT_OF_MEMORY"})
 
 
@@ -214,14 +214,14 @@ def past_runs(answer: str, burst_partition: str) -> tuple[PastRun, ...]:
     """sacct's rows of ``PAST``, by their end. A row that can't be read tells nothing."""
     found = []
     for line in answer.splitlines():
-        cells = line.split(FIELD, 7)
-        if len(cells) < 8 or not all(cells[at].isdecimal() for at in (0, 5, 6)):
+        cells = line.split(FIELD, 8)
+        if len(cells) < 9 or not all(cells[at].isdecimal() for at in (0, 5, 6, 7)):
             continue  # it runs yet, has no limit, or is cut off
-        end, user, account, partition, word, limit, ran, name = cells
+        end, user, account, partition, word, limit, ran, cores, name = cells
         if partition == burst_partition or word not in _CAME_TO_AN_END:
             continue
         times = timedelta(minutes=int(limit)), timedelta(seconds=int(ran))
-        found.append((int(end), PastRun(user, name, account, *times)))
+        found.append((int(end), PastRun(user, name, account, *times, int(cores))))
     found.sort(key=lambda row: row[0])
     return tuple(run for _, run in found)
 

@@ -18,11 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.workload import workload
-from burstd.rehearsal.compare import shaken
-from burstd.rehearsal.easy import rehearse
+from burstd.rehearsal.compare import bounds, decided, shaken
 from burstd.rehearsal.history import History
-from burstd.rehearsal.measures import Row, measure
-from burstd.rehearsal.strategies import DELAY, Clairvoyant, Forecast, Habits, Steered, nothing
+from burstd.rehearsal.measures import Row
+from burstd.rehearsal.rules import DELAY, budgeted
 from burstd.rehearsal.swf import read
 
 SEEDS, STEPS, SHARE = (1, 2, 3), 7, 0.05
@@ -47,9 +46,8 @@ class Rule:
         return [self._row(copy, share) for copy in copies]
 
     def _row(self, history: History, share: float) -> Row:
-        forecast: Forecast = Clairvoyant() if self.knows else Habits()
-        rule = Steered(history, self.strategy, share, forecast, self.theta)
-        return measure(self.name, rehearse(history, rule, DELAY, rule.started))
+        rule = budgeted(history, self.strategy, share, self.theta)
+        return decided(self.name, history, rule, knows=self.knows).row
 
 
 CLAIRVOYANT = Rule("clairvoyant", "marginal", knows=True)
@@ -73,7 +71,7 @@ def main(logs: Sequence[str]) -> int:
 
 def _measured(history: History) -> Iterator[tuple[str, ...]]:
     copies = [shaken(history, seed) for seed in SEEDS]
-    base = [measure("none", rehearse(copy, nothing, DELAY)) for copy in copies]
+    base = [next(bounds(copy, DELAY)).row for copy in copies]
     best = _part("mean_wait_s", CLAIRVOYANT.rows(copies, SHARE), base)
     name, threshold = f"{history.name}, {_mean('mean_wait_s', base) / 3600:.1f} h", 0.0
     for rule in RULES:

@@ -19,6 +19,11 @@ def price(policy: BurstPolicy, ledger: Ledger, now: datetime) -> float:
     """What a job must be worth at this moment for the budget to last its term; 0: anything."""
     if not policy.steer or policy.strategy == OLDEST_FIRST:
         return 0.0
+    return lasting(policy, ledger, now)
+
+
+def lasting(policy: BurstPolicy, ledger: Ledger, now: datetime) -> float:
+    """The price at which the budget lasts its term."""
     term = policy.term or Term.month(now)
     steering = Steering(float(policy.budget), term.length.total_seconds())
     elapsed = (now - term.began).total_seconds()

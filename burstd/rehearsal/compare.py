@@ -6,20 +6,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from burstd.rehearsal.easy import Run, rehearse
+from burstd.rehearsal.decided import Decided, Rule
+from burstd.rehearsal.easy import Cluster, Run, rehearse
 from burstd.rehearsal.history import History
 from burstd.rehearsal.measures import Row, accounts, measure
-from burstd.rehearsal.strategies import DELAY, THETA, Clairvoyant, Steered, everything, nothing
+from burstd.rehearsal.rules import DELAY, THETA, budgeted
 
 SHAKE = 60  #: seconds by which a shaken job comes earlier or later at most
 
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """One rule's figures, and the runs that they are of."""
+    """One rule's figures, and the runs that they are of. ``decided``: how, where it was by rule."""
 
     row: Row
     runs: Sequence[Run]
+    decided: Decided | None = None
 
     def as_json(self) -> dict[str, object]:
         """The row, with one of its own for each account."""
@@ -34,19 +36,32 @@ def compare(
 ) -> Iterator[Rehearsed]:
     """``none``: nobody leaves; ``everything``: who would wait leaves, at any cost; ``clairvoyant``:
     the best rule under the same budget, knowing how long each job will run; and the strategy."""
-    yield _rehearsed("none", rehearse(history, nothing, DELAY))
-    yield _rehearsed("everything", rehearse(history, everything, DELAY))
-    yield steered("clairvoyant", Steered(history, "marginal", share, Clairvoyant(), theta))
-    yield steered(strategy, Steered(history, strategy, share, theta=theta))
+    yield from bounds(history, DELAY)
+    yield decided("clairvoyant", history, budgeted(history, "marginal", share, theta), knows=True)
+    yield decided(strategy, history, budgeted(history, strategy, share, theta))
 
 
-def steered(name: str, rule: Steered) -> Rehearsed:
+def bounds(history: History, delay: int) -> Iterator[Rehearsed]:
+    """What costs nothing, and what spares most."""
+    for name, choose in (("none", _nobody), ("everything", _everybody)):
+        runs = rehearse(history, choose, delay)
+        yield Rehearsed(measure(name, runs), runs)
+
+
+def decided(name: str, history: History, rule: Rule, *, knows: bool = False) -> Rehearsed:
     """Its history under this rule."""
-    return _rehearsed(name, rehearse(rule.history, rule, DELAY, rule.started))
+    chooser = Decided(history, rule, knows=knows)
+    runs = rehearse(history, chooser, rule.delay, chooser.started, rule.cycle)
+    return Rehearsed(measure(name, runs), runs, chooser)
 
 
-def _rehearsed(name: str, runs: Sequence[Run]) -> Rehearsed:
-    return Rehearsed(measure(name, runs), runs)
+def _everybody(cluster: Cluster) -> Sequence[int]:
+    """Who can't start at once leaves."""
+    return range(len(cluster.waiting))
+
+
+def _nobody(_cluster: Cluster) -> Sequence[int]:
+    return ()
 
 
 def shaken(history: History, seed: int) -> History:

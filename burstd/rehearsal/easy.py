@@ -1,4 +1,5 @@
-"""EASY backfill: first come, first served, and who delays the first one's start does not overtake.
+"""EASY backfill: first come, first served, as far as nobody has priority; and who delays the first
+one's start does not overtake.
 
 Source: Lifka, *The ANL/IBM SP Scheduling System* (JSSPP 1995); Mu'alem and Feitelson (TPDS 2001).
 The scheduler believes what jobs ask for and learns when they end.
@@ -7,6 +8,7 @@ The scheduler believes what jobs ask for and learns when they end.
 from __future__ import annotations
 
 import heapq
+import sys
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -99,39 +101,91 @@ def _unheard(_job: PastJob, _now: int) -> None:
     """Nobody wants to know."""
 
 
+NEVER = sys.maxsize
+#: Seconds after which, in cycles, it is looked again although nothing has happened: jobs grow old,
+#: windows open, prices fall.
+IDLE = 300
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What became of one job. ``started``: as its time; ``away``: it left."""
+    """What became of one job. ``started``: as its time; ``away``: it left, so long before."""
 
     job: PastJob
     started: int
     away: bool
+    trip: int = 0
 
     @property
     def wait(self) -> int:
         return self.started - self.job.submitted
 
 
-def rehearse(history: History, choose: Choose, delay: int, hear: Hear = _unheard) -> list[Run]:
+class _Looks:
+    """When it is looked who may leave: when something has happened, or at the next full cycle."""
+
+    def __init__(self, cycle: int, first: int) -> None:
+        self._cycle, self._first = cycle, first
+        self.due = NEVER
+
+    def happened(self, now: int) -> None:
+        self.due = min(self.due, self._full(now))
+
+    def looked(self, now: int, *, left: bool) -> None:
+        """Who left may have made room for others to leave."""
+        wait = self._cycle if left else max(self._cycle, IDLE)
+        self.due = self._full(now + wait) if self._cycle else NEVER
+
+    def _full(self, now: int) -> int:
+        return now + (self._first - now) % self._cycle if self._cycle else now
+
+
+def rehearse(
+    history: History, choose: Choose, delay: int, hear: Hear = _unheard, cycle: int = 0
+) -> list[Run]:
     """Run the history again. What leaves starts ``delay`` seconds later, elsewhere, where there is
-    always room. In the order of the starts."""
+    always room. In the order of the starts. ``cycle``: seconds from one moment at which jobs may
+    leave to the next; 0: whenever one comes or ends."""
     cluster, runs = Cluster(history.cores), list[Run]()
     arrivals, ends = history.jobs, Ends()
-    coming = 0
+    looks, coming = _Looks(cycle, arrivals[0].submitted if arrivals else 0), 0
     while coming < len(arrivals) or ends:
-        upcoming = [arrivals[coming].submitted] if coming < len(arrivals) else []
-        cluster.now = min(upcoming + ([ends[0][0]] if ends else []))
-        while ends and ends[0][0] == cluster.now:
-            _, _, job, started = heapq.heappop(ends)
-            cluster.end(job, started)
-        while coming < len(arrivals) and arrivals[coming].submitted == cluster.now:
-            cluster.waiting.append(arrivals[coming])
-            coming += 1
-        _schedule(cluster, runs, ends, hear)
-        if cluster.waiting and (leave := choose(cluster)):
-            runs += [Run(job, cluster.now + delay, True) for job in _taken(cluster.waiting, leave)]
+        arrival = arrivals[coming].submitted if coming < len(arrivals) else NEVER
+        event = min(arrival, ends[0][0]) if ends else arrival
+        cluster.now = min(event, looks.due)
+        if cluster.now == event:
+            _end(cluster, ends)
+            coming += _come(cluster, arrivals, coming)
+            _schedule(cluster, runs, ends, hear)
+            looks.happened(event)
+        if cluster.now < looks.due:
+            continue
+        leave = choose(cluster) if cluster.waiting else ()
+        looks.looked(cluster.now, left=bool(leave))
+        if leave:
+            taken = _taken(cluster.waiting, leave)
+            runs += [Run(job, cluster.now + delay, True, delay) for job in taken]
             _schedule(cluster, runs, ends, hear)
     return runs
+
+
+def _end(cluster: Cluster, ends: Ends) -> None:
+    while ends and ends[0][0] == cluster.now:
+        _, _, job, started = heapq.heappop(ends)
+        cluster.end(job, started)
+
+
+def _come(cluster: Cluster, arrivals: Sequence[PastJob], coming: int) -> int:
+    """How many came."""
+    first = coming
+    while coming < len(arrivals) and arrivals[coming].submitted == cluster.now:
+        insort(cluster.waiting, arrivals[coming], key=_place)
+        coming += 1
+    return coming - first
+
+
+def _place(job: PastJob) -> tuple[int, int, int]:
+    return -job.priority, job.submitted, job.number
 
 
 def _schedule(cluster: Cluster, runs: list[Run], ends: Ends, hear: Hear) -> None:

@@ -27,6 +27,9 @@ class PastJob:
     account: str = ""
     application: str = ""
     queue: str = ""
+    qos: str = ""
+    nodes: int = 1
+    priority: int = 0  #: in the line before all whose own is lower
 
     @property
     def core_hours(self) -> float:
@@ -37,13 +40,17 @@ class PastJob:
 class History:
     """Jobs in the order of their submission, on a cluster of so many ``cores``.
 
-    ``left_out``: how many of the log's lines are no job here, by reason.
+    ``left_out``: how many of the log's lines are no job here, by reason. ``epoch``: the history's
+    moment 0 in seconds since 1970; None: not told. ``named``: users, accounts and queues have the
+    names that Slurm knows them by, no numbers.
     """
 
     name: str
     cores: int
     jobs: tuple[PastJob, ...]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    epoch: int | None = None
+    named: bool = False
 
     @property
     def seconds(self) -> int:

@@ -10,7 +10,6 @@ from burstd.rehearsal.easy import Run
 from burstd.rehearsal.history import History
 from burstd.rehearsal.measures import Row, accounts
 from burstd.rehearsal.plot import Axis, Series, plot
-from burstd.rehearsal.strategies import DELAY
 from burstd.rehearsal.sweep import METHOD, Swept
 
 BINS = 600  #: of a time axis; each shows the longest queue in it
@@ -118,7 +117,7 @@ def queued(history: History, runs: Sequence[Run]) -> list[tuple[float, float]]:
     for run in runs:
         asked = run.job.cores * run.job.limit / HOUR
         moves.append((run.job.submitted, asked))
-        moves.append((run.started - (DELAY if run.away else 0), -asked))
+        moves.append((run.started - run.trip, -asked))
     first, width = history.jobs[0].submitted, max(history.seconds, 1) / BINS
     most, waiting, at = [0.0] * BINS, 0.0, 0
     for moment, asked in sorted(moves, key=lambda move: (move[0], -move[1])):

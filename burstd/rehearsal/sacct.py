@@ -1,19 +1,22 @@
 """What Slurm's accounting tells of a site's past: the output of one ``sacct`` command.
 
 Source: sacct(1). Times are seconds since 1970, which no clock change makes ambiguous. The job's
-name is last, as it may have any character in it.
+name is last, as it may have any character in it. With a heading (no ``-n``) there may be fields in
+any other order before it, and more: of those, ``Priority``, ``QOS`` and ``NNodes`` are used.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from burstd.rehearsal.history import History, NotLog, PastJob
 
-FIELDS = ("JobIDRaw", "Submit", "Eligible", "Start", "ElapsedRaw", "TimelimitRaw", "AllocCPUS",
-          "ReqCPUS", "User", "Account", "Partition", "State", "JobName")  # fmt: skip
+FIELDS: tuple[str, ...] = (
+    "JobIDRaw", "Submit", "Eligible", "Start", "ElapsedRaw", "TimelimitRaw", "AllocCPUS",
+    "ReqCPUS", "User", "Account", "Partition", "State", "JobName",
+)  # fmt: skip
 COMMAND = "SLURM_TIME_FORMAT=%s sacct -a -X -P -n -S 2026-01-01 -E now -o " + ",".join(FIELDS)
 #: States of jobs that have not come to an end
 OPEN = ("PENDING", "RUNNING", "SUSPENDED", "REQUEUED", "RESIZING")
@@ -29,9 +32,13 @@ def read(lines: Iterable[str], name: str, cores: int | None) -> History:
     """
     if not cores:
         raise NotLog(f"{name} does not say how large the cluster is: give --procs N")
-    jobs, left = dict[int, PastJob](), Counter[str]()
+    jobs, left, fields = dict[int, PastJob](), Counter[str](), FIELDS
     for line in filter(None, map(str.strip, lines)):
-        job = _read(line, name, cores)
+        if _is_heading(line):
+            fields = _headed(line, name)
+            left["heading"] += 1
+            continue
+        job = _read(line, fields, name, cores)
         if isinstance(job, str):
             left[job] += 1
         else:
@@ -40,17 +47,28 @@ def read(lines: Iterable[str], name: str, cores: int | None) -> History:
     if not jobs:
         raise NotLog(f"{name} has no job that ran on {cores} processors: {dict(+left)}")
     ordered = sorted(jobs.values(), key=lambda job: (job.submitted, job.number))
-    return History(name, cores, tuple(ordered), dict(+left))
+    return History(name, cores, tuple(ordered), dict(+left), epoch=0, named=True)
 
 
-def _read(line: str, name: str, cores: int) -> PastJob | str:
+def _is_heading(line: str) -> bool:
+    return {"JobIDRaw", "JobName"} <= set(line.split("|"))
+
+
+def _headed(line: str, name: str) -> tuple[str, ...]:
+    fields = tuple(line.split("|"))
+    if lacking := sorted({*FIELDS} - {*fields}):
+        raise NotLog(f"{name} lacks {', '.join(lacking)}: ask sacct for {','.join(FIELDS)}")
+    if fields[-1] != FIELDS[-1]:
+        raise NotLog(f"{name}: JobName must be the last field, as it may have any character in it")
+    return fields
+
+
+def _read(line: str, fields: Sequence[str], name: str, cores: int) -> PastJob | str:
     """The job, or why it is left out."""
-    cells = line.split("|", len(FIELDS) - 1)
-    if cells[0] == FIELDS[0]:
-        return "heading"
-    if len(cells) < len(FIELDS):
+    cells = line.split("|", len(fields) - 1)
+    if len(cells) < len(fields):
         return "not readable"
-    told = dict(zip(FIELDS, cells, strict=True))
+    told = dict(zip(fields, cells, strict=True))
     if _LOCAL.match(told["Submit"]):
         raise NotLog(f"{name} has local times: write SLURM_TIME_FORMAT=%s before sacct")
     if "." in told["JobIDRaw"]:
@@ -74,7 +92,12 @@ def _job(told: dict[str, str], cores: int) -> PastJob | str:
         return "wider than the cluster"
     eligible = _whole(told["Eligible"]) or 0
     who = (told["User"], told["Account"], _application(told["JobName"]), told["Partition"])
-    return PastJob(number, max(submitted, eligible), wide, max((limit or 0) * 60, ran), ran, *who)
+    return PastJob(
+        number, max(submitted, eligible), wide, max((limit or 0) * 60, ran), ran, *who,
+        qos=told.get("QOS", ""),
+        nodes=_whole(told.get("NNodes", "")) or 1,
+        priority=_whole(told.get("Priority", "")) or 0,
+    )  # fmt: skip
 
 
 def _whole(text: str) -> int | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from burstd.rehearsal.compare import steered
+from burstd.rehearsal.compare import decided
+from burstd.rehearsal.decided import Rule
 from burstd.rehearsal.history import History
 from burstd.rehearsal.measures import Row
-from burstd.rehearsal.strategies import Steered
+from burstd.rehearsal.rules import budgeted, marked
 
 SHARE, HIGH = "cloud-share", "high"
 MOST = 100  #: values
@@ -79,7 +80,7 @@ def parse(text: str, strategy: str) -> Sweep:
 
 def sweep(history: History, strategy: str, what: Sweep, theta: float) -> Swept:
     """A rehearsal for each value."""
-    rows = [steered(f"{value:g}", _rule(history, strategy, what, value, theta)).row
+    rows = [decided(f"{value:g}", history, _rule(history, strategy, what, value, theta)).row
             for value in what.values]  # fmt: skip
     best = set(front([(row.cloud_core_hours, row.mean_wait_s) for row in rows]))
     points = [
@@ -89,10 +90,10 @@ def sweep(history: History, strategy: str, what: Sweep, theta: float) -> Swept:
     return Swept(what.parameter, points, _knee(points))
 
 
-def _rule(history: History, strategy: str, what: Sweep, value: float, theta: float) -> Steered:
+def _rule(history: History, strategy: str, what: Sweep, value: float, theta: float) -> Rule:
     if what.parameter == HIGH:
-        return Steered(history, strategy, 0.0, theta=theta, mark=value)
-    return Steered(history, strategy, value, theta=theta)
+        return marked(history, value)
+    return budgeted(history, strategy, value, theta)
 
 
 def front(points: Sequence[tuple[float, float]]) -> Iterator[int]:

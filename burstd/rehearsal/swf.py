@@ -14,7 +14,7 @@ from typing import TextIO
 
 from burstd.rehearsal.history import History, NotLog, PastJob
 
-_HEADER = re.compile(r";\s*(MaxProcs|MaxNodes)\s*:\s*(\d+)")
+_HEADER = re.compile(r";\s*(MaxProcs|MaxNodes|UnixStartTime)\s*:\s*(\d+)")
 _COLUMNS = 18
 (_NUMBER, _SUBMITTED, _RAN, _USED, _ASKED, _LIMIT, _USER, _GROUP, _APPLICATION, _QUEUE) = (
     0, 1, 3, 4, 7, 8, 11, 12, 13, 14,
@@ -25,7 +25,8 @@ def read(path: Path, cores: int | None = None) -> History:
     """A log, plain or gzipped. ``cores``: of the cluster, instead of what its header says.
 
     Left out are jobs that never ran, that used no processor, or that are wider than the cluster.
-    A job without a time limit gets the time it ran. Raises ``NotLog`` and ``OSError``.
+    A job without a time limit gets the time it ran. A start at 0 is nobody's: such logs do not know
+    theirs. Raises ``NotLog`` and ``OSError``.
     """
     try:
         with _opened(path) as lines:
@@ -60,7 +61,7 @@ def _history(name: str, lines: Iterable[str], cores: int | None) -> History:
     if not jobs:
         raise NotLog(f"{name} has no job that ran on {cores} processors: {dict(left)}")
     jobs.sort(key=lambda job: (job.submitted, job.number))
-    return History(name, cores, tuple(jobs), dict(left))
+    return History(name, cores, tuple(jobs), dict(left), told.get("UnixStartTime") or None)
 
 
 def _rows(name: str, lines: Iterable[str], told: dict[str, int]) -> Iterator[list[str]]:
@@ -90,7 +91,10 @@ def _job(row: list[str]) -> PastJob:
         used if used > 0 else _whole(row[_ASKED]),
         max(limit, ran),
         ran,
-        *(_named(row, column) for column in (_USER, _GROUP, _APPLICATION, _QUEUE)),
+        _named(row, _USER),
+        _named(row, _GROUP),
+        _named(row, _APPLICATION),
+        _named(row, _QUEUE),
     )
 
 
@@ -117,7 +121,8 @@ def written(history: History) -> Iterator[str]:
     numbers, in the order of their first job; so do the jobs' own. Times count from the first."""
     numbers: tuple[dict[str, int], ...] = ({}, {}, {}, {})
     first = history.jobs[0].submitted if history.jobs else 0
-    yield f"; Version: 2.2\n; UnixStartTime: {first}\n; MaxProcs: {history.cores}\n"
+    epoch = first + (history.epoch or 0)
+    yield f"; Version: 2.2\n; UnixStartTime: {epoch}\n; MaxProcs: {history.cores}\n"
     for number, job in enumerate(history.jobs, 1):
         names = (job.user, job.account, job.application, job.queue)
         user, group, application, queue = (

@@ -25,11 +25,11 @@ from burstd.core.selection import (
     waiting,
 )
 from burstd.core.steering import HIGH, LOW, Steering
-from burstd.rehearsal.compare import shaken
+from burstd.rehearsal.compare import decided, shaken
 from burstd.rehearsal.easy import Cluster, Run, rehearse
 from burstd.rehearsal.history import History, NotLog, PastJob
 from burstd.rehearsal.measures import measure, quantile
-from burstd.rehearsal.strategies import DELAY, Clairvoyant, Habits, Steered
+from burstd.rehearsal.rules import budgeted
 from burstd.rehearsal.swf import read
 
 
@@ -322,9 +322,9 @@ def test_what_quiet_weeks_leave_over_pays_for_a_storm_over_the_whole_range() -> 
 def test_what_is_worth_less_than_the_lowest_price_waits_though_the_budget_would_do() -> None:
     late = 40 * 3600
     past = history(1, job(1, 0, 1, 7200), job(2, late, 1, 7200), job(3, late, 1, 7200))
-    rule = Steered(past, "marginal", 1.0, Clairvoyant(), theta=0.0)
+    runs = decided("", past, budgeted(past, "marginal", 1.0, theta=0.0), knows=True).runs
     # 3 would be spared two hours: less than five for what a job costs on average.
-    assert {1: 0, 2: late, 3: late + 7200} == starts(rehearse(past, rule, DELAY, rule.started))
+    assert {1: 0, 2: late, 3: late + 7200} == starts(runs)
 
 
 @given(JOBS, st.sampled_from(sorted(STRATEGIES)), st.floats(0.0, 0.6))
@@ -333,26 +333,10 @@ def test_no_strategy_spends_more_than_its_budget_or_loses_a_job(
 ) -> None:
     jobs = [job(n, at, c, r, r + more) for n, (at, c, r, more) in enumerate(given_jobs)]
     past = history(8, *sorted(jobs, key=lambda j: (j.submitted, j.number)))
-    rule = Steered(past, strategy, share)
-    runs = rehearse(past, rule, DELAY, rule.started)
+    found = decided(strategy, past, budgeted(past, strategy, share))
 
-    assert sorted(j.number for j in jobs) == sorted(run.job.number for run in runs)
-    assert measure(strategy, runs).cloud_core_hours <= share * past.core_hours + 1e-9
-
-
-def test_a_forecast_is_the_part_of_the_limit_that_ten_runs_used_and_one_that_used_all() -> None:
-    forecast = Habits()
-    mine = PastJob(1, 0, 1, 1000, 100, "alice", "", "fem", "")
-    assert 1000 == forecast(mine)
-    forecast.ended(mine)
-    assert 1000 * (1 + 0.1) / 2 == pytest.approx(forecast(mine))
-    for _ in range(30):
-        forecast.ended(replace(mine, ran=200))
-    assert 1000 * (1 + 10 * 0.2) / 11 == pytest.approx(forecast(mine))
-    assert 60 == forecast(replace(mine, limit=120))
-    assert 30 == forecast(replace(mine, limit=30))
-    assert 1000 == forecast(replace(mine, user="bob"))
-    assert 1000 == forecast(replace(mine, user=""))
+    assert sorted(j.number for j in jobs) == sorted(run.job.number for run in found.runs)
+    assert found.row.cloud_core_hours <= share * past.core_hours + 1e-9
 
 
 def test_a_shaken_history_has_the_same_jobs_and_a_seed_shakes_it_the_same_way() -> None:

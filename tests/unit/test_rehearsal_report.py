@@ -16,13 +16,13 @@ from burstd.rehearsal.history import History, PastJob
 from burstd.rehearsal.measures import Account, accounts
 from burstd.rehearsal.plot import Axis, Series, plot
 from burstd.rehearsal.report import queued, waited
-from burstd.rehearsal.strategies import DELAY
 
 DAY = 86400
 
 
 def run(number: int, submitted: int, started: int, account: str = "", away: bool = False) -> Run:
-    return Run(PastJob(number, submitted, 2, 7200, 3600, account=account), started, away)
+    trip = 300 if away else 0
+    return Run(PastJob(number, submitted, 2, 7200, 3600, account=account), started, away, trip)
 
 
 def test_accounts_come_largest_first_with_their_own_waits_and_purchases() -> None:
@@ -36,7 +36,7 @@ def test_the_queue_is_the_longest_of_each_moment_and_who_leaves_waits_no_more() 
     days = 600  # one bin a day
     runs = [
         run(1, 0, 2 * DAY + 1),
-        run(2, DAY, 2 * DAY - 60 + DELAY, away=True),  # it was sent a minute before the day's end
+        run(2, DAY, 2 * DAY - 60 + 300, away=True),  # it was sent a minute before the day's end
         run(3, days * DAY, days * DAY),
     ]
     history = History("by hand", 2, tuple(one.job for one in runs))

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from burstd.cli.burst import app
-from burstd.rehearsal.compare import steered
+from burstd.rehearsal.compare import decided
 from burstd.rehearsal.history import History, PastJob
-from burstd.rehearsal.strategies import Clairvoyant, Steered
+from burstd.rehearsal.rules import marked
 from burstd.rehearsal.sweep import BadSweep, front, knee, parse
 
 
@@ -67,10 +67,7 @@ def test_the_knee_is_farthest_below_the_chord_and_a_straight_front_has_none() ->
 def test_above_its_mark_the_threshold_sends_at_any_cost() -> None:
     jobs = [PastJob(number, 0, 1, 36_000, 36_000) for number in range(4)]  # ten core-hours each
     history = History("by hand", 1, tuple(jobs))
-    away = {
-        mark: steered("", Steered(history, "threshold", 0.0, Clairvoyant(), mark=mark)).row
-        for mark in (5.0, 15.0, 100.0)
-    }
+    away = {mark: decided("", history, marked(history, mark)).row for mark in (5.0, 15.0, 100.0)}
     assert [3, 2, 0] == [away[mark].burst_jobs for mark in (5.0, 15.0, 100.0)]
 
 

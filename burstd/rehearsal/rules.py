@@ -1,0 +1,86 @@
+"""Rules for who has no configuration: a strategy, and a budget of core-hours for the whole past."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from burstd.core.worth import OLDEST_FIRST, lasting
+from burstd.domain.budgets import Term
+from burstd.domain.classes import OPEN
+from burstd.domain.jobs import CoreHours
+from burstd.domain.policy import BurstPolicy, Ledger, Mode, Watermarks
+from burstd.domain.targets import Capabilities, Money, TargetName, TargetView
+from burstd.rehearsal.decided import Rule
+from burstd.rehearsal.history import History
+from burstd.rehearsal.measures import BILLED
+
+DELAY = 300  #: seconds until a job that leaves has begun elsewhere
+THETA = 0.5  #: between each job's hour (0) and each core-hour's (1)
+#: Moment 0 of a history that does not tell its own: a Monday, the first of a month and of a year.
+EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
+PRICE = Money(Decimal(1))  #: of a core-hour: the budget is one of core-hours
+_MOST = 10**9
+_CLOUD = TargetName("cloud")
+#: Where there is always room.
+CLOUD = TargetView(
+    _CLOUD,
+    Capabilities(_MOST, _MOST, timedelta.max),
+    PRICE,
+    overhead=timedelta(seconds=BILLED),
+)
+
+
+def epoch(history: History) -> datetime:
+    """The world's time at the history's moment 0."""
+    return EPOCH if history.epoch is None else datetime.fromtimestamp(history.epoch, UTC)
+
+
+def budgeted(history: History, strategy: str, share: float, theta: float = THETA) -> Rule:
+    """This part of all core-hours may be bought; the price is steered so that they last."""
+    budget = Money(Decimal(str(share * history.core_hours)))
+    policy = replace(_policy(history, strategy, budget), theta=theta, steer=True)
+    if strategy == OLDEST_FIRST:
+        return SteeredMark(policy, (CLOUD,), epoch(history), cores=history.cores)
+    return Rule(policy, (CLOUD,), epoch(history))
+
+
+def marked(history: History, mark: float) -> Rule:
+    """The oldest leave while so many core-hours wait, at any cost."""
+    policy = _policy(history, OLDEST_FIRST, Money(Decimal("Infinity")))
+    return Rule(_at_mark(policy, mark), (CLOUD,), epoch(history))
+
+
+@dataclass(frozen=True)
+class SteeredMark(Rule):
+    """The oldest first, under a budget: it is the mark that moves with the price at which the
+    budget lasts, times the ``cores`` of the cluster."""
+
+    cores: int = 0
+
+    def at(self, now: datetime, ledger: Ledger) -> BurstPolicy:
+        return _at_mark(self.policy, lasting(self.policy, ledger, now) * self.cores)
+
+
+def _policy(history: History, strategy: str, budget: Money) -> BurstPolicy:
+    """Nothing keeps a job but its worth and the money."""
+    first = epoch(history) + timedelta(seconds=history.jobs[0].submitted)
+    return BurstPolicy(
+        mode=Mode.AUTO,
+        watermarks=Watermarks(CoreHours(0), CoreHours(0)),
+        partitions=frozenset(name for job in history.jobs for name in job.queue.split(",")),
+        burst_partition="-",
+        targets=(_CLOUD,),
+        budget=budget,
+        term=Term(first, timedelta(seconds=max(1, history.seconds))),
+        strategy=strategy,
+        start_delay=timedelta(seconds=DELAY),
+        data=OPEN,
+        max_open_bursts=_MOST,
+        max_new_per_tick=_MOST,
+    )
+
+
+def _at_mark(policy: BurstPolicy, mark: float) -> BurstPolicy:
+    return replace(policy, watermarks=Watermarks(CoreHours(mark), CoreHours(mark)))

@@ -10,6 +10,7 @@ from decimal import Decimal
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NoReturn, Protocol, TypeVar
 
 from burstd import __version__
@@ -26,6 +27,7 @@ from burstd.adapters.slurm.queue import SlurmQueue
 from burstd.adapters.slurm.worker import Worker, argv
 from burstd.adapters.slurm.worker import check as check_worker
 from burstd.adapters.ssh.authority import Authority
+from burstd.adapters.ssh.mute import Mute
 from burstd.adapters.ssh.shell import OpenSsh, knock
 from burstd.adapters.store.lease import Lease
 from burstd.adapters.store.postgres import engine_at
@@ -34,13 +36,13 @@ from burstd.adapters.wireguard.gate import Gate
 from burstd.adapters.wireguard.link import WireguardLink
 from burstd.adapters.witness import FileWitness
 from burstd.config.layers import Layers
-from burstd.config.model import Config, SiteTable, StateTable
+from burstd.config.model import Config, SiteTable, StateTable, TargetTable
 from burstd.config.policy import policy_of
 from burstd.config.read import ConfigError, applications, check_settings, read_layers
 from burstd.domain.jobs import JobKey
 from burstd.domain.licences import Pool
 from burstd.domain.links import LinkName
-from burstd.domain.targets import Image, Money, TargetName
+from burstd.domain.targets import Image, Money, TargetName, TargetView
 from burstd.obs.logs import burst_under_way
 from burstd.ports.clock import Clock
 from burstd.ports.errors import Rejected
@@ -90,6 +92,48 @@ def settings_in(path: Path) -> Settings:
 
 def check(config: Config, path: Path) -> Settings:
     """Find every configured plugin and check its table. Raises ``ConfigError``: all problems."""
+    plugins, tables, problems = _plugins(config, path)
+    if config.site.scheduler == "pyslurm" and (why := check_worker(_worker_argv(config.site))):
+        problems.append(f'{path}: site.scheduler: "pyslurm" can\'t be used: {why}')
+    if config.state.database and find_spec("psycopg") is None:
+        problems.append(
+            f"{path}: state.database: psycopg is not installed: pip install 'burstd[postgresql]'"
+        )
+    problems += _unfit_profiles(config, path)
+    if problems:
+        raise ConfigError(problems)
+    return Settings(config, path, plugins, tables)
+
+
+def offers(config: Config, path: Path) -> tuple[TargetView, ...]:
+    """What every target offers as far as its table says: none of them is asked. Raises
+    ``ConfigError``."""
+    plugins, tables, problems = _plugins(config, path)
+    if problems:
+        raise ConfigError(problems)
+    with TemporaryDirectory(prefix="burst-") as home:
+        contexts = {
+            name: _context(name, table, SystemClock(), Path(home), lambda _: Mute())
+            for name, table in config.targets.items()
+        }
+        return tuple(
+            plugins[name].open(tables[name], context).observe()
+            for name, context in contexts.items()
+        )
+
+
+def _context(
+    name: str, table: TargetTable, clock: Clock, home: Path, shell: Callable[[SshHost], RemoteShell]
+) -> PluginContext:
+    terms = Money(table.price[0]), clock, home, shell, table.speed, table.cores
+    egress = Money(table.egress[0] if table.egress else Decimal(0))
+    return PluginContext(TargetName(name), *terms, egress)
+
+
+def _plugins(
+    config: Config, path: Path
+) -> tuple[dict[str, TargetPlugin], dict[str, object], list[str]]:
+    """Each target's, with its own table, and what is wrong with them."""
     problems: list[str] = []
     plugins: dict[str, TargetPlugin] = {}
     tables: dict[str, object] = {}
@@ -107,16 +151,7 @@ def check(config: Config, path: Path) -> Settings:
             tables[name] = check_settings(plugins[name].settings, config, name, path)
         except ConfigError as error:
             problems += error.problems
-    if config.site.scheduler == "pyslurm" and (why := check_worker(_worker_argv(config.site))):
-        problems.append(f'{path}: site.scheduler: "pyslurm" can\'t be used: {why}')
-    if config.state.database and find_spec("psycopg") is None:
-        problems.append(
-            f"{path}: state.database: psycopg is not installed: pip install 'burstd[postgresql]'"
-        )
-    problems += _unfit_profiles(config, path)
-    if problems:
-        raise ConfigError(problems)
-    return Settings(config, path, plugins, tables)
+    return plugins, tables, problems
 
 
 def _unfit_profiles(config: Config, path: Path) -> list[str]:
@@ -210,9 +245,7 @@ class _Builder:
         def shell(host: SshHost) -> RemoteShell:
             return self.wire("far", self._ssh(host, home / "ssh"))
 
-        terms = Money(table.price[0]), self.clock, home, shell, table.speed, table.cores
-        egress = Money(table.egress[0] if table.egress else Decimal(0))
-        context = PluginContext(TargetName(name), *terms, egress)
+        context = _context(name, table, self.clock, home, shell)
         target = self.settings.plugins[name].open(self.settings.tables[name], context)
         link = None if table.link is None else self.wire("link", self._link(table.link))
         vouched = VouchedTarget(target, self.store, self._config.site.cluster, name)

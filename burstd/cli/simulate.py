@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import replace
+from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from burstd.cli.client import OK, USAGE
+from burstd.cli.own import BadChoice, by_config
+from burstd.cli.rehearsed import Found, left_out, show, write
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from burstd.rehearsal.compare import Rehearsed
     from burstd.rehearsal.history import History
-    from burstd.rehearsal.measures import Row
-    from burstd.rehearsal.sweep import Swept
 
 HOUR = 3600
 
@@ -46,14 +43,37 @@ Anonymise = Annotated[
 Procs = Annotated[
     int | None, typer.Option(min=1, help="Processors of the cluster, if the log's is wrong.")
 ]
-Which = Annotated[StrategyName, typer.Option(help="Which of the waiting jobs leaves.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="Rehearse this site's own policy and targets: its config.toml. With --recorded: "
+        "decide by its policy."
+    ),
+]
+Cycle = Annotated[
+    str | None,
+    typer.Option(
+        help="With --config: time from one decision to the next, like 5m: rougher and faster.",
+        show_default="site.poll",
+    ),
+]
+Which = Annotated[
+    StrategyName | None,
+    typer.Option(help="Which of the waiting jobs leaves.", show_default="marginal"),
+]
 CloudShare = Annotated[
-    float, typer.Option(min=0.0, max=1.0, help="Budget: this share of all core-hours.")
+    float | None,
+    typer.Option(
+        min=0.0, max=1.0, help="Budget: this share of all core-hours.", show_default="0.05"
+    ),
 ]
 Theta = Annotated[
-    float,
-    typer.Option(min=0.0, max=1.0, help="marginal: count jobs' hours (0) or core-hours' (1)."),
-]
+    float | None,
+    typer.Option(
+        min=0.0, max=1.0, help="marginal: count jobs' hours (0) or core-hours' (1).",
+        show_default="0.5",
+    ),
+]  # fmt: skip
 Seed = Annotated[
     int | None, typer.Option(help="Shake the log: each job comes up to a minute sooner, later.")
 ]
@@ -68,15 +88,14 @@ SweepOf = Annotated[
         "mark in core-hours, no budget)."
     ),
 ]
+#: Strategy, share, theta and sweep, as far as they were given
+Chosen = tuple[StrategyName | None, float | None, float | None, str | None]
 
 Recorded = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="DIR|FILE", help="Decisions that burstd kept (docs/decisions.md); several times."
     ),
-]
-ConfigOf = Annotated[
-    Path | None, typer.Option(help="For --recorded: decide by this configuration's policy.")
 ]
 
 
@@ -85,19 +104,22 @@ def simulate(  # noqa: PLR0913  # one parameter an option
     sacct: Sacct = None,
     anonymise: Anonymise = None,
     procs: Procs = None,
-    strategy: Which = StrategyName.MARGINAL,
-    cloud_share: CloudShare = 0.05,
-    theta: Theta = 0.5,
+    config: Config = None,
+    cycle: Cycle = None,
+    strategy: Which = None,
+    cloud_share: CloudShare = None,
+    theta: Theta = None,
     seed: Seed = None,
     out: Out = None,
     html: Html = None,
     sweep: SweepOf = None,
     recorded: Recorded = None,
-    config: ConfigOf = None,
 ) -> None:
     """Rehearse: what would have left, what it would have cost, how long jobs would have waited.
 
-    Example: burst simulate --swf theta.swf.gz --cloud-share 0.05 --json out.json
+    By a strategy and a budget: burst simulate --swf theta.swf.gz --cloud-share 0.05 --json out.json
+
+    By a site's own rules: burst simulate --config config.toml --sacct sacct.txt --procs 4096
 
     For --sacct: SLURM_TIME_FORMAT=%s sacct -a -X -P -n -S 2026-01-01 -E now -o
     JobIDRaw,Submit,Eligible,Start,ElapsedRaw,TimelimitRaw,AllocCPUS,ReqCPUS,User,Account,Partition,State,JobName
@@ -108,33 +130,71 @@ def simulate(  # noqa: PLR0913  # one parameter an option
         from burstd.cli.recorded import again
 
         again(recorded, config, out)
-    from burstd.rehearsal.compare import compare, shaken
+    from burstd.config.read import ConfigError
+    from burstd.rehearsal.compare import shaken
     from burstd.rehearsal.history import NotLog
     from burstd.rehearsal.report import page
-    from burstd.rehearsal.sweep import BadSweep, parse
-    from burstd.rehearsal.sweep import sweep as swept_over
-    from burstd.rehearsal.swf import written
+    from burstd.rehearsal.sweep import BadSweep
 
     try:
-        wanted = parse(sweep, strategy.value) if sweep else None
+        rules = _rules(config, cycle, (strategy, cloud_share, theta, sweep))
         history = _history(swf, sacct, procs)
         if anonymise is not None:
-            anonymise.write_text("".join(written(history)))
-            sys.stdout.write(f"{len(history.jobs)} jobs; left out: {_left_out(history)}\n")
+            _anonymised(history, anonymise)
             raise typer.Exit(OK)
-        history = history if seed is None else shaken(history, seed)
-        rows = list(compare(history, strategy.value, cloud_share, theta))
-        swept = swept_over(history, strategy.value, wanted, theta) if wanted else None
+        found = rules(history if seed is None else shaken(history, seed))
         if out is not None:
-            _write(out, _found(history, rows, swept))
+            write(out, found.as_json())
         if html is not None:
-            html.write_text(page(history, rows, swept))
-    except (NotLog, BadSweep, OSError) as error:
+            html.write_text(page(found.history, found.rows, found.swept, found.words))
+    except (NotLog, BadSweep, BadChoice, ConfigError, OSError) as error:
         sys.stderr.write(f"burst: {error}\n")
         raise typer.Exit(USAGE) from error
     if out is None and html is None:
-        _show(history, rows, swept)
+        show(found)
     raise typer.Exit(OK)
+
+
+Rules = Callable[["History"], Found]
+
+
+def _rules(config: Path | None, cycle: str | None, chosen: Chosen) -> Rules:
+    """Raises ``BadChoice`` and ``BadSweep``, before any log is read."""
+    if config is None:
+        if cycle is not None:
+            raise BadChoice("--cycle goes with --config: without, each start and end is decided on")
+        return _by_budget(*chosen)
+    if any(choice is not None for choice in chosen):
+        raise BadChoice(
+            "--strategy, --cloud-share, --theta and --sweep don't go with --config: "
+            "change them in a copy of the file"
+        )
+    return partial(by_config, config, cycle)
+
+
+def _by_budget(
+    which: StrategyName | None, share: float | None, theta: float | None, text: str | None
+) -> Rules:
+    from burstd.rehearsal.compare import compare
+    from burstd.rehearsal.rules import SHARE, THETA
+    from burstd.rehearsal.sweep import parse, sweep
+
+    strategy = (which or StrategyName.MARGINAL).value
+    part, weight = SHARE if share is None else share, THETA if theta is None else theta
+    wanted = parse(text, strategy) if text else None
+
+    def rules(history: History) -> Found:
+        rows = list(compare(history, strategy, part, weight))
+        return Found(history, rows, sweep(history, strategy, wanted, weight) if wanted else None)
+
+    return rules
+
+
+def _anonymised(history: History, path: Path) -> None:
+    from burstd.rehearsal.swf import written
+
+    path.write_text("".join(written(history)))
+    sys.stdout.write(f"{len(history.jobs)} jobs; left out: {left_out(history)}\n")
 
 
 def _history(swf: Path | None, sacct: Path | None, procs: int | None) -> History:
@@ -150,73 +210,3 @@ def _history(swf: Path | None, sacct: Path | None, procs: int | None) -> History
         return read_sacct(sys.stdin, "stdin", procs)
     with sacct.open(errors="replace") as lines:
         return read_sacct(lines, sacct.name, procs)
-
-
-def _found(history: History, rows: list[Rehearsed], swept: Swept | None) -> dict[str, Any]:
-    found = {"trace": _trace(history), "strategies": [one.as_json() for one in rows]}
-    return {**found, "sweep": swept.as_json()} if swept else found
-
-
-def _trace(history: History) -> dict[str, Any]:
-    return {
-        "name": history.name,
-        "jobs": len(history.jobs),
-        "left_out": dict(history.left_out),
-        "procs": history.cores,
-        "days": round(history.seconds / 86400, 2),
-        "core_hours": round(history.core_hours, 1),
-        "load": round(history.load, 4),
-    }
-
-
-def _write(path: Path, found: dict[str, Any]) -> None:
-    text = json.dumps(found, indent=1) + "\n"
-    if str(path) == "-":
-        sys.stdout.write(text)
-    else:
-        path.write_text(text)
-
-
-def _show(history: History, rehearsed: list[Rehearsed], swept: Swept | None) -> None:
-    from rich.console import Console
-
-    from burstd.rehearsal.sweep import METHOD
-
-    title = (
-        f"{history.name}: {len(history.jobs)} jobs on {history.cores}, load {history.load:.2f}; "
-        "waits in hours"
-    )
-    console = Console()
-    console.print(_table(title, "", [one.row for one in rehearsed]))
-    console.print(f"left out: {_left_out(history)}", highlight=False)
-    if swept:
-        title = f"{swept.parameter}, * on the front of cost against mean wait"
-        rows = [
-            replace(point.row, name=f"{point.value:g}{' *' if point.front else ''}")
-            for point in swept.points
-        ]
-        console.print(_table(title, swept.parameter, rows))
-        knee = f"{swept.knee.value:g}" if swept.knee else "none, the front is straight"
-        console.print(f"knee: {knee} ({METHOD})")
-
-
-def _left_out(history: History) -> str:
-    return ", ".join(f"{number} {why}" for why, number in history.left_out.items()) or "nothing"
-
-
-def _table(title: str, head: str, rows: list[Row]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)
-    table.add_column(head)
-    for column in ("left", "core-hours", "share", "mean", "median", "95 %", "weighted",
-                   "slowdown"):  # fmt: skip
-        table.add_column(column, justify="right")
-    for row in rows:
-        waits = (row.mean_wait_s, row.median_wait_s, row.p95_wait_s, row.weighted_wait_s)
-        table.add_row(
-            row.name, str(row.burst_jobs), f"{row.cloud_core_hours:,.0f}", f"{row.cloud_share:.2%}",
-            *(f"{wait / HOUR:.2f}" for wait in waits), f"{row.mean_bounded_slowdown:.1f}",
-        )  # fmt: skip
-    return table

@@ -20,6 +20,7 @@ from burstd.domain.policy import QUEUE
 
 #: Paths whose defaults must be there too.
 _EXISTING = ("applications", "ssh_authority")
+_RULES = ("site", "policy", "targets")
 
 
 class ConfigError(Exception):
@@ -37,14 +38,37 @@ def read(path: Path) -> Config:
 
 def read_layers(path: Path) -> tuple[Config, Layers]:
     """The same, with the layers that it is made of."""
-    try:
-        layers = load(path)
-    except LayerError as error:
-        raise ConfigError([str(error)]) from error
+    layers = _load(path)
     tables = dict(layers.tables)
     paths = tables.setdefault("paths", {})  # its defaults are checked like given values
     if isinstance(paths, dict):
         tables["paths"] = {**{name: _default(name) for name in _EXISTING}, **paths}
+    return _checked(tables, layers), layers
+
+
+def read_rules(path: Path) -> Config:
+    """What a decision goes by: [site], [policy], and [targets] without their links. Of the rest
+    nothing is looked at; so the files that it names need not be on this machine. Raises
+    ``ConfigError`` with all problems."""
+    layers = _load(path)
+    tables = {name: layers.tables[name] for name in _RULES if name in layers.tables}
+    if isinstance(targets := tables.get("targets"), dict):
+        tables["targets"] = {name: _unlinked(target) for name, target in targets.items()}
+    return _checked({**tables, "paths": {}}, layers)
+
+
+def _unlinked(target: Any) -> Any:
+    return {k: v for k, v in target.items() if k != "link"} if isinstance(target, dict) else target
+
+
+def _load(path: Path) -> Layers:
+    try:
+        return load(path)
+    except LayerError as error:
+        raise ConfigError([str(error)]) from error
+
+
+def _checked(tables: Mapping[str, Any], layers: Layers) -> Config:
     try:
         config = Config.model_validate(tables)
     except ValidationError as error:
@@ -52,7 +76,7 @@ def read_layers(path: Path) -> tuple[Config, Layers]:
     problems = list(_contradictions(config))
     if problems:
         raise ConfigError([_at(layers, where) + what for where, what in problems])
-    return config, layers
+    return config
 
 
 def check_settings(model: type[BaseModel], config: Config, name: str, path: Path) -> BaseModel:

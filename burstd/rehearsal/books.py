@@ -73,6 +73,14 @@ class Books:
             open=frozenset(self._open),
         )
 
+    @property
+    def settled(self) -> dict[Term, Decimal]:
+        """What each term will have cost when all is over."""
+        found = self.spent.copy()
+        for trip in self._open.values():
+            found[self._term(trip.began)] += trip.cost
+        return found
+
     def _settle(self, trip: Trip) -> None:
         self._count(trip.placed, -1)
         self.spent[self._term(trip.began)] += trip.cost

@@ -40,13 +40,19 @@ svg { width: 100%; height: auto; } svg text { fill: var(--ink); font: 12px syste
 """
 
 
-def page(history: History, rehearsed: Sequence[Rehearsed], swept: Swept | None = None) -> str:
-    """The whole report, the rehearsed strategy last."""
+def page(
+    history: History,
+    rehearsed: Sequence[Rehearsed],
+    swept: Swept | None = None,
+    words: Sequence[str] = (),
+) -> str:
+    """The whole report, the rehearsed strategy last. ``words``: what its table does not tell."""
     parts = [
         f"<h1>Rehearsal of {escape(history.name)}</h1>",
         f'<p class="dim">{escape(_about(history))}</p>',
         "<h2>What each rule came to</h2>",
         _table(ROWS, (_cells(one.row) for one in rehearsed)),
+        *(f"<p>{escape(line)}</p>" for line in words),
         "<h2>The queue</h2>",
         _queue(history, rehearsed),
         "<h2>How long jobs waited</h2>",

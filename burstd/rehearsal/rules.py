@@ -17,8 +17,9 @@ from burstd.rehearsal.history import History
 from burstd.rehearsal.measures import BILLED
 
 DELAY = 300  #: seconds until a job that leaves has begun elsewhere
+SHARE = 0.05  #: of all core-hours: the budget of who names none
 THETA = 0.5  #: between each job's hour (0) and each core-hour's (1)
-#: Moment 0 of a history that does not tell its own: a Monday, the first of a month and of a year.
+#: When the first job comes where the history does not tell: a Monday, and the first of a year.
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 PRICE = Money(Decimal(1))  #: of a core-hour: the budget is one of core-hours
 _MOST = 10**9
@@ -34,7 +35,9 @@ CLOUD = TargetView(
 
 def epoch(history: History) -> datetime:
     """The world's time at the history's moment 0."""
-    return EPOCH if history.epoch is None else datetime.fromtimestamp(history.epoch, UTC)
+    if history.epoch is None:
+        return EPOCH - timedelta(seconds=history.jobs[0].submitted)
+    return datetime.fromtimestamp(history.epoch, UTC)
 
 
 def budgeted(history: History, strategy: str, share: float, theta: float = THETA) -> Rule:

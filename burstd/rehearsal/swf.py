@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -16,6 +16,7 @@ from burstd.rehearsal.history import History, NotLog, PastJob
 
 _HEADER = re.compile(r";\s*(MaxProcs|MaxNodes|UnixStartTime)\s*:\s*(\d+)")
 _COLUMNS = 18
+OLDEST = 315_532_800  #: the beginning of 1980: no log is older
 (_NUMBER, _SUBMITTED, _RAN, _USED, _ASKED, _LIMIT, _USER, _GROUP, _APPLICATION, _QUEUE) = (
     0, 1, 3, 4, 7, 8, 11, 12, 13, 14,
 )  # fmt: skip
@@ -25,8 +26,7 @@ def read(path: Path, cores: int | None = None) -> History:
     """A log, plain or gzipped. ``cores``: of the cluster, instead of what its header says.
 
     Left out are jobs that never ran, that used no processor, or that are wider than the cluster.
-    A job without a time limit gets the time it ran. A start at 0 is nobody's: such logs do not know
-    theirs. Raises ``NotLog`` and ``OSError``.
+    A job without a time limit gets the time it ran. Raises ``NotLog`` and ``OSError``.
     """
     try:
         with _opened(path) as lines:
@@ -61,7 +61,13 @@ def _history(name: str, lines: Iterable[str], cores: int | None) -> History:
     if not jobs:
         raise NotLog(f"{name} has no job that ran on {cores} processors: {dict(left)}")
     jobs.sort(key=lambda job: (job.submitted, job.number))
-    return History(name, cores, tuple(jobs), dict(left), told.get("UnixStartTime") or None)
+    return History(name, cores, tuple(jobs), dict(left), _epoch(told, jobs[0].submitted))
+
+
+def _epoch(told: Mapping[str, int], first: int) -> int | None:
+    """Of the log's moment 0; there are logs whose submissions are since 1970, whatever they say."""
+    epoch = told.get("UnixStartTime", 0)
+    return epoch if epoch + first >= OLDEST else None
 
 
 def _rows(name: str, lines: Iterable[str], told: dict[str, int]) -> Iterator[list[str]]:

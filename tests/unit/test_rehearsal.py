@@ -127,6 +127,28 @@ def test_what_leaves_makes_room_in_the_line_and_starts_after_the_delay() -> None
     assert {2} == {run.job.number for run in runs if run.away}
 
 
+def test_who_has_priority_is_before_all_who_have_less() -> None:
+    full, last = job(1, 0, 2, 100), replace(job(4, 30, 2, 10), priority=9)
+    past = history(2, full, job(2, 10, 2, 50), job(3, 20, 2, 50), last)
+    assert {1: 0, 4: 100, 2: 110, 3: 160} == starts(rehearse(past, stay, 0))
+
+
+def test_in_cycles_it_is_looked_at_full_ones_and_again_when_nothing_happens() -> None:
+    past = history(2, job(1, 7, 2, 1000), job(2, 10, 2, 50), job(3, 700, 1, 50))
+    looks = []
+
+    def watched(cluster: Cluster) -> Sequence[int]:
+        looks.append(cluster.now)
+        return [0] if cluster.now == 667 else ()
+
+    runs = rehearse(past, watched, 5, cycle=60)
+    # Cycles count from the first job. 2 came at 10; from 67 on nothing happens; at 667 it leaves,
+    # and it is looked again at once; 3 came at 700.
+    assert [67, 367, 667, 727] == looks
+    assert {1: 7, 2: 672, 3: 1007} == starts(runs)
+    assert [5] == [run.trip for run in runs if run.away]
+
+
 JOBS = st.lists(
     st.tuples(
         st.integers(0, 200), st.integers(1, 8), st.integers(1, 100), st.integers(0, 100)
@@ -214,6 +236,25 @@ def test_a_log_is_read_and_says_what_it_left_out(tmp_path: Path, packed: bool) -
         PastJob(1, 100, 4, 120, 60, "7", "2", "3", "1"),
     ] == list(past.jobs)
     assert {"never ran": 1} == read(path, cores=32).left_out
+
+
+@pytest.mark.parametrize(
+    ("header", "submitted", "epoch"),
+    [
+        ("; UnixStartTime: 749458803\n", 100, 749_458_803),
+        ("; UnixStartTime: 0\n", 100, None),
+        ("; UnixStartTime: 0\n", 1_356_994_800, 0),
+        ("", 1_356_994_800, 0),
+        ("", 100, None),
+    ],
+)
+def test_a_log_begins_when_it_says_or_its_times_are_since_1970_or_nobody_knows(
+    tmp_path: Path, header: str, submitted: int, epoch: int | None
+) -> None:
+    path = tmp_path / "log.swf"
+    row = f"1 {submitted} 5 60 4 -1 -1 4 120 -1 1 7 2 3 1 -1 -1 -1\n"
+    path.write_text(f"; MaxProcs: 16\n{header}{row}")
+    assert epoch == read(path).epoch
 
 
 def test_a_user_0_is_not_known_and_a_queue_0_is_one(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from burstd.cli.burst import app
 from burstd.rehearsal.history import History, NotLog, PastJob
-from burstd.rehearsal.sacct import COMMAND, read
+from burstd.rehearsal.sacct import COMMAND, FIELDS, read
 from burstd.rehearsal.swf import read as read_swf
 from burstd.rehearsal.swf import written
 
@@ -80,6 +80,29 @@ def test_what_is_left_out_is_counted_by_reason() -> None:
     assert counted == history.left_out
 
 
+def test_a_heading_may_name_more_fields_in_another_order() -> None:
+    heading = "Priority|NNodes|QOS|" + "|".join(FIELDS) + "\n"
+    (found,) = jobs(heading, "900|3|long|" + line("7", name="a|b"))
+    assert (900, 3, "long", "a|b") == (found.priority, found.nodes, found.qos, found.application)
+
+
+@pytest.mark.parametrize(
+    ("heading", "said"),
+    [
+        ("JobIDRaw|JobName", "lacks Account, AllocCPUS"),
+        ("|".join(reversed(FIELDS)), "JobName must be the last field"),
+    ],
+)
+def test_a_heading_without_what_is_needed_says_so(heading: str, said: str) -> None:
+    with pytest.raises(NotLog, match=said):
+        jobs(heading, line("7"))
+
+
+def test_accounting_knows_the_date_and_the_names() -> None:
+    history = read([line("7")], "log", 16)
+    assert (0, True) == (history.epoch, history.named)
+
+
 @pytest.mark.parametrize(
     ("text", "cores", "said"),
     [
@@ -108,6 +131,7 @@ def test_the_same_history_in_numbers_has_no_name_in_it(tmp_path: Path) -> None:
         PastJob(3, 4, 8, 7200, 3600, "2", "2", "2", "1"),
     ) == read_swf(path).jobs
     assert 16 == read_swf(path).cores
+    assert T + 5 == read_swf(path).epoch
     assert not any(name in path.read_text() for name in ("bob", "alice", "aero", "wing", "batch"))
 
 

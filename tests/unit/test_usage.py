@@ -128,6 +128,7 @@ def test_a_row_of_accounting_is_a_run_that_came_to_its_end(
 def test_runs_are_told_by_their_end_and_a_cut_row_tells_nothing() -> None:
     late, early = row("300", *GOOD[1:8], "late"), row("100", *GOOD[1:8], "early")
     found = past_runs(late + early + late[:-7] + "\n" + "x", "burst")
+    assert 16 * 600 / 3600 == found[0].core_hours
     assert ["early", "late"] == [one.name for one in found][:2]
 
 

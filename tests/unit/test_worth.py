@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 from burstd.core.decide import decide
 from burstd.core.explain import explain
 from burstd.core.line import Line
+from burstd.core.steering import HIGH, LOW
 from burstd.core.worth import price, worths
+from burstd.domain.budgets import Term
 from burstd.domain.jobs import CoreHours, JobState, QueuedJob
 from burstd.domain.plan import Reason
 from burstd.domain.policy import BurstPolicy, Ledger, Watermarks
@@ -72,6 +75,17 @@ def test_who_starts_at_home_sooner_than_elsewhere_is_worth_nothing() -> None:
     assert 0 == worth
 
 
+def test_a_worth_is_for_what_a_job_of_the_past_cost_on_average() -> None:
+    seen = snapshot(running(1, 10), waits(2, 2, 1))
+    of = PastRun("bob", "beam", "", timedelta(hours=1), timedelta(hours=1), 6)
+    known = replace(seen, usage=Usage([of, replace(of, cores=0), replace(of, cores=2)]))
+    (line, past) = (
+        next(iter(worths(Line.of(one, MARGINAL), MARGINAL).values())) for one in (seen, known)
+    )
+    # A run of the past took four core-hours on average; the job that waits will take two.
+    assert 2 * line == pytest.approx(past)
+
+
 def test_runs_are_expected_to_end_when_such_runs_end() -> None:
     late, soon = running(1, 20), running(1, 20)
     known = Usage([PastRun("alice", "beam", "", timedelta(hours=21), timedelta(hours=1.2))] * 9)
@@ -115,6 +129,16 @@ def steered(spent: str = "0", likely: str = "0") -> tuple[int, list[Reason]]:
 def test_while_the_budget_lasts_what_is_worth_its_cost_leaves() -> None:
     assert (1, []) == steered()
     assert (1, []) == steered(spent="300")
+
+
+def test_a_budget_for_another_term_than_the_month_is_to_last_that_long() -> None:
+    term = Term(NOW - timedelta(days=10), timedelta(days=100))
+    policy = replace(MARGINAL, steer=True, budget=Money(Decimal(1000)), term=term)
+    # A tenth of the time is over and so is a tenth of the money: the price of the middle.
+    even = price(policy, Ledger(spent=Money(Decimal(100))), NOW)
+    assert math.sqrt(LOW * HIGH) == pytest.approx(even)
+    monthly = replace(policy, term=None)
+    assert price(monthly, Ledger(spent=Money(Decimal(100))), NOW) < even
 
 
 def test_what_was_spent_too_early_or_is_about_to_be_lets_only_the_dearest_leave() -> None:

@@ -306,6 +306,15 @@ def test_a_clairvoyant_knows_and_its_mean_is_that_of_runs() -> None:
     assert 2.0 == usage.mean
 
 
+def test_where_many_come_a_day_it_is_decided_in_cycles() -> None:
+    days = 20
+    jobs = [job(n, n * days * DAY // 10_001, 1, 60, 60) for n in range(10_001)]
+    assert 300 == budgeted(past(*jobs), "marginal", 0.1).cycle
+    assert 0 == budgeted(past(*jobs[1:]), "marginal", 0.1).cycle  # not many
+    rare = [replace(one, submitted=2 * one.submitted) for one in jobs]
+    assert 0 == budgeted(past(*rare), "threshold", 0.1).cycle
+
+
 @pytest.mark.parametrize("strategy", ["marginal", "waiting", "threshold"])
 def test_a_budget_for_the_whole_past_may_be_spent_in_any_month(strategy: str) -> None:
     line = [job(n, n * 40, 4, HOUR, HOUR) for n in range(60)]

@@ -66,10 +66,13 @@ def shrunk(used: Collection[float]) -> float:
 
 @dataclass(frozen=True)
 class Habits:
-    """All that is kept of runs: the parts of their limits that they used, the oldest first."""
+    """All that is kept of runs: the parts of their limits that they used, the oldest first; and the
+    core-hours of all that are ``sized``: whose cores are known."""
 
     alike: Mapping[tuple[str, str], tuple[float, ...]]  #: by user and kind
     users: Mapping[str, tuple[float, ...]]
+    core_hours: float = 0.0
+    sized: int = 0
 
 
 class Usage:
@@ -105,7 +108,8 @@ class Usage:
     def state(self) -> Habits:
         """What it knows, to be kept elsewhere."""
         alike = {who: tuple(used) for who, used in self._alike.items()}
-        return Habits(alike, {user: tuple(used) for user, used in self._users.items()})
+        users = {user: tuple(used) for user, used in self._users.items()}
+        return Habits(alike, users, self._hours, self._sized)
 
     @classmethod
     def of(cls, state: Habits) -> Usage:
@@ -115,6 +119,7 @@ class Usage:
             usage._alike[who].extend(used)
         for user, used in state.users.items():
             usage._users[user].extend(used)
+        usage._hours, usage._sized = state.core_hours, state.sized
         usage._parts = {key: shrunk(used) for key, used in usage._alike.items()}
         usage._any = {user: shrunk(used) for user, used in usage._users.items()}
         return usage

@@ -184,9 +184,7 @@ def _sizes(found: Assumed) -> Assumed:
         found = found.saying("nodes are not told: no job has too many of them for a target")
     if any(view.egress for view in found.site.targets):
         size = f"{found.policy.most_output / 10**9:g} GB"
-        found = found.saying(
-            f"as much comes home as may: {size} of each job, paid where that costs"
-        )
+        found = found.saying(f"{size} of each job come home, as much as may; where it costs, paid")
     if any(view.speeds for view in found.site.targets):
         found = found.saying("jobs run elsewhere as long as here: no target's speeds are used")
     return found

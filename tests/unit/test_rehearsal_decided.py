@@ -138,6 +138,12 @@ def test_a_target_that_is_full_leaves_the_rest_to_the_next() -> None:
     assert [Decimal("1.0334") + Decimal("2.0667")] == settled(found)
 
 
+def test_what_comes_home_costs_too_as_much_as_may() -> None:
+    paid = replace(VIEW, egress=Money(Decimal("0.1")))
+    found = rehearsal(FULL, replace(POLICY, most_output=3 * 10**9), paid)
+    assert [2 * (Decimal("1.0334") + Decimal("0.3"))] == settled(found)
+
+
 def test_few_may_begin_at_once_and_the_others_in_the_next_cycles() -> None:
     found = rehearsal(FULL, replace(POLICY, max_new_per_tick=1))
     assert (420, 480) == (starts(found)[2], starts(found)[3])

@@ -166,7 +166,7 @@ def _run(site: str, jobs: Sequence[Sleeper], keep: Path) -> None:
     (keep / CORES).write_text(f"{place.cores}\n")
     try:
         ids = _submitted(host, place, jobs)
-        longest = sum(job.seconds for job in jobs) + PATIENCE
+        longest = sum(job.seconds + 5 for job in jobs) + PATIENCE
         _until(lambda: not _queued(host, place), longest, "all jobs have ended")
         rows = _accounted(host, ids)
     finally:

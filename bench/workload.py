@@ -16,10 +16,13 @@ LIMITS = (1800, 3600, 2 * 3600, 4 * 3600, 8 * 3600, 24 * 3600, 72 * 3600)  #: as
 DAY = 86400
 
 
-def workload(seed: int, cores: int = 2048, days: int = 60, load: float = 0.85) -> History:
-    """The same for the same seed. ``load``: of the whole cluster, on average."""
+def workload(
+    seed: int, cores: int = 2048, days: int = 60, load: float = 0.85, longest: float = 2 * DAY
+) -> History:
+    """The same for the same seed. ``load``: of the whole cluster, on average. ``longest``: seconds
+    that any application typically runs."""
     dice = Random(seed)  # noqa: S311 - a workload, not a secret
-    habits = [_habit(dice, cores) for _ in range(120)]
+    habits = [_habit(dice, cores, longest) for _ in range(120)]
     jobs: list[PastJob] = []
     wanted, had = load * cores * days * DAY, 0.0
     while had < wanted:
@@ -35,9 +38,9 @@ def workload(seed: int, cores: int = 2048, days: int = 60, load: float = 0.85) -
     return History(f"generated {seed}", cores, tuple(jobs))
 
 
-def _habit(dice: Random, cores: int) -> tuple[str, str, int, float]:
+def _habit(dice: Random, cores: int, longest: float) -> tuple[str, str, int, float]:
     width = 2 ** dice.randint(2, int(math.log2(cores)) - 2)
-    typical = math.exp(dice.uniform(math.log(300), math.log(2 * DAY)))
+    typical = math.exp(dice.uniform(math.log(300), math.log(longest)))
     return f"user{dice.randint(1, 40)}", dice.choice(("crash", "cfd", "nvh")), width, typical
 
 

@@ -125,11 +125,9 @@ def offers(config: Config, path: Path) -> tuple[TargetView, ...]:
 def _context(
     name: str, table: TargetTable, clock: Clock, home: Path, shell: Callable[[SshHost], RemoteShell]
 ) -> PluginContext:
+    terms = Money(table.price[0]), clock, home, shell, table.speed, table.cores
     egress = Money(table.egress[0] if table.egress else Decimal(0))
-    return PluginContext(
-        TargetName(name), Money(table.price[0]), clock, home, shell,
-        table.speed, table.cores, egress,
-    )  # fmt: skip
+    return PluginContext(TargetName(name), *terms, egress)
 
 
 def _plugins(

@@ -34,17 +34,17 @@ def _assumed(path: Path, cycle: str | None, history: History) -> Assumed:
     from burstd.app import offers
     from burstd.config.policy import policy_of
     from burstd.config.read import read_rules
+    from burstd.rehearsal.rules import CYCLE, dense
     from burstd.rehearsal.site import SiteRules, assume
 
     config = read_rules(path)
     poll = config.site.poll
-    site = SiteRules(policy_of(config), offers(config, path), poll, _cycle(cycle, poll))
-    return assume(history, site)
+    least = max(poll, CYCLE) if dense(history) else poll
+    chosen = least if cycle is None else _cycle(cycle, poll)
+    return assume(history, SiteRules(policy_of(config), offers(config, path), poll, chosen))
 
 
-def _cycle(text: str | None, poll: timedelta) -> timedelta:
-    if text is None:
-        return poll
+def _cycle(text: str, poll: timedelta) -> timedelta:
     try:
         found = duration(text)
     except ValueError as error:

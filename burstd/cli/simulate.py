@@ -46,14 +46,15 @@ Procs = Annotated[
 Config = Annotated[
     Path | None,
     typer.Option(
-        help="Rehearse this config.toml's own policy and targets; with --recorded: its policy."
+        help="Rehearse this site's own policy and targets: its config.toml. With --recorded: "
+        "decide by its policy."
     ),
 ]
 Cycle = Annotated[
     str | None,
     typer.Option(
-        help="With --config: time from one decision to the next, like 5m: rougher and faster.",
-        show_default="site.poll",
+        help="With --config: from one decision to the next. Longer is faster, and rougher.",
+        show_default="site.poll; 5m where more than 500 jobs come a day",
     ),
 ]
 Which = Annotated[
@@ -175,7 +176,7 @@ def _by_budget(
     which: StrategyName | None, share: float | None, theta: float | None, text: str | None
 ) -> Rules:
     from burstd.rehearsal.compare import compare
-    from burstd.rehearsal.rules import SHARE, THETA
+    from burstd.rehearsal.rules import A_DAY, CYCLE, SHARE, THETA, dense
     from burstd.rehearsal.sweep import parse, sweep
 
     strategy = (which or StrategyName.MARGINAL).value
@@ -184,7 +185,9 @@ def _by_budget(
 
     def rules(history: History) -> Found:
         rows = list(compare(history, strategy, part, weight))
-        return Found(history, rows, sweep(history, strategy, wanted, weight) if wanted else None)
+        swept = sweep(history, strategy, wanted, weight) if wanted else None
+        every = f"decided every {CYCLE.seconds} s, as more than {A_DAY} jobs came a day"
+        return Found(history, rows, swept, [every] if dense(history) else [])
 
     return rules
 

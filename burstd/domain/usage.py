@@ -66,12 +66,13 @@ def shrunk(used: Collection[float]) -> float:
 
 @dataclass(frozen=True)
 class Habits:
-    """All that is kept of runs: the parts of their limits that they used, the oldest first."""
+    """All that is kept of runs: the parts of their limits that they used, the oldest first; and the
+    core-hours of all that are ``sized``: whose cores are known."""
 
     alike: Mapping[tuple[str, str], tuple[float, ...]]  #: by user and kind
     users: Mapping[str, tuple[float, ...]]
-    hours: float = 0.0  #: core-hours of all whose cores are known
-    sized: int = 0  #: of how many runs
+    core_hours: float = 0.0
+    sized: int = 0
 
 
 class Usage:
@@ -118,7 +119,7 @@ class Usage:
             usage._alike[who].extend(used)
         for user, used in state.users.items():
             usage._users[user].extend(used)
-        usage._hours, usage._sized = state.hours, state.sized
+        usage._hours, usage._sized = state.core_hours, state.sized
         usage._parts = {key: shrunk(used) for key, used in usage._alike.items()}
         usage._any = {user: shrunk(used) for user, used in usage._users.items()}
         return usage

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from burstd.core.decide import decide
-from burstd.core.money import price
+from burstd.core.money import egress, price
 from burstd.domain.jobs import JobIdentity
 from burstd.domain.plan import Placement, Plan, Reason, ScriptFacts, Snapshot
 from burstd.domain.policy import BurstPolicy, Ledger
@@ -73,7 +73,7 @@ class Decided:
         self._rule = rule
         self._jobs = {job.number: job for job in history.jobs}
         self._lines = Lines(rule.epoch)
-        self._prices = {view.name: view.price for view in rule.targets}
+        self._views = {view.name: view for view in rule.targets}
         times = {job.number: timedelta(seconds=job.ran) for job in history.jobs}
         made = partial(Clairvoyant, times) if knows else Remembered
         self._accounting = Accounting(rule.policy.history, made)
@@ -133,8 +133,10 @@ class Decided:
         return {placed.identity.key.job_id for placed in plan.placements}
 
     def _cost(self, placed: Placement, ran: timedelta) -> Money:
-        billed = price(placed.cores, ran + timedelta(seconds=BILLED), self._prices[placed.target])
-        return min(placed.reserved, billed)
+        view = self._views[placed.target]
+        billed = price(placed.cores, ran + timedelta(seconds=BILLED), view.price)
+        comes = egress(self._rule.policy.most_output, view.egress)
+        return Money(min(placed.reserved, billed + comes))
 
 
 def _run(job: PastJob) -> PastRun:

@@ -21,6 +21,8 @@ SHARE = 0.05  #: of all core-hours: the budget of who names none
 THETA = 0.5  #: between each job's hour (0) and each core-hour's (1)
 #: When the first job comes where the history does not tell: a Monday, and the first of a year.
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
+CYCLE = timedelta(minutes=5)  #: from one decision to the next, in a dense history
+MANY, A_DAY = 10_000, 500  #: jobs: one with more of them is dense
 PRICE = Money(Decimal(1))  #: of a core-hour: the budget is one of core-hours
 _MOST = 10**9
 _CLOUD = TargetName("cloud")
@@ -40,19 +42,27 @@ def epoch(history: History) -> datetime:
     return datetime.fromtimestamp(history.epoch, UTC)
 
 
+def dense(history: History) -> bool:
+    """To decide whenever a job comes or ends would take minutes, and come to the same
+    (docs/policy.md)."""
+    jobs = len(history.jobs)
+    return jobs > MANY and jobs * 86400 > A_DAY * history.seconds
+
+
 def budgeted(history: History, strategy: str, share: float, theta: float = THETA) -> Rule:
     """This part of all core-hours may be bought; the price is steered so that they last."""
     budget = Money(Decimal(str(share * history.core_hours)))
     policy = replace(_policy(history, strategy, budget), theta=theta, steer=True)
     if strategy == OLDEST_FIRST:
-        return SteeredMark(policy, (CLOUD,), epoch(history), cores=history.cores)
-    return Rule(policy, (CLOUD,), epoch(history))
+        cores = history.cores
+        return SteeredMark(policy, (CLOUD,), epoch(history), _cycle(history), cores=cores)
+    return Rule(policy, (CLOUD,), epoch(history), _cycle(history))
 
 
 def marked(history: History, mark: float) -> Rule:
     """The oldest leave while so many core-hours wait, at any cost."""
     policy = _policy(history, OLDEST_FIRST, Money(Decimal("Infinity")))
-    return Rule(_at_mark(policy, mark), (CLOUD,), epoch(history))
+    return Rule(_at_mark(policy, mark), (CLOUD,), epoch(history), _cycle(history))
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,10 @@ class SteeredMark(Rule):
 
     def at(self, now: datetime, ledger: Ledger) -> BurstPolicy:
         return _at_mark(self.policy, lasting(self.policy, ledger, now) * self.cores)
+
+
+def _cycle(history: History) -> int:
+    return int(CYCLE.total_seconds()) if dense(history) else 0
 
 
 def _policy(history: History, strategy: str, budget: Money) -> BurstPolicy:

@@ -182,6 +182,9 @@ def _leads(label: Label, rules: DataRules) -> bool:
 def _sizes(found: Assumed) -> Assumed:
     if all(job.nodes == 1 for job in found.history.jobs):
         found = found.saying("nodes are not told: no job has too many of them for a target")
+    if any(view.egress for view in found.site.targets):
+        size = f"{found.policy.most_output / 10**9:g} GB"
+        found = found.saying(f"{size} of each job come home, as much as may; where it costs, paid")
     if any(view.speeds for view in found.site.targets):
         found = found.saying("jobs run elsewhere as long as here: no target's speeds are used")
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 from collections.abc import Sequence
@@ -27,10 +26,9 @@ from burstd.core.selection import (
 from burstd.core.steering import HIGH, LOW, Steering
 from burstd.rehearsal.compare import decided, shaken
 from burstd.rehearsal.easy import Cluster, Run, rehearse
-from burstd.rehearsal.history import History, NotLog, PastJob
+from burstd.rehearsal.history import History, PastJob
 from burstd.rehearsal.measures import measure, quantile
 from burstd.rehearsal.rules import budgeted
-from burstd.rehearsal.swf import read
 
 
 def job(number: int, submitted: int, cores: int, ran: int, limit: int | None = None) -> PastJob:
@@ -213,77 +211,6 @@ def test_the_figures_of_three_jobs() -> None:
 def test_quantiles_lie_between_the_values_around_them() -> None:
     assert 2.5 == quantile([1, 2, 3, 4], 0.5)
     assert (1, 4) == (quantile([1, 2, 3, 4], 0), quantile([1, 2, 3, 4], 1))
-
-
-# --- the log
-
-LINES = """; MaxProcs: 16
-1 100 5 60 4 -1 -1 4 120 -1 1 7 2 3 1 -1 -1 -1
-2 50 -1 0 -1 -1 -1 4 120 -1 0 7 2 -1 1 -1 -1 -1
-3 60 -1 30 -1 -1 -1 32 120 -1 1 7 2 -1 1 -1 -1 -1
-4 70 -1 300 -1 -1 -1 8 -1 -1 1 8 -1 -1 -1 -1 -1 -1
-"""
-
-
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_log_is_read_and_says_what_it_left_out(tmp_path: Path, packed: bool) -> None:
-    path = tmp_path / "log.swf"
-    path.write_bytes(gzip.compress(LINES.encode()) if packed else LINES.encode())
-    past = read(path)
-    assert (16, {"never ran": 1, "wider than the cluster": 1}) == (past.cores, past.left_out)
-    assert [
-        PastJob(4, 70, 8, 300, 300, "8", "", "", ""),
-        PastJob(1, 100, 4, 120, 60, "7", "2", "3", "1"),
-    ] == list(past.jobs)
-    assert {"never ran": 1} == read(path, cores=32).left_out
-
-
-@pytest.mark.parametrize(
-    ("header", "submitted", "epoch"),
-    [
-        ("; UnixStartTime: 749458803\n", 100, 749_458_803),
-        ("; UnixStartTime: 0\n", 100, None),
-        ("; UnixStartTime: 0\n", 1_356_994_800, 0),
-        ("", 1_356_994_800, 0),
-        ("", 100, None),
-    ],
-)
-def test_a_log_begins_when_it_says_or_its_times_are_since_1970_or_nobody_knows(
-    tmp_path: Path, header: str, submitted: int, epoch: int | None
-) -> None:
-    path = tmp_path / "log.swf"
-    row = f"1 {submitted} 5 60 4 -1 -1 4 120 -1 1 7 2 3 1 -1 -1 -1\n"
-    path.write_text(f"; MaxProcs: 16\n{header}{row}")
-    assert epoch == read(path).epoch
-
-
-def test_a_user_0_is_not_known_and_a_queue_0_is_one(tmp_path: Path) -> None:
-    path = tmp_path / "log.swf"
-    path.write_text("; MaxProcs: 4\n1 0 5 60 4 -1 -1 4 120 -1 1 0 0 0 0 -1 -1 -1\n")
-    assert (PastJob(1, 0, 4, 120, 60, "", "", "", "0"),) == read(path).jobs
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("; MaxProcs: 4\n1 2 3\n", "line 2 of log.swf is not one of the Standard Workload Format"),
-        ("; MaxProcs: 4\nnot a log at all, of any kind whatever that may be\n", "line 2"),
-        ("1 100 5 60 4 -1 -1 4 120 -1 1 7 2 3 1 -1 -1 -1\n", "give --procs N"),
-        ("; MaxProcs: 4\n", "has no job that ran on 4 processors"),
-    ],
-)
-def test_what_is_no_log_is_refused_with_the_line(tmp_path: Path, text: str, said: str) -> None:
-    path = tmp_path / "log.swf"
-    path.write_text(text)
-    with pytest.raises(NotLog, match=said):
-        read(path)
-
-
-def test_a_log_that_is_cut_off_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "log.swf.gz"
-    path.write_bytes(gzip.compress(LINES.encode() * 1000)[:-40])
-    with pytest.raises(NotLog, match="cut off"):
-        read(path)
 
 
 # --- strategies

@@ -138,6 +138,12 @@ def test_a_target_that_is_full_leaves_the_rest_to_the_next() -> None:
     assert [Decimal("1.0334") + Decimal("2.0667")] == settled(found)
 
 
+def test_what_comes_home_costs_too_as_much_as_may() -> None:
+    paid = replace(VIEW, egress=Money(Decimal("0.1")))
+    found = rehearsal(FULL, replace(POLICY, most_output=3 * 10**9), paid)
+    assert [2 * (Decimal("1.0334") + Decimal("0.3"))] == settled(found)
+
+
 def test_few_may_begin_at_once_and_the_others_in_the_next_cycles() -> None:
     found = rehearsal(FULL, replace(POLICY, max_new_per_tick=1))
     assert (420, 480) == (starts(found)[2], starts(found)[3])
@@ -304,6 +310,15 @@ def test_a_clairvoyant_knows_and_its_mean_is_that_of_runs() -> None:
     usage = Clairvoyant({7: timedelta(minutes=5)}, [run_of("u", "x", 0.5, 4)])
     assert timedelta(minutes=5) == usage.time(queued(7))
     assert 2.0 == usage.mean
+
+
+def test_where_many_come_a_day_it_is_decided_in_cycles() -> None:
+    days = 20
+    jobs = [job(n, n * days * DAY // 10_001, 1, 60, 60) for n in range(10_001)]
+    assert 300 == budgeted(past(*jobs), "marginal", 0.1).cycle
+    assert 0 == budgeted(past(*jobs[1:]), "marginal", 0.1).cycle  # not many
+    rare = [replace(one, submitted=2 * one.submitted) for one in jobs]
+    assert 0 == budgeted(past(*rare), "threshold", 0.1).cycle
 
 
 @pytest.mark.parametrize("strategy", ["marginal", "waiting", "threshold"])

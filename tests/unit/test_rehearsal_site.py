@@ -130,10 +130,11 @@ def test_longer_cycles_begin_as_many_bursts_an_hour() -> None:
     assert "every 60 s instead of every 30 s, on up to 14 bursts" in said(found)
 
 
-def test_nodes_and_speeds_that_are_not_told_are_said() -> None:
-    fast = replace(RULES.targets[0], speeds={"crash": 2.0})
+def test_nodes_speeds_and_results_that_are_not_told_are_said() -> None:
+    fast = replace(RULES.targets[0], speeds={"crash": 2.0}, egress=Money(Decimal("0.1")))
     found = assume(history(job(nodes=1)), replace(RULES, targets=(fast,)))
     assert "nodes are not told" in said(found)
+    assert "50 GB of each job come home" in said(found)
     assert "no target's speeds are used" in said(found)
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from burstd.api import estimates
+from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.testing.simulators import in_file
 from tests.flow.conftest import Serve
@@ -105,3 +109,57 @@ def test_inputs_that_are_missing_keep_it_here(scene: Scene) -> None:
 
     assert 3 == code
     assert "gone.msh" in found["files"]["refused"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"time_limit_s": float("inf")},
+        {"time_limit_s": float("nan")},
+        {"time_limit_s": 1e300},
+        {"time_limit_s": 1e-9},
+        {"time_limit_s": 8.6e13},
+        {"starts_at": 1e300},
+        {"starts_at": float("nan")},
+        {"starts_at": -1e15},
+        {"cpus": 10**400},
+        {"cpus": 10**30},
+        {"nodes": 10**400},
+        {"tasks": 10**9},
+        {"name": "\ud800"},
+        {"licences": "cae:9999999999999999999999"},
+        {"comment": "burst:max-cost=1e999999999"},
+        {"comment": "burst:deadline=0001-01-01T00:00+23:59"},
+    ],
+)
+def test_odd_numbers_are_refused_or_answered(scene: Scene, odd: dict[str, Any]) -> None:
+    scene.slurm.submit(user="bob", name="busy", minutes=120)
+    scene.slurm.slots = 1
+    scene.slurm.schedule()
+    body = {"script": "ccx b", "name": "b", "partition": "cae", "cpus": 1, "time_limit_s": 60.0}
+    try:
+        client.ask("/v1/estimate", "POST", {**body, **odd})
+    except client.Answerless as error:
+        assert "status 500" != str(error)
+
+
+def test_one_is_answered_at_a_time(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else any user's loop takes every thread that agents are answered by."""
+    at_once, most = 0, 0
+
+    def slow(*_: object) -> None:
+        nonlocal at_once, most
+        at_once, most = at_once + 1, max(most, at_once + 1)
+        time.sleep(0.05)
+        at_once -= 1
+
+    monkeypatch.setattr(estimates, "look", slow)
+    body = {"script": "ccx b", "name": "b", "partition": "cae", "cpus": 1, "time_limit_s": 60.0}
+
+    def asks(_: int) -> None:
+        with pytest.raises(client.Answerless, match="cannot be read now"):
+            client.ask("/v1/estimate", "POST", body)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(asks, range(8)))
+    assert 1 == most

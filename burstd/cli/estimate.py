@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from burstd.cli.answers import Json, asked, fail, lines, print_json
+from burstd.cli.answers import Json, asked, fail, lines, plain, print_json
 from burstd.cli.client import ERROR, NEGATIVE, OK, USAGE
 from burstd.cli.reasons import show_why
 
@@ -46,7 +46,7 @@ def estimate(words: Words, files: Files = False, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
     else:
-        _show(found, every=files)
+        _show(plain(found), every=files)
     stays = not found["leaves"] or "refused" in (found["files"] or {})
     raise typer.Exit(NEGATIVE if stays else OK)
 

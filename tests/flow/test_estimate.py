@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -101,6 +102,15 @@ def test_people_read_lines_and_mistakes_are_told(scene: Scene) -> None:
     assert (2, True) == (missing.exit_code, "there is no script" in missing.output)
     refused = CliRunner().invoke(app, ["estimate", "run.sh", "refused"])
     assert (1, True) == (refused.exit_code, "allocation failure: no" in refused.output)
+
+
+def test_names_of_files_do_not_speak_to_the_terminal(scene: Scene) -> None:
+    (Path.cwd() / "beam.inp").write_bytes(b"*INCLUDE, INPUT=m\x1b[2J.msh\n")
+    Path(os.fsdecode(bytes(Path.cwd()) + b"/m\x1b[2J.msh")).write_text("")
+    done = CliRunner().invoke(app, ["estimate", "--files", "run.sh"])
+
+    assert 0 == done.exit_code, done.output
+    assert "m?[2J.msh" in done.output
 
 
 def test_inputs_that_are_missing_keep_it_here(scene: Scene) -> None:

@@ -173,3 +173,10 @@ def test_one_is_answered_at_a_time(scene: Scene, monkeypatch: pytest.MonkeyPatch
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(asks, range(8)))
     assert 1 == most
+
+
+def test_long_words_and_directories_that_are_not_there_are_told_plainly(scene: Scene) -> None:
+    assert 0 == estimate("--comment", "x" * 300, "run.sh")[0]
+    done = CliRunner().invoke(app, ["estimate", "--chdir=/nowhere/at/all", "run.sh"])
+
+    assert (3, True) == (done.exit_code, "it would stay: /nowhere/at/all" in done.output)

@@ -57,6 +57,7 @@ class Wanted(BaseModel):
     directory: Text = ""
     licences: Text = ""
     tasks: int = Field(default=0, ge=0, le=MOST_TASKS)
+    throttle: int | None = Field(default=None, ge=1)  #: tasks that may run at once
     starts_at: float | None = Field(default=None, ge=0, le=LAST)  #: seconds since 1970, by Slurm
 
 
@@ -148,5 +149,6 @@ def _job(wanted: Wanted, user: str, cluster: str, seen: Snapshot, min_age: timed
         licences=wanted.licences,
         comment=wanted.comment,
         directory=wanted.directory,
+        throttle=wanted.throttle if wanted.tasks else None,
         starts=None if starts is None else datetime.fromtimestamp(starts, UTC),
     )

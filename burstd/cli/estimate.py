@@ -108,6 +108,7 @@ def _wanted(said: Submission, here: WillRun, text: str, directory: str) -> dict[
         "directory": directory,
         "licences": given.get("licenses", ""),
         "tasks": tasks,
+        "throttle": said.throttle,
         "starts_at": here.starts.timestamp(),
     }
 

@@ -180,3 +180,8 @@ def test_long_words_and_directories_that_are_not_there_are_told_plainly(scene: S
     done = CliRunner().invoke(app, ["estimate", "--chdir=/nowhere/at/all", "run.sh"])
 
     assert (3, True) == (done.exit_code, "it would stay: /nowhere/at/all" in done.output)
+
+
+def test_of_a_throttled_array_no_more_would_leave(scene: Scene) -> None:
+    _, found = estimate("--array=1-5%2", "run.sh")
+    assert (2, 5) == (found["leaves"], found["of"])

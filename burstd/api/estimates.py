@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -31,6 +33,12 @@ LONGEST = (
     8 * 2**20
 )  #: bytes; Slurm's own limit of a script is 4 MiB (slurm.conf(5), max_script_size)
 MOST_TASKS = 10_000
+MOST = 2**31  #: CPUs, nodes; Slurm counts no further
+LONGEST_TIME = 100 * 365 * 86400  #: seconds
+LAST = 2**33  #: seconds since 1970
+
+Name = Annotated[str, Field(max_length=1024)]
+Text = Annotated[str, Field(max_length=2**16)]
 
 
 class Wanted(BaseModel):
@@ -38,18 +46,19 @@ class Wanted(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     script: str
-    name: str = Field(max_length=1024)
-    partition: str
-    account: str = ""
-    qos: str = ""
-    cpus: int = Field(ge=1)
-    nodes: int = Field(default=1, ge=1)
-    time_limit_s: float | None = Field(default=None, gt=0)
-    comment: str = ""
-    directory: str = ""
-    licences: str = ""
+    name: Name
+    partition: Name
+    account: Name = ""
+    qos: Name = ""
+    cpus: int = Field(ge=1, le=MOST)
+    nodes: int = Field(default=1, ge=1, le=MOST)
+    time_limit_s: float | None = Field(default=None, ge=1, le=LONGEST_TIME)
+    comment: Text = ""
+    directory: Text = ""
+    licences: Text = ""
     tasks: int = Field(default=0, ge=0, le=MOST_TASKS)
-    starts_at: float | None = None  #: seconds since 1970, by Slurm
+    throttle: int | None = Field(default=None, ge=1)  #: tasks that may run at once
+    starts_at: float | None = Field(default=None, ge=0, le=LAST)  #: seconds since 1970, by Slurm
 
 
 class EstimateRoutes:
@@ -57,6 +66,9 @@ class EstimateRoutes:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        # Each looks at the whole queue and decides on it: any user may ask, and agents must not
+        # wait for a thread meanwhile.
+        self._turn = asyncio.Semaphore(1)
 
     def routes(self) -> list[Route]:
         return [Route("/v1/estimate", self.estimate, methods=["POST"])]
@@ -65,7 +77,8 @@ class EstimateRoutes:
         """Nothing is written down, and nobody's job changes."""
         wanted = Wanted.model_validate_json(await read_body(request, LONGEST))
         peer = peer_of(request, self._desk.operators)
-        return await run_in_threadpool(self._answer, wanted, peer)
+        async with self._turn:
+            return await run_in_threadpool(self._answer, wanted, peer)
 
     def _answer(self, wanted: Wanted, peer: Peer) -> Response:
         world = self._desk.world
@@ -136,5 +149,6 @@ def _job(wanted: Wanted, user: str, cluster: str, seen: Snapshot, min_age: timed
         licences=wanted.licences,
         comment=wanted.comment,
         directory=wanted.directory,
+        throttle=wanted.throttle if wanted.tasks else None,
         starts=None if starts is None else datetime.fromtimestamp(starts, UTC),
     )

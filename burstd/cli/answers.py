@@ -32,8 +32,20 @@ def answer(route: str, as_json: bool, show: Show, method: str = "GET", **query: 
     if as_json:
         print_json(found)
     else:
-        show(found)
+        show(plain(found))
     raise typer.Exit(OK)
+
+
+def plain(found: Any) -> Any:
+    """The same for a terminal: names, comments and #BURST words are other people's, and must not
+    speak to it. JSON escapes them by itself."""
+    if isinstance(found, str):
+        return "".join(c if c.isprintable() or c == "\n" else "?" for c in found)
+    if isinstance(found, list):
+        return [plain(one) for one in found]
+    if isinstance(found, dict):
+        return {name: plain(one) for name, one in found.items()}
+    return found
 
 
 def print_json(found: dict[str, Any]) -> None:

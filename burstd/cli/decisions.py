@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import typer
 
-from burstd.cli.answers import fail
+from burstd.cli.answers import fail, plain
 from burstd.cli.client import ERROR, NOT_FOUND, OK, Answerless, ask_lines
 
 Since = Annotated[
@@ -64,7 +64,7 @@ def _show(lines: Iterator[dict[str, Any]], job: str, as_json: bool) -> int:
         if as_json:
             sys.stdout.write(f"{json.dumps(line)}\n")
         else:
-            typer.echo(_verdict(line) if job else _decision(line))
+            typer.echo(plain(_verdict(line) if job else _decision(line)))
     return told
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from burstd.cli.answers import Json, asked, fail, lines, print_json
+from burstd.cli.answers import Json, asked, fail, lines, plain, print_json
 from burstd.cli.client import ERROR, NEGATIVE, OK, USAGE
 from burstd.cli.reasons import show_why
 
@@ -46,17 +46,25 @@ def estimate(words: Words, files: Files = False, as_json: Json = False) -> None:
     if as_json:
         print_json(found)
     else:
-        _show(found, every=files)
+        _show(plain(found), every=files)
     stays = not found["leaves"] or "refused" in (found["files"] or {})
     raise typer.Exit(NEGATIVE if stays else OK)
 
 
 def _script(words: Sequence[str]) -> str:
     """The first word that is a file: options of sbatch come before it, arguments after."""
-    files = (word for word in words if not word.startswith("-") and Path(word).is_file())
+    files = (word for word in words if not word.startswith("-") and _is_file(word))
     if (script := next(files, None)) is None:
         fail(f"there is no script among: {' '.join(words)}", USAGE)
     return script
+
+
+def _is_file(word: str) -> bool:
+    """A comment may be longer than any path, and a path lead to where its user may not look."""
+    try:
+        return Path(word).is_file()
+    except OSError:
+        return False
 
 
 def _read(script: str) -> str:
@@ -100,6 +108,7 @@ def _wanted(said: Submission, here: WillRun, text: str, directory: str) -> dict[
         "directory": directory,
         "licences": given.get("licenses", ""),
         "tasks": tasks,
+        "throttle": said.throttle,
         "starts_at": here.starts.timestamp(),
     }
 
@@ -125,7 +134,10 @@ def _files(resolver: str, said: Submission, directory: str) -> dict[str, Any]:
     """As the agent would find them: by the agent's own program, in the job's directory."""
     script = str(Path(said.script).resolve())
     argv = [sys.executable, "-P", "-m", "burstd.agent.survey", resolver, script, *said.arguments]
-    done = subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=False)
+    except OSError as error:
+        return {"refused": f"{directory}: {error.strerror}"}
     if done.returncode != 0:
         return {"refused": done.stderr.strip().splitlines()[-1] if done.stderr else "no answer"}
     found: dict[str, Any] = json.loads(done.stdout)

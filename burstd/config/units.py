@@ -11,6 +11,7 @@ from apscheduler.triggers.cron import CronTrigger
 from pydantic import BeforeValidator
 
 _DURATION = re.compile(r"(\d+)\s*(s|m|h|d)$")
+_LONGEST = timedelta(days=36_500)  #: from any day that long back is a day yet
 _SCALE = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _CORE_HOURS = re.compile(r"(\d+(?:\.\d+)?)\s*core-hours$")
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/month$")
@@ -28,7 +29,13 @@ def duration(value: object) -> timedelta:
     found = _DURATION.match(str(value).strip())
     if found is None:
         raise ValueError("expected a duration with its unit, like '30s', '15m', '24h' or '2d'")
-    return timedelta(**{_SCALE[found[2]]: int(found[1])})
+    try:
+        time = timedelta(**{_SCALE[found[2]]: int(found[1])})
+    except OverflowError:
+        time = timedelta.max
+    if time > _LONGEST:
+        raise ValueError("no duration is longer than 36500d")
+    return time
 
 
 def core_hours(value: object) -> float:
@@ -77,8 +84,6 @@ def egress(value: object) -> tuple[Decimal, str]:
 
 def size(value: object) -> int:
     """``50 GB``: bytes; a GB is 10^9 as in clouds' bills. Raises ``ValueError``."""
-    if isinstance(value, int):
-        return value
     found = _SIZE.match(str(value).strip())
     if found is None:
         raise ValueError("expected a size with its unit, like '500 MB', '50 GB' or '2 TB'")

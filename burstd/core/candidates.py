@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -51,6 +53,7 @@ def candidates(
     found: list[Candidate] = []
     declined: list[Decline] = []
     court = Court(policy)
+    busy: Mapping[int, set[JobKey]] | None = None
     for job in snapshot.queue.jobs:
         if not considered(job, policy):
             continue
@@ -60,7 +63,8 @@ def candidates(
         case = case_of(job, snapshot, policy)
         for reason, gone in _trips_before(elements, ledger):
             declined.append(Decline(job.identity, reason, wish=case.wish, elements=gone))
-            elements = tuple(key for key in elements if key not in gone)
+            over = frozenset(gone)
+            elements = tuple(key for key in elements if key not in over)
         if not elements:
             continue
         why = court.objection(case)
@@ -71,7 +75,8 @@ def candidates(
             declined.append(Decline(job.identity, reason, numbers, case.wish, elements))
             continue
         if job.throttle is not None:
-            elements, kept = _throttled(job, elements, snapshot, ledger)
+            busy = _busy(snapshot, ledger) if busy is None else busy
+            elements, kept = _throttled(job, elements, busy.get(job.key.job_id, ()))
             declined += kept
         if elements:
             run = snapshot.usage.time(job)
@@ -79,17 +84,23 @@ def candidates(
     return found, declined
 
 
+def _busy(snapshot: Snapshot, ledger: Ledger) -> Mapping[int, set[JobKey]]:
+    """What runs, here or elsewhere, by the number of its array."""
+    found: dict[int, set[JobKey]] = defaultdict(set)
+    for key in ledger.open:
+        found[key.job_id].add(key)
+    for job in snapshot.queue.jobs:
+        if job.state in _RUNS:
+            found[job.key.job_id].add(job.key)
+    return found
+
+
 def _throttled(
-    job: QueuedJob, elements: tuple[JobKey, ...], snapshot: Snapshot, ledger: Ledger
+    job: QueuedJob, elements: tuple[JobKey, ...], busy: Collection[JobKey]
 ) -> tuple[tuple[JobKey, ...], list[Decline]]:
-    """As many as its array lets run beside those that do, here or elsewhere; the rest stays, and
-    is no pressure: a stand-in of theirs would not start."""
-    most, number = job.throttle or 0, job.key.job_id
-    busy = {k for k in ledger.open if k.job_id == number} | {
-        other.key
-        for other in snapshot.queue.jobs
-        if other.key.job_id == number and other.state in _RUNS
-    }
+    """As many as its array lets run beside those that do; the rest stays, and is no pressure: a
+    stand-in of theirs would not start."""
+    most = job.throttle or 0
     room = max(0, most - len(busy))
     if room >= len(elements):
         return elements, []

@@ -12,21 +12,32 @@ from burstd.domain.targets import TargetName
 
 #: Of two modes the one further on counts.
 _STRENGTH = (JobMode.AUTO, JobMode.PREFER, JobMode.REQUIRE, JobMode.NEVER)
+MOST = 100  #: words of one script; who writes more keeps the job here
+LONGEST = 400  #: characters of one word
+_KEPT = 80  #: characters of one that can't be read
 
 
 def directives(words: Iterable[str]) -> Directives:
     """All of them together: ``mode=``, ``app=``, ``class=``, ``licences=``, ``target=``,
     ``deadline=``, ``max-cost=``. A mode may stand alone: ``never``."""
     found = NONE
-    for word in words:
-        key, given, value = word.partition("=")
-        read = _READERS.get(key) if given else _READERS["mode"]
-        try:
-            one = read(value if given else word) if read is not None else None
-        except (ValueError, InvalidOperation):
-            one = None
-        found = together(found, one or Directives(unread=(word,)))
+    for count, word in enumerate(words):
+        if count == MOST:
+            return together(found, Directives(unread=(f"more than {MOST} words",)))
+        found = together(found, _read(word) or Directives(unread=(word[:_KEPT],)))
     return found
+
+
+def _read(word: str) -> Directives | None:
+    """``None``: it can't be read."""
+    key, given, value = word.partition("=")
+    read = _READERS.get(key) if given else _READERS["mode"]
+    if read is None or len(word) > LONGEST:
+        return None
+    try:
+        return read(value if given else word)
+    except (ValueError, InvalidOperation):
+        return None
 
 
 def together(one: Directives, other: Directives) -> Directives:

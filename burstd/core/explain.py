@@ -14,12 +14,13 @@ from burstd.core.licences import Desk, ask_of, never
 from burstd.core.line import Line
 from burstd.core.place import Ask, Offer, Places, cheap_enough
 from burstd.core.pressure import pressures
+from burstd.core.purse import Purse
 from burstd.core.veto import minutes, told
 from burstd.core.veto import objection as veto
 from burstd.core.worth import OLDEST_FIRST, price, worths
 from burstd.domain.directives import JobMode
 from burstd.domain.jobs import JobKey, JobState, QueuedJob
-from burstd.domain.plan import Plan, Reason, Snapshot
+from burstd.domain.plan import Objection, Plan, Reason, Snapshot
 from burstd.domain.policy import QUEUE, BurstPolicy, Ledger, Pressure
 from burstd.domain.targets import TargetView
 
@@ -137,6 +138,22 @@ class _Asked:
     def places(self) -> Places:
         return Places(self.snapshot, self.policy, self.ledger)
 
+    @cached_property
+    def purse(self) -> Purse:
+        return purse_of(self.policy, self.ledger, self.snapshot.queue.taken_at)
+
+    @property
+    def first(self) -> bool:
+        """It leaves before others, whatever its leaving spares."""
+        eager = {JobMode.PREFER, JobMode.REQUIRE}
+        return wishes(self.job, self.policy) or self.ask.asked.mode in eager
+
+    def too_dear(self, offer: Offer) -> Objection | None:
+        """For its user, or for a budget."""
+        if not cheap_enough([offer], self.ask.asked):
+            return Reason.TOO_DEAR, {"max_cost": str(self.ask.asked.most_cost)}
+        return self.purse.objection(self.job.account, self.job.identity.user, offer.worst)
+
 
 def verdicts(job: QueuedJob, plan: Plan) -> tuple[Verdict, ...]:
     """What the plan says, by groups of elements."""
@@ -183,8 +200,7 @@ def _worth(case: _Asked) -> Step:
     value = worths(case.line, policy, least).get(case.job.identity)
     if value is not None:
         numbers["worth"] = f"{value:.1f} h"
-    first = wishes(case.job, policy) or case.ask.asked.mode in {JobMode.PREFER, JobMode.REQUIRE}
-    if not least or first or value is None or value > least:
+    if not least or case.first or value is None or value > least:
         return Step("worth", True, "", numbers, setting, place)
     why, numbers["price"] = Reason.BELOW_PRICE, f"{least:.1f} h"
     return Step("worth", False, why.value, numbers, setting, place, CURES[why])
@@ -205,13 +221,16 @@ def _pressure(case: _Asked, plan: Plan) -> Iterator[Step]:
     if ledger.frozen:
         cure = CURES[Reason.FROZEN]
         yield Step("pressure", False, Reason.FROZEN.value, {"by": ledger.frozen}, cure=cure)
-    for pressure in pressures(policy):
-        if pressure.covers(case.job):
-            yield _one_pressure(pressure, policy, plan)
+    if case.ask.asked.mode is JobMode.REQUIRE:
+        yield Step("pressure", True, "", {"mode": "require"})
+    else:
+        covering = (pressure for pressure in pressures(policy) if pressure.covers(case.job))
+        yield from (_one_pressure(pressure, policy, plan) for pressure in covering)
     if (why := cooling(policy, ledger, case.snapshot.queue.taken_at)) is not None:
         reason, numbers = why
         place = policy.places.get("policy.cooldown", "")
-        yield Step("cool-down", False, reason.value, numbers, "policy.cooldown", place)
+        cure = CURES[reason]
+        yield Step("cool-down", False, reason.value, numbers, "policy.cooldown", place, cure)
 
 
 def _one_pressure(pressure: Pressure, policy: BurstPolicy, plan: Plan) -> Step:
@@ -246,18 +265,14 @@ def _targets(case: _Asked) -> Iterator[Step]:
 
 
 def _one_target(name: str, offer: Offer, case: _Asked) -> Step:
-    policy, job = case.policy, case.job
+    policy = case.policy
     numbers = {
         "worst_case": f"{offer.worst} {policy.currency}",
         "expected": f"{offer.likely} {policy.currency}",
         "begins_in": minutes(offer.lead),
         "over_in": minutes(offer.over),
     }
-    purse = purse_of(policy, case.ledger, case.snapshot.queue.taken_at)
-    against = purse.objection(job.account, job.identity.user, offer.worst)
-    if not cheap_enough([offer], case.ask.asked):
-        against = Reason.TOO_DEAR, {"max_cost": str(case.ask.asked.most_cost)}
-    if against is None:
+    if (against := case.too_dear(offer)) is None:
         return Step(name, True, "it fits", numbers)
     reason, held = against
     setting = "policy.budget" if held.get("budget") == "policy.budget" else "policy.budgets"
@@ -277,11 +292,13 @@ def _here(case: _Asked) -> Step:
     if not offers:
         numbers = {"starts_here": f"in {minutes(start.early)} to {minutes(start.late)}"}
         return Step("here", True, "", numbers, setting, place)
-    numbers = told(offers[0], run, start)
-    why = veto(offers[0], run, start) if case.policy.veto else None
-    if why is None:
-        return Step("here", True, "", numbers, setting, place)
-    return Step("here", False, why[0].value, numbers, setting, place, CURES[why[0]])
+    paid = [offer for offer in offers if case.too_dear(offer) is None] or offers[:1]
+    vetoes = [veto(offer, run, start) for offer in paid]
+    if not case.policy.veto or case.first or None in vetoes:
+        best = paid[vetoes.index(None)] if None in vetoes else paid[0]
+        return Step("here", True, "", told(best, run, start), setting, place)
+    why, cure = Reason.SOONER_HERE.value, CURES[Reason.SOONER_HERE]
+    return Step("here", False, why, told(paid[0], run, start), setting, place, cure)
 
 
 def _offers(view: TargetView) -> dict[str, str]:

@@ -9,7 +9,7 @@ from burstd.core.directives import directives
 from burstd.domain.applications import Application
 from burstd.domain.plan import ScriptFacts
 
-_BURST_LINE = re.compile(r"^#BURST\s+(.*)$", re.MULTILINE)
+_BURST_LINE = re.compile(r"^#BURST[^\S\n]+(.*)$", re.MULTILINE)
 
 
 def facts(script: str | None, applications: Iterable[Application]) -> ScriptFacts:

@@ -16,6 +16,7 @@ from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Epoch, Stage, Uptime
 from burstd.domain.events import Event
 from burstd.domain.jobs import JobRecord, JobSight, JobState
+from burstd.domain.requests import RequestKind
 from burstd.domain.targets import Money, Outcome, RemoteJob, RemoteState, RunState, WorkOrder
 from burstd.ports.errors import Rejected, Unreachable
 from burstd.shell.marks import as_submitted, mark
@@ -264,11 +265,16 @@ def _reckoned(burst: Burst, seen: JobSight, world: World) -> Event:
 
 
 def _came_home(burst: Burst, world: World) -> int:
-    """Bytes of its results, by the word of the agent that landed them: it is the user's program."""
+    """Bytes of its results, by the word of the agent that landed them: it is the user's program,
+    and no word of its spends more than was reserved, or an operator has approved."""
     if "staged_out" not in world.store.said(burst.id):
         return 0
     size = world.store.reports(burst.id)["staged_out"].body.get("bytes")
-    return size if isinstance(size, int) and 0 < size < MOST_BYTES else 0
+    if not isinstance(size, int) or not 0 < size < MOST_BYTES:
+        return 0
+    asked = world.store.requests().get(burst.id, frozenset())
+    approved = any(one.kind is RequestKind.PAY for one in asked)
+    return size if approved or burst.most_output is None else min(size, burst.most_output)
 
 
 def go_home(burst: Burst, world: World, sight: Sight) -> Event | None:

@@ -17,6 +17,7 @@ from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.domain.burst import Stage
 from burstd.domain.data import OutputFile
+from burstd.domain.requests import Request, RequestKind
 from burstd.domain.targets import Money
 from burstd.ports.depot import Growing
 from burstd.ports.errors import Transient
@@ -70,6 +71,23 @@ def test_odd_sizes_cost_nothing_and_break_nothing(scene: Scene, size: object) ->
     landed(scene, size)
 
     assert 0 == scene.until(Stage.SETTLED).output
+
+
+def test_an_agents_word_spends_no_more_than_was_reserved(scene: Scene) -> None:
+    landed(scene, 500_000 * GB)
+    burst = scene.until(Stage.SETTLED)
+
+    assert burst.cost is not None
+    assert burst.cost <= burst.reserved
+    assert 3 * GB == burst.output
+
+
+def test_what_an_operator_has_approved_is_paid(scene: Scene) -> None:
+    burst = scene.until(Stage.RUNNING)
+    scene.store.request(burst.id, Request(RequestKind.PAY, "root"))
+    landed(scene, 4 * GB)
+
+    assert 4 * GB == scene.until(Stage.SETTLED).output
 
 
 def test_what_costs_nothing_is_not_bounded(scene: Scene) -> None:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from burstd.api import estimates
+from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.testing.simulators import in_file
 from tests.flow.conftest import Serve
@@ -99,9 +104,84 @@ def test_people_read_lines_and_mistakes_are_told(scene: Scene) -> None:
     assert (1, True) == (refused.exit_code, "allocation failure: no" in refused.output)
 
 
+def test_names_of_files_do_not_speak_to_the_terminal(scene: Scene) -> None:
+    (Path.cwd() / "beam.inp").write_bytes(b"*INCLUDE, INPUT=m\x1b[2J.msh\n")
+    Path(os.fsdecode(bytes(Path.cwd()) + b"/m\x1b[2J.msh")).write_text("")
+    done = CliRunner().invoke(app, ["estimate", "--files", "run.sh"])
+
+    assert 0 == done.exit_code, done.output
+    assert "m?[2J.msh" in done.output
+
+
 def test_inputs_that_are_missing_keep_it_here(scene: Scene) -> None:
     (Path.cwd() / "beam.inp").write_text("*INCLUDE, INPUT=gone.msh\n")
     code, found = estimate("run.sh")
 
     assert 3 == code
     assert "gone.msh" in found["files"]["refused"]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"time_limit_s": float("inf")},
+        {"time_limit_s": float("nan")},
+        {"time_limit_s": 1e300},
+        {"time_limit_s": 1e-9},
+        {"time_limit_s": 8.6e13},
+        {"starts_at": 1e300},
+        {"starts_at": float("nan")},
+        {"starts_at": -1e15},
+        {"cpus": 10**400},
+        {"cpus": 10**30},
+        {"nodes": 10**400},
+        {"tasks": 10**9},
+        {"name": "\ud800"},
+        {"licences": "cae:9999999999999999999999"},
+        {"comment": "burst:max-cost=1e999999999"},
+        {"comment": "burst:deadline=0001-01-01T00:00+23:59"},
+    ],
+)
+def test_odd_numbers_are_refused_or_answered(scene: Scene, odd: dict[str, Any]) -> None:
+    scene.slurm.submit(user="bob", name="busy", minutes=120)
+    scene.slurm.slots = 1
+    scene.slurm.schedule()
+    body = {"script": "ccx b", "name": "b", "partition": "cae", "cpus": 1, "time_limit_s": 60.0}
+    try:
+        client.ask("/v1/estimate", "POST", {**body, **odd})
+    except client.Answerless as error:
+        assert "status 500" != str(error)
+
+
+def test_one_is_answered_at_a_time(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else any user's loop takes every thread that agents are answered by."""
+    at_once, most = 0, 0
+
+    def slow(*_: object) -> None:
+        nonlocal at_once, most
+        at_once, most = at_once + 1, max(most, at_once + 1)
+        time.sleep(0.05)
+        at_once -= 1
+
+    monkeypatch.setattr(estimates, "look", slow)
+    body = {"script": "ccx b", "name": "b", "partition": "cae", "cpus": 1, "time_limit_s": 60.0}
+
+    def asks(_: int) -> None:
+        with pytest.raises(client.Answerless, match="cannot be read now"):
+            client.ask("/v1/estimate", "POST", body)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(asks, range(8)))
+    assert 1 == most
+
+
+def test_long_words_and_directories_that_are_not_there_are_told_plainly(scene: Scene) -> None:
+    assert 0 == estimate("--comment", "x" * 300, "run.sh")[0]
+    done = CliRunner().invoke(app, ["estimate", "--chdir=/nowhere/at/all", "run.sh"])
+
+    assert (3, True) == (done.exit_code, "it would stay: /nowhere/at/all" in done.output)
+
+
+def test_of_a_throttled_array_no_more_would_leave(scene: Scene) -> None:
+    _, found = estimate("--array=1-5%2", "run.sh")
+    assert (2, 5) == (found["leaves"], found["of"])

@@ -78,3 +78,12 @@ def test_the_lines_name_rule_numbers_setting_and_cure(scene: Scene) -> None:
     assert "(partition long)  [policy.partitions, default]" in lines[at]
     assert "-> submit it to one of policy.partitions" in lines[at + 1]
     assert any(line.startswith("  ok  user") for line in lines)
+
+
+def test_a_users_words_do_not_speak_to_an_operators_terminal(scene: Scene) -> None:
+    scene.slurm.submit(script="#!/bin/sh\n#BURST \x1b]0;gone\x07\nccx beam\n")
+    scene.slurm.schedule()
+    done = CliRunner().invoke(app, ["why", "1"])
+
+    assert "?]0;gone?" in done.output
+    assert "\x1b" not in done.output

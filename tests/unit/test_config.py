@@ -111,6 +111,20 @@ def test_a_duration_without_a_unit_is_none(text: str) -> None:
         duration(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["36501d", "999999999d", "9" * 5 + "999999999999d", "9" * 5000 + "s"]
+)
+def test_a_duration_beyond_every_calendar_is_a_mistake(text: str) -> None:
+    with pytest.raises(ValueError, match=r"36500d|4300"):
+        duration(text)
+
+
+def test_a_bound_of_results_has_its_unit(tmp_path: Path, paths: str) -> None:
+    for value in ("50", "-1", "true"):
+        (found,) = problems(tmp_path, f"[policy]\nmax_output = {value}\n" + paths)
+        assert "expected a size with its unit" in found
+
+
 def test_money_and_core_hours_have_units_too() -> None:
     assert 500.0 == core_hours("500 core-hours")
     assert (Decimal("150"), "EUR") == budget("150 EUR/month")

@@ -55,6 +55,15 @@ def test_words_are_read_or_kept_as_unread(words: str, expected: Directives) -> N
     assert found.deadline is None or found.deadline.astimezone(UTC) == EIGHT
 
 
+def test_of_too_many_words_or_too_long_ones_little_is_kept_and_the_job_stays() -> None:
+    many = directives(f"class=c{number}" for number in range(10**6))
+    (long,) = directives([f"class={'x' * 10**6}"]).unread
+
+    assert ("more than 100 words",) == many.unread
+    assert 100 == len(many.classes)
+    assert len(long) < 100
+
+
 asked = st.builds(
     Directives,
     st.sampled_from(JobMode),

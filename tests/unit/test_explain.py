@@ -6,16 +6,18 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from hypothesis import given, settings
 
 from burstd.core.decide import decide
 from burstd.core.explain import CURES, explain, verdicts
-from burstd.domain.jobs import JobKey, JobState, QueuedJob
+from burstd.domain.directives import Directives, JobMode
+from burstd.domain.jobs import CoreHours, JobKey, JobState, QueuedJob
 from burstd.domain.plan import Reason, Snapshot
-from burstd.domain.policy import BurstPolicy, Ledger
-from burstd.domain.targets import Money
+from burstd.domain.policy import BurstPolicy, Ledger, Watermarks
+from burstd.domain.targets import Money, TargetName
 from tests.unit.test_decide import ledgers, policies, queues
-from tests.unit.values import POLICY, queued, snapshot
+from tests.unit.values import CALCULIX, NOW, POLICY, VIEW, queued, snapshot
 
 #: What a rule of one job alone can't know.
 OF_THE_PLAN = {
@@ -87,6 +89,37 @@ def test_an_array_is_explained_by_groups() -> None:
     assert [(True, 1), (False, 2)] == [(g.leaves, len(g.elements)) for g in groups]
     assert (JobKey("onprem", 7, 1),) == groups[0].elements
     assert CURES[Reason.PACED] == groups[1].cure
+
+
+ACCURATE = replace(POLICY, watermarks=Watermarks(CoreHours(1), CoreHours(0.5)), veto=True)
+
+
+@pytest.mark.parametrize(
+    ("policy", "asked"),
+    [
+        (replace(POLICY, modes=frozenset({"require"})), Directives(JobMode.REQUIRE)),
+        (ACCURATE, Directives(JobMode.PREFER)),
+    ],
+)
+def test_nothing_stands_against_one_that_leaves_because_its_user_wants_it(
+    policy: BurstPolicy, asked: Directives
+) -> None:
+    job = queued(starts=NOW)
+    seen = snapshot(job, facts=replace(CALCULIX, asked=asked))
+
+    assert 1 == len(decide(seen, policy, Ledger()).placements)
+    assert [] == failing(job, seen, policy, Ledger())
+
+
+def test_nothing_stands_against_one_that_is_over_sooner_at_the_second_choice_alone() -> None:
+    fast, slow = replace(VIEW, name=TargetName("fast"), price=Money(Decimal(1))), VIEW
+    fast = replace(fast, speeds={"calculix": 10.0})
+    policy = replace(ACCURATE, targets=(fast.name, slow.name))
+    job = queued(starts=NOW)
+    seen = snapshot(job, views=(slow, fast))
+
+    assert [fast.name] == [p.target for p in decide(seen, policy, Ledger()).placements]
+    assert [] == failing(job, seen, policy, Ledger())
 
 
 def test_every_reason_has_its_cure() -> None:

@@ -265,6 +265,7 @@ FOAM = Application("openfoam", "openfoam", (r"simpleFoam",))
             "#!/bin/sh\r\n#BURST mode=never\r\nccx b\r\n",
             ScriptFacts(True, "calculix", asked=Directives(JobMode.NEVER)),
         ),
+        ("#!/bin/sh\n#BURST\n\nccx b\n", ScriptFacts(True, "calculix")),
         ("", ScriptFacts(True)),
     ],
 )

@@ -132,6 +132,18 @@ def test_runs_are_told_by_their_end_and_a_cut_row_tells_nothing() -> None:
     assert ["early", "late"] == [one.name for one in found][:2]
 
 
+def test_a_jobs_name_tells_of_nobody_elses_runs() -> None:
+    clock = SteppedClock()
+    slurm = SimulatedSlurm(clock, slots=9)
+    key = slurm.submit(user="mallory", name="x\n" + row(*GOOD), minutes=60)
+    slurm.schedule()
+    clock.forward(seconds=600)
+    slurm.finish(key, 0)
+    found = simulated_queue(slurm).past(clock.now() - HOUR)
+
+    assert ["mallory"] == [run.user for run in found]
+
+
 def test_accounting_is_asked_now_and_then_and_may_be_away() -> None:
     clock = SteppedClock()
     slurm = SimulatedSlurm(clock, slots=9)

@@ -81,10 +81,11 @@ class SlurmQueue:
     def past(self, since: datetime) -> tuple[PastRun, ...]:
         window = (f"{t:%Y-%m-%dT%H:%M:%S}" for t in (since, self.now() + DAY))
         argv = ["sacct", "-n", "-X", "-P", "-D", "-a", "-S", next(window), "-E", next(window)]
-        argv += ["-o", records.PAST, f"--delimiter={records.FIELD}"]
+        field = records.QueueFormat.fresh().field
+        argv += ["-o", records.PAST, f"--delimiter={field}"]
         with question():
             answer = self.slurm.run(argv, {"TZ": "UTC"})
-        return records.past_runs(answer, self.burst_partition)
+        return records.past_runs(answer, self.burst_partition, field)
 
     def boot(self) -> str:
         with question():

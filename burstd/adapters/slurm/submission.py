@@ -16,7 +16,7 @@ from ClusterShell.NodeSet import NodeSet, NodeSetException
 
 from burstd.adapters.programs import found
 from burstd.adapters.slurm.commands import Slurm, answer
-from burstd.adapters.slurm.records import moment, tasks
+from burstd.adapters.slurm.records import moment, tasks, throttle
 from burstd.domain.slurm import record
 from burstd.ports.errors import Unreachable
 
@@ -43,6 +43,11 @@ class Submission:
         """Of an array. Raises ``ValueError``."""
         array = self.said.get("array", "")
         return tasks(array) if array else ()
+
+    @property
+    def throttle(self) -> int | None:
+        """How many of them may run at once; ``None``: all."""
+        return throttle(self.said.get("array", ""))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from burstd.api.desk import Desk
 from burstd.core.decide import purse_of
 from burstd.core.pressure import pressures
+from burstd.domain.budgets import OF_THE_SITE
 from burstd.domain.jobs import JobState
 from burstd.domain.licences import Pool
 from burstd.domain.plan import PRESSING
@@ -38,7 +39,10 @@ def figures(desk: Desk) -> Figures:
         ended=Counter((b.target, b.stage.value) for b in bursts if b.stage.final),
         spent=spent,
         budgets={
-            "month" if place == 0 else pot.budget.name: (float(pot.budget.amount), float(pot.left))
+            OF_THE_SITE if place == 0 else pot.budget.name: (
+                float(pot.budget.amount),
+                float(pot.left),
+            )
             for place, pot in enumerate(purse_of(world.policy, ledger, world.clock.now()).pots)
         },
         staged=world.store.staged(),

@@ -138,7 +138,7 @@ class OperatorRoutes:
         burst = burst_named(self._desk, request.path_params["job"])
         if burst is None:
             return none(request)
-        if burst.stage is Stage.STAGING_OUT:
+        if burst.stage is Stage.STAGING_OUT and burst.most_output is not None:
             return self._approve([burst], peer, why_of(request), RequestKind.PAY)
         if burst.stage is not Stage.PLANNED:
             return too_late(f"burst {burst.id} of job {burst.job} is {burst.stage.value}")

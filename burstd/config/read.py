@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from burstd.config.layers import LayerError, Layers, load
 from burstd.config.model import STAYS, Config, LicenceTable, PressureTable
 from burstd.domain.applications import Application
+from burstd.domain.budgets import OF_THE_SITE
 from burstd.domain.licences import Formula, Tokens
 from burstd.domain.policy import QUEUE
 
@@ -196,6 +197,11 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
     yield from _pressures(policy.pressures)
     yield from _classes(config)
     for name, budget in policy.budgets.items():
+        if name == OF_THE_SITE:
+            yield (
+                ("policy", "budgets", name),
+                "is the site's own name on dashboards: its cap is policy.budget",
+            )
         if budget.amount[1] != policy.budget[1]:
             where = ("policy", "budgets", name, "amount")
             yield where, f"must be in {policy.budget[1]} as policy.budget is"

@@ -40,6 +40,10 @@ _LONGER = {
 }
 
 
+#: The site's own budget on dashboards.
+OF_THE_SITE = "month"
+
+
 @dataclass(frozen=True)
 class Term:
     """The time that the site's budget is for."""

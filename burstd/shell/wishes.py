@@ -21,6 +21,8 @@ PASSING = frozenset(
         Reason.SCRIPT_UNREAD,
         Reason.FROZEN,
         Reason.PACED,
+        Reason.STEP,
+        Reason.COOLING,
         Reason.TOO_MANY_OPEN,
         Reason.DEPENDENT,
         Reason.HELD,

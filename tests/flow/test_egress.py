@@ -134,3 +134,15 @@ def test_larger_results_wait_for_an_operator(
     assert ["operator.pay"] == [
         r.action for r in scene.store.audit() if r.action.startswith("operator.")
     ]
+
+
+def test_where_nothing_is_to_be_paid_nothing_can_be_approved(scene: Scene) -> None:
+    scene.target.egress = Money(Decimal(0))
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.agents.asleep = True
+    scene.target.finish_all()
+    scene.until(Stage.STAGING_OUT)
+
+    assert 3 == CliRunner().invoke(app, ["approve", "1"]).exit_code
+    assert {} == scene.store.requests()

@@ -334,3 +334,15 @@ def test_an_effect_that_failed_is_told_as_failed(scene: Scene) -> None:
     failed = [r.detail for r in scene.store.audit() if r.action == "effect.failed"]
 
     assert [{"what": "submit", "cause": "the far scheduler will never run this"}] == failed
+
+
+def test_a_wish_waits_in_the_burst_partition_for_a_cool_down_to_end() -> None:
+    scene = Scene(replace(POLICY, cooldown=timedelta(minutes=10)))
+    scene.slurm.submit(name="first", partition="burst", minutes=120)
+    scene.until(Stage.RUNNING, "1")
+    scene.slurm.submit(name="second", partition="burst", minutes=120)
+    scene.turn(2)
+    assert ["1"] == [str(burst.job) for burst in scene.store.bursts()]
+
+    scene.clock.forward(seconds=600)
+    scene.until(Stage.RUNNING, "2")

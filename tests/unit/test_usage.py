@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -15,6 +18,7 @@ from burstd.domain.jobs import CoreHours
 from burstd.domain.plan import Reason
 from burstd.domain.policy import Ledger, Watermarks
 from burstd.domain.usage import RUNS, SHORTEST, PastRun, Usage, kind
+from burstd.ports.queue import Queue
 from burstd.shell.past import EVERY, Past
 from burstd.testing.simulators import SimulatedSlurm, SteppedClock, simulated_queue
 from tests.unit.values import POLICY, identity, queued, snapshot
@@ -142,6 +146,25 @@ def test_a_jobs_name_tells_of_nobody_elses_runs() -> None:
     found = simulated_queue(slurm).past(clock.now() - HOUR)
 
     assert ["mallory"] == [run.user for run in found]
+
+
+def test_who_asks_while_another_thread_is_asking_accounting_gets_the_same_answer() -> None:
+    """Else the daemon's first decision knows nothing because somebody wanted an estimate."""
+    asked, answered = threading.Event(), threading.Event()
+
+    class Slow:
+        def past(self, _since: datetime) -> tuple[PastRun, ...]:
+            asked.set()
+            answered.wait(5)
+            return (PastRun("alice", "beam", "phys", HOUR, HOUR / 2),)
+
+    past, clock, queue = Past(), SteppedClock(), cast("Queue", Slow())
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(past.usage, queue, clock, HOUR)
+        assert asked.wait(5)
+        second = pool.submit(past.usage, queue, clock, HOUR)
+        threading.Timer(0.2, answered.set).start()
+        assert [[0.5], [0.5]] == [one.result().used("alice", "beam") for one in (first, second)]
 
 
 def test_accounting_is_asked_now_and_then_and_may_be_away() -> None:

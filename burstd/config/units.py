@@ -40,8 +40,6 @@ def duration(value: object) -> timedelta:
 
 def core_hours(value: object) -> float:
     """``500 core-hours``. Raises ``ValueError``."""
-    if isinstance(value, float):
-        return value
     found = _CORE_HOURS.match(str(value).strip())
     if found is None:
         raise ValueError("expected core-hours with the unit, like '500 core-hours'")

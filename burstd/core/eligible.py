@@ -7,7 +7,7 @@ keeps it here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from burstd.core import data
@@ -43,6 +43,8 @@ def case_of(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy) -> Case:
         asked = together(directives(words), asked)
     if asked is not NONE:
         asked = granted(asked, policy.modes)
+        if facts is not None and asked is not facts.asked:
+            facts = replace(facts, asked=asked)  # what the comment says beside the script
     wish = job.partition == policy.burst_partition
     return Case(job, policy, snapshot.queue.taken_at, wish, facts, snapshot.closed, asked)
 

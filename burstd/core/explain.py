@@ -111,7 +111,7 @@ def explain(
         for ruling in rulings_on(job, snapshot, policy)
     ]
     case = _Asked(job, snapshot, policy, ledger)
-    steps += [_licences(job, snapshot, ledger), _run_time(job, snapshot), _worth(case)]
+    steps += [_licences(case), _run_time(job, snapshot), _worth(case)]
     return (*steps, *_pressure(case, plan), *_targets(case), _here(case))
 
 
@@ -173,15 +173,16 @@ def verdicts(job: QueuedJob, plan: Plan) -> tuple[Verdict, ...]:
     )
 
 
-def _licences(job: QueuedJob, snapshot: Snapshot, ledger: Ledger) -> Step:
+def _licences(case: _Asked) -> Step:
     """Whether all are free now, by those that no older job of this plan is about to take."""
-    facts, pools = snapshot.scripts.get(job.identity), snapshot.licences
+    job, pools = case.job, case.snapshot.licences
+    facts = case_of(job, case.snapshot, case.policy).facts
     if facts is None:
         return Step("licences", True, "", {"asked": "not known before its script is read"})
     against = never(job, facts, pools)
     if against is None:
         ask = ask_of(job, facts, pools)
-        against = Desk.opened(snapshot, ledger).take(job, ask)
+        against = Desk.opened(case.snapshot, case.ledger).take(job, ask)
     if against is None:
         asked = ", ".join(f"{name}:{count}" for name, count in ask.all)
         return Step("licences", True, "", {"asked": asked or "none"})

@@ -229,6 +229,14 @@ def test_a_need_that_can_never_be_met_keeps_the_job_and_is_no_pressure(
 # --- who gets them
 
 
+def test_what_a_comment_asks_for_is_booked_as_well() -> None:
+    job = in_line(1, cpus=24, comment="burst:licences=cae:2")
+    plan = judge(job, pools=(Pool("abaqus", 50, 12), Pool("cae", 4, 0)), facts=ABAQUS)
+    assert [{"abaqus": 19, "cae": 2}] == [p.licences for p in plan.placements]
+    short = judge(job, pools=(Pool("abaqus", 50, 12), Pool("cae", 1, 0)), facts=ABAQUS)
+    assert [Reason.LICENCES] == [d.reason for d in short.declined]
+
+
 def test_a_job_leaves_when_all_its_licences_are_free_and_books_them() -> None:
     pools = Pool("abaqus", 50, 12), Pool("cae", 4, 0)
     plan = judge(

@@ -202,6 +202,7 @@ class Agent:
         entries, outside, code = depot.outputs(staged["secret"])
         total, most = sum(entry.size for entry in entries), words.get("most_bytes")
         if most is not None and total > most:
+            self._report(words, "oversized", {"bytes": total})
             raise Transient(
                 f"its results are {total / 1e9:.1f} GB, more than the {most / 1e9:.1f} GB that are "
                 "paid for: they stay there until an operator says burst approve"

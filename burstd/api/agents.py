@@ -36,7 +36,7 @@ class Told(BaseModel):
     """A report; ``body`` is kept as it is and given back to a restarted agent."""
 
     model_config = ConfigDict(extra="forbid")
-    kind: str = Field(pattern=r"^(staged_in|refused|staged_out|recalled|notes)$")
+    kind: str = Field(pattern=r"^(staged_in|refused|oversized|staged_out|recalled|notes)$")
     body: dict[str, Any]
 
     @classmethod

@@ -135,10 +135,11 @@ class OperatorRoutes:
         """One of them may go, or its results may come home. For operators."""
         if not peer.operator:
             return operators_only()
+        store = self._desk.world.store
         burst = burst_named(self._desk, request.path_params["job"])
         if burst is None:
             return none(request)
-        if burst.stage is Stage.STAGING_OUT and burst.most_output is not None:
+        if burst.stage is Stage.STAGING_OUT and "oversized" in store.said(burst.id):
             return self._approve([burst], peer, why_of(request), RequestKind.PAY)
         if burst.stage is not Stage.PLANNED:
             return too_late(f"burst {burst.id} of job {burst.job} is {burst.stage.value}")

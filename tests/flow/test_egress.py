@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from burstd.agent.agent import Agent
+from burstd.agent.api import Api
 from burstd.agent.memory import Memory
 from burstd.cli import client
 from burstd.cli.burst import app
@@ -121,12 +122,16 @@ def test_larger_results_wait_for_an_operator(
     scene.until(Stage.STAGING_OUT)
     assert 3 * GB == told(scene)["most_bytes"]
 
-    agent = Agent(stand_in(tmp_path), None, Memory(tmp_path), None, None)  # type: ignore[arg-type]
+    early = CliRunner().invoke(app, ["approve", "1"])
+    assert (3, True) == (early.exit_code, "staging_out" in early.output)  # nobody knows its size
+
+    agent = Agent(stand_in(tmp_path), Api(client.SOCKET), Memory(tmp_path), None, None)  # type: ignore[arg-type]
     staged = {"secret": "s", "marks": {}, "roots": [str(tmp_path)]}
     answers = {"staged_in": staged, "staged_out": None}
     monkeypatch.setattr(agent, "_reported", lambda _words, kind: answers[kind])
     with pytest.raises(Transient, match=r"4\.0 GB, more than the 3\.0 GB that are paid for"):
-        agent._stage_out({"burst": "b", **told(scene)}, Depot())  # type: ignore[arg-type]
+        agent._stage_out(told(scene), Depot())  # type: ignore[arg-type]
+    assert {"bytes": 4 * GB} == scene.store.reports(scene.burst().id)["oversized"].body
 
     done = CliRunner().invoke(app, ["approve", "1", "--json"])
     assert ["1"] == [row["job"] for row in json.loads(done.output)["approved"]]

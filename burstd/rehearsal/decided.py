@@ -19,7 +19,7 @@ from burstd.domain.usage import PastRun
 from burstd.rehearsal.books import Books, Trip
 from burstd.rehearsal.easy import Cluster
 from burstd.rehearsal.history import History, PastJob
-from burstd.rehearsal.lines import Lines
+from burstd.rehearsal.lines import Lines, name
 from burstd.rehearsal.measures import BILLED
 from burstd.rehearsal.usage import Accounting, Clairvoyant, Remembered
 from burstd.shell.calendar import closed
@@ -141,4 +141,4 @@ class Decided:
 
 def _run(job: PastJob) -> PastRun:
     limit, ran = timedelta(seconds=job.limit), timedelta(seconds=job.ran)
-    return PastRun(job.user, job.application, job.account, limit, ran, job.cores)
+    return PastRun(job.user, name(job), job.account, limit, ran, job.cores)

@@ -12,6 +12,14 @@ from burstd.rehearsal.history import PastJob
 NAME = "past"  #: of the cluster
 _AHEAD = "Resources"  #: why Slurm says that the first in line waits
 _BEHIND = "Priority"  #: and all others
+_LETTERS = str.maketrans("0123456789", "abcdefghij")
+
+
+def name(job: PastJob) -> str:
+    """By its application. Where that is a number it is a name of its own: usage takes jobs for alike
+    whose names differ in their numbers alone."""
+    application = job.application
+    return application.translate(_LETTERS) if application.isdecimal() else application
 
 
 @dataclass
@@ -52,7 +60,7 @@ class Lines:
 
     def _line(self, job: PastJob) -> QueuedJob:
         key = JobKey(NAME, job.number)
-        who = JobIdentity(key, self.moment(job.submitted), job.user, job.application)
+        who = JobIdentity(key, self.moment(job.submitted), job.user, name(job))
         line = QueuedJob(
             identity=who,
             state=JobState.PENDING,

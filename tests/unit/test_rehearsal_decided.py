@@ -17,10 +17,11 @@ from burstd.domain.jobs import CoreHours
 from burstd.domain.plan import Reason
 from burstd.domain.policy import BurstPolicy, Mode, Watermarks, Window
 from burstd.domain.targets import Capabilities, Money, TargetName, TargetView
-from burstd.domain.usage import PastRun, Usage
+from burstd.domain.usage import PastRun, Usage, kind
 from burstd.rehearsal.compare import Rehearsed, bounds, decided
 from burstd.rehearsal.decided import Rule
 from burstd.rehearsal.history import History, PastJob
+from burstd.rehearsal.lines import name
 from burstd.rehearsal.rules import budgeted
 from burstd.rehearsal.usage import Accounting, Clairvoyant, Remembered
 from tests.unit.values import identity, queued
@@ -304,6 +305,17 @@ def test_the_runs_of_who_is_not_known_say_nothing_of_others_but_what_a_job_costs
     usage = Remembered([run_of("", "beam", 0.5, 4)])
     assert timedelta(hours=1) == usage.time(queued(identity=identity(1, user="")))
     assert 2.0 == usage.mean
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [("12", "13", False), ("12", "12", True), ("wing v2", "wing v3", True), ("a", "b", False)],
+)
+def test_applications_that_are_numbers_are_each_one_of_its_own(
+    one: str, other: str, alike: bool
+) -> None:
+    names = [name(job(1, 0, 1, 9, 9, application=application)) for application in (one, other)]
+    assert alike == (kind(names[0]) == kind(names[1]))
 
 
 def test_a_clairvoyant_knows_and_its_mean_is_that_of_runs() -> None:

@@ -16,8 +16,8 @@ _LETTERS = str.maketrans("0123456789", "abcdefghij")
 
 
 def name(job: PastJob) -> str:
-    """By its application. Where that is a number it is a name of its own: usage takes jobs for alike
-    whose names differ in their numbers alone."""
+    """By its application. A number is a name of its own: jobs whose names differ in their numbers
+    alone are taken for alike otherwise."""
     application = job.application
     return application.translate(_LETTERS) if application.isdecimal() else application
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from burstd.cli.rehearsed import Found
-from burstd.config.units import duration
 
 if TYPE_CHECKING:
     from burstd.rehearsal.compare import Rehearsed
@@ -45,6 +44,8 @@ def _assumed(path: Path, cycle: str | None, history: History) -> Assumed:
 
 
 def _cycle(text: str, poll: timedelta) -> timedelta:
+    from burstd.config.units import duration
+
     try:
         found = duration(text)
     except ValueError as error:

@@ -117,9 +117,11 @@ def simulate(  # noqa: PLR0913  # one parameter an option
 ) -> None:
     """Rehearse: what would have left, what it would have cost, how long jobs would have waited.
 
-    By a strategy and a budget: burst simulate --swf theta.swf.gz --cloud-share 0.05 --json out.json
+    By a strategy and a budget, or by a site's own rules: --config.
 
-    By a site's own rules: burst simulate --config config.toml --sacct sacct.txt --procs 4096
+    Example: burst simulate --swf theta.swf.gz --cloud-share 0.05 --json out.json
+
+    Example: burst simulate --config config.toml --sacct sacct.txt --procs 4096
 
     For --sacct: SLURM_TIME_FORMAT=%s sacct -a -X -P -n -S 2026-01-01 -E now -o
     JobIDRaw,Submit,Eligible,Start,ElapsedRaw,TimelimitRaw,AllocCPUS,ReqCPUS,User,Account,Partition,State,JobName

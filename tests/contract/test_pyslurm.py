@@ -73,7 +73,9 @@ def test_both_ways_see_the_same(pair: tuple[RealCluster, PyslurmCluster]) -> Non
 def queue(cluster: RealCluster) -> list[QueuedJob]:
     """The queue without what time alone changes."""
     jobs = cluster.queue.observe().jobs
-    return sorted((replace(j, elapsed=timedelta()) for j in jobs), key=lambda j: str(j.key))
+    return sorted(
+        (replace(j, elapsed=timedelta(), starts=None) for j in jobs), key=lambda j: str(j.key)
+    )
 
 
 def record(cluster: RealCluster, one: JobIdentity) -> tuple[JobRecord, bool] | None:

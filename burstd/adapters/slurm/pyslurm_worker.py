@@ -169,6 +169,8 @@ def tasks(waiting: str) -> set[int]:
 def queue_cells(job: Any) -> dict[str, str]:
     """What squeue(1) prints under each letter of ``-o``."""
     waiting = job.array_tasks_waiting
+    if waiting and "%" not in waiting and job.array_tasks_parallel:
+        waiting = f"{waiting}%{job.array_tasks_parallel}"
     element = job.array_task_id
     group = waiting or ("" if element is None else str(element))
     het = f"{job.heterogeneous_id}+{job.heterogeneous_offset}" if job.heterogeneous_id else ""

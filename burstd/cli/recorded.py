@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,6 +11,7 @@ import typer
 from burstd import __version__
 from burstd.cli.answers import fail, lines
 from burstd.cli.client import ERROR, NEGATIVE, OK, USAGE
+from burstd.cli.rehearsed import write
 
 if TYPE_CHECKING:
     from burstd.domain.decision import Decision
@@ -41,7 +40,7 @@ def again(paths: Sequence[Path], config: Path | None, out: Path | None) -> NoRet
     if not found.decisions:
         fail(f"there is no decision in {', '.join(map(str, paths))}", USAGE)
     if out is not None:
-        _write(out, {**found.as_json(), "lost": source.lost})
+        write(out, {**found.as_json(), "lost": source.lost})
     elif policy is None:
         _show_reproduced(found.as_json(), source)
     else:
@@ -76,20 +75,12 @@ def _files(path: Path) -> list[Path]:
 
 def _policy(config: Path) -> BurstPolicy:
     from burstd.config.policy import policy_of
-    from burstd.config.read import ConfigError, read_layers
+    from burstd.config.read import ConfigError, read_rules
 
     try:
-        return policy_of(*read_layers(config))
+        return policy_of(read_rules(config))
     except ConfigError as error:
         fail("\n".join(error.problems), USAGE)
-
-
-def _write(path: Path, found: dict[str, Any]) -> None:
-    text = json.dumps(found, indent=1) + "\n"
-    if str(path) == "-":
-        sys.stdout.write(text)
-    else:
-        path.write_text(text)
 
 
 def _show_reproduced(found: dict[str, Any], source: _Source) -> None:

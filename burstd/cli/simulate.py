@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from burstd.cli.answers import fail
 from burstd.cli.client import OK, USAGE
 from burstd.cli.own import BadChoice, by_config
 from burstd.cli.rehearsed import Found, left_out, show, write
@@ -131,6 +132,8 @@ def simulate(  # noqa: PLR0913  # one parameter an option
     if recorded:
         from burstd.cli.recorded import again
 
+        if swf is not None or sacct is not None:
+            fail("--recorded is a past of its own: without --swf and --sacct", USAGE)
         again(recorded, config, out)
     from burstd.config.read import ConfigError
     from burstd.rehearsal.compare import shaken

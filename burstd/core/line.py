@@ -52,7 +52,7 @@ class Line:
             )
             for same in groups
         ]
-        mean = snapshot.usage.mean or _mean(waiters)
+        mean = snapshot.usage.mean or _mean(waiters) or 1.0
         delay = policy.start_delay.total_seconds()
         return cls(snapshot, groups, waiters, Outlook(cores, 0, ends, delay, mean, policy.theta))
 

@@ -32,13 +32,15 @@ def day(tmp_path: Path) -> Scene:
     return scene
 
 
-def configured(tmp_path: Path) -> Path:
-    """A file with the policy of scenes."""
-    (tmp_path / "apps").mkdir()
-    (tmp_path / "ca").touch()
+def configured(tmp_path: Path, *, whole: bool = False) -> Path:
+    """A file with the policy of scenes; unless it is ``whole``, what else it names is elsewhere."""
+    home = tmp_path if whole else Path("/elsewhere")
+    if whole:
+        (home / "apps").mkdir()
+        (home / "ca").touch()
     path = tmp_path / "config.toml"
     path.write_text(
-        f'[paths]\napplications = "{tmp_path}/apps"\nssh_authority = "{tmp_path}/ca"\n'
+        f'[paths]\napplications = "{home}/apps"\nssh_authority = "{home}/ca"\n'
         '[policy]\nmode = "auto"\npartitions = ["cae"]\nhigh = "2 core-hours"\n'
         'low = "0.5 core-hours"\nbudget = "100 EUR/month"\nmin_age = "0s"\n'
         'unlabelled = "open"\n[policy.classes.open]\n[targets.cloud]\n'

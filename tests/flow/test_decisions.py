@@ -94,7 +94,7 @@ class FullDisk(FileDecisions):
 
 
 def test_the_daemon_keeps_them_beside_its_ledger(tmp_path: Path) -> None:
-    config = configured(tmp_path)
+    config = configured(tmp_path, whole=True)
     text = config.read_text().replace("[targets.cloud]\n", "")
     config.write_text(f'{text}[state]\ndirectory = "{tmp_path}/state"\ndecisions = "2d"\n')
     settings = settings_in(config)

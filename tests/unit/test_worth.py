@@ -179,3 +179,8 @@ def test_what_a_burst_is_likely_to_cost_is_by_what_it_is_expected_to_run() -> No
     used = Usage([PastRun("alice", "beam", "", timedelta(hours=10), timedelta(hours=1))] * 9)
     (placed,) = decide(replace(snapshot(job), usage=used), MARGINAL, Ledger()).placements
     assert placed.likely < placed.reserved / 4
+
+
+def test_jobs_of_no_length_at_all_are_decided_on_too() -> None:
+    jobs = (running(1, 10), waits(2, 2, 0), waits(3, 1, 0))
+    assert [] == leaving(*jobs, policy=replace(MARGINAL, theta=0.5))

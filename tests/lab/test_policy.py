@@ -107,3 +107,38 @@ def test_only_so_many_cores_are_taken_at_a_target_and_users_keep_their_jobs(site
     site.until(lambda: "can't be read (unread mode=perhaps)" in site.why(odd), "one is unread")
     site.until(lambda: site.stage(jobs[2]) != "", "room is made")
     assert "" == site.stage(dear) == site.stage(odd)
+
+
+def test_what_is_approved_leaves_and_what_was_decided_can_be_told_and_decided_again(
+    site: Site,
+) -> None:
+    site.fill()
+    home = site.study("beam")
+    job, other = (site.submit(name, RUN, directory=home) for name in ("beam", "other"))
+    caps = '\n[policy.budgets.tight]\namount = "0.06 EUR/day"\nusers = ["alice"]\n'
+    site.start(mode="approve", high="0.5", low="0.1", tables=caps)
+    site.until(lambda: job in site.px.sh("burst approve --list"), "it is proposed")
+    site.until(lambda: "a budget does not cover" in site.why(other), "one budget for both")
+    assert ("", "planned") == (site.stage(other), site.stage(job))
+    assert "Partition=cae" in site.show(job)
+    site.px.sh(f"burst approve {job} --why 'a test'")
+    site.until(lambda: site.state(job) == "COMPLETED", "it leaves")
+    site.until(lambda: site.stage(job) == "settled", "it is paid")
+
+    (row,) = json.loads(site.px.sh("burst cost --by user --json"))["rows"]
+    assert ("alice", 1) == (row["user"], row["bursts"])
+    told = site.px.run(["burst", "decisions", "--job", job, "--json"], user="alice").stdout
+    assert True in [line.get("leaves") for line in map(json.loads, told.splitlines())]
+    again = site.px.run(
+        ["burst", "simulate", "--recorded", "/var/lib/burstd/decisions"], user="burstd"
+    )
+    same, _, count, *_ = again.stdout.split()
+    assert 0 < int(same) == int(count)
+    past = site.px.sh(
+        "SLURM_TIME_FORMAT=%s sacct -a -X -P -n -S now-1hours -E now -o JobIDRaw,Submit,Eligible,"
+        "Start,ElapsedRaw,TimelimitRaw,AllocCPUS,ReqCPUS,User,Account,Partition,State,JobName "
+        "> /tmp/past.txt && burst simulate --config /etc/burstd/config.toml --sacct /tmp/past.txt "
+        "--procs 2 --json -"
+    )
+    rows = [row["name"] for row in json.loads(past)["strategies"]]
+    assert ["none", "everything", "clairvoyant", "policy"] == rows

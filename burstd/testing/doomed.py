@@ -1,7 +1,8 @@
 """burstd that kills itself: ``python -m burstd.testing.doomed --at POINT --config FILE``.
 
 It is ``burstd run`` with every seam watched. At the point, SIGKILL ends it: no handler runs, no
-thread is waited for, and whatever its other threads were doing is left as it was.
+thread is waited for, and whatever its other threads were doing is left as it was. With
+``--freeze POINT`` it stops there, until somebody lets it go on.
 """
 
 from __future__ import annotations
@@ -102,8 +103,8 @@ def spoken(seam: str, name: str, args: Any) -> str:
     return ""
 
 
-def _killed() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def _ended_by(number: signal.Signals) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), number)
 
 
 def _tracer(path: Path | None) -> Callable[[str], None]:
@@ -127,12 +128,14 @@ def main(argv: list[str]) -> int:
     """Run until the point, or until TERM."""
     parser = argparse.ArgumentParser(prog="burstd.testing.doomed", description=__doc__)
     parser.add_argument("--at", metavar="POINT", help="die there")
+    parser.add_argument("--freeze", metavar="POINT", help="stop there, until SIGCONT")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="append every label reached")
     parser.add_argument("--clock", type=Path, metavar="FILE", help="seconds it is set ahead by")
     parser.add_argument("--config", "-c", type=Path, default=DEFAULT)
     options = parser.parse_args(argv)
     try:
-        point = Point.parse(options.at) if options.at else None
+        where = options.at or options.freeze
+        point = Point.parse(where) if where else None
     except ValueError as error:
         sys.stderr.write(f"doomed: {error}\n")
         return EX_USAGE
@@ -142,7 +145,8 @@ def main(argv: list[str]) -> int:
         sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
         return EX_CONFIG
     clock = WrongClock(options.clock) if options.clock else None
-    return serve(settings, Doom(point, _tracer(options.trace), _killed).wire, clock)
+    end = _ended_by(signal.SIGSTOP if options.freeze else signal.SIGKILL)
+    return serve(settings, Doom(point, _tracer(options.trace), end).wire, clock)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -190,18 +191,20 @@ def _far_node(run: Rig) -> None:
 
 
 def _lost_submission(run: Rig) -> list[Finding]:
-    """A job is claimed before slurmctld has saved that it was submitted. It is forgotten, and its
-    id is given to somebody else, whose job nobody may touch."""
+    """A job is claimed before slurmctld has saved that it was submitted. It is forgotten between
+    two changes, and its id is given to somebody else, whose job nobody may touch."""
     run.fill()
-    run.begin()
+    run.freezes = True
+    run.begin([Point.parse("claim.move.after")])
     time.sleep(SAVED)
     saved = SavedState.of(run.ctl)
     run.give(serial("one", 8))
-    run.label("claim.hold.after")
+    run.label("claim.move.after")
     lost = run.ids["one"]
     run.errands.clear()  # Slurm itself has lost it: nothing can come of it
     saved.crash()
     stranger = Stranger.submit(run.ctl, "bob")
+    run.go_on()
     run.until(lambda: lost in _closed(run), "the lost job's burst is closed")
     run.empty()
     found = run.finish()
@@ -284,11 +287,13 @@ class Stranger:
         return cls(host, host.run(argv, user=user).stdout.strip())
 
     def wrongs(self, id: str) -> list[Finding]:
-        """It has the id that was lost, and came to its own end."""
+        """It has the id that was lost, no mark of burstd's, and came to its own end."""
         argv = ["sacct", "-n", "-X", "-P", "-D", "-j", self.id, "-o", "JobName,State,ExitCode"]
         rows = self.host.run(argv).stdout.split()
         said = [row for row in rows if row.startswith("stranger|")]  # the lost job's stays PENDING
         right = (id, ["stranger|COMPLETED|0:0"])
-        if (self.id, said) == right:
+        marked = re.search(r"Extra=\S*", self.host.run(["scontrol", "show", "job", self.id]).stdout)
+        if (self.id, said) == right and not marked:
             return []
-        return [Finding("5 a stranger is left alone", (f"job {self.id}: {said}, not {right}",))]
+        wrong = f"job {self.id}: {said} {marked and marked[0]}, not {right}"
+        return [Finding("5 a stranger is left alone", (wrong,))]

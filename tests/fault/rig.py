@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ class Rig:
     deaths: int = 0
     unreached: list[Point] = field(default_factory=list)
     patience: float = PATIENCE
+    freezes: bool = False  #: burstd stops at its point instead of dying there
     earlier: frozenset[str] = frozenset()  #: twins of other runs: a clock may have been ahead
     clock: str = ""  #: file with the seconds by which burstd's clock is set ahead
     _daemon: Spawned | None = None
@@ -169,7 +171,7 @@ class Rig:
         if self.clock:
             argv += ["--clock", self.clock]
         if self._doom:
-            argv += ["--at", str(self._doom[0])]
+            argv += ["--freeze" if self.freezes else "--at", str(self._doom[0])]
         log = self.lab.paths.base / "burstd.log"
         self._daemon = self.px.spawn("burstd", argv, "burstd", log, env={"PYTHONPATH": PYTHONPATH})
 
@@ -191,6 +193,11 @@ class Rig:
             if time.monotonic() > end:
                 raise Stuck(f"burstd never came to {self._doom}\n{self._tail()}")
             time.sleep(0.1)
+
+    def go_on(self) -> None:
+        """burstd is frozen no more."""
+        if self._daemon is not None and self._doom.pop():
+            self._daemon.signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """burstd is killed now, from outside."""

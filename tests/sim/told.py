@@ -113,7 +113,7 @@ def starts_forgotten() -> Iterator[Story]:
 
 def asked_at_the_last_moment() -> Iterator[Story]:
     """An operator asks for the job around the moment in which its twin is permitted to start."""
-    for nth in range(30, 37):
+    for nth in range(35, 42):
         for after in (False, True):
             yield story(Move("asked back", SLURM_READ, nth, after=after))
 

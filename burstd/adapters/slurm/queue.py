@@ -270,13 +270,21 @@ class SlurmQueue:
         who = record.identity
         self._update(who, parking(record.fields, self.burst_partition))
         self._mark(record, mark)
+        self._still(who)
         with change():
             self.controller.release(who.key)
 
     def _update(self, who: JobIdentity, updates: Sequence[Sequence[str]]) -> None:
         for pairs in updates:
+            self._still(who)
             with change():
                 self.controller.update(who.key, pairs)
+
+    def _still(self, who: JobIdentity) -> None:
+        """Ask before each change, not once for all: a slurmctld that crashed in between may have
+        given the id to somebody else."""
+        if self._mine(who) is None:
+            raise Unreachable(f"slurmctld can't say whose job {who.key} is")
 
     def _undo(self, record: JobRecord) -> None:
         who = record.identity
@@ -300,6 +308,7 @@ class SlurmQueue:
         # one that was not requeued the time may be its user's.
         with contextlib.suppress(Rejected):  # a site's rule against it must not leave the hold
             self._update(who, [["starttime=now"]] if seen.restarts else [])
+        self._still(who)
         with change():
             if record.requeued_held:
                 self.controller.hold_for_user(who.key)

@@ -22,6 +22,7 @@ from burstd.agent.follow import Follower
 from burstd.agent.inputs import NotStageable, find, manifest, marks
 from burstd.agent.landing import Damaged, Landing
 from burstd.agent.memory import Memory
+from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
 from burstd.domain.data import Mark, OutputFile
 from burstd.ports.depot import Depot, Execution
@@ -183,13 +184,16 @@ class Agent:
         if staged is None:
             return
         self._follower(depot, *remembered.from_report(staged)).once()
+        most = words.get("most_bytes")
+        if most is not None and self.memory.pulled >= most:
+            self._say(f"its output is more than the {most / 1e9:.1f} GB that are paid for")
 
     def _follower(self, depot: Depot, known: dict[str, Mark], roots: tuple[Path, ...]) -> Follower:
         memory = self.memory
         writing = (memory.before_writing, memory.save)
         return Follower(depot, memory.positions, known, memory.copies, roots, *writing)
 
-    def _stage_out(self, words: Words, depot: Depot) -> None:
+    def _stage_out(self, words: Words, depot: Metered) -> None:
         if self._reported(words, "staged_out") is not None:
             return
         staged = self._reported(words, "staged_in")
@@ -198,15 +202,16 @@ class Agent:
             return
         known, roots = remembered.from_report(staged)
         follower = self._follower(depot, known, roots)
-        follower.streams(depot.growing())
+        now = depot.growing()
         entries, outside, code = depot.outputs(staged["secret"])
-        total, most = sum(entry.size for entry in entries), words.get("most_bytes")
+        total, most = self.memory.pulled + depot.to_come(now, entries), words.get("most_bytes")
         if most is not None and total > most:
             self._report(words, "oversized", {"bytes": total})
             raise Transient(
                 f"its results are {total / 1e9:.1f} GB, more than the {most / 1e9:.1f} GB that are "
                 "paid for: they stay there until an operator says burst approve"
             )
+        follower.streams(now)
 
         def fetch(entry: OutputFile, descriptor: int) -> None:
             with os.fdopen(os.dup(descriptor), "wb") as file:
@@ -225,11 +230,15 @@ class Agent:
         for note in landing.notes:
             self._say(note)
         follower.keep()
-        body = {"files": len(entries), "bytes": total, "notes": landing.notes}
+        # A memory that was lost with its machine knows less than what lies here.
+        came = max(self.memory.pulled, sum(entry.size for entry in entries))
+        body = {"files": len(entries), "bytes": came, "notes": landing.notes}
         self._report(words, "staged_out", {**body, "exit_code": code})
 
-    def _with_depot(self, words: Words, work: Callable[[Words, Depot], None]) -> None:
-        depot = self.connect(words, self.memory.directory)
+    def _with_depot(self, words: Words, work: Callable[[Words, Metered], None]) -> None:
+        depot = Metered(
+            self.connect(words, self.memory.directory), self.memory, words.get("most_bytes")
+        )
         try:
             work(words, depot)
         finally:

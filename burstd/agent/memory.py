@@ -31,6 +31,7 @@ class Memory:
     copies: dict[str, Mark] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     trouble_since: float | None = None  #: seconds since 1970
+    pulled: int = 0  #: bytes that came from the far end, those that came twice counted twice
     #: The stream that is being written to, and before that: where its descriptor stood, its
     #: position. Nothing once that is remembered.
     writing: tuple[str, int, int] | None = None
@@ -63,6 +64,7 @@ class Memory:
             "copies": {path: asdict(mark) for path, mark in self.copies.items()},
             "said": self.said,
             "trouble_since": self.trouble_since,
+            "pulled": self.pulled,
             "writing": self.writing,
         }
         temporary = self.directory / "state.new"

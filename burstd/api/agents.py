@@ -104,8 +104,8 @@ def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
 
 
 def _most_bytes(burst: Burst, desk: Desk) -> int | None:
-    """Of results that are paid for; ``None``: all."""
-    if burst.most_output is None or burst.stage is not Stage.STAGING_OUT:
+    """That are paid for, of what comes home; ``None``: all."""
+    if burst.most_output is None:
         return None
     asked = desk.world.store.requests().get(burst.id, frozenset())
     return None if any(one.kind is RequestKind.PAY for one in asked) else burst.most_output

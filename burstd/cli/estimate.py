@@ -36,9 +36,9 @@ def estimate(words: Words, files: Files = False, as_json: Json = False) -> None:
 
     Example: burst estimate --time=4:00:00 crash.sh
     """
-    script = _script(words)
-    text = _read(script)
-    said, here = _asked_of_slurm(words, script, text)
+    at = _script(words)
+    text = _read(words[at])
+    said, here = _asked_of_slurm(words, at, text)
     directory = str(Path(said.said.get("chdir", ".")).resolve())
     found = asked("/v1/estimate", "POST", _wanted(said, here, text, directory))
     resolver = found["resolver"]
@@ -51,20 +51,12 @@ def estimate(words: Words, files: Files = False, as_json: Json = False) -> None:
     raise typer.Exit(NEGATIVE if stays else OK)
 
 
-def _script(words: Sequence[str]) -> str:
-    """The first word that is a file: options of sbatch come before it, arguments after."""
-    files = (word for word in words if not word.startswith("-") and _is_file(word))
-    if (script := next(files, None)) is None:
+def _script(words: Sequence[str]) -> int:
+    from burstd.adapters.slurm.submission import script_at
+
+    if (at := script_at(words)) is None:
         fail(f"there is no script among: {' '.join(words)}", USAGE)
-    return script
-
-
-def _is_file(word: str) -> bool:
-    """A comment may be longer than any path, and a path lead to where its user may not look."""
-    try:
-        return Path(word).is_file()
-    except OSError:
-        return False
+    return at
 
 
 def _read(script: str) -> str:
@@ -74,12 +66,12 @@ def _read(script: str) -> str:
         fail(f"{script}: {error.strerror}", USAGE)
 
 
-def _asked_of_slurm(words: Sequence[str], script: str, text: str) -> tuple[Submission, WillRun]:
+def _asked_of_slurm(words: Sequence[str], at: int, text: str) -> tuple[Submission, WillRun]:
     from burstd.adapters.slurm.submission import ask_sbatch, submission
     from burstd.ports.errors import PortError
 
     try:
-        said = submission(words, script, text, os.environ)
+        said = submission(words, at, text, os.environ)
         return said, ask_sbatch(said, os.environ)
     except ValueError as error:
         fail(str(error), USAGE)

@@ -46,7 +46,7 @@ def _there(path: Path) -> Path:
     return path
 
 
-Speed = Annotated[float, Field(gt=0)]
+Speed = Annotated[float, Field(ge=0.01, le=100)]
 
 STAYS = "stays"  #: ``policy.unlabelled``
 

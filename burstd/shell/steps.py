@@ -270,8 +270,8 @@ def _came_home(burst: Burst, world: World) -> int:
     if "staged_out" not in world.store.said(burst.id):
         return 0
     size = world.store.reports(burst.id)["staged_out"].body.get("bytes")
-    if not isinstance(size, int) or not 0 < size < MOST_BYTES:
-        return 0
+    if not isinstance(size, int) or not 0 <= size < MOST_BYTES:
+        return burst.most_output or 0  # no size: what was put by for it is gone
     asked = world.store.requests().get(burst.id, frozenset())
     approved = any(one.kind is RequestKind.PAY for one in asked)
     return size if approved or burst.most_output is None else min(size, burst.most_output)

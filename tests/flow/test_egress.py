@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from burstd.agent.agent import Agent
 from burstd.agent.api import Api
 from burstd.agent.memory import Memory
+from burstd.agent.meter import Metered
 from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.domain.burst import Stage
@@ -68,8 +69,14 @@ def test_the_bound_is_reserved_and_what_came_is_paid(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("size", ["many", None, -1, 2**80, 1.5])
-def test_odd_sizes_cost_nothing_and_break_nothing(scene: Scene, size: object) -> None:
+def test_odd_sizes_cost_what_was_put_by_and_break_nothing(scene: Scene, size: object) -> None:
     landed(scene, size)
+
+    assert 3 * GB == scene.until(Stage.SETTLED).output
+
+
+def test_no_results_cost_nothing(scene: Scene) -> None:
+    landed(scene, 0)
 
     assert 0 == scene.until(Stage.SETTLED).output
 
@@ -130,7 +137,7 @@ def test_larger_results_wait_for_an_operator(
     answers = {"staged_in": staged, "staged_out": None}
     monkeypatch.setattr(agent, "_reported", lambda _words, kind: answers[kind])
     with pytest.raises(Transient, match=r"4\.0 GB, more than the 3\.0 GB that are paid for"):
-        agent._stage_out(told(scene), Depot())  # type: ignore[arg-type]
+        agent._stage_out(told(scene), Metered(Depot(), agent.memory, 3 * GB))  # type: ignore[arg-type]
     assert {"bytes": 4 * GB} == scene.store.reports(scene.burst().id)["oversized"].body
 
     done = CliRunner().invoke(app, ["approve", "1", "--json"])

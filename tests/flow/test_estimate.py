@@ -99,7 +99,7 @@ def test_people_read_lines_and_mistakes_are_told(scene: Scene) -> None:
     assert str(Path.cwd() / "beam.inp") in done.output
 
     missing = CliRunner().invoke(app, ["estimate", "--time=1", "nothing.sh"])
-    assert (2, True) == (missing.exit_code, "there is no script" in missing.output)
+    assert (2, True) == (missing.exit_code, "nothing.sh: No such file" in missing.output)
     refused = CliRunner().invoke(app, ["estimate", "run.sh", "refused"])
     assert (1, True) == (refused.exit_code, "allocation failure: no" in refused.output)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from burstd.adapters.slurm.submission import WillRun, submission, will_run
+from burstd.adapters.slurm.submission import WillRun, script_at, submission, will_run
 from burstd.agent.survey import survey
 from burstd.ports.errors import Unreachable
 from tests.unit.values import NOW
@@ -25,7 +25,7 @@ srun ccx beam
 
 def test_options_win_over_variables_and_these_over_the_script() -> None:
     said = submission(
-        ["-t", "30", "--nodes=2", "-x", "n1", "run.sh", "-t", "7"], "run.sh", SCRIPT,
+        ["-t", "30", "--nodes=2", "-x", "n1", "run.sh", "-t", "7"], 5, SCRIPT,
         {"SBATCH_ACCOUNT": "nvh", "SBATCH_TIMELIMIT": "60", "OTHER": "x"},
     )  # fmt: skip
 
@@ -37,12 +37,35 @@ def test_options_win_over_variables_and_these_over_the_script() -> None:
     assert (1, 2, 3, 4, 5, 9) == said.tasks
 
 
+@pytest.mark.parametrize(
+    ("words", "script"),
+    [
+        ("run.sh", "run.sh"),
+        ("-p batch run.sh batch", "run.sh"),
+        ("-pbatch -N2 run.sh", "run.sh"),
+        ("--partition batch --hold run.sh", "run.sh"),
+        ("--partition=batch -W -Q run.sh -x 7", "run.sh"),
+        ("--comment -p -H run.sh", "run.sh"),
+        ("-n 4 -s --exclusive --gres gpu:1 run.sh", "run.sh"),
+        ("-p batch", None),
+        ("--hold -t", None),
+        ("", None),
+    ],
+)
+def test_the_script_is_the_first_word_that_belongs_to_no_option(
+    words: str, script: str | None
+) -> None:
+    """A file may be called as a partition is."""
+    at = script_at(words.split())
+    assert script == (None if at is None else words.split()[at])
+
+
 def test_without_an_array_it_is_one_job_and_a_wrong_one_is_refused() -> None:
-    assert () == submission(["run.sh"], "run.sh", "", {}).tasks
+    assert () == submission(["run.sh"], 0, "", {}).tasks
     with pytest.raises(ValueError):
-        _ = submission(["-a", "x-y", "run.sh"], "run.sh", "", {}).tasks
+        _ = submission(["-a", "x-y", "run.sh"], 2, "", {}).tasks
     with pytest.raises(ValueError, match="expected one argument"):
-        submission(["--time=1", "run.sh"], "run.sh", "#SBATCH --time", {})
+        submission(["--time=1", "run.sh"], 1, "#SBATCH --time", {})
 
 
 @pytest.mark.parametrize(

@@ -79,13 +79,36 @@ _VARIABLES = {
 }  # fmt: skip
 
 
+#: sbatch(1): the options that take no value, or theirs only after "=" (``-s=user``). Every other
+#: takes the next word where it stands alone.
+_ALONE = frozenset({
+    "-h", "-H", "-I", "-k", "-O", "-Q", "-s", "-v", "-V", "-W",
+    "--contiguous", "--disable-stdout-job-summary", "--exclusive", "--get-user-env", "--help",
+    "--hold", "--ignore-pbs", "--nice", "--no-bell", "--no-kill", "--no-requeue", "--overcommit",
+    "--oversubscribe", "--parsable", "--propagate", "--quiet", "--reboot", "--requeue",
+    "--spread-job", "--stepmgr", "--test-only", "--usage", "--use-min-nodes", "--verbose",
+    "--version", "--wait",
+})  # fmt: skip
+
+
+def script_at(words: Sequence[str]) -> int | None:
+    """Where the script stands: the first word that is neither an option of sbatch nor the value of
+    one. ``None``: there is none."""
+    value = False
+    for at, word in enumerate(words):
+        if not value and (not word.startswith("-") or word == "-"):
+            return at
+        alone = word in _ALONE or "=" in word or (word[:2] != "--" and len(word) > 2)
+        value = not value and not alone
+    return None
+
+
 def submission(
-    words: Sequence[str], script: str, text: str, environment: Mapping[str, str]
+    words: Sequence[str], at: int, text: str, environment: Mapping[str, str]
 ) -> Submission:
-    """``words``: all that sbatch is given, ``script`` among them. Options win over SBATCH_
-    variables, and these over the script's ``#SBATCH`` lines, which end at the first line that is
-    none (sbatch(1)). Raises ``ValueError`` where an option lacks its value."""
-    at = list(words).index(script)
+    """``words``: all that sbatch is given, the script ``at`` this place among them. Options win
+    over SBATCH_ variables, and these over the script's ``#SBATCH`` lines, which end at the first
+    line that is none (sbatch(1)). Raises ``ValueError`` where an option lacks its value."""
     parser = _Words(add_help=False, allow_abbrev=False)
     for names in _OPTIONS:
         parser.add_argument(*names)
@@ -94,7 +117,7 @@ def submission(
     for source in (_lines(text), variables, list(words[:at])):
         known, _ = parser.parse_known_args(source)
         said |= {n.replace("_", "-"): v for n, v in vars(known).items() if v is not None}
-    return Submission(tuple(words[:at]), script, tuple(words[at + 1 :]), said)
+    return Submission(tuple(words[:at]), words[at], tuple(words[at + 1 :]), said)
 
 
 def _lines(text: str) -> list[str]:

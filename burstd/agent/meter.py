@@ -1,0 +1,72 @@
+"""What has come home so far, in bytes: a cloud bills each of them, a live file's as a result's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from burstd.agent.landing import digest_of
+from burstd.agent.memory import Memory
+from burstd.domain.data import InputFile, OutputFile
+from burstd.ports.depot import Depot, Execution, Growing
+
+
+@dataclass
+class Metered:
+    """A depot whose bytes are counted in ``memory``. While the job runs nothing is read beyond
+    ``most`` bytes; ``None``: no limit."""
+
+    depot: Depot
+    memory: Memory
+    most: int | None
+
+    def push(self, files: Sequence[InputFile]) -> None:
+        self.depot.push(files)
+
+    def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None:
+        self.depot.order(execution, files, script)
+
+    def growing(self) -> Growing:
+        return self.depot.growing()
+
+    def read(self, what: str, offset: int, length: int) -> bytes:
+        """Nothing once all that is paid for has come."""
+        if self.most is not None:
+            length = min(length, self.most - self.memory.pulled)
+        block = self.depot.read(what, offset, length) if length > 0 else b""
+        self.memory.pulled += len(block)
+        return block
+
+    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
+        return self.depot.outputs(secret)
+
+    def fetch(self, entry: OutputFile, write: Callable[[bytes], object]) -> None:
+        """All of it: whether it is paid for was asked before the first one."""
+
+        def counted(block: bytes) -> None:
+            self.memory.pulled += len(block)
+            write(block)
+
+        try:
+            self.depot.fetch(entry, counted)
+        finally:
+            self.memory.save()
+
+    def close(self) -> None:
+        self.depot.close()
+
+    def to_come(self, now: Growing, entries: Sequence[OutputFile]) -> int:
+        """Bytes until all is home: the rest of the streams, and what is not here already."""
+        have = self.memory.positions
+        streams = {"stdout": now.stdout, "stderr": now.stderr}.items()
+        rest = sum(max(0, size - have.get(name, 0)) for name, size in streams)
+        return rest + sum(entry.size for entry in entries if not self._is_here(entry))
+
+    def _is_here(self, entry: OutputFile) -> bool:
+        """A live copy may have been whole before its file was written over, at the same size."""
+        copy = self.memory.copies.get(entry.path)
+        try:
+            same = copy is not None and copy.size == entry.size
+            return same and digest_of(entry.path) == entry.sha256
+        except OSError:
+            return False

@@ -36,6 +36,7 @@ MOST_TASKS = 10_000
 MOST = 2**31  #: CPUs, nodes; Slurm counts no further
 LONGEST_TIME = 100 * 365 * 86400  #: seconds
 LAST = 2**33  #: seconds since 1970
+FRESH = timedelta(seconds=30)
 
 Name = Annotated[str, Field(max_length=1024)]
 Text = Annotated[str, Field(max_length=2**16)]
@@ -80,10 +81,17 @@ class EstimateRoutes:
         async with self._turn:
             return await run_in_threadpool(self._answer, wanted, peer)
 
+    def _lately(self) -> Snapshot | None:
+        """What the last cycle saw: no user may have slurmctld and licence servers asked at will."""
+        seen = self._desk.memory.snapshot
+        now = self._desk.world.clock.now()
+        fresh = seen is not None and timedelta() <= now - seen.queue.taken_at <= FRESH
+        return seen if fresh else None
+
     def _answer(self, wanted: Wanted, peer: Peer) -> Response:
         world = self._desk.world
         ledger = world.store.ledger()
-        seen = look(world, self._desk.memory.apart(), ledger)
+        seen = self._lately() or look(world, self._desk.memory.apart(), ledger)
         if seen is None:
             return refusal(503, "the queue cannot be read now")
         job = _job(wanted, peer.user, world.cluster, seen, world.policy.min_age)

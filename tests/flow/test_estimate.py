@@ -104,6 +104,18 @@ def test_people_read_lines_and_mistakes_are_told(scene: Scene) -> None:
     assert (1, True) == (refused.exit_code, "allocation failure: no" in refused.output)
 
 
+def test_slurm_is_asked_no_more_often_than_its_users_ask(scene: Scene) -> None:
+    scene.turn()
+    asked = len(scene.slurm.commands)
+    for _ in range(3):
+        assert 0 == estimate("run.sh")[0]
+    assert asked == len(scene.slurm.commands)
+
+    scene.clock.forward(seconds=31)
+    estimate("run.sh")
+    assert asked < len(scene.slurm.commands)
+
+
 def test_names_of_files_do_not_speak_to_the_terminal(scene: Scene) -> None:
     (Path.cwd() / "beam.inp").write_bytes(b"*INCLUDE, INPUT=m\x1b[2J.msh\n")
     Path(os.fsdecode(bytes(Path.cwd()) + b"/m\x1b[2J.msh")).write_text("")

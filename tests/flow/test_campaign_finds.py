@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -46,23 +46,6 @@ def once(scene: Scene, verb: str, instead: Callable[..., Any]) -> None:
     target = Once(scene.target, verb, instead)
     site = replace(scene.world.sites[CLOUD], target=target)
     scene.world = replace(scene.world, sites={CLOUD: site})
-
-
-def given_to_a_stranger(scene: Scene, change: str) -> list[dict[str, str]]:
-    """After the first such change the job was never saved, and its id is bob's. His job's fields,
-    as soon as there is one."""
-    real, fields = scene.slurm.run, list[dict[str, str]]()
-
-    def run(argv: Sequence[str]) -> str:
-        said = real(argv)
-        if not fields and " ".join(argv).startswith(change):
-            scene.slurm.crash()
-            assert "1" == scene.slurm.submit(user="bob", name="hole", partition="other")
-            fields.append(dict(scene.slurm.job("1").shown))
-        return said
-
-    scene.slurm.run = run  # type: ignore[method-assign]
-    return fields
 
 
 # --- clocks and waits
@@ -271,54 +254,6 @@ def test_a_twin_whose_start_was_forgotten_is_not_started_for_a_job_that_is_endin
     scene.turn(5)
 
     assert [] == scene.target.executions
-
-
-# --- jobs that are no more
-
-
-def test_a_return_whose_id_was_given_to_a_stranger_is_over() -> None:
-    scene = Scene(seconds=3)
-    scene.slurm.submit(name="wish", partition="burst", script=FLUENT)
-
-    def crash() -> None:
-        scene.slurm.crash()
-        raise Unreachable("Unable to contact slurm controller")
-
-    scene.slurm.meanwhile["scontrol update"] = crash
-    scene.turn()
-    assert "1" == scene.slurm.submit(user="bob", name="hole", partition="other")
-    before = dict(scene.slurm.job("1").shown)
-    scene.turn(30)
-
-    assert Stage.RETURNED is scene.burst().stage
-    assert before == scene.slurm.job("1").shown
-
-
-@pytest.mark.parametrize(
-    "change", ["hold", "update jobid=1 partition=burst", "update jobid=1 extra=burst"]
-)
-def test_no_change_of_a_claim_reaches_a_stranger(change: str) -> None:
-    """slurmctld crashes and comes back between two changes; the id is somebody else's by then."""
-    scene = Scene(seconds=1)
-    scene.slurm.submit(name="beam", minutes=120)
-    before = given_to_a_stranger(scene, f"scontrol {change}")
-    scene.turn(30)
-
-    assert Stage.RETURNED is scene.burst().stage
-    assert before == [scene.slurm.job("1").shown]
-
-
-@pytest.mark.parametrize(
-    "change", ["hold", "update jobid=1 partition=cae", "update jobid=1 extra=", "release"]
-)
-def test_no_change_of_a_return_reaches_a_stranger(change: str) -> None:
-    scene = Scene(seconds=1)
-    scene.slurm.submit(name="wish", partition="burst")  # no application of a target's
-    before = given_to_a_stranger(scene, f"scontrol {change}")
-    scene.turn(30)
-
-    assert Stage.RETURNED is scene.burst().stage
-    assert before == [scene.slurm.job("1").shown]
 
 
 # --- at the target

@@ -36,11 +36,14 @@ class Checker:
     ledger: LedgerWatch = field(default_factory=LedgerWatch)
     wrong: list[str] = field(default_factory=list)
     event: int = 0
-    races: int = 0  #: strangers that got an id between a look and the call: nobody could know
+    races: int = 0  #: strangers that got an id between a look and the next call: nobody could know
     owners: dict[str, str] = field(default_factory=dict)  #: burst -> mark of its job
     faces: dict[Face, str] = field(default_factory=dict)  #: every identity that was ever seen
     stood: dict[str, int] = field(default_factory=dict)  #: mark -> event when it last stood in
     looked: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    #: Whose job a daemon was shown since its last change of it.
+    asked: dict[tuple[str, str], str] = field(default_factory=dict)
+    owed: set[tuple[str, str]] = field(default_factory=set)  #: holds that came to a stranger
     starts: Counter[str] = field(default_factory=Counter)
     _seen_runs: int = 0
     _seen_executions: int = 0
@@ -168,16 +171,22 @@ class Checker:
         if tuple(argv[:3]) == ("scontrol", "show", "job"):
             for job in self._named(argv[-1]):
                 self.looked[call.daemon, argv[-1]] = (self.event, mark(job))
+                self.asked[call.daemon, argv[-1]] = mark(job)
 
     def _strangers(self, daemon: str, last: str, argv: tuple[str, ...]) -> Iterator[str]:
-        """5: what is changed is a job of which there is a burst."""
+        """5: what is changed is a job of which there is a burst, asked for before each change."""
         key = next((w[6:] for w in argv if w.startswith("jobid=")), last)
-        _, known = self.looked.get((daemon, key), (0, ""))
+        known = self.asked.pop((daemon, key), "")
         for job in self._named(key):
             if mark(job) in self.owners.values():
                 continue
             if known in self.owners.values():
                 self.races += 1
+                if argv[1] == "hold":
+                    self.owed.add((daemon, key))
+                continue
+            if argv[1] == "release" and (daemon, key) in self.owed:
+                self.owed.remove((daemon, key))
                 continue
             yield f"5: {' '.join(argv)} hits {mark(job)}, a stranger's job"
 

@@ -27,7 +27,8 @@ def strangers() -> Iterator[Story]:
     for kind, count in {SLURM_READ: 16, SLURM_CHANGE: 6}.items():
         for nth in range(count):
             for after in (False, True):
-                yield story(Move(CRASH, kind, nth, FORGETS, SHORT, after))
+                for seconds in (0, SHORT):
+                    yield story(Move(CRASH, kind, nth, FORGETS, seconds, after))
 
 
 def returns_forgotten() -> Iterator[Story]:

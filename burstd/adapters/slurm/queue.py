@@ -250,8 +250,20 @@ class SlurmQueue:
         running job."""
         with change():
             self.controller.hold(who.key)
-        seen = self._mine(who)
+        try:
+            seen = self._mine(who)
+        except Rejected:
+            self._unhold(who)
+            raise
         return seen is not None and seen.state is JobState.PENDING and seen.held
+
+    def _unhold(self, who: JobIdentity) -> None:
+        """Our hold came to whoever has the id by now: the last look was too old by a moment."""
+        with question():
+            reason = self.controller.show(who).fields.get("Reason")
+        if reason == "JobHeldAdmin":
+            with change():
+                self.controller.release(who.key)
 
     def annotate(self, who: JobIdentity, line: str) -> None:
         try:

@@ -32,6 +32,12 @@ AWAY: tuple[Defect, ...] = (
         ),
     ),
     one(
+        "asked once", "whose job it is is asked before the first of several changes only", "5",
+        QUEUE,
+        "        if self._mine(who) is None:\n            raise Unreachable(f\"slurmctld",
+        "        if False:\n            raise Unreachable(f\"slurmctld",
+    ),
+    one(
         "started once more", "what the far controller shows as held has not begun", "2",
         STEPS,
         "    return world.sites[burst.target].target.run_state(burst.work_key, burst.identity.user)\n",

@@ -25,6 +25,16 @@ Face = tuple[str, str, str, str]
 
 
 @dataclass
+class Known:
+    """What the daemons were shown, by daemon and job; gone with them."""
+
+    looked: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    #: Whose job it is, since the daemon's last change of it.
+    asked: dict[tuple[str, str], str] = field(default_factory=dict)
+    owed: set[tuple[str, str]] = field(default_factory=set)  #: holds that came to a stranger
+
+
+@dataclass
 class Checker:
     """``wrong``: every violation, once, with the event after which it was seen."""
 
@@ -40,10 +50,7 @@ class Checker:
     owners: dict[str, str] = field(default_factory=dict)  #: burst -> mark of its job
     faces: dict[Face, str] = field(default_factory=dict)  #: every identity that was ever seen
     stood: dict[str, int] = field(default_factory=dict)  #: mark -> event when it last stood in
-    looked: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
-    #: Whose job a daemon was shown since its last change of it.
-    asked: dict[tuple[str, str], str] = field(default_factory=dict)
-    owed: set[tuple[str, str]] = field(default_factory=set)  #: holds that came to a stranger
+    known: Known = field(default_factory=Known)
     starts: Counter[str] = field(default_factory=Counter)
     _seen_runs: int = 0
     _seen_executions: int = 0
@@ -170,23 +177,23 @@ class Checker:
         argv = call.args[0]
         if tuple(argv[:3]) == ("scontrol", "show", "job"):
             for job in self._named(argv[-1]):
-                self.looked[call.daemon, argv[-1]] = (self.event, mark(job))
-                self.asked[call.daemon, argv[-1]] = mark(job)
+                self.known.looked[call.daemon, argv[-1]] = (self.event, mark(job))
+                self.known.asked[call.daemon, argv[-1]] = mark(job)
 
     def _strangers(self, daemon: str, last: str, argv: tuple[str, ...]) -> Iterator[str]:
         """5: what is changed is a job of which there is a burst, asked for before each change."""
         key = next((w[6:] for w in argv if w.startswith("jobid=")), last)
-        known = self.asked.pop((daemon, key), "")
+        known = self.known.asked.pop((daemon, key), "")
         for job in self._named(key):
             if mark(job) in self.owners.values():
                 continue
             if known in self.owners.values():
                 self.races += 1
                 if argv[1] == "hold":
-                    self.owed.add((daemon, key))
+                    self.known.owed.add((daemon, key))
                 continue
-            if argv[1] == "release" and (daemon, key) in self.owed:
-                self.owed.remove((daemon, key))
+            if argv[1] == "release" and (daemon, key) in self.known.owed:
+                self.known.owed.remove((daemon, key))
                 continue
             yield f"5: {' '.join(argv)} hits {mark(job)}, a stranger's job"
 
@@ -205,7 +212,7 @@ class Checker:
             if not self._forgotten(name):
                 yield f"3: {key} starts and nobody knows its job {name}"
             return
-        at, _ = self.looked.get((daemon, key_text(job)), (0, ""))
+        at, _ = self.known.looked.get((daemon, key_text(job)), (0, ""))
         if self.stood.get(name, 0) < at:
             yield f"3: {key} starts though {name} was {job.state} when it was looked at"
         saved = self.site.slurm.saved(job.serial)

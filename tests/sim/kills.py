@@ -21,7 +21,7 @@ from burstd.testing.simulators import memory, picture_of
 from tests.sim import ends
 from tests.sim.calls import CHANGES, Call
 from tests.sim.campaign import cores, quiet
-from tests.sim.checker import Checker
+from tests.sim.checker import Checker, Known
 from tests.sim.daemon import POLICY, Daemon
 from tests.sim.ledger import empty
 from tests.sim.site import Site
@@ -191,15 +191,15 @@ def pictured(stand: Stand) -> bytes:
     of it."""
     agents, checker = stand.site.agents, stand.checker
     slurm, target = stand.site.slurm, stand.site.target
-    kept = (agents.store, checker.event, checker.stood, checker.looked, checker.ledger.seen)
+    kept = (agents.store, checker.event, checker.stood, checker.known, checker.ledger.seen)
     logs = (slurm.commands, target.calls)
     agents.store = None  # type: ignore[assignment]
-    checker.event, checker.stood, checker.looked, checker.ledger.seen = 0, {}, {}, -1
+    checker.event, checker.stood, checker.known, checker.ledger.seen = 0, {}, Known(), -1
     slurm.commands, target.calls = [], []
     try:
         return pickle.dumps(stand, pickle.HIGHEST_PROTOCOL)
     finally:
-        agents.store, checker.event, checker.stood, checker.looked, checker.ledger.seen = kept
+        agents.store, checker.event, checker.stood, checker.known, checker.ledger.seen = kept
         slurm.commands, target.calls = logs
 
 

@@ -135,7 +135,7 @@ def test_a_start_for_a_job_that_was_seen_to_be_ending_is_wrong() -> None:
     play.checker.ledger.permits.add("000000000001")
     play.site.slurm.cancel("1")
     play.checker.after(play.database)
-    play.checker.looked["A", "1"] = (play.checker.event, "#1")
+    play.checker.known.looked["A", "1"] = (play.checker.event, "#1")
 
     assert ["3: b-000000000001 starts though #1 was COMPLETING when it was looked at"] == start(
         play

@@ -204,12 +204,12 @@ class Agent:
         follower = self._follower(depot, known, roots)
         now = depot.growing()
         entries, outside, code = depot.outputs(staged["secret"])
-        total, most = self.memory.pulled + depot.to_come(now, entries), words.get("most_bytes")
-        if most is not None and total > most:
-            self._report(words, "oversized", {"bytes": total})
+        if size := depot.unpaid(now, entries):
+            self._report(words, "oversized", {"bytes": size})
             raise Transient(
-                f"its results are {total / 1e9:.1f} GB, more than the {most / 1e9:.1f} GB that are "
-                "paid for: they stay there until an operator says burst approve"
+                f"its results are {size / 1e9:.1f} GB, more than the "
+                f"{words['most_bytes'] / 1e9:.1f} GB that are paid for: they stay there until an "
+                "operator says burst approve"
             )
         follower.streams(now)
 

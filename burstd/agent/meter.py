@@ -55,18 +55,28 @@ class Metered:
     def close(self) -> None:
         self.depot.close()
 
-    def to_come(self, now: Growing, entries: Sequence[OutputFile]) -> int:
-        """Bytes until all is home: the rest of the streams, and what is not here already."""
+    def unpaid(self, now: Growing, entries: Sequence[OutputFile]) -> int:
+        """Bytes that all would be, if that is more than is paid for; else 0."""
+        if self.most is None:
+            return 0
         have = self.memory.positions
         streams = {"stdout": now.stdout, "stderr": now.stderr}.items()
-        rest = sum(max(0, size - have.get(name, 0)) for name, size in streams)
-        return rest + sum(entry.size for entry in entries if not self._is_here(entry))
+        total = self.memory.pulled + sum(max(0, size - have.get(s, 0)) for s, size in streams)
+        whole = [entry for entry in entries if self._may_be_here(entry)]
+        total += sum(entry.size for entry in entries) - sum(entry.size for entry in whole)
+        # Copies are read only where it depends on them: this is asked again and again.
+        if total <= self.most < total + sum(entry.size for entry in whole):
+            total += sum(entry.size for entry in whole if not _is(entry))
+        return total if total > self.most else 0
 
-    def _is_here(self, entry: OutputFile) -> bool:
-        """A live copy may have been whole before its file was written over, at the same size."""
+    def _may_be_here(self, entry: OutputFile) -> bool:
         copy = self.memory.copies.get(entry.path)
-        try:
-            same = copy is not None and copy.size == entry.size
-            return same and digest_of(entry.path) == entry.sha256
-        except OSError:
-            return False
+        return copy is not None and copy.size == entry.size
+
+
+def _is(entry: OutputFile) -> bool:
+    """Its live copy is whole: a file may be written over at the same size."""
+    try:
+        return digest_of(entry.path) == entry.sha256
+    except OSError:
+        return False

@@ -103,7 +103,7 @@ def spoken(seam: str, name: str, args: Any) -> str:
     return ""
 
 
-def _ended_by(number: signal.Signals) -> Callable[[], None]:
+def _by(number: signal.Signals) -> Callable[[], None]:
     return lambda: os.kill(os.getpid(), number)
 
 
@@ -127,8 +127,9 @@ class WrongClock(SystemClock):
 def main(argv: list[str]) -> int:
     """Run until the point, or until TERM."""
     parser = argparse.ArgumentParser(prog="burstd.testing.doomed", description=__doc__)
-    parser.add_argument("--at", metavar="POINT", help="die there")
-    parser.add_argument("--freeze", metavar="POINT", help="stop there, until SIGCONT")
+    doom = parser.add_mutually_exclusive_group()
+    doom.add_argument("--at", metavar="POINT", help="die there")
+    doom.add_argument("--freeze", metavar="POINT", help="stop there, until SIGCONT")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="append every label reached")
     parser.add_argument("--clock", type=Path, metavar="FILE", help="seconds it is set ahead by")
     parser.add_argument("--config", "-c", type=Path, default=DEFAULT)
@@ -145,7 +146,7 @@ def main(argv: list[str]) -> int:
         sys.stderr.write("".join(f"{problem}\n" for problem in error.problems))
         return EX_CONFIG
     clock = WrongClock(options.clock) if options.clock else None
-    end = _ended_by(signal.SIGSTOP if options.freeze else signal.SIGKILL)
+    end = _by(signal.SIGSTOP if options.freeze else signal.SIGKILL)
     return serve(settings, Doom(point, _tracer(options.trace), end).wire, clock)
 
 

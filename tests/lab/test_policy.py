@@ -115,8 +115,17 @@ def test_what_is_approved_leaves_and_what_was_decided_can_be_told_and_decided_ag
     site.fill()
     home = site.study("beam")
     job, other = (site.submit(name, RUN, directory=home) for name in ("beam", "other"))
+    today = site.px.sh("date -u +%F").strip()
     caps = '\n[policy.budgets.tight]\namount = "0.06 EUR/day"\nusers = ["alice"]\n'
-    site.start(mode="approve", high="0.5", low="0.1", tables=caps)
+    window = '\n[[policy.windows]]\nstart = "0 0 29 2 *"\nlength = "1h"\n'
+    closed = f'veto = false\nblackouts = ["{today}..{today}"]'
+    site.start(mode="approve", high="0.5", low="0.1", policy=closed, tables=caps + window)
+    site.until(
+        lambda: f"blackout until the end of {today}" in site.why(job), "the day is kept free"
+    )
+    site.px.sh("sed -i '/^blackouts/d' /etc/burstd/config.toml")
+    site.until(lambda: "closed until 20" in site.why(job), "no window is open")
+    site.px.sh("sed -i 's/^start = .*/start = \"* * * * *\"/' /etc/burstd/config.toml")
     site.until(lambda: job in site.px.sh("burst approve --list"), "it is proposed")
     site.until(lambda: "a budget does not cover" in site.why(other), "one budget for both")
     assert ("", "planned") == (site.stage(other), site.stage(job))

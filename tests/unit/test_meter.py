@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from burstd.agent import meter
 from burstd.agent.follow import Follower
 from burstd.agent.memory import Memory, recall
 from burstd.agent.meter import Metered
-from burstd.domain.data import OutputFile
+from burstd.domain.data import Mark, OutputFile
 from burstd.ports.depot import Growing
 from tests.unit.test_follow import Far
 
@@ -47,23 +48,41 @@ def test_nothing_is_read_beyond_what_is_paid_for(tmp_path: Path, most: int) -> N
     assert min(most, 100) == (tmp_path / "state").stat().st_size == depot.memory.pulled
 
 
-def test_what_is_to_come_is_what_is_not_here(tmp_path: Path) -> None:
-    live, other = str(tmp_path / "live"), str(tmp_path / "other")
-    far = Far({live: b"x" * 100, other: b"z" * 7})
-    depot = Metered(far, Memory(tmp_path), None)
-    followed(depot, tmp_path).once()
+@pytest.mark.parametrize(
+    ("size", "same", "more"), [(100, True, 0), (100, False, 1), (101, True, 1)]
+)
+def test_what_lies_here_already_is_not_paid_for_again(
+    tmp_path: Path, size: int, same: bool, more: int
+) -> None:
+    """Unless it was written over: its landing fetches all of it."""
+    live, new = str(tmp_path / "live"), str(tmp_path / "new")
+    memory = Memory(tmp_path)
+    followed(Metered(Far({live: b"x" * 100}), memory, None), tmp_path).once()
+    memory.positions["stdout"] = 3
+    content = hashlib.sha256(b"x" * 100).hexdigest() if same else "other"
     entries = [
-        OutputFile(live, "file", 100, hashlib.sha256(b"x" * 100).hexdigest(), 0, 0o644),
-        OutputFile(other, "file", 7, hashlib.sha256(b"z" * 7).hexdigest(), 0, 0o644),
-        OutputFile(str(tmp_path / "new"), "file", 30, "", 0, 0o644),
+        OutputFile(live, "file", size, content, 0, 0o644),
+        OutputFile(new, "file", 30, "", 0, 0o644),
     ]
-    depot.memory.positions["stdout"] = 3
+    total = 100 + 30 + (5 - 3) + 4 + more * size
 
-    assert 107 == depot.memory.pulled
-    assert 30 + 2 + 4 == depot.to_come(Growing(5, 4, {}), entries)
-    for written_over in (100, 101):
-        entries[0] = OutputFile(live, "file", written_over, "other", 0, 0o644)
-        assert written_over + 30 + 2 + 4 == depot.to_come(Growing(5, 4, {}), entries)
+    unpaid = [
+        Metered(Far(), memory, most).unpaid(Growing(5, 4, {}), entries)
+        for most in (None, total, total - 1)
+    ]
+    assert [0, 0, total] == unpaid
+
+
+def test_copies_are_not_read_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = str(tmp_path / "live")
+    memory = Memory(tmp_path, pulled=100, copies={live: Mark(100, 0, 0)})
+    monkeypatch.setattr(meter, "digest_of", lambda _path: pytest.fail("it is read"))
+    entries = [OutputFile(live, "file", 100, "", 0, 0o644)]
+
+    assert 0 == Metered(Far(), memory, 200).unpaid(Growing(), entries)
+    assert 100 == Metered(Far(), memory, 99).unpaid(Growing(), entries)
 
 
 def test_a_fetch_that_is_cut_has_cost_what_came(

@@ -79,28 +79,37 @@ _VARIABLES = {
 }  # fmt: skip
 
 
-#: sbatch(1): the options that take no value, or theirs only after "=" (``-s=user``). Every other
-#: takes the next word where it stands alone.
-_ALONE = frozenset({
-    "-h", "-H", "-I", "-k", "-O", "-Q", "-s", "-v", "-V", "-W",
-    "--contiguous", "--disable-stdout-job-summary", "--exclusive", "--get-user-env", "--help",
-    "--hold", "--ignore-pbs", "--nice", "--no-bell", "--no-kill", "--no-requeue", "--overcommit",
-    "--oversubscribe", "--parsable", "--propagate", "--quiet", "--reboot", "--requeue",
-    "--spread-job", "--stepmgr", "--test-only", "--usage", "--use-min-nodes", "--verbose",
-    "--version", "--wait",
+#: sbatch(1): the options that take no value, or theirs only where it is attached (``-suser``,
+#: ``--nice=7``). Every other takes the next word where it stands alone.
+_LETTERS = frozenset("hHIkOQsvVW")
+_WORDS = frozenset({
+    "contiguous", "disable-stdout-job-summary", "exclusive", "get-user-env", "help", "hold",
+    "ignore-pbs", "nice", "no-bell", "no-kill", "no-requeue", "overcommit", "oversubscribe",
+    "parsable", "propagate", "quiet", "reboot", "requeue", "spread-job", "stepmgr", "test-only",
+    "usage", "use-min-nodes", "verbose", "version", "wait",
 })  # fmt: skip
 
 
 def script_at(words: Sequence[str]) -> int | None:
     """Where the script stands: the first word that is neither an option of sbatch nor the value of
-    one. ``None``: there is none."""
-    value = False
-    for at, word in enumerate(words):
-        if not value and (not word.startswith("-") or word == "-"):
+    one, or the word after ``--`` (getopt(3)). ``None``: there is none."""
+    at = 0
+    while at < len(words):
+        word = words[at]
+        if not word.startswith("-") or word == "-":
             return at
-        alone = word in _ALONE or "=" in word or (word[:2] != "--" and len(word) > 2)
-        value = not value and not alone
+        if word == "--":
+            return at + 1 if at + 1 < len(words) else None
+        at += 2 if _takes_the_next(word) else 1
     return None
+
+
+def _takes_the_next(word: str) -> bool:
+    if word.startswith("--"):
+        return "=" not in word and word[2:] not in _WORDS
+    letters = word[1:]  # -HQp batch, -pbatch
+    first = next((at for at, letter in enumerate(letters) if letter not in _LETTERS), None)
+    return first is not None and first == len(letters) - 1
 
 
 def submission(

@@ -57,6 +57,7 @@ class Wanted(BaseModel):
     comment: Text = ""
     directory: Text = ""
     licences: Text = ""
+    gres: Text = ""
     tasks: int = Field(default=0, ge=0, le=MOST_TASKS)
     throttle: int | None = Field(default=None, ge=1)  #: tasks that may run at once
     starts_at: float | None = Field(default=None, ge=0, le=LAST)  #: seconds since 1970, by Slurm
@@ -154,6 +155,7 @@ def _job(wanted: Wanted, user: str, cluster: str, seen: Snapshot, min_age: timed
         None if limit is None else timedelta(seconds=limit),
         max(1, min(waiting, default=1)),
         tuple(range(wanted.tasks)),
+        gres=wanted.gres,
         licences=wanted.licences,
         comment=wanted.comment,
         directory=wanted.directory,

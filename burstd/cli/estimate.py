@@ -99,6 +99,7 @@ def _wanted(said: Submission, here: WillRun, text: str, directory: str) -> dict[
         "comment": given.get("comment", ""),
         "directory": directory,
         "licences": given.get("licenses", ""),
+        "gres": said.gres,
         "tasks": tasks,
         "throttle": said.throttle,
         "starts_at": here.starts.timestamp(),

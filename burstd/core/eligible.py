@@ -77,8 +77,8 @@ def _kind(case: Case) -> Objection | None:
         return Reason.HETEROGENEOUS, {}
     if job.time_limit is None:
         return Reason.NO_TIME_LIMIT, {}
-    if job.gres:
-        return Reason.GPUS, {"gres": job.gres}
+    if gres := job.gres or (case.facts.gres if case.facts else ""):
+        return Reason.GPUS, {"gres": gres}
     return None
 
 

@@ -17,12 +17,14 @@ from burstd.domain.usage import Usage
 
 @dataclass(frozen=True, slots=True)
 class ScriptFacts:
-    """What a job's batch script says. ``application`` is ``None`` where no profile matches."""
+    """What a job's batch script says, and what the queue's list does not show of it.
+    ``application`` is ``None`` where no profile matches."""
 
     present: bool
     application: str | None = None
     asked: Directives = NONE  #: by its user, in ``#BURST`` lines
     licences: Mapping[str, Tokens] = field(default_factory=dict)  #: by the application's profile
+    gres: str = ""  #: asked for by job, task or socket, in Slurm's words
 
 
 @dataclass(frozen=True)

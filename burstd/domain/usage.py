@@ -10,17 +10,21 @@ is forecast shorter than its user's habits say (docs/policy.md has the figures).
 from __future__ import annotations
 
 import re
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Generic, TypeVar
 
 from burstd.domain.jobs import QueuedJob
 
 SHORTEST = timedelta(minutes=1)  #: that anything is expected to run
 RUNS = 10  #: of a kind, or of a user, that count
+REQUESTS = 100  #: of runs that asked for as much, whoever's they were
+_ANY = 0  #: instead of a number of cores
 
 _NUMBERS = re.compile(r"\d+")
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +45,20 @@ class PastRun:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """How long a job will run, by so many ``runs`` of its user's, ``alike`` or any; by its limit
-    where there are none."""
+    """How long a job will run: this ``part`` of its limit, by so many ``runs``; by its limit where
+    there are none. ``whose``: which runs, in words."""
 
     time: timedelta
-    user: str
     part: float = 1.0
     runs: int = 0
-    alike: bool = False
+    whose: str = ""
 
     @property
     def by(self) -> str:
         """In words."""
         if not self.runs:
-            return "its time limit: nothing is known of its user's runs"
-        runs = f"{self.runs} {'runs like it' if self.alike else 'other runs'} of {self.user}'s"
-        return f"{self.part:.0%} of its limit, by {runs}"
+            return "its time limit: nothing is known of runs like it"
+        return f"{self.part:.0%} of its limit, by {self.runs} {self.whose}"
 
 
 def shrunk(used: Collection[float]) -> float:
@@ -73,17 +75,41 @@ class Habits:
     users: Mapping[str, tuple[float, ...]]
     core_hours: float = 0.0
     sized: int = 0
+    #: By what was asked for: cores, and seconds of the limit; 0 cores: whatever they were.
+    requests: Mapping[tuple[int, int], tuple[float, ...]] = field(default_factory=dict)
+
+
+class _Parts(Generic[K]):
+    """The parts of their limits that the last ``most`` runs of each kind used."""
+
+    def __init__(self, most: int, used: Mapping[K, Iterable[float]] | None = None) -> None:
+        self._most = most
+        self._used = {key: deque(parts, most) for key, parts in (used or {}).items()}
+        self._shrunk: dict[K, float] = {}
+
+    def add(self, key: K, used: float) -> None:
+        self._used.setdefault(key, deque(maxlen=self._most)).append(used)
+        self._shrunk.pop(key, None)
+
+    def part(self, key: K) -> float | None:
+        """What a run of this kind is expected to use; ``None``: nothing is known of it."""
+        found = self._shrunk.get(key)
+        if found is None and key in self._used:
+            found = self._shrunk[key] = shrunk(self._used[key])
+        return found
+
+    def of(self, key: K) -> tuple[float, ...]:
+        return tuple(self._used.get(key, ()))
+
+    def state(self) -> Mapping[K, tuple[float, ...]]:
+        return {key: tuple(used) for key, used in self._used.items()}
 
 
 class Usage:
-    """Made of runs, the oldest first."""
+    """Made of runs, the oldest first. Users without a name are nobody."""
 
     def __init__(self, runs: Iterable[PastRun] = ()) -> None:
-        self._alike: dict[tuple[str, str], deque[float]] = defaultdict(_few)
-        self._users: dict[str, deque[float]] = defaultdict(_few)
-        self._parts: dict[tuple[str, str], float] = {}
-        self._any: dict[str, float] = {}
-        self._hours, self._sized = 0.0, 0
+        self._know(Habits({}, {}))
         for run in runs:
             self.add(run)
 
@@ -94,11 +120,12 @@ class Usage:
             self._sized += 1
         if run.limit <= timedelta():
             return
-        key, used = (run.user, kind(run.name)), min(1.0, run.ran / run.limit)
-        self._alike[key].append(used)
-        self._users[run.user].append(used)
-        self._parts[key] = shrunk(self._alike[key])
-        self._any[run.user] = shrunk(self._users[run.user])
+        used, seconds = min(1.0, run.ran / run.limit), _seconds(run.limit)
+        if run.user:
+            self._alike.add((run.user, kind(run.name)), used)
+            self._users.add(run.user, used)
+        for cores in {run.cores, _ANY}:
+            self._requests.add((cores, seconds), used)
 
     @property
     def mean(self) -> float | None:
@@ -107,37 +134,41 @@ class Usage:
 
     def state(self) -> Habits:
         """What it knows, to be kept elsewhere."""
-        alike = {who: tuple(used) for who, used in self._alike.items()}
-        users = {user: tuple(used) for user, used in self._users.items()}
-        return Habits(alike, users, self._hours, self._sized)
+        sums = self._hours, self._sized
+        return Habits(self._alike.state(), self._users.state(), *sums, self._requests.state())
 
     @classmethod
     def of(cls, state: Habits) -> Usage:
         """One that knows the same."""
         usage = cls()
-        for who, used in state.alike.items():
-            usage._alike[who].extend(used)
-        for user, used in state.users.items():
-            usage._users[user].extend(used)
-        usage._hours, usage._sized = state.core_hours, state.sized
-        usage._parts = {key: shrunk(used) for key, used in usage._alike.items()}
-        usage._any = {user: shrunk(used) for user, used in usage._users.items()}
+        usage._know(state)
         return usage
+
+    def _know(self, state: Habits) -> None:
+        self._alike = _Parts(RUNS, state.alike)
+        self._users = _Parts(RUNS, state.users)
+        self._requests = _Parts(REQUESTS, state.requests)
+        self._hours, self._sized = state.core_hours, state.sized
 
     def __eq__(self, other: object) -> bool:
         return self.state() == other.state() if isinstance(other, Usage) else NotImplemented
 
     def expected(self, job: QueuedJob) -> Expectation | None:
         """The limit times the part of it that the user's last runs of this kind used, else any of
-        the user's last runs, else the limit itself. ``None``: it has no limit."""
+        the user's last runs, else anybody's that asked for as much, else the limit itself.
+        ``None``: it has no limit."""
         limit = job.time_limit
         if limit is None:
             return None
-        user, time = job.identity.user, self.time(job)
-        key = user, kind(job.identity.name)
-        alike = key in self._parts
-        used = self._alike[key] if alike else self._users.get(user, ())
-        return Expectation(time, user, shrunk(used), len(used), alike)
+        user, seconds = job.identity.user, _seconds(limit)
+        known = (
+            (self._alike.of((user, kind(job.identity.name))), f"runs like it of {user}'s"),
+            (self._users.of(user), f"other runs of {user}'s"),
+            (self._requests.of((job.cpus, seconds)), "runs that asked for as much"),
+            (self._requests.of((_ANY, seconds)), "runs that asked for as much time"),
+        )
+        used, whose = next((found for found in known if found[0]), ((), ""))
+        return Expectation(self.time(job), shrunk(used), len(used), whose)
 
     def time(self, job: QueuedJob) -> timedelta:
         """How long it is expected to run; nothing where it has no limit."""
@@ -145,11 +176,16 @@ class Usage:
         if limit is None:
             return timedelta()
         user = job.identity.user
-        part = self._any.get(user)
-        if part is None:
-            return limit
-        part = self._parts.get((user, kind(job.identity.name)), part)
+        part = self._users.part(user)
+        if part is not None:
+            part = self._alike.part((user, kind(job.identity.name))) or part
+        else:
+            part = self._by_request(job.cpus, _seconds(limit))
         return min(limit, max(SHORTEST, limit * part))
+
+    def _by_request(self, cores: int, seconds: int) -> float:
+        same = self._requests.part((cores, seconds))
+        return same or self._requests.part((_ANY, seconds)) or 1.0
 
     def core_hours(self, job: QueuedJob) -> float:
         """What one element is expected to use; 0 where it has no limit."""
@@ -157,7 +193,7 @@ class Usage:
 
     def used(self, user: str, name: str) -> list[float]:
         """The parts of their limits that the user's last runs of this kind used."""
-        return list(self._alike.get((user, kind(name)), ()))
+        return list(self._alike.of((user, kind(name))))
 
 
 def kind(name: str) -> str:
@@ -165,5 +201,5 @@ def kind(name: str) -> str:
     return _NUMBERS.sub("#", name)
 
 
-def _few() -> deque[float]:
-    return deque(maxlen=RUNS)
+def _seconds(limit: timedelta) -> int:
+    return int(limit.total_seconds())

@@ -40,6 +40,10 @@ class Queue(Protocol):
     def script(self, who: JobIdentity) -> str | None:
         """The batch script; ``None`` where the job has none (interactive)."""
 
+    def gres(self, who: JobIdentity) -> str:
+        """The generic resources that it asks for by job, task or socket, in Slurm's words: the
+        queue's list shows only those by node."""
+
     def record(self, who: JobIdentity) -> JobRecord:
         """What ``give_back`` will need, read before the first change. Raises ``Rejected``
         if the job is not there as ``who`` or is not a plain pending batch job."""

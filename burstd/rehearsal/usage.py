@@ -13,28 +13,24 @@ DAY = 86400
 
 
 class Remembered(Usage):
-    """Tells again what it has told, as long as its user runs nothing new. Of a user who is not
-    known the runs say nothing."""
+    """Tells again what it has told, as long as no run has come that it would tell otherwise by."""
 
     def __init__(self, runs: Iterable[PastRun] = ()) -> None:
         self._told: dict[str, dict[int, timedelta]] = defaultdict(dict)  #: by user and job number
         super().__init__(runs)
 
     def add(self, run: PastRun) -> None:
-        self._told.pop(run.user, None)
         super().add(run)
+        self._told.pop(run.user, None)
+        for user in [user for user in self._told if self._users.part(user) is None]:
+            del self._told[user]  # what others ran counts
 
     def time(self, job: QueuedJob) -> timedelta:
         told, number = self._told[job.identity.user], job.identity.key.job_id
         found = told.get(number)
         if found is None:
-            found = told[number] = self._reckoned(job)
+            found = told[number] = super().time(job)
         return found
-
-    def _reckoned(self, job: QueuedJob) -> timedelta:
-        if not job.identity.user:
-            return job.time_limit or timedelta()
-        return super().time(job)
 
 
 class Clairvoyant(Usage):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -143,12 +143,18 @@ def look(world: World, memory: Memory, ledger: Ledger) -> Snapshot | None:
             accuracy=memory.estimates.accuracy(),
         )
         for job in needs_script(snapshot, world.policy, ledger)[:SCRIPTS_PER_TICK]:
-            text = world.queue.script(job.identity)
-            memory.scripts[job.identity] = script.facts(text, world.applications.values())
+            memory.scripts[job.identity] = _read(job.identity, world)
     except PortError as error:
         log.warning("queue.unreadable", cause=str(error))
         return None
     return snapshot
+
+
+def _read(who: JobIdentity, world: World) -> ScriptFacts:
+    found = script.facts(world.queue.script(who), world.applications.values())
+    if found.application is None:
+        return found  # it stays, whatever else it asks for
+    return replace(found, gres=world.queue.gres(who))
 
 
 def keep(decision: Decision, world: World) -> None:

@@ -138,9 +138,11 @@ def record_line(job: SimulatedJob, jobs: Sequence[SimulatedJob]) -> str:
         array += f"HetJobId={job.job_id} HetJobOffset=0 "
     ended = int(job.ended_at.timestamp()) if job.ended_at else "Unknown"
     stamp = int(job.submitted_at.timestamp())
-    shown = {k: v for k, v in job.shown.items() if k not in {"Extra", "TresPerNode"}}
+    late = {k: v for k, v in job.shown.items() if k.startswith("TresPer") and v != "(null)"}
+    shown = {k: v for k, v in job.shown.items() if k != "Extra" and not k.startswith("TresPer")}
     pairs = " ".join(f"{name}={value}" for name, value in shown.items())
     extra = f" Extra={job.shown['Extra']}" if "Extra" in job.shown else ""
+    extra += "".join(f" {name}={value}" for name, value in late.items())
     return (
         f"JobId={job.job_id} {array}JobName={job.name} UserId={job.user}(1001) "
         f"GroupId={job.user}(1001) MCS_label=N/A Priority={0 if job.held else 1000} Nice=0 "

@@ -18,6 +18,15 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
     "-w n1 -x n2": {"ReqNodeList": "n1", "ExcNodeList": "n2"},
     "--no-requeue": {"Requeue": "0"},
 }
+#: sbatch's option -> where scontrol shows it. squeue shows the first alone.
+GPUS: Mapping[str, tuple[str, str]] = {
+    "--gres": ("TresPerNode", "gres/{}"),
+    "--gpus-per-node": ("TresPerNode", "gres/gpu:{}"),
+    "--gpus": ("TresPerJob", "gres/gpu:{}"),
+    "--gpus-per-task": ("TresPerTask", "cpu=1,gres/gpu={}"),
+    "--gpus-per-socket": ("TresPerSocket", "gres/gpu:{}"),
+    "--cpus-per-task": ("TresPerTask", "cpu={}"),
+}
 
 
 @dataclass
@@ -45,6 +54,10 @@ class SimulatedCluster:
                 for part in word[8:].split(","):
                     first, _, last = part.partition("-")
                     tasks += range(int(first), int(last or first) + 1)
+            option, _, value = word.partition("=")
+            if option in GPUS:
+                shown, form = GPUS[option]
+                fields[shown] = form.format(value)
             if word.startswith("--dependency="):
                 fields["Dependency"] = word[13:] + "(unfulfilled)"
         minutes = int(words[words.index("-t") + 1]) if "-t" in words else 60

@@ -87,3 +87,15 @@ def test_a_users_words_do_not_speak_to_an_operators_terminal(scene: Scene) -> No
 
     assert "?]0;gone?" in done.output
     assert "\x1b" not in done.output
+
+
+@pytest.mark.parametrize("asked", ["TresPerNode", "TresPerJob", "TresPerTask", "TresPerSocket"])
+def test_a_job_that_asks_for_gpus_stays_in_whatever_way_it_asks(scene: Scene, asked: str) -> None:
+    key = scene.slurm.submit(name="beam", minutes=120)
+    scene.slurm.job(key).shown[asked] = "gres/gpu:4"
+    scene.turn(3)
+
+    assert () == scene.store.bursts()
+    found = why(key)
+    assert "kind" in against(found)
+    assert "gres/gpu:4" in str(found["steps"])

@@ -301,10 +301,13 @@ def test_without_a_history_limits_count_as_they_are() -> None:
     assert learning.usage.mean is None
 
 
-def test_the_runs_of_who_is_not_known_say_nothing_of_others_but_what_a_job_costs() -> None:
+def test_the_runs_of_who_is_not_known_tell_of_those_that_nothing_else_is_known_of() -> None:
     usage = Remembered([run_of("", "beam", 0.5, 4)])
-    assert timedelta(hours=1) == usage.time(queued(identity=identity(1, user="")))
+    nobodys, alices = (queued(n, identity=identity(n, user=u)) for n, u in ((1, ""), (2, "alice")))
+    assert [timedelta(minutes=45)] * 2 == [usage.time(nobodys), usage.time(alices)]
     assert 2.0 == usage.mean
+    usage.add(run_of("alice", "beam", 1.0, 4))
+    assert [timedelta(minutes=50), timedelta(hours=1)] == [usage.time(nobodys), usage.time(alices)]
 
 
 @pytest.mark.parametrize(

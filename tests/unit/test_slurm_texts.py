@@ -155,6 +155,22 @@ def test_what_a_user_may_write_is_never_read_as_a_field(name: str) -> None:
     assert {} == records.fields(record, name + "x")
 
 
+@pytest.mark.parametrize(
+    ("late", "told"),
+    [
+        ("TresPerJob=gres/gpu:4", "gres/gpu:4"),
+        ("TresPerJob=gres:gpu:4", "gres:gpu:4"),  # 22.05
+        ("TresPerTask=cpu=2,gres/gpu:a100=1", "gres/gpu:a100=1"),
+        ("TresPerSocket=gres/gpu:1 TresPerJob=gres/nvme:2", "gres/gpu:1,gres/nvme:2"),
+        ("TresPerTask=cpu=2", ""),
+        ("TresPerNode=gres/gpu:2", ""),
+        ("Comment=a TresPerJob=gres/gpu:4 StdErr=/x TresPerJob=none", "gres/gpu:4"),
+    ],
+)
+def test_generic_resources_by_job_task_and_socket_are_read(late: str, told: str) -> None:
+    assert told == records.gres(f"{PENDING} {late}\n")
+
+
 def test_an_element_is_found_inside_its_unsplit_array() -> None:
     record = PENDING.replace("JobId=34 ", "JobId=34 ArrayJobId=34 ArrayTaskId=1-3,7 ")
     inside = records.sight(identity(34, 7), records.fields(record))

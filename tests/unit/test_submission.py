@@ -112,3 +112,22 @@ def test_a_survey_names_the_files_that_would_leave_and_what_is_missing(
     assert 125 == found["bytes"]
     mesh.unlink()
     assert "mesh.msh" in str(survey("calculix", [str(script), "beam"])["refused"])
+
+
+@pytest.mark.parametrize(
+    ("words", "lines", "told"),
+    [
+        ("-n4 --gpus=4 run.sh", "", "gpus=4"),
+        ("-G2 --gres=gpu:a100:1 run.sh", "", "gres=gpu:a100:1,gpus=2"),
+        (
+            "--gpus-per-task 1 run.sh", "#SBATCH --gpus-per-socket=2",
+            "gpus-per-task=1,gpus-per-socket=2",
+        ),
+        ("--gres=none run.sh", "#SBATCH --gres=gpu:1", ""),
+        ("-n4 run.sh", "", ""),
+    ],
+)  # fmt: skip
+def test_generic_resources_are_those_that_sbatch_is_told(words: str, lines: str, told: str) -> None:
+    given = words.split()
+    asked = submission(given, len(given) - 1, f"#!/bin/sh\n{lines}\n", {})
+    assert told == asked.gres

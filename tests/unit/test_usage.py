@@ -26,8 +26,11 @@ from tests.unit.values import POLICY, identity, queued, snapshot
 HOUR = timedelta(hours=1)
 
 
-def run(minutes: float, name: str = "beam", user: str = "alice", limit: int = 60) -> PastRun:
-    return PastRun(user, name, "phys", timedelta(minutes=limit), timedelta(minutes=minutes))
+def run(
+    minutes: float, name: str = "beam", user: str = "alice", limit: int = 60, cores: int = 0
+) -> PastRun:
+    times = timedelta(minutes=limit), timedelta(minutes=minutes)
+    return PastRun(user, name, "phys", *times, cores)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +41,15 @@ def run(minutes: float, name: str = "beam", user: str = "alice", limit: int = 60
         ([run(15)] * 3, 26.25, "44% of its limit, by 3 runs like it"),
         ([run(90, limit=900)], 33, "55% of its limit"),
         ([run(600, limit=300)], 60, "100% of its limit"),
-        ([run(10, user="bob")] * 9, 60, "its time limit"),
+        ([run(10, user="bob", limit=120)] * 9, 60, "its time limit"),
+        ([run(15, user="bob")] * 3, 26.25, "44% of its limit, by 3 runs that asked for as much"),
+        (
+            [run(0, user="bob", cores=4), run(15, user="bob", cores=16)],
+            37.5,
+            "62% of its limit, by 1 runs that asked for as much",
+        ),
+        ([run(15, user="bob"), run(45)], 52.5, "88% of its limit, by 1 runs like it"),
+        ([run(15, user="")], 37.5, "62% of its limit, by 1 runs that asked for as much time"),
         ([run(60, name="plate", limit=120)] * 9, 33, "55% of its limit, by 9 other runs"),
         ([*[run(60, name="plate")] * 20, run(0)], 30, "50% of its limit, by 1 runs like it"),
         ([*[run(60)] * 20, *[run(0)] * RUNS], 60 / (1 + RUNS), "9% of its limit, by 10 runs"),
@@ -48,7 +59,7 @@ def run(minutes: float, name: str = "beam", user: str = "alice", limit: int = 60
 def test_the_closest_habits_that_are_known_count(
     runs: list[PastRun], minutes: float, by: str
 ) -> None:
-    found = Usage(runs).expected(queued(time_limit=HOUR))
+    found = Usage(runs).expected(queued(time_limit=HOUR, cpus=16))
     assert found is not None
     assert found.by.startswith(by)
     assert abs(minutes * 60 - found.time.total_seconds()) < 0.01

@@ -32,6 +32,9 @@ class AuditedController:
     def script(self, key: JobKey) -> str:
         return self.controller.script(key)
 
+    def gres(self, key: JobKey) -> str:
+        return self.controller.gres(key)
+
     def hold(self, key: JobKey) -> None:
         with told(self.tell, "hold", job=str(key)):
             self.controller.hold(key)

@@ -43,6 +43,9 @@ class Controller(Protocol):
     def script(self, key: JobKey) -> str:
         """The batch script."""
 
+    def gres(self, key: JobKey) -> str:
+        """What it asks for by job, task or socket."""
+
     def hold(self, key: JobKey) -> None:
         """Keep a pending job from starting."""
 
@@ -91,6 +94,9 @@ class CommandController:
 
     def script(self, key: JobKey) -> str:
         return self._scontrol("write", "batch_script", str(key), "-")
+
+    def gres(self, key: JobKey) -> str:
+        return records.gres(self._scontrol("show", "job", "-o", str(key)))
 
     def hold(self, key: JobKey) -> None:
         self._scontrol("hold", str(key))

@@ -41,6 +41,9 @@ class PyslurmController:
     def script(self, key: JobKey) -> str:
         return str(self.worker.ask("script", job=key.job_id, task=key.array_task))
 
+    def gres(self, key: JobKey) -> str:
+        return self.commands.gres(key)  # of "gres/gpu:4" pyslurm makes nothing: it wants a "="
+
     def hold(self, key: JobKey) -> None:
         self._change("hold", key, self.commands.hold)
 

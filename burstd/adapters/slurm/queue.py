@@ -161,6 +161,10 @@ class SlurmQueue:
                 return None  # salloc and srun have none
             raise Unreachable(str(error)) from error  # it went away, or nobody knows
 
+    def gres(self, who: JobIdentity) -> str:
+        with question():
+            return self.controller.gres(who.key)
+
     def record(self, who: JobIdentity) -> JobRecord:
         with question():
             shown = self.controller.show(who)

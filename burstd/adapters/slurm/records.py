@@ -82,6 +82,7 @@ _STATES: Mapping[str, JobState] = {
 #: Slurm's words for jobs that are over.
 OVER = tuple(word for word, state in _STATES.items() if state.over)
 _LATE = re.compile(r" (GresEnforceBind|NtasksPerTRES)=(\w+)")
+_GRES = re.compile(r"\bTresPer(?:Job|Task|Socket)=(\S+)")
 
 
 @dataclass(frozen=True)
@@ -263,6 +264,14 @@ def fields(record: str, name: str | None = None) -> dict[str, str]:
     body = rest.split(" Command=", 1)[0]
     found = dict(pair.split("=", 1) for pair in f"{head} {body}".split() if "=" in pair)
     return {**dict(_LATE.findall(rest)), **found}
+
+
+def gres(record: str) -> str:
+    """The generic resources that a record names by job, task or socket: ``gres/gpu:4``, in 22.05
+    ``gres:gpu:4``. Other trackable resources (24.11: CPUs by task) stand beside them. What its
+    user wrote elsewhere may look the same, and keeps no job here but that one."""
+    words = (word for found in _GRES.findall(record) for word in found.split(","))
+    return ",".join(dict.fromkeys(word for word in words if word.startswith("gres")))
 
 
 def marks(record: str) -> tuple[str, ...]:

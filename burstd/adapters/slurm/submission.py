@@ -49,6 +49,13 @@ class Submission:
         """How many of them may run at once; ``None``: all."""
         return throttle(self.said.get("array", ""))
 
+    @property
+    def gres(self) -> str:
+        """The generic resources that it asks for, in the words of these options."""
+        names = ("gres", "gpus", *(f"gpus-per-{part}" for part in _PARTS))
+        asked = {name: self.said[name] for name in names if name in self.said}
+        return ",".join(f"{n}={text}" for n, text in asked.items() if text not in {"0", "none"})
+
 
 @dataclass(frozen=True)
 class WillRun:
@@ -65,17 +72,19 @@ class _Words(argparse.ArgumentParser):
         raise ValueError(message)
 
 
+_PARTS = ("node", "task", "socket")
 #: sbatch(1): the options that say how large a job is, and whose.
 _OPTIONS = (
     ("-A", "--account"), ("-p", "--partition"), ("-q", "--qos"), ("-t", "--time"),
     ("-J", "--job-name"), ("-a", "--array"), ("-L", "--licenses"), ("-D", "--chdir"),
-    ("--comment",),
+    ("--comment",), ("--gres",), ("-G", "--gpus"), *((f"--gpus-per-{part}",) for part in _PARTS),
 )  # fmt: skip
 #: sbatch(1), INPUT ENVIRONMENT VARIABLES.
 _VARIABLES = {
     "SBATCH_ACCOUNT": "account", "SBATCH_PARTITION": "partition", "SBATCH_QOS": "qos",
     "SBATCH_TIMELIMIT": "time", "SBATCH_JOB_NAME": "job-name", "SBATCH_ARRAY_INX": "array",
-    "SBATCH_COMMENT": "comment",
+    "SBATCH_COMMENT": "comment", "SBATCH_GRES": "gres", "SBATCH_GPUS": "gpus",
+    "SBATCH_GPUS_PER_NODE": "gpus-per-node", "SBATCH_GPUS_PER_TASK": "gpus-per-task",
 }  # fmt: skip
 
 

@@ -104,6 +104,22 @@ class QueueContract:
         )
         assert cluster.queue.script(who(cluster, cluster.interactive())) is None
 
+    def test_generic_resources_are_seen_in_whatever_way_they_are_asked_for(
+        self, cluster: Cluster
+    ) -> None:
+        by_node = ["--gres=gpu:2", "-N2 --gpus-per-node=2"]
+        others = [
+            "-n4 --gpus=4", "-n4 --gpus-per-task=1", "-N2 --gpus-per-socket=1 --sockets-per-node=2",
+        ]  # fmt: skip
+        none = "-n1 --cpus-per-task=2"
+        keys = {form: cluster.submit(f"-p rack {form}") for form in (*by_node, *others, none)}
+        seen = {form: line(cluster, key) for form, key in keys.items()}
+        told = {form: cluster.queue.gres(job.identity) for form, job in seen.items()}
+
+        assert by_node == [form for form, job in seen.items() if "gpu" in job.gres]
+        assert others == [form for form, words in told.items() if "gpu" in words]
+        assert ("", "") == (seen[none].gres, told[none])
+
     def test_a_stopped_controller_is_unreachable_and_never_an_empty_queue(
         self, cluster: Cluster
     ) -> None:

@@ -12,7 +12,7 @@ from burstd.adapters.slurm.claim import ASKED, several_nodes
 from burstd.adapters.slurm.worker import Worker
 from burstd.domain.jobs import JobIdentity, JobRecord, QueuedJob
 from burstd.ports.errors import Rejected
-from burstd.testing.contracts.queue import STRANGE, park_all, who
+from burstd.testing.contracts.cluster import STRANGE, park_all, who
 from lab import Lab
 from tests.contract.real import PyslurmCluster, RealCluster, full
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from burstd.adapters.slurm.worker import Worker
-from burstd.testing.contracts.queue import Cluster, QueueContract
+from burstd.testing.contracts.cluster import Cluster
+from burstd.testing.contracts.queue import QueueContract
 from lab import Lab
 from tests.contract.real import LEGACY_SHAPES, PyslurmCluster, RealCluster, full
 from tests.contract.simulated import SimulatedCluster

@@ -126,8 +126,10 @@ def _context(
     name: str, table: TargetTable, clock: Clock, home: Path, shell: Callable[[SshHost], RemoteShell]
 ) -> PluginContext:
     terms = Money(table.price[0]), clock, home, shell, table.speed, table.cores
-    egress = Money(table.egress[0] if table.egress else Decimal(0))
-    return PluginContext(TargetName(name), *terms, egress)
+    egress, gpu_price = (
+        Money(paid[0] if paid else Decimal(0)) for paid in (table.egress, table.gpu_price)
+    )
+    return PluginContext(TargetName(name), *terms, egress, gpu_price, table.gpus)
 
 
 def _plugins(

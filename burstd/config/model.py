@@ -15,8 +15,10 @@ from burstd.config.units import (
     Cron,
     Duration,
     Egress,
+    GpuPrice,
     Period,
     Periodical,
+    PressureValue,
     Price,
     Size,
 )
@@ -104,9 +106,10 @@ class LabelTable(Table):
 class PressureTable(Table):
     """A part of the queue with marks of its own: its jobs leave too while the whole is quiet."""
 
-    high: CoreHoursValue = Field(default="1000 core-hours", validate_default=True)
-    """They begin to leave when what waits of them reaches this."""
-    low: CoreHoursValue = Field(default="400 core-hours", validate_default=True)
+    high: PressureValue = Field(default="1000 core-hours", validate_default=True)
+    """They begin to leave when what waits of them reaches this. In GPU-hours: of jobs that ask for
+    GPUs."""
+    low: PressureValue = Field(default="400 core-hours", validate_default=True)
     """They stop when it falls below this."""
     partitions: tuple[str, ...] = ()
     """Partitions that the job may start in; empty: any of policy.partitions."""
@@ -247,6 +250,10 @@ class TargetTable(Table):
     """What results cost on their way home, by their size; of 10^9 bytes. Left out: nothing."""
     cores: int | None = Field(default=None, ge=1, examples=[2048])
     """Most cores that bursts may have there at once; what does not fit goes to the next target."""
+    gpu_price: GpuPrice | None = Field(default=None, examples=["1.80 EUR/GPU-hour"])
+    """What a GPU-hour costs there, beside the cores that come with it. Left out: nothing."""
+    gpus: int | None = Field(default=None, ge=1, examples=[64])
+    """Most GPUs that bursts may have there at once."""
     speed: dict[str, Speed] = Field(default_factory=dict)
     """How fast an application runs there, against on-prem: {openfoam = 1.3}. What is left out is
     measured: by runs of the same users' jobs here and there."""

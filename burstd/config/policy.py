@@ -57,10 +57,11 @@ def policy_of(config: Config, layers: Layers | None = None) -> BurstPolicy:
 def _pressure(name: str, table: PressureTable) -> Pressure:
     return Pressure(
         name,
-        Watermarks(CoreHours(table.high), CoreHours(table.low)),
+        Watermarks(CoreHours(table.high[0]), CoreHours(table.low[0])),
         frozenset(table.partitions),
         frozenset(table.accounts),
         frozenset(table.qos),
+        table.high[1] == "GPU",
     )
 
 

@@ -205,14 +205,19 @@ def _contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
         if budget.amount[1] != policy.budget[1]:
             where = ("policy", "budgets", name, "amount")
             yield where, f"must be in {policy.budget[1]} as policy.budget is"
+    yield from _target_contradictions(config)
+    yield from _licence_contradictions(config.licences)
+
+
+def _target_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], str]]:
+    currency = config.policy.budget[1]
     for name, target in config.targets.items():
         if target.link is not None and target.link not in config.links:
             yield ("targets", name, "link"), f"there is no [links.{target.link}]"
-        if target.price[1] != policy.budget[1]:
-            yield ("targets", name, "price"), f"must be in {policy.budget[1]} as policy.budget is"
-        if target.egress is not None and target.egress[1] != policy.budget[1]:
-            yield ("targets", name, "egress"), f"must be in {policy.budget[1]} as policy.budget is"
-    yield from _licence_contradictions(config.licences)
+        for key in ("price", "egress", "gpu_price"):
+            paid = getattr(target, key)
+            if paid is not None and paid[1] != currency:
+                yield ("targets", name, key), f"must be in {currency} as policy.budget is"
 
 
 def _pressures(
@@ -222,9 +227,12 @@ def _pressures(
         where = ("policy", "pressures", name)
         if name == QUEUE:
             yield where, "is the whole queue's name: its marks are policy.high and policy.low"
-        if table.low >= table.high:
-            yield (*where, "low"), f"must be below its high ({table.high:g} core-hours)"
-        if not (table.partitions or table.accounts or table.qos):
+        high, unit = table.high
+        if table.low[1] != unit:
+            yield (*where, "low"), f"must be in {unit}-hours as its high is"
+        elif table.low[0] >= high:
+            yield (*where, "low"), f"must be below its high ({high:g} {unit}-hours)"
+        if unit == "core" and not (table.partitions or table.accounts or table.qos):
             yield where, "covers every job: say so with policy.high and policy.low"
 
 

@@ -20,6 +20,8 @@ _EGRESS = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/GB$")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(MB|GB|TB)$")
 _BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 _PRICE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/core-hour$")
+_GPU_PRICE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/GPU-hour$")
+_PRESSURE = re.compile(r"(\d+(?:\.\d+)?)\s*(core|GPU)-hours$")
 
 
 def duration(value: object) -> timedelta:
@@ -44,6 +46,16 @@ def core_hours(value: object) -> float:
     if found is None:
         raise ValueError("expected core-hours with the unit, like '500 core-hours'")
     return float(found[1])
+
+
+def pressure(value: object) -> tuple[float, str]:
+    """``500 core-hours`` or ``50 GPU-hours``: how many, and of what. Raises ``ValueError``."""
+    if isinstance(value, tuple):
+        return value
+    found = _PRESSURE.match(str(value).strip())
+    if found is None:
+        raise ValueError("expected hours with the unit, like '500 core-hours' or '50 GPU-hours'")
+    return float(found[1]), found[2]
 
 
 def _money(pattern: re.Pattern[str], value: object, example: str) -> tuple[Decimal, str]:
@@ -73,6 +85,11 @@ def periodical(value: object) -> tuple[Decimal, str, str]:
 def price(value: object) -> tuple[Decimal, str]:
     """``0.04 EUR/core-hour``: amount and currency. Raises ``ValueError``."""
     return _money(_PRICE, value, "0.04 EUR/core-hour")
+
+
+def gpu_price(value: object) -> tuple[Decimal, str]:
+    """``1.80 EUR/GPU-hour``. Raises ``ValueError``."""
+    return _money(_GPU_PRICE, value, "1.80 EUR/GPU-hour")
 
 
 def egress(value: object) -> tuple[Decimal, str]:
@@ -118,6 +135,8 @@ CoreHoursValue = Annotated[float, BeforeValidator(core_hours)]
 Budget = Annotated[tuple[Decimal, str], BeforeValidator(budget)]
 Price = Annotated[tuple[Decimal, str], BeforeValidator(price)]
 Egress = Annotated[tuple[Decimal, str], BeforeValidator(egress)]
+GpuPrice = Annotated[tuple[Decimal, str], BeforeValidator(gpu_price)]
+PressureValue = Annotated[tuple[float, str], BeforeValidator(pressure)]
 Size = Annotated[int, BeforeValidator(size)]
 Periodical = Annotated[tuple[Decimal, str, str], BeforeValidator(periodical)]
 Cron = Annotated[str, BeforeValidator(cron)]

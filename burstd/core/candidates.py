@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from burstd.core.eligible import Court, case_of, rulings
 from burstd.core.licences import never
+from burstd.core.pressure import Load
 from burstd.domain.directives import Directives, JobMode
 from burstd.domain.jobs import JobKey, JobState, QueuedJob
 from burstd.domain.plan import Decline, Reason, Ruling, ScriptFacts, Snapshot
@@ -34,6 +35,16 @@ class Candidate:
     def each(self) -> float:
         """Core-hours that one of them is expected to use."""
         return self.job.cpus * self.run.total_seconds() / 3600
+
+    @property
+    def gpus(self) -> int:
+        """Of one of them."""
+        return self.facts.shape.gpus if self.facts.shape else 0
+
+    @property
+    def load(self) -> Load:
+        """What one of them is to its pressures."""
+        return Load(self.job, self.each, self.gpus * self.run.total_seconds() / 3600)
 
     @property
     def first(self) -> bool:

@@ -30,7 +30,7 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
     partition) count like any other job and obey the same policy.
     """
     found, declined = candidates(snapshot, policy, ledger)
-    gauges = Gauges([(c.job, c.each * len(c.elements)) for c in found], policy, ledger.surging)
+    gauges = Gauges([(c.load, len(c.elements)) for c in found], policy, ledger.surging)
     session = _Session(snapshot, policy, ledger, gauges, declined)
     least = price(policy, ledger, snapshot.queue.taken_at)
     if found and policy.strategy != OLDEST_FIRST:
@@ -112,7 +112,7 @@ class _Session:
         """What keeps everybody here, or all who are under the same pressure."""
         if self.ledger.frozen:
             return self._once(Reason.FROZEN, lambda: {"by": self.ledger.frozen})
-        if candidate.pressed and (why := self.gauges.objection(candidate.job)) is not None:
+        if candidate.pressed and (why := self.gauges.objection(candidate.load)) is not None:
             return why
         policy = self.policy
         if len(self.ledger.open) + len(self.placements) >= policy.max_open_bursts:
@@ -155,8 +155,7 @@ def _place_elements(candidate: Candidate, session: _Session) -> None:
 
 def _offer(candidate: Candidate, session: _Session) -> Offer | Objection:
     """The best that a budget covers, or what the best of them falls short of."""
-    job, asked = candidate.job, candidate.asked
-    ask = Ask(job, asked, candidate.facts.application or "")
+    job, asked, ask = candidate.job, candidate.asked, _ask(candidate)
     offers = session.places.offers(ask)
     if not offers:
         return Reason.NO_TARGET_FITS, session.places.refusals(ask)
@@ -171,6 +170,11 @@ def _offer(candidate: Candidate, session: _Session) -> Offer | Objection:
             return offer
         objections.append(why)
     return objections[0]
+
+
+def _ask(candidate: Candidate) -> Ask:
+    facts = candidate.facts
+    return Ask(candidate.job, candidate.asked, facts.application or "", facts.shape)
 
 
 def _sooner_here(candidate: Candidate, offer: Offer, session: _Session) -> Objection | None:
@@ -195,11 +199,12 @@ def _take(
             offer.likely,
             licences.booked,
             session.policy.most_output if offer.view.egress else None,
+            candidate.gpus,
         )
     )
     session.purse.take(job.account, job.identity.user, offer.worst)
-    session.places.take(offer.view, job.cpus)
-    session.gauges.take(job, candidate.each)
+    session.places.take(offer.view, _ask(candidate))
+    session.gauges.take(candidate.load)
 
 
 def _below(value: float, least: float) -> Objection:

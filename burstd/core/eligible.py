@@ -16,6 +16,7 @@ from burstd.domain.directives import NONE, Directives, JobMode
 from burstd.domain.jobs import QueuedJob
 from burstd.domain.plan import Objection, Reason, Ruling, ScriptFacts, Snapshot
 from burstd.domain.policy import BurstPolicy
+from burstd.domain.targets import TargetView
 
 HELD_REASONS = frozenset({"JobHeldUser", "JobHeldAdmin"})
 
@@ -33,6 +34,12 @@ class Case:
     facts: ScriptFacts | None = None
     closed: str = ""
     asked: Directives = NONE
+    targets: tuple[TargetView, ...] = ()
+
+    @property
+    def gpus(self) -> int:
+        """Most of one job that any target takes."""
+        return max((view.capabilities.max_gpus for view in self.targets), default=0)
 
 
 def case_of(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy) -> Case:
@@ -46,7 +53,8 @@ def case_of(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy) -> Case:
         if facts is not None and asked is not facts.asked:
             facts = replace(facts, asked=asked)  # what the comment says beside the script
     wish = job.partition == policy.burst_partition
-    return Case(job, policy, snapshot.queue.taken_at, wish, facts, snapshot.closed, asked)
+    now, targets = snapshot.queue.taken_at, snapshot.targets
+    return Case(job, policy, now, wish, facts, snapshot.closed, asked, targets)
 
 
 @dataclass(frozen=True)
@@ -77,8 +85,15 @@ def _kind(case: Case) -> Objection | None:
         return Reason.HETEROGENEOUS, {}
     if job.time_limit is None:
         return Reason.NO_TIME_LIMIT, {}
-    if gres := job.gres or (case.facts.gres if case.facts else ""):
-        return Reason.GPUS, {"gres": gres}
+    shape = case.facts.shape if case.facts else None
+    if shape is None:
+        return (Reason.GPUS, {"gres": job.gres}) if job.gres and not case.gpus else None
+    if not shape.gres:
+        return None
+    if shape.other_gres:
+        return Reason.GPUS, {"gres": ", ".join(map(str, shape.other_gres))}
+    if shape.gpus > case.gpus:
+        return Reason.GPUS, {"gpus": str(shape.gpus), "max_gpus": str(case.gpus)}
     return None
 
 

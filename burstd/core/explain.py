@@ -64,7 +64,7 @@ CURES: Mapping[Reason, str] = {
     Reason.RETURNED_BEFORE: "submit it again",
     Reason.LICENCES: "wait until they are given back, or ask for fewer",
     Reason.LICENCES_UNSEEN: "its licence server must answer: burst doctor",
-    Reason.GPUS: "submit it without generic resources",
+    Reason.GPUS: "submit it without these, or let a target offer GPUs (settings.max_gpus)",
 }
 
 
@@ -127,8 +127,9 @@ class _Asked:
     @cached_property
     def ask(self) -> Ask:
         case = case_of(self.job, self.snapshot, self.policy)
-        application = case.facts.application if case.facts else None
-        return Ask(self.job, case.asked, application or "")
+        if case.facts is None:
+            return Ask(self.job, case.asked)
+        return Ask(self.job, case.asked, case.facts.application or "", case.facts.shape)
 
     @cached_property
     def line(self) -> Line:
@@ -225,7 +226,8 @@ def _pressure(case: _Asked, plan: Plan) -> Iterator[Step]:
     if case.ask.asked.mode is JobMode.REQUIRE:
         yield Step("pressure", True, "", {"mode": "require"})
     else:
-        covering = (pressure for pressure in pressures(policy) if pressure.covers(case.job))
+        gpus = case.ask.gpus
+        covering = (p for p in pressures(policy) if p.covers(case.job) and (gpus or not p.gpus))
         yield from (_one_pressure(pressure, policy, plan) for pressure in covering)
     if (why := cooling(policy, ledger, case.snapshot.queue.taken_at)) is not None:
         reason, numbers = why
@@ -239,6 +241,8 @@ def _one_pressure(pressure: Pressure, policy: BurstPolicy, plan: Plan) -> Step:
     setting = "policy.high" if whole else "policy.pressures"
     name = "pressure" if whole else f"pressure {pressure.name}"
     numbers = {"high": f"{marks.high:g}", "low": f"{marks.low:g}"}
+    if pressure.gpus:
+        numbers["of"] = "GPU-hours"
     if whole:
         numbers = {"backlog": f"{plan.backlog:.2f} core-hours", **numbers}
     place = policy.places.get(setting, "")
@@ -306,4 +310,5 @@ def _offers(view: TargetView) -> dict[str, str]:
     can = view.capabilities
     return {
         "nodes": str(can.max_nodes), "cores": str(can.max_cores), "time": str(can.max_time),
+        **({"gpus": str(can.max_gpus)} if can.max_gpus else {}),
     }  # fmt: skip

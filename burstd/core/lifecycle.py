@@ -134,7 +134,7 @@ def advance(burst: Burst, event: Event) -> Burst:
 def _with_evidence(moved: Burst, event: Event) -> Burst:
     match event:
         case ev.Kept(record) | ev.Requeued(record):
-            return replace(moved, record=record, cores=record.shape.cpus)
+            return replace(moved, record=record, cores=record.shape.cpus, gpus=record.shape.gpus)
         case ev.Claimed(epoch) | ev.Reclaimed(epoch):
             return replace(moved, claim=epoch)
         case ev.Accepted(remote_id, epoch):

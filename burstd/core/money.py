@@ -16,10 +16,11 @@ def core_hours(cores: int, time: timedelta) -> float:
     return cores * time.total_seconds() / 3600
 
 
-def price(cores: int, time: timedelta, per_core_hour: Money) -> Money:
-    """The price of ``cores`` for ``time``."""
-    hours = Decimal(str(core_hours(cores, time)))
-    return Money((hours * per_core_hour).quantize(_STEP, rounding=ROUND_UP))
+def price(cores: int, gpus: int, time: timedelta, view: TargetView) -> Money:
+    """The price of these for ``time``."""
+    hours, gpu_hours = (Decimal(str(core_hours(count, time))) for count in (cores, gpus))
+    paid = hours * view.price + gpu_hours * view.gpu_price
+    return Money(paid.quantize(_STEP, rounding=ROUND_UP))
 
 
 def egress(size: int, per_gb: Money) -> Money:
@@ -27,9 +28,10 @@ def egress(size: int, per_gb: Money) -> Money:
     return Money((Decimal(size) / 10**9 * per_gb).quantize(_STEP, rounding=ROUND_UP))
 
 
-def worst_case(cores: int, limit: timedelta, view: TargetView, output: int = 0) -> Money:
+def worst_case(cores: int, gpus: int, limit: timedelta, view: TargetView, output: int = 0) -> Money:
     """The most that work with this time limit, and ``output`` bytes of results, can cost."""
-    return Money(price(cores, limit + view.overhead, view.price) + egress(output, view.egress))
+    paid = price(cores, gpus, limit + view.overhead, view)
+    return Money(paid + egress(output, view.egress))
 
 
 def occupied(burst: Burst) -> timedelta:

@@ -15,10 +15,10 @@ from burstd.core.data import classes, targets_of
 from burstd.core.money import egress, price, worst_case
 from burstd.core.speeds import Speeds, measured, speed
 from burstd.domain.directives import Directives
-from burstd.domain.jobs import QueuedJob
+from burstd.domain.jobs import QueuedJob, Shape
 from burstd.domain.plan import Snapshot
 from burstd.domain.policy import BurstPolicy, Ledger, Order, Stand
-from burstd.domain.targets import Money, TargetName, TargetView
+from burstd.domain.targets import Capabilities, Money, TargetName, TargetView
 
 RECENT = 20  #: of a target's runs that tell how long it takes to begin there
 _NOWHERE = Stand(0)
@@ -31,6 +31,11 @@ class Ask:
     job: QueuedJob
     asked: Directives
     application: str = ""
+    shape: Shape | None = None
+
+    @property
+    def gpus(self) -> int:
+        return self.shape.gpus if self.shape else 0
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Places:
         self._aside = aside(ledger.ends, ledger.open_at, self.now)
         self._leads = _leads(ledger)
         self._taken: Counter[TargetName] = Counter()
+        self._gpus: Counter[TargetName] = Counter()
         self._probed: set[TargetName] = set()
 
     def offers(self, ask: Ask) -> list[Offer]:
@@ -76,14 +82,15 @@ class Places:
         job, usage = ask.job, self._snapshot.usage
         run = usage.time(job) / speed(view, ask.application, self._speeds)
         most = self._policy.most_output
-        worst = worst_case(job.cpus, job.time_limit or timedelta(), view, most)
+        worst = worst_case(job.cpus, ask.gpus, job.time_limit or timedelta(), view, most)
         comes = egress(self._outputs.get(ask.application, most), view.egress)
-        likely = Money(min(worst, price(job.cpus, run, view.price) + comes))
+        likely = Money(min(worst, price(job.cpus, ask.gpus, run, view) + comes))
         return Offer(view, worst, likely, self._leads.get(view.name, self._policy.start_delay), run)
 
-    def take(self, view: TargetView, cores: int) -> None:
+    def take(self, view: TargetView, ask: Ask) -> None:
         """It goes there."""
-        self._taken[view.name] += cores
+        self._taken[view.name] += ask.job.cpus
+        self._gpus[view.name] += ask.gpus
         self._probed.add(view.name)
 
     def allowed(self, ask: Ask) -> frozenset[TargetName] | None:
@@ -97,15 +104,19 @@ class Places:
 
     def refusal(self, ask: Ask, view: TargetView, allowed: frozenset[TargetName] | None) -> str:
         """Why this one does not take it now; empty: it does."""
-        return _unfit(ask, view, self._policy, allowed) or self._full(ask.job, view)
+        return _unfit(ask, view, self._policy, allowed) or self._full(ask, view)
 
-    def _full(self, job: QueuedJob, view: TargetView) -> str:
+    def _full(self, ask: Ask, view: TargetView) -> str:
         found = self._aside.get(view.name)
         if found is not None and (not found.probe or view.name in self._probed):
             return _told(found)
         stand = self._ledger.open_at.get(view.name, _NOWHERE)
-        if view.cores is not None and stand.cores + self._taken[view.name] + job.cpus > view.cores:
-            return f"{stand.cores + self._taken[view.name]} of {view.cores} cores there are taken"
+        for what, taken, more, most in (
+            ("cores", stand.cores + self._taken[view.name], ask.job.cpus, view.cores),
+            ("GPUs", stand.gpus + self._gpus[view.name], ask.gpus, view.gpus),
+        ):
+            if most is not None and more and taken + more > most:
+                return f"{taken} of {most} {what} there are taken"
         since = stand.queued_since
         if since is not None and self.now - since > self._policy.sold_out_after:
             return f"it is sold out: a job of ours has waited there since {since:%Y-%m-%dT%H:%MZ}"
@@ -170,6 +181,24 @@ def _unfit(
         (job.cpus > can.max_cores, "it asks for too many cores"),
         (job.nodes > can.max_nodes, "it asks for too many nodes"),
         (limit is None or limit > can.max_time, "it asks for too much time"),
+    )
+    found = next((why for fails, why in reasons if fails), "")
+    return found or (ask.shape is not None and _too_large(ask.shape, can)) or ""
+
+
+def _too_large(shape: Shape, can: Capabilities) -> str:
+    """For its nodes, by what the queue's list does not show."""
+    reasons: Iterable[tuple[bool, str]] = (
+        (shape.gpus > can.max_gpus, "it asks for too many GPUs"),
+        (not shape.gpu_types <= can.gpu_types, "it asks for GPUs of another type"),
+        (
+            can.node_cores is not None and shape.cpus_per_node > can.node_cores,
+            "it asks for too many cores on a node",
+        ),
+        (
+            can.node_memory is not None and shape.memory > can.node_memory,
+            "it asks for too much memory on a node",
+        ),
     )
     return next((why for fails, why in reasons if fails), "")
 

@@ -14,9 +14,24 @@ from burstd.domain.plan import Objection, Reason
 from burstd.domain.policy import QUEUE, BurstPolicy, Pressure, Watermarks
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a job that waits is to the pressures that it is part of."""
+
+    job: QueuedJob
+    core_hours: float
+    gpu_hours: float = 0.0
+
+    def of(self, pressure: Pressure) -> float:
+        """In its unit; 0: it is no part of it."""
+        if not pressure.covers(self.job):
+            return 0.0
+        return self.gpu_hours if pressure.gpus else self.core_hours
+
+
 @dataclass
 class Gauge:
-    """One pressure while a plan is made. ``left``: what still waits (core-hours)."""
+    """One pressure while a plan is made. ``left``: what still waits, in its unit."""
 
     pressure: Pressure
     backlog: float
@@ -29,7 +44,8 @@ class Gauge:
         if self.surging and self.left >= self.floor:
             return None
         marks = self.pressure.marks
-        numbers = {"backlog": f"{self.left:.2f} core-hours"}
+        unit = "GPU-hours" if self.pressure.gpus else "core-hours"
+        numbers = {"backlog": f"{self.left:.2f} {unit}"}
         if self.surging:
             why = Reason.DAMPED if self.left < marks.low else Reason.STEP
             return why, {**numbers, "low": f"{marks.low:g}", **self._name()}
@@ -41,11 +57,11 @@ class Gauge:
 
 
 class Gauges:
-    """Every pressure of a site. ``waiting``: jobs that may leave, and the core-hours of each."""
+    """Every pressure of a site. ``waiting``: what may leave, and how many are like it."""
 
     def __init__(
         self,
-        waiting: Sequence[tuple[QueuedJob, float]],
+        waiting: Sequence[tuple[Load, int]],
         policy: BurstPolicy,
         were: Iterable[str] = (),
     ) -> None:
@@ -62,26 +78,29 @@ class Gauges:
     def surging(self) -> frozenset[str]:
         return frozenset(gauge.pressure.name for gauge in self._all if gauge.surging)
 
-    def of(self, job: QueuedJob) -> list[Gauge]:
+    def of(self, load: Load) -> list[Gauge]:
         """Those that it is part of; the whole queue's first."""
         if len(self._all) == 1:
             return self._all
-        return [gauge for gauge in self._all if gauge.pressure.covers(job)]
+        return [
+            gauge for gauge in self._all
+            if gauge.pressure.covers(load.job) and (load.gpu_hours or not gauge.pressure.gpus)
+        ]  # fmt: skip
 
-    def objection(self, job: QueuedJob) -> Objection | None:
+    def objection(self, load: Load) -> Objection | None:
         """Leaves none of its pressures it room to leave: what the first says."""
-        gauges = self.of(job)
+        gauges = self.of(load)
         if any(gauge.surging and gauge.left >= gauge.floor for gauge in gauges):
             return None
         # The one that speaks is the one that surges, or the whole queue.
         speaker = next((gauge for gauge in gauges if gauge.surging), gauges[0])
         return self._once(speaker.pressure.name, speaker.objection)
 
-    def take(self, job: QueuedJob, hours: float) -> None:
+    def take(self, load: Load) -> None:
         """It leaves."""
         self._said.clear()
-        for gauge in self.of(job):
-            gauge.left -= hours
+        for gauge in self.of(load):
+            gauge.left -= load.of(gauge.pressure)
 
     def _once(self, name: str, said: Callable[[], Objection | None]) -> Objection | None:
         """Tens of thousands may hear the same."""
@@ -102,14 +121,14 @@ def is_surging(backlog: float, marks: Watermarks, *, was: bool) -> bool:
 
 def _gauge(
     pressure: Pressure,
-    waiting: Sequence[tuple[QueuedJob, float]],
+    waiting: Sequence[tuple[Load, int]],
     policy: BurstPolicy,
     was: bool,
 ) -> Gauge:
     if pressure.name == QUEUE:
-        backlog = sum(hours for _, hours in waiting)
+        backlog = sum(load.core_hours * count for load, count in waiting)
     else:
-        backlog = sum(hours for job, hours in waiting if pressure.covers(job))
+        backlog = sum(load.of(pressure) * count for load, count in waiting)
     marks = pressure.marks
     floor = max(marks.low, backlog - policy.step * (backlog - marks.low))
     surging = is_surging(backlog, marks, was=was)

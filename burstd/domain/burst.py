@@ -106,6 +106,7 @@ class Burst:
     due_at: datetime | None = None
     version: int = 0
     licences: Mapping[str, int] = field(default_factory=dict)  #: booked until it is over
+    gpus: int = 0
 
     @property
     def job(self) -> JobKey:

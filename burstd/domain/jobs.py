@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import NewType
 
+from burstd.domain.gres import GPU, Gres, Per
+
 CoreHours = NewType("CoreHours", float)
 """CPUs times hours of wall clock."""
 
@@ -74,8 +76,42 @@ class Shape:
     tasks_per_node: int | None = None
     memory_per_node: int | None = None
     memory_per_cpu: int | None = None
-    gpus: int = 0
     exclusive: bool = False
+    gres: tuple[Gres, ...] = ()
+    sockets_per_node: int | None = None
+
+    @property
+    def cpus_per_node(self) -> int:
+        """On the node that gets most of them, where Slurm spreads them evenly."""
+        if self.tasks_per_node is not None:
+            return max(self.tasks_per_node * self.cpus_per_task, -(-self.cpus // self.nodes))
+        return -(-self.cpus // self.nodes)
+
+    @property
+    def memory(self) -> int:
+        """MiB on that node; 0 where none is asked for."""
+        if self.memory_per_node is not None:
+            return self.memory_per_node
+        return (self.memory_per_cpu or 0) * self.cpus_per_node
+
+    @property
+    def gpus(self) -> int:
+        """Of the whole job; where it asks in several ways, the most that one of them comes to."""
+        times = {
+            Per.JOB: 1, Per.NODE: self.nodes, Per.TASK: self.tasks,
+            Per.SOCKET: self.nodes * (self.sockets_per_node or 1),
+        }  # fmt: skip
+        return max(((g.count or 0) * times[g.per] for g in self.gres if g.name == GPU), default=0)
+
+    @property
+    def gpu_types(self) -> frozenset[str]:
+        """Those that it names."""
+        return frozenset(g.type for g in self.gres if g.name == GPU and g.type)
+
+    @property
+    def other_gres(self) -> tuple[Gres, ...]:
+        """What is no GPU, or can't be read."""
+        return tuple(g for g in self.gres if g.name != GPU or g.count is None)
 
 
 @dataclass(frozen=True, slots=True)

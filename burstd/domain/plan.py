@@ -9,7 +9,7 @@ from enum import Enum
 
 from burstd.domain.directives import NONE, Directives
 from burstd.domain.estimates import Accuracy, Source
-from burstd.domain.jobs import CoreHours, JobIdentity, JobKey, QueueSnapshot
+from burstd.domain.jobs import CoreHours, JobIdentity, JobKey, QueueSnapshot, Shape
 from burstd.domain.licences import PoolView, Tokens
 from burstd.domain.targets import Money, TargetName, TargetView
 from burstd.domain.usage import Usage
@@ -24,7 +24,7 @@ class ScriptFacts:
     application: str | None = None
     asked: Directives = NONE  #: by its user, in ``#BURST`` lines
     licences: Mapping[str, Tokens] = field(default_factory=dict)  #: by the application's profile
-    gres: str = ""  #: asked for by job, task or socket, in Slurm's words
+    shape: Shape | None = None  #: read with it; ``None``: it was not, for the job stays anyway
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,7 @@ class Placement:
     likely: Money = field(default=Money(Decimal(0)))  #: by what it is expected to run
     licences: Mapping[str, int] = field(default_factory=dict)  #: booked until its burst is over
     most_output: int | None = None  #: bytes that may come home for what is reserved; ``None``: all
+    gpus: int = 0
 
 
 @dataclass(frozen=True, slots=True)

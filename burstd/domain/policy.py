@@ -43,6 +43,7 @@ class Pressure:
     partitions: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
     qos: frozenset[str] = frozenset()
+    gpus: bool = False  #: its marks are GPU-hours, of jobs that ask for GPUs
 
     def covers(self, job: QueuedJob) -> bool:
         """True if its waiting is pressure here."""
@@ -133,8 +134,9 @@ class End:
 class Stand:
     """What burstd has at one target now."""
 
-    cores: int  #: of open bursts
+    cores: int  #: of open bursts, and GPUs
     queued_since: datetime | None = None  #: the oldest twin that may run and has not begun
+    gpus: int = 0
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,10 @@ class Capabilities:
     max_nodes: int
     max_cores: int
     max_time: timedelta
-    gpus: bool = False
+    max_gpus: int = 0
+    gpu_types: frozenset[str] = frozenset()  #: besides those that no type is named of
+    node_cores: int | None = None  #: ``None``: not told, as below
+    node_memory: int | None = None  #: MiB
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class TargetView:
     speeds: Mapping[str, float] = field(default_factory=dict)
     cores: int | None = None  #: most that bursts may have there at once
     egress: Money = field(default=Money(Decimal(0)))  #: per GB (10^9 bytes) that comes home
+    gpu_price: Money = field(default=Money(Decimal(0)))  #: per GPU-hour, beside its cores
+    gpus: int | None = None  #: most that bursts may have there at once
 
 
 @dataclass(frozen=True)

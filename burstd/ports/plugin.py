@@ -27,6 +27,8 @@ class PluginContext:
     speeds: Mapping[str, float] = field(default_factory=dict)  #: by application, against on-prem
     cores: int | None = None  #: most that bursts may have there at once
     egress: Money = field(default=Money(Decimal(0)))  #: per GB that comes home
+    gpu_price: Money = field(default=Money(Decimal(0)))  #: per GPU-hour
+    gpus: int | None = None  #: most that bursts may have there at once
 
     def view(
         self, can: Capabilities, users: frozenset[str] | None, overhead: timedelta
@@ -35,6 +37,7 @@ class PluginContext:
         return TargetView(
             self.name, can, self.price, users, overhead=overhead,
             speeds=self.speeds, cores=self.cores, egress=self.egress,
+            gpu_price=self.gpu_price, gpus=self.gpus,
         )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
-from burstd.domain.jobs import JobIdentity, JobRecord, JobSight, QueueSnapshot
+from burstd.domain.jobs import JobIdentity, JobRecord, JobSight, QueueSnapshot, Shape
 from burstd.domain.usage import PastRun
 
 
@@ -40,9 +40,8 @@ class Queue(Protocol):
     def script(self, who: JobIdentity) -> str | None:
         """The batch script; ``None`` where the job has none (interactive)."""
 
-    def gres(self, who: JobIdentity) -> str:
-        """The generic resources that it asks for by job, task or socket, in Slurm's words: the
-        queue's list shows only those by node."""
+    def shape(self, who: JobIdentity) -> Shape:
+        """What it asks for: more than the queue's list shows. Of an array: one of its elements."""
 
     def record(self, who: JobIdentity) -> JobRecord:
         """What ``give_back`` will need, read before the first change. Raises ``Rejected``

@@ -134,7 +134,7 @@ class Decided:
 
     def _cost(self, placed: Placement, ran: timedelta) -> Money:
         view = self._views[placed.target]
-        billed = price(placed.cores, ran + timedelta(seconds=BILLED), view.price)
+        billed = price(placed.cores, placed.gpus, ran + timedelta(seconds=BILLED), view)
         comes = egress(self._rule.policy.most_output, view.egress)
         return Money(min(placed.reserved, billed + comes))
 

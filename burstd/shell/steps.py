@@ -60,9 +60,9 @@ def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
         return withdrawn(burst, sight)
     record = as_submitted(world.queue.record(burst.identity), world.store)
     view = world.sites[burst.target].target.observe()
-    limit = record.time_limit
+    limit, shape = record.time_limit, record.shape
     most = burst.most_output or 0
-    if limit is None or worst_case(record.shape.cpus, limit, view, most) > burst.reserved:
+    if limit is None or worst_case(shape.cpus, shape.gpus, limit, view, most) > burst.reserved:
         return ev.Refused("it asks for more than was reserved for it")
     return ev.Kept(record)
 
@@ -254,7 +254,7 @@ def _reckoned(burst: Burst, seen: JobSight, world: World) -> Event:
     hours = core_hours(burst.cores, elapsed)
     view = world.sites[burst.target].target.observe()
     output = _came_home(burst, world)
-    cost = Money(price(burst.cores, elapsed, view.price) + egress(output, view.egress))
+    cost = Money(price(burst.cores, burst.gpus, elapsed, view) + egress(output, view.egress))
     if seen.is_job(burst.identity):
         world.queue.annotate(
             burst.identity,

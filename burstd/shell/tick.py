@@ -154,7 +154,7 @@ def _read(who: JobIdentity, world: World) -> ScriptFacts:
     found = script.facts(world.queue.script(who), world.applications.values())
     if found.application is None:
         return found  # it stays, whatever else it asks for
-    return replace(found, gres=world.queue.gres(who))
+    return replace(found, shape=world.queue.shape(who))
 
 
 def keep(decision: Decision, world: World) -> None:

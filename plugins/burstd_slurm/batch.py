@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import timedelta
 
+from burstd.domain.gres import GPU, Per
+from burstd.domain.jobs import Shape
 from burstd.domain.targets import WorkOrder
 from burstd_slurm.settings import SlurmTargetSettings
 
@@ -12,6 +15,12 @@ from burstd_slurm.settings import SlurmTargetSettings
 MARGIN = timedelta(minutes=10)
 #: Slurm looks at limits now and then, and lets KillWait pass after one.
 OVERHEAD = MARGIN + timedelta(minutes=2)
+
+
+_GPUS: Mapping[Per, str] = {
+    Per.NODE: "--gpus-per-node", Per.JOB: "--gpus", Per.TASK: "--gpus-per-task",
+    Per.SOCKET: "--gpus-per-socket",
+}  # fmt: skip
 
 
 def arguments(work: WorkOrder, settings: SlurmTargetSettings) -> list[str]:
@@ -46,6 +55,19 @@ def arguments(work: WorkOrder, settings: SlurmTargetSettings) -> list[str]:
         argv.append("--mem=0")
     if shape.exclusive:
         argv.append("--exclusive")
+    argv += _gpus(shape)
     if settings.account is not None:
         argv.append(f"--account={settings.account}")
+    return argv
+
+
+def _gpus(shape: Shape) -> list[str]:
+    """In the words in which the job asks for them."""
+    argv = []
+    for one in shape.gres:
+        if one.name == GPU and one.count is not None:
+            kind = f"{one.type}:" if one.type else ""
+            argv.append(f"{_GPUS[one.per]}={kind}{one.count}")
+            if one.per is Per.SOCKET and shape.sockets_per_node is not None:
+                argv.append(f"--sockets-per-node={shape.sockets_per_node}")
     return argv

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+_SIZES = {"MiB": 1, "GiB": 1024, "TiB": 1024**2}
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -18,6 +19,15 @@ def _duration(value: object) -> timedelta:
     if text[:-1].isdigit() and text[-1:] in _UNITS:
         return timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
     raise ValueError("expected a duration like '30s', '15m', '24h' or '2d'")
+
+
+def _mebibytes(value: object) -> object:
+    if value is None or isinstance(value, int):
+        return value
+    number, _, unit = str(value).strip().partition(" ")
+    if number.isdigit() and unit in _SIZES:
+        return int(number) * _SIZES[unit]
+    raise ValueError("expected a size like '4000 MiB', '500 GiB' or '2 TiB'")
 
 
 class SlurmTargetSettings(BaseModel):
@@ -48,3 +58,11 @@ class SlurmTargetSettings(BaseModel):
     max_cores: int = Field(default=1, ge=1)
     max_time: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(days=1)
     """Longest time limit that is sent there."""
+    node_cores: int | None = Field(default=None, ge=1)
+    """Cores of the partition's largest node: a job that asks for more on one stays."""
+    node_memory: Annotated[int, BeforeValidator(_mebibytes)] | None = None
+    """Memory of that node that jobs can have, like "500 GiB" (RealMemory in slurm.conf is MiB)."""
+    max_gpus: int = Field(default=0, ge=0)
+    """Most GPUs of one job; 0: jobs that ask for GPUs stay."""
+    gpu_types: tuple[str, ...] = ()
+    """Their types, as gres.conf there has them. A job that names another one stays."""

@@ -77,7 +77,8 @@ class SlurmTarget:
 
     def observe(self) -> TargetView:
         s = self._settings
-        can = Capabilities(s.max_nodes, s.max_cores, s.max_time)
+        most = s.max_nodes, s.max_cores, s.max_time, s.max_gpus
+        can = Capabilities(*most, frozenset(s.gpu_types), s.node_cores, s.node_memory)
         return self._context.view(can, frozenset(s.users), batch.OVERHEAD)
 
     def examine(self) -> Iterable[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,14 +19,17 @@ SHAPES: Mapping[str, Mapping[str, str]] = {
     "-w n1 -x n2": {"ReqNodeList": "n1", "ExcNodeList": "n2"},
     "--no-requeue": {"Requeue": "0"},
 }
-#: sbatch's option -> where scontrol shows it. squeue shows the first alone.
-GPUS: Mapping[str, tuple[str, str]] = {
+#: sbatch's option -> where scontrol shows it.
+ASKED: Mapping[str, tuple[str, str]] = {
     "--gres": ("TresPerNode", "gres/{}"),
     "--gpus-per-node": ("TresPerNode", "gres/gpu:{}"),
     "--gpus": ("TresPerJob", "gres/gpu:{}"),
     "--gpus-per-task": ("TresPerTask", "cpu=1,gres/gpu={}"),
     "--gpus-per-socket": ("TresPerSocket", "gres/gpu:{}"),
     "--cpus-per-task": ("TresPerTask", "cpu={}"),
+    "--sockets-per-node": ("Socks/Node", "{}"),
+    "--mem": ("MinMemoryNode", "{}"),
+    "--mem-per-cpu": ("MinMemoryCPU", "{}"),
 }
 
 
@@ -54,10 +58,15 @@ class SimulatedCluster:
                 for part in word[8:].split(","):
                     first, _, last = part.partition("-")
                     tasks += range(int(first), int(last or first) + 1)
+            if found := re.fullmatch(r"-([nN])(\d+)", word):
+                count = {"n": ("NumTasks", "NumCPUs"), "N": ("NumNodes", "NumTasks", "NumCPUs")}
+                fields |= dict.fromkeys(count[found[1]], found[2])
             option, _, value = word.partition("=")
-            if option in GPUS:
-                shown, form = GPUS[option]
+            if option in ASKED:
+                shown, form = ASKED[option]
                 fields[shown] = form.format(value)
+            if option == "--mem":
+                fields["MinMemoryCPU"] = ""
             if word.startswith("--dependency="):
                 fields["Dependency"] = word[13:] + "(unfulfilled)"
         minutes = int(words[words.index("-t") + 1]) if "-t" in words else 60

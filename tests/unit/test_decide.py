@@ -102,7 +102,7 @@ def test_no_bound_is_ever_passed(
     by_id = {job.key.job_id: job for job in queue}
     for placement in plan.placements:
         job = by_id[placement.identity.key.job_id]
-        assert price(job.cpus, job.time_limit or timedelta(), VIEW.price) == placement.reserved
+        assert price(job.cpus, 0, job.time_limit or timedelta(), VIEW) == placement.reserved
         assert placement.identity.key not in ledger.open | ledger.returned
 
 

@@ -9,7 +9,9 @@ from pathlib import Path, PurePosixPath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from burstd.domain.gres import Gres, Per
 from burstd.domain.jobs import Shape
 from burstd.domain.targets import Image, RemoteState, WorkKey, WorkOrder
 from burstd_slurm import batch, records
@@ -134,10 +136,31 @@ def test_work_goes_in_held_under_its_name_and_without_our_environment() -> None:
         (Shape(memory_per_node=2000), {"--mem=2000M"}),
         (Shape(memory_per_cpu=100), {"--mem-per-cpu=100M"}),
         (Shape(cpus_per_task=4, exclusive=True), {"--cpus-per-task=4", "--exclusive"}),
+        (Shape(gres=(Gres("gpu", 2, Per.NODE, "a100"),)), {"--gpus-per-node=a100:2"}),
+        (Shape(gres=(Gres("gpu", 4, Per.JOB),)), {"--gpus=4"}),
+        (Shape(tasks=2, gres=(Gres("gpu", 1, Per.TASK),)), {"--ntasks=2", "--gpus-per-task=1"}),
+        (
+            Shape(sockets_per_node=2, gres=(Gres("gpu", 1, Per.SOCKET),)),
+            {"--gpus-per-socket=1", "--sockets-per-node=2"},
+        ),
     ],
 )
 def test_the_shape_goes_along(shape: Shape, words: set[str]) -> None:
     assert words <= set(batch.arguments(replace(ORDER, shape=shape), SETTINGS))
+
+
+@pytest.mark.parametrize(
+    ("given", "mebibytes"), [("4000 MiB", 4000), ("500 GiB", 512_000), ("2 TiB", 2 * 1024**2)]
+)
+def test_a_nodes_memory_is_told_with_its_unit(given: str, mebibytes: int) -> None:
+    told = SlurmTargetSettings.model_validate({**SETTINGS.model_dump(), "node_memory": given})
+    assert mebibytes == told.node_memory
+
+
+@pytest.mark.parametrize("given", ["500", "500 GB", "GiB", "-1 GiB", "1.5 TiB"])
+def test_memory_without_a_unit_that_is_known_is_an_error(given: str) -> None:
+    with pytest.raises(ValidationError, match="expected a size like '4000 MiB'"):
+        SlurmTargetSettings.model_validate({**SETTINGS.model_dump(), "node_memory": given})
 
 
 @given(st.integers(1, 10**6))

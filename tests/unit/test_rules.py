@@ -119,29 +119,32 @@ def test_the_barrier_is_twice_the_time_that_slurm_takes_to_save() -> None:
 # --- money
 
 
-@given(st.integers(1, 10_000), st.integers(0, 10**7), st.decimals("0", "10", places=4))
+PRICES = st.decimals("0", "10", places=4)
+
+
+@given(st.integers(1, 10_000), st.integers(0, 99), st.integers(0, 10**7), PRICES, PRICES)
 def test_a_price_is_exact_rounded_up_and_never_less_for_more(
-    cores: int, seconds: int, euros: Decimal
+    cores: int, gpus: int, seconds: int, euros: Decimal, more: Decimal
 ) -> None:
-    asked = Money(euros)
-    cost = price(cores, timedelta(seconds=seconds), asked)
-    exact = Decimal(cores) * seconds / 3600 * euros
+    view = replace(VIEW, price=Money(euros), gpu_price=Money(more))
+    cost = price(cores, gpus, timedelta(seconds=seconds), view)
+    exact = (cores * euros + gpus * more) * seconds / 3600
 
     assert exact - Decimal("1e-6") <= cost < exact + Decimal("0.0002")
     assert cost == cost.quantize(Decimal("0.0001"))
-    assert cost <= price(cores, timedelta(seconds=seconds + 1), asked)
+    assert cost <= price(cores, gpus, timedelta(seconds=seconds + 1), view)
 
 
 def test_money_has_no_dust_of_binary_fractions() -> None:
-    assert Decimal("0.1000") == price(2, timedelta(hours=1), Money(Decimal("0.05")))
-    assert Decimal("0.0001") == price(1, timedelta(seconds=1), Money(Decimal("0.05")))
+    assert Decimal("0.1000") == price(2, 0, timedelta(hours=1), VIEW)
+    assert Decimal("0.0001") == price(1, 0, timedelta(seconds=1), VIEW)
     assert 0.5 == core_hours(2, timedelta(minutes=15))
 
 
 def test_the_worst_case_has_the_time_that_a_target_takes_beyond_the_limit() -> None:
     view = replace(VIEW, overhead=timedelta(minutes=30))
-    assert Decimal("0.1500") == worst_case(2, timedelta(hours=1), view)
-    assert Decimal("0.1000") == worst_case(2, timedelta(hours=1), VIEW)
+    assert Decimal("0.1500") == worst_case(2, 0, timedelta(hours=1), view)
+    assert Decimal("0.1000") == worst_case(2, 0, timedelta(hours=1), VIEW)
 
 
 @pytest.mark.parametrize(

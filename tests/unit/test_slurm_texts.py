@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from burstd.adapters.slurm import records
 from burstd.adapters.slurm.claim import kept, parking, several_nodes, undoing
 from burstd.adapters.slurm.commands import NoSuchJob, answer, translate
+from burstd.domain.gres import Gres, Per
 from burstd.domain.jobs import JobKey, JobRecord, JobState, Shape
 from burstd.domain.slurm import time_limit
 from burstd.ports.errors import AccessDenied, PortError, Rejected, Transient, Unreachable
@@ -158,17 +159,49 @@ def test_what_a_user_may_write_is_never_read_as_a_field(name: str) -> None:
 @pytest.mark.parametrize(
     ("late", "told"),
     [
-        ("TresPerJob=gres/gpu:4", "gres/gpu:4"),
-        ("TresPerJob=gres:gpu:4", "gres:gpu:4"),  # 22.05
-        ("TresPerTask=cpu=2,gres/gpu:a100=1", "gres/gpu:a100=1"),
-        ("TresPerSocket=gres/gpu:1 TresPerJob=gres/nvme:2", "gres/gpu:1,gres/nvme:2"),
-        ("TresPerTask=cpu=2", ""),
-        ("TresPerNode=gres/gpu:2", ""),
-        ("Comment=a TresPerJob=gres/gpu:4 StdErr=/x TresPerJob=none", "gres/gpu:4"),
+        ("TresPerJob=gres/gpu:4", [Gres("gpu", 4, Per.JOB)]),
+        ("TresPerJob=gres:gpu:4", [Gres("gpu", 4, Per.JOB)]),  # 22.05
+        ("TresPerTask=cpu=2,gres/gpu:a100=1", [Gres("gpu", 1, Per.TASK, "a100")]),
+        (
+            "TresPerSocket=gres/gpu:1 TresPerJob=gres/nvme:2K",
+            [Gres("gpu", 1, Per.SOCKET), Gres("nvme", 2048, Per.JOB)],
+        ),
+        ("TresPerTask=cpu=2", []),
+        ("TresPerNode=gres/gpu:h100-80gb:2", [Gres("gpu", 2, Per.NODE, "h100-80gb")]),
+        ("TresPerNode=gres/gpu", [Gres("gpu")]),
+        ("TresPerNode=gres/a:b:c:d", [Gres("gres/a:b:c:d", None)]),
+        ("Comment=a TresPerJob=gres/gpu:4 StdErr=/x TresPerJob=none", [Gres("gpu", 4, Per.JOB)]),
     ],
 )
-def test_generic_resources_by_job_task_and_socket_are_read(late: str, told: str) -> None:
-    assert told == records.gres(f"{PENDING} {late}\n")
+def test_generic_resources_are_read_from_each_form(late: str, told: list[Gres]) -> None:
+    assert told == list(records.gres(f"{PENDING} {late}\n"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "gpus", "types", "other"),
+    [
+        (Shape(nodes=2, gres=(Gres("gpu", 2, Per.NODE, "a100"),)), 4, {"a100"}, 0),
+        (Shape(tasks=6, gres=(Gres("gpu", 1, Per.TASK),)), 6, set(), 0),
+        (Shape(nodes=2, sockets_per_node=2, gres=(Gres("gpu", 1, Per.SOCKET),)), 4, set(), 0),
+        (Shape(nodes=2, gres=(Gres("gpu", 3, Per.JOB), Gres("gpu", 1, Per.NODE))), 3, set(), 0),
+        (Shape(gres=(Gres("nvme", 1), Gres("gpu", None))), 0, set(), 2),
+    ],
+)
+def test_a_shape_has_so_many_gpus(shape: Shape, gpus: int, types: set[str], other: int) -> None:
+    assert (gpus, types, other) == (shape.gpus, set(shape.gpu_types), len(shape.other_gres))
+
+
+@pytest.mark.parametrize(
+    ("shape", "cpus", "memory"),
+    [
+        (Shape(nodes=2, cpus=9, memory_per_cpu=100), 5, 500),
+        (Shape(nodes=2, cpus=8, tasks_per_node=6, memory_per_cpu=100), 6, 600),
+        (Shape(nodes=2, cpus=8, cpus_per_task=2, tasks_per_node=2, memory_per_node=70), 4, 70),
+        (Shape(cpus=4), 4, 0),
+    ],
+)
+def test_a_shape_has_so_much_on_its_fullest_node(shape: Shape, cpus: int, memory: int) -> None:
+    assert (cpus, memory) == (shape.cpus_per_node, shape.memory)
 
 
 def test_an_element_is_found_inside_its_unsplit_array() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from burstd.adapters.slurm.controller import Controller, Shown
-from burstd.domain.jobs import JobIdentity, JobKey
+from burstd.domain.jobs import JobIdentity, JobKey, Shape
 from burstd.ports.audit import Tell, told
 
 
@@ -32,8 +32,8 @@ class AuditedController:
     def script(self, key: JobKey) -> str:
         return self.controller.script(key)
 
-    def gres(self, key: JobKey) -> str:
-        return self.controller.gres(key)
+    def shape(self, key: JobKey) -> Shape:
+        return self.controller.shape(key)
 
     def hold(self, key: JobKey) -> None:
         with told(self.tell, "hold", job=str(key)):

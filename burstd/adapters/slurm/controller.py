@@ -8,7 +8,7 @@ from typing import Protocol
 
 from burstd.adapters.slurm import records
 from burstd.adapters.slurm.commands import Slurm
-from burstd.domain.jobs import JobIdentity, JobKey
+from burstd.domain.jobs import JobIdentity, JobKey, Shape
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Controller(Protocol):
     def script(self, key: JobKey) -> str:
         """The batch script."""
 
-    def gres(self, key: JobKey) -> str:
-        """What it asks for by job, task or socket."""
+    def shape(self, key: JobKey) -> Shape:
+        """What it asks for."""
 
     def hold(self, key: JobKey) -> None:
         """Keep a pending job from starting."""
@@ -95,8 +95,9 @@ class CommandController:
     def script(self, key: JobKey) -> str:
         return self._scontrol("write", "batch_script", str(key), "-")
 
-    def gres(self, key: JobKey) -> str:
-        return records.gres(self._scontrol("show", "job", "-o", str(key)))
+    def shape(self, key: JobKey) -> Shape:
+        lines = self._scontrol("show", "job", "-o", str(key)).splitlines()
+        return records.shape(records.fields(lines[0]), records.gres(lines[0]))
 
     def hold(self, key: JobKey) -> None:
         self._scontrol("hold", str(key))

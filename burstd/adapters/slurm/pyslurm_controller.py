@@ -9,7 +9,7 @@ from functools import partial
 from burstd.adapters.slurm import records
 from burstd.adapters.slurm.controller import Controller, Shown
 from burstd.adapters.slurm.worker import Unsayable, Worker
-from burstd.domain.jobs import JobIdentity, JobKey
+from burstd.domain.jobs import JobIdentity, JobKey, Shape
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class PyslurmController:
     def script(self, key: JobKey) -> str:
         return str(self.worker.ask("script", job=key.job_id, task=key.array_task))
 
-    def gres(self, key: JobKey) -> str:
-        return self.commands.gres(key)  # of "gres/gpu:4" pyslurm makes nothing: it wants a "="
+    def shape(self, key: JobKey) -> Shape:
+        return self.commands.shape(key)  # of "gres/gpu:4" pyslurm makes nothing: it wants a "="
 
     def hold(self, key: JobKey) -> None:
         self._change("hold", key, self.commands.hold)

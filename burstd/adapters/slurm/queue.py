@@ -17,6 +17,7 @@ from burstd.domain.jobs import (
     JobSight,
     JobState,
     QueueSnapshot,
+    Shape,
 )
 from burstd.domain.slurm import time_limit
 from burstd.domain.usage import PastRun
@@ -161,9 +162,9 @@ class SlurmQueue:
                 return None  # salloc and srun have none
             raise Unreachable(str(error)) from error  # it went away, or nobody knows
 
-    def gres(self, who: JobIdentity) -> str:
+    def shape(self, who: JobIdentity) -> Shape:
         with question():
-            return self.controller.gres(who.key)
+            return self.controller.shape(who.key)
 
     def record(self, who: JobIdentity) -> JobRecord:
         with question():
@@ -189,7 +190,10 @@ class SlurmQueue:
         if wish:
             fields["partition"] = self.home_partition
         limit = time_limit(f.get("TimeLimit", ""))
-        return JobRecord(who, records.shape(f), limit, fields, wish, shown.marks)
+        with question():
+            resources = self.controller.shape(who.key).gres
+        shape = records.shape(f, resources)
+        return JobRecord(who, shape, limit, fields, wish, shown.marks)
 
     def park(self, record: JobRecord, mark: str) -> None:
         who = record.identity

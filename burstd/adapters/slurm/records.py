@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from ClusterShell.RangeSet import RangeSet, RangeSetException
 
+from burstd.domain.gres import Gres, Per
 from burstd.domain.jobs import (
     JobIdentity,
     JobKey,
@@ -82,7 +83,7 @@ _STATES: Mapping[str, JobState] = {
 #: Slurm's words for jobs that are over.
 OVER = tuple(word for word, state in _STATES.items() if state.over)
 _LATE = re.compile(r" (GresEnforceBind|NtasksPerTRES)=(\w+)")
-_GRES = re.compile(r"\bTresPer(?:Job|Task|Socket)=(\S+)")
+_GRES = re.compile(r"\bTresPer(Node|Job|Task|Socket)=(\S+)")
 
 
 @dataclass(frozen=True)
@@ -266,12 +267,16 @@ def fields(record: str, name: str | None = None) -> dict[str, str]:
     return {**dict(_LATE.findall(rest)), **found}
 
 
-def gres(record: str) -> str:
-    """The generic resources that a record names by job, task or socket: ``gres/gpu:4``, in 22.05
-    ``gres:gpu:4``. Other trackable resources (24.11: CPUs by task) stand beside them. What its
-    user wrote elsewhere may look the same, and keeps no job here but that one."""
-    words = (word for found in _GRES.findall(record) for word in found.split(","))
-    return ",".join(dict.fromkeys(word for word in words if word.startswith("gres")))
+def gres(record: str) -> tuple[Gres, ...]:
+    """The generic resources that a record asks for: ``gres/gpu:4``, in 22.05 ``gres:gpu:4``. Other
+    trackable resources (24.11: CPUs by task) stand beside them. What its user wrote elsewhere
+    may look the same, and then counts too: for that job alone."""
+    return tuple(
+        Gres.parse(word, Per(per.lower()))
+        for per, words in _GRES.findall(record)
+        for word in words.split(",")
+        if word.startswith("gres")
+    )
 
 
 def marks(record: str) -> tuple[str, ...]:
@@ -323,8 +328,9 @@ def before_its_start(f: Mapping[str, str]) -> dict[str, str]:
     return {**rest, "NumCPUs": asked["cpu"]} if "cpu" in asked else rest
 
 
-def shape(f: Mapping[str, str]) -> Shape:
+def shape(f: Mapping[str, str], resources: tuple[Gres, ...] = ()) -> Shape:
     """What the job asks for."""
+    sockets = f.get("Socks/Node", "*")
     per_node = f.get("NtasksPerN:B:S:C", "0").split(":")[0]
     return Shape(
         nodes=count(f.get("NumNodes", "1")),
@@ -335,4 +341,6 @@ def shape(f: Mapping[str, str]) -> Shape:
         memory_per_node=mebibytes(f.get("MinMemoryNode", "")),
         memory_per_cpu=mebibytes(f.get("MinMemoryCPU", "")),
         exclusive=f.get("OverSubscribe") in {"NO", "EXCLUSIVE"},
+        gres=resources,
+        sockets_per_node=int(sockets) if sockets.isdecimal() else None,
     )

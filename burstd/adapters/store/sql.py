@@ -175,6 +175,7 @@ class SqlStore:
                     stage_since=now,
                     licences=p.licences,
                     most_output=p.most_output,
+                    gpus=p.gpus,
                 )
                 if self._insert(db, burst, "Planned"):
                     made.append(burst)

@@ -75,7 +75,8 @@ def _stands(going: Iterable[Burst]) -> dict[TargetName, Stand]:
         waits = burst.stage is Stage.RUNNING and burst.started_at is None
         since = [was.queued_since, burst.stage_since if waits else None]
         oldest = min((moment for moment in since if moment is not None), default=None)
-        found[burst.target] = Stand(was.cores + burst.cores, oldest)
+        gpus = was.gpus + burst.gpus
+        found[burst.target] = Stand(was.cores + burst.cores, oldest, gpus)
     return found
 
 

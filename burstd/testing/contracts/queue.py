@@ -64,21 +64,29 @@ class QueueContract:
         )
         assert cluster.queue.script(who(cluster, cluster.interactive())) is None
 
-    def test_generic_resources_are_seen_in_whatever_way_they_are_asked_for(
+    def test_what_a_job_asks_for_is_seen_in_whatever_way_it_asks(self, cluster: Cluster) -> None:
+        gpus = {
+            "-n1 --gres=gpu:2": 2,
+            "-N2 --gpus-per-node=2": 4,
+            "-n4 --gpus=4": 4,
+            "-n4 --gpus-per-task=1": 4,
+            "-N2 --gpus-per-socket=1 --sockets-per-node=2": 4,
+            "-n1 --cpus-per-task=2": 0,
+        }
+        keys = {form: cluster.submit(f"-p rack {form}") for form in gpus}
+        asked = {form: cluster.queue.shape(who(cluster, key)) for form, key in keys.items()}
+
+        assert gpus == {form: shape.gpus for form, shape in asked.items()}
+        assert {()} == {shape.other_gres for shape in asked.values()}
+
+    def test_the_memory_of_a_node_is_what_it_or_its_cpus_are_asked_to_have(
         self, cluster: Cluster
     ) -> None:
-        by_node = ["--gres=gpu:2", "-N2 --gpus-per-node=2"]
-        others = [
-            "-n4 --gpus=4", "-n4 --gpus-per-task=1", "-N2 --gpus-per-socket=1 --sockets-per-node=2",
-        ]  # fmt: skip
-        none = "-n1 --cpus-per-task=2"
-        keys = {form: cluster.submit(f"-p rack {form}") for form in (*by_node, *others, none)}
-        seen = {form: line(cluster, key) for form, key in keys.items()}
-        told = {form: cluster.queue.gres(job.identity) for form, job in seen.items()}
+        forms = {"--mem=700M": 700, "-n2 --mem-per-cpu=150M": 300}
+        keys = {form: cluster.submit(f"-p rack {form}") for form in forms}
+        asked = {form: cluster.queue.shape(who(cluster, key)) for form, key in keys.items()}
 
-        assert by_node == [form for form, job in seen.items() if "gpu" in job.gres]
-        assert others == [form for form, words in told.items() if "gpu" in words]
-        assert ("", "") == (seen[none].gres, told[none])
+        assert forms == {form: shape.memory for form, shape in asked.items()}
 
     def test_a_stopped_controller_is_unreachable_and_never_an_empty_queue(
         self, cluster: Cluster
@@ -92,7 +100,7 @@ class QueueContract:
             cluster.queue.boot,
             lambda: cluster.queue.look(job),
             lambda: cluster.queue.script(job),
-            lambda: cluster.queue.gres(job),
+            lambda: cluster.queue.shape(job),
             lambda: cluster.queue.record(job),
             lambda: cluster.queue.park(record, MARK),
             lambda: cluster.queue.give_back(record),

@@ -1,0 +1,47 @@
+"""Generic resources, as jobs ask for them (Slurm's gres)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+GPU = "gpu"
+#: gres/gpu:a100:2 (scontrol), gres/gpu=1 (by task), gres:gpu:2 (22.05), gpu:2 (sbatch): sbatch(1),
+#: --gres: name[[:type]:count]; the count may have a suffix (in powers of 1024).
+_WORD = re.compile(r"(?:gres[/:])?([A-Za-z]\w*)(?::([A-Za-z][\w.-]*))?(?:[:=](\d+)([kmgtKMGT]?))?$")
+_SCALE = "kmgt"
+
+
+class Per(Enum):
+    """What each of so many is for."""
+
+    NODE = "node"
+    JOB = "job"
+    TASK = "task"
+    SOCKET = "socket"
+
+
+@dataclass(frozen=True, slots=True)
+class Gres:
+    """So many of one resource for each node, task or socket, or for the whole job. ``type``: the
+    kind of it; empty: any. ``count``: ``None`` where its words can't be read."""
+
+    name: str
+    count: int | None = 1
+    per: Per = Per.NODE
+    type: str = ""
+
+    @classmethod
+    def parse(cls, word: str, per: Per = Per.NODE) -> Gres:
+        """One of Slurm's words; of one that can't be read nothing but itself is known."""
+        found = _WORD.match(word)
+        if found is None:
+            return cls(word, None, per)
+        name, kind, count, suffix = found.groups()
+        scale = 1024 ** (1 + _SCALE.index(suffix.lower())) if suffix else 1
+        return cls(name, int(count or 1) * scale, per, kind or "")
+
+    def __str__(self) -> str:
+        kind = f":{self.type}" if self.type else ""
+        return f"{self.name}{kind}:{self.count} by {self.per.value}"

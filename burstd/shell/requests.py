@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from burstd.domain.requests import RequestKind
-from burstd.ports.errors import PortError
+from burstd.ports.errors import PortError, Rejected
 from burstd.shell.sight import Sight
 from burstd.shell.world import World
 
@@ -21,5 +21,8 @@ def cancel_asked(world: World, sight: Sight) -> None:
         with structlog.contextvars.bound_contextvars(burst_id=burst.id, job=str(burst.job)):
             try:
                 world.queue.cancel(burst.identity)
+            except Rejected as error:  # the job is not there any more
+                log.warning("cancel.refused", cause=str(error))
             except PortError as error:
+                sight.stuck.add(burst.id)
                 log.warning("cancel.stuck", cause=str(error))

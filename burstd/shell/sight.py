@@ -30,6 +30,8 @@ class Sight:
     versions: Mapping[BurstId, int] = field(default_factory=dict)  #: of the bursts as they were
     #: Uptime in seconds since when Slurm says that a burst's job is not there.
     lost_since: MutableMapping[BurstId, float] = field(default_factory=dict)
+    #: Bursts whose job shall be ended, and could not be this time: nobody has been heard.
+    stuck: set[BurstId] = field(default_factory=set)
 
     def missing(self, job: JobKey) -> bool:
         """True if the queue was read and does not list the job: time to look closer, no more."""
@@ -41,8 +43,9 @@ class Sight:
         return next((request for request in mine if request.kind is kind), None)
 
     def heard(self, burst: Burst) -> frozenset[RequestKind]:
-        """What kinds of things people ask of it."""
-        return frozenset(request.kind for request in self.requests.get(burst.id, ()))
+        """What kinds of things people ask of it, as far as that is being done."""
+        kinds = frozenset(request.kind for request in self.requests.get(burst.id, ()))
+        return kinds - {RequestKind.CANCEL} if burst.id in self.stuck else kinds
 
 
 def take_sight(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from burstd.core.lifecycle import advance
@@ -11,7 +13,7 @@ from burstd.domain.events import Event
 from burstd.domain.jobs import JobKey
 from burstd.domain.plan import Reason
 from burstd.domain.requests import Request, RequestKind
-from burstd.ports.errors import Rejected
+from burstd.ports.errors import Rejected, Unreachable
 from burstd.shell.tick import move, tick
 from tests.flow.scene import RESTING, Scene, reach
 
@@ -111,6 +113,28 @@ def test_while_the_target_is_away_a_submitted_job_stays_until_its_twin_is_proven
 
 # --- cancel
 
+
+def test_a_burst_stays_open_until_the_job_that_it_shall_end_could_be_ended(scene: Scene) -> None:
+    """Slurm answers all questions, and takes no scancel for a while."""
+    scene.until(Stage.SUBMITTED)
+    assert scene.store.request(scene.burst().id, RETURN)
+    scene.until(Stage.RETURNING)
+    assert scene.store.request(scene.burst().id, CANCEL)
+    real, busy = scene.slurm.run, [True]
+
+    def run(argv: Sequence[str]) -> str:
+        if argv[0] == "scancel" and busy[0]:
+            raise Unreachable("Resource temporarily unavailable")
+        return real(argv)
+
+    scene.slurm.run = run  # type: ignore[method-assign]
+    scene.turn(20)
+    assert Stage.RETURNING is scene.burst().stage
+    busy[0] = False
+    run_at_home(scene)
+
+    assert ("CANCELLED", 0) == (scene.slurm.job("1").state, scene.executions("beam"))
+    assert Stage.RETURNED is scene.burst().stage
 
 @pytest.mark.parametrize("stage", RESTING, ids=lambda s: s.value)
 def test_a_burst_cancelled_at_any_stage_ends_job_and_twin(scene: Scene, stage: Stage) -> None:

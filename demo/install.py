@@ -57,6 +57,7 @@ plugin = "slurm"
 price = "0.05 EUR/core-hour"
 link = "cloud"
 cores = {cores}
+{terms}
 [targets.cloud.settings]
 host = "10.200.0.1"
 known_hosts = "/etc/burstd/known_hosts"
@@ -66,7 +67,7 @@ users = {{ alice = "cae01", bob = "cae02" }}
 max_nodes = 2
 max_cores = 8
 max_time = "1d"
-
+{target}
 [images.calculix]
 file = "/opt/images/calculix.sqfs"
 {tables}
@@ -88,10 +89,11 @@ def build_native(lab: Lab) -> Path:
     return out
 
 
-#: What a story may want otherwise. ``policy``: lines of that table; ``tables``: further ones.
+#: What a story may want otherwise. ``policy``: lines of that table; ``tables``: further ones;
+#: ``terms``, ``target``: lines of the target's table, and of its settings.
 SETTINGS = {
     "mode": "auto", "high": "5", "low": "0.5", "poll": "2s", "history": "0s",
-    "policy": "veto = false", "cores": "1024", "tables": "",
+    "policy": "veto = false", "cores": "1024", "tables": "", "target": "", "terms": "",
 }  # fmt: skip
 
 

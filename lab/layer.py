@@ -159,8 +159,7 @@ def _slurm(layer: Layer, site: Site, munge_key: bytes) -> None:
     layer.put("/etc/slurm/slurm.conf", render.slurm_conf(site))
     layer.put("/etc/slurm/cgroup.conf", render.cgroup_conf(site))
     layer.put("/etc/slurm/plugstack.conf", "")
-    if site is not CLOUD:
-        layer.put("/etc/slurm/gres.conf", render.GRES_CONF)
+    layer.put("/etc/slurm/gres.conf", render.gres_conf(site))
     for folder in ("/var/log/slurm", "/var/spool/slurmctld"):
         layer.folder(folder, 0o755, "slurm")
     layer.folder("/var/spool/slurmd", 0o755, "root")

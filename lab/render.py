@@ -58,13 +58,14 @@ PartitionName=burst Nodes=px MaxTime=INFINITE PreemptMode=OFF OverSubscribe=NO S
 """
 _NODES = {
     "onprem": """\
-NodeName=n[1-2] CPUs=1 RealMemory=2000 State=UNKNOWN
+NodeName=n[1-2] CPUs=1 RealMemory=2000 Gres=gpu:a100:1 State=UNKNOWN
 PartitionName=cae Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
 PartitionName=short Nodes=n[1-2] MaxTime=1:00:00 State=UP
 """
     + _PAPER.format(controller="ctl", px=""),
     "cloud": """\
-NodeName=c[1-2] CPUs=4 RealMemory=4000 State=UNKNOWN
+GresTypes=gpu
+NodeName=c[1-2] CPUs=4 RealMemory=4000 Gres=gpu:a100:2 State=UNKNOWN
 PartitionName=hpc Nodes=c[1-2] Default=YES MaxTime=INFINITE State=UP
 """,
     "legacy": """\
@@ -98,10 +99,20 @@ def cgroup_conf(site: Site) -> str:
     return f"CgroupPlugin={'cgroup/v1' if site is facts.LEGACY else 'disabled'}\n"
 
 
-GRES_CONF = """\
+_PAPER_GPUS = """\
 NodeName=px Name=gpu Type=a100 File=/dev/gpu[0-63]
 NodeName=r[1-8] Name=gpu Type=a100 Count=4
 """
+_GPUS = {
+    "onprem": "NodeName=n[1-2] Name=gpu Type=a100 File=/dev/nvidia0\n" + _PAPER_GPUS,
+    "cloud": "NodeName=c[1-2] Name=gpu Type=a100 File=/dev/nvidia[0-1]\n",
+    "legacy": _PAPER_GPUS,
+}
+
+
+def gres_conf(site: Site) -> str:
+    """gres.conf."""
+    return _GPUS[site.name]
 
 
 def slurmdbd_conf(site: Site) -> str:

@@ -25,7 +25,8 @@ from burstd.core.eligible import case_of
 from burstd.core.explain import explain, verdicts
 from burstd.core.line import Line
 from burstd.core.place import Ask, Places
-from burstd.domain.jobs import JobIdentity, JobKey, JobState, QueuedJob
+from burstd.domain.gres import Gres, Per
+from burstd.domain.jobs import JobIdentity, JobKey, JobState, QueuedJob, Shape
 from burstd.domain.plan import Snapshot
 from burstd.shell.tick import look
 
@@ -33,6 +34,7 @@ LONGEST = (
     8 * 2**20
 )  #: bytes; Slurm's own limit of a script is 4 MiB (slurm.conf(5), max_script_size)
 MOST_TASKS = 10_000
+MOST_GRES = 100
 MOST = 2**31  #: CPUs, nodes; Slurm counts no further
 LONGEST_TIME = 100 * 365 * 86400  #: seconds
 LAST = 2**33  #: seconds since 1970
@@ -40,6 +42,16 @@ FRESH = timedelta(seconds=30)
 
 Name = Annotated[str, Field(max_length=1024)]
 Text = Annotated[str, Field(max_length=2**16)]
+
+
+class WantedGres(BaseModel):
+    """See ``domain.gres.Gres``."""
+
+    model_config = ConfigDict(extra="forbid")
+    name: Name
+    count: int | None = Field(default=1, ge=0, le=MOST)
+    per: Per = Per.NODE
+    type: Name = ""
 
 
 class Wanted(BaseModel):
@@ -57,7 +69,9 @@ class Wanted(BaseModel):
     comment: Text = ""
     directory: Text = ""
     licences: Text = ""
-    gres: Text = ""
+    ntasks: int = Field(default=1, ge=1, le=MOST)
+    sockets_per_node: int | None = Field(default=None, ge=1, le=MOST)
+    gres: tuple[WantedGres, ...] = Field(default=(), max_length=MOST_GRES)
     tasks: int = Field(default=0, ge=0, le=MOST_TASKS)
     throttle: int | None = Field(default=None, ge=1)  #: tasks that may run at once
     starts_at: float | None = Field(default=None, ge=0, le=LAST)  #: seconds since 1970, by Slurm
@@ -97,6 +111,7 @@ class EstimateRoutes:
             return refusal(503, "the queue cannot be read now")
         job = _job(wanted, peer.user, world.cluster, seen, world.policy.min_age)
         facts = script.facts(wanted.script, world.applications.values())
+        facts = replace(facts, shape=_shape(wanted))
         seen = replace(
             seen,
             queue=replace(seen.queue, jobs=(*seen.queue.jobs, job)),
@@ -106,6 +121,7 @@ class EstimateRoutes:
         found = verdicts(job, plan)
         case = case_of(job, seen, world.policy)
         places = Places(seen, world.policy, ledger)
+        ask = Ask(job, case.asked, facts.application or "", facts.shape)
         app = world.applications.get(facts.application or "")
         start = Line.of(seen, world.policy).start(job)
         run = seen.usage.time(job)
@@ -132,10 +148,19 @@ class EstimateRoutes:
                     "begins_in_s": offer.lead.total_seconds(),
                     "over_in_s": offer.over.total_seconds(),
                 }
-                for offer in places.offers(Ask(job, case.asked, facts.application or ""))
+                for offer in places.offers(ask)
             ],
             **told(found, explain(job, seen, world.policy, ledger, plan)),
         })  # fmt: skip
+
+
+def _shape(wanted: Wanted) -> Shape:
+    """As far as its options say it; Slurm tells the rest when the job is there."""
+    gres = tuple(Gres(g.name, g.count, g.per, g.type) for g in wanted.gres)
+    return Shape(
+        wanted.nodes, wanted.ntasks, wanted.cpus,
+        sockets_per_node=wanted.sockets_per_node, gres=gres,
+    )  # fmt: skip
 
 
 def _job(wanted: Wanted, user: str, cluster: str, seen: Snapshot, min_age: timedelta) -> QueuedJob:
@@ -155,7 +180,6 @@ def _job(wanted: Wanted, user: str, cluster: str, seen: Snapshot, min_age: timed
         None if limit is None else timedelta(seconds=limit),
         max(1, min(waiting, default=1)),
         tuple(range(wanted.tasks)),
-        gres=wanted.gres,
         licences=wanted.licences,
         comment=wanted.comment,
         directory=wanted.directory,

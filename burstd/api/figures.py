@@ -12,7 +12,7 @@ from burstd.domain.budgets import OF_THE_SITE
 from burstd.domain.jobs import JobState
 from burstd.domain.licences import Pool
 from burstd.domain.plan import PRESSING
-from burstd.obs.metrics import Figures, LinkFigures, Mark
+from burstd.obs.metrics import Figures, LinkFigures, Mark, Waiting
 from burstd.ports.errors import PortError
 
 
@@ -28,7 +28,7 @@ def figures(desk: Desk) -> Figures:
         currency=world.policy.currency,
         pending=_pending(desk),
         marks=tuple(
-            Mark(p.name, p.marks.high, p.marks.low, p.name in ledger.surging)
+            Mark(p.name, p.marks.high, p.marks.low, p.name in ledger.surging, p.gpus)
             for p in pressures(world.policy)
         ),
         frozen=bool(ledger.frozen),
@@ -52,21 +52,25 @@ def figures(desk: Desk) -> Figures:
     )
 
 
-def _pending(desk: Desk) -> dict[tuple[str, str, str, str], tuple[float, int]]:
+def _pending(desk: Desk) -> dict[tuple[str, str, str, str], Waiting]:
     plan, queue = desk.memory.plan, desk.memory.queue
     if plan is None or queue is None:
         return {}
     stays = {key: d.reason for d in plan.declined for key in d.elements}
-    sums: dict[tuple[str, str, str, str], tuple[float, int]] = {}
+    sums: dict[tuple[str, str, str, str], Waiting] = {}
     for job in queue.jobs:
         if job.state is not JobState.PENDING:
             continue
         reason = stays.get(job.elements[0])
         eligible = "yes" if reason is None or reason in PRESSING else "no"
         key = (job.partition, job.account, job.reason, eligible)
-        seconds, count = sums.get(key, (0.0, 0))
-        many = len(job.elements)
-        sums[key] = (seconds + job.core_hours * 3600 * many, count + many)
+        was, many = sums.get(key, Waiting()), len(job.elements)
+        facts = desk.memory.scripts.get(job.identity)
+        gpus = facts.shape.gpus if facts is not None and facts.shape is not None else 0
+        seconds = job.time_limit.total_seconds() * many if job.time_limit else 0.0
+        sums[key] = Waiting(
+            was.core_seconds + job.cpus * seconds, was.gpu_seconds + gpus * seconds, was.jobs + many
+        )
     return sums
 
 

@@ -85,6 +85,7 @@ def _wanted(said: Submission, here: WillRun, text: str, directory: str) -> dict[
     given = {**_defaults(said, here), **said.said}
     try:
         limit, tasks = time_limit(given.get("time", "")), len(said.tasks)
+        shape = said.shape(here.nodes, here.cpus)
     except ValueError as error:
         fail(f"sbatch's options: {error}", USAGE)
     return {
@@ -99,7 +100,12 @@ def _wanted(said: Submission, here: WillRun, text: str, directory: str) -> dict[
         "comment": given.get("comment", ""),
         "directory": directory,
         "licences": given.get("licenses", ""),
-        "gres": said.gres,
+        "ntasks": shape.tasks,
+        "sockets_per_node": shape.sockets_per_node,
+        "gres": [
+            {"name": g.name, "count": g.count, "per": g.per.value, "type": g.type}
+            for g in shape.gres
+        ],
         "tasks": tasks,
         "throttle": said.throttle,
         "starts_at": here.starts.timestamp(),

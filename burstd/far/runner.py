@@ -14,6 +14,7 @@ from typing import Optional
 from burstd.far import endrecord, live, outputs, paths, procs, rundir
 from burstd.far.endrecord import EndRecord
 from burstd.far.fields import canonical
+from burstd.far.gpus import granted
 from burstd.far.images import ImageError, Mount
 from burstd.far.loop import Loop
 from burstd.far.order import Order
@@ -167,6 +168,7 @@ class Runner:
             env=payload_environment(self._order, real),
             user=self._user(),
             home=home_of(self._order),
+            gpus=granted(real),
         )
 
     def _streams(self) -> tuple[int, int, int]:

@@ -13,10 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional, Protocol
 
+from burstd.far import gpus
 from burstd.far.paths import to_bytes
 
 PROBE_S = 20
 NOT_FROM_IMAGE = ("dev", "proc", "sys", "tmp", "run", "home", ".burst")
+
+_DRIVER = "/run/gpu"
 
 Env = Mapping[str, str]
 
@@ -36,6 +39,7 @@ class Container:
     home: str
     # Ranks of an MPI step need the node's network and must share process and IPC spaces.
     shared_node: bool = False
+    gpus: bool = False  # it may see the node's
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,10 @@ class Bubblewrap:
         options += _accounts(container)
         for outside, inside in container.binds:
             options += ["--bind", outside, inside]
-        for name, value in container.env.items():
+        env = dict(container.env)
+        if container.gpus:
+            options += _gpus(env)
+        for name, value in env.items():
             options += ["--setenv", name, value]
         return [*options, "--chdir", container.cwd]
 
@@ -143,6 +150,12 @@ class Apptainer:
             # Without a workdir /tmp would be a tmpfs of 64 MiB.
             words += ["--containall", "--net", "--network", "none", "--workdir", container.scratch]
         words += ["--pwd", container.cwd]
+        if container.gpus:
+            words += [
+                option
+                for option, kind in (("--nv", gpus.NVIDIA), ("--rocm", gpus.AMD))
+                if gpus.devices([kind])
+            ]
         for outside, inside in container.binds:
             words += ["--bind", f"{outside}:{inside}"]
         # HOME cannot be set from outside, and a function's name is no name for apptainer.
@@ -208,6 +221,18 @@ def _root_view(root: str) -> list[str]:
             options += ["--symlink", os.readlink(entry.path), "/" + entry.name]
         elif entry.is_dir() or entry.is_file():
             options += ["--ro-bind", entry.path, "/" + entry.name]
+    return options
+
+
+def _gpus(env: dict[str, str]) -> list[str]:
+    """Devices, and the driver's libraries in a directory of their own, named in ``env``."""
+    options = [word for path in gpus.devices() for word in ("--dev-bind", path, path)]
+    libraries = gpus.libraries()
+    for name, path in libraries:
+        options += ["--ro-bind", path, f"{_DRIVER}/{name}"]
+    if libraries:
+        others = env.get("LD_LIBRARY_PATH")
+        env["LD_LIBRARY_PATH"] = f"{_DRIVER}:{others}" if others else _DRIVER
     return options
 
 

@@ -10,6 +10,7 @@ from typing import Optional
 
 from burstd.far import paths, procs, rundir
 from burstd.far.fields import BadFields, Fields
+from burstd.far.gpus import granted
 from burstd.far.images import ImageError, Mount
 from burstd.far.keeper import keep
 from burstd.far.loop import Loop
@@ -109,10 +110,8 @@ def _run(run: rundir.RunDir, spec: Fields, places: tuple[str, str], control: int
     work, scratch = places
     loop = Loop()
     runtime = KNOWN[spec.text("runtime")]
-    env = task_environment(
-        spec.text_map("env"),
-        {name: paths.to_text(os.fsencode(value)) for name, value in os.environ.items()},
-    )
+    real = {name: paths.to_text(os.fsencode(value)) for name, value in os.environ.items()}
+    env = task_environment(spec.text_map("env"), real)
     try:
         mount = Mount(spec.text("image"), work)
     except (ImageError, OSError) as error:
@@ -129,6 +128,7 @@ def _run(run: rundir.RunDir, spec: Fields, places: tuple[str, str], control: int
         user=spec.text("user"),
         home=spec.text("home"),
         shared_node=launched_for_mpi(env),
+        gpus=granted(real),
     )
     payload = Payload(loop, runtime.start(container), lambda: (0, 1, 2), mount.helper)
     loop.watch(control, lambda: _signalled(payload, control, loop))

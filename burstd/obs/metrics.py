@@ -29,12 +29,23 @@ class LinkFigures:
 
 @dataclass(frozen=True)
 class Mark:
-    """One pressure; marks in core-hours."""
+    """One pressure; marks in core-hours, or in GPU-hours."""
 
     policy: str
     high: float
     low: float
     surging: bool = False
+    gpus: bool = False
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What waits, by its limit. GPUs are those of jobs whose record has been read: that of a job
+    that stays for another reason may not have been."""
+
+    core_seconds: float = 0.0
+    gpu_seconds: float = 0.0
+    jobs: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,8 +54,8 @@ class Figures:
 
     cluster: str
     currency: str
-    #: (partition, account, reason, eligible) -> pending core-seconds and jobs
-    pending: dict[tuple[str, str, str, str], tuple[float, int]] = field(default_factory=dict)
+    #: By (partition, account, reason, eligible).
+    pending: dict[tuple[str, str, str, str], Waiting] = field(default_factory=dict)
     marks: tuple[Mark, ...] = ()  #: the whole queue's first
     frozen: bool = False
     decided: Counter[str] = field(default_factory=Counter)  #: jobs by the last decision's word
@@ -100,12 +111,15 @@ def _pending(f: Figures) -> Iterator[Metric]:
     seconds = GaugeMetricFamily(
         "burstd_queue_pending_core_seconds", "CPUs times time limit of pending jobs.", labels=labels
     )
+    gpus = GaugeMetricFamily(
+        "burstd_queue_pending_gpu_seconds", "GPUs times time limit of pending jobs.", labels=labels
+    )
     jobs = GaugeMetricFamily("burstd_queue_pending_jobs", "Pending jobs.", labels=labels)
-    for key, (core_seconds, count) in f.pending.items():
-        seconds.add_metric([f.cluster, *key], core_seconds)
-        jobs.add_metric([f.cluster, *key], count)
-    yield seconds
-    yield jobs
+    for key, waiting in f.pending.items():
+        seconds.add_metric([f.cluster, *key], waiting.core_seconds)
+        gpus.add_metric([f.cluster, *key], waiting.gpu_seconds)
+        jobs.add_metric([f.cluster, *key], waiting.jobs)
+    yield from (seconds, gpus, jobs)
 
 
 def _policy(f: Figures) -> Iterator[Metric]:
@@ -117,14 +131,18 @@ def _policy(f: Figures) -> Iterator[Metric]:
     states = GaugeMetricFamily(
         "burstd_policy_state", "1 in the state that holds.", labels=["cluster", "policy", "state"]
     )
+    gpu_marks = GaugeMetricFamily(
+        "burstd_policy_threshold_gpu_seconds",
+        "The same, of pressures whose marks are GPU-hours.",
+        labels=["policy", "edge"],
+    )
     for mark in f.marks:
-        marks.add_metric([mark.policy, "high"], mark.high * HOUR)
-        marks.add_metric([mark.policy, "low"], mark.low * HOUR)
+        for edge, hours in (("high", mark.high), ("low", mark.low)):
+            (gpu_marks if mark.gpus else marks).add_metric([mark.policy, edge], hours * HOUR)
         holds = "frozen" if f.frozen else "bursting" if mark.surging else "idle"
         for state in ("idle", "bursting", "frozen"):
             states.add_metric([f.cluster, mark.policy, state], float(state == holds))
-    yield marks
-    yield states
+    yield from (marks, gpu_marks, states)
     decided = GaugeMetricFamily(
         "burstd_policy_decided_jobs", "Jobs by the last decision's word.", labels=["reason"]
     )

@@ -22,6 +22,8 @@ node null 1 3; node zero 1 5; node full 1 7; node random 1 8; node urandom 1 9; 
 node fuse 10 229; node net/tun 10 200
 # GPUs that a proxy node does not have: null devices.
 case $name in px | old) for gpu in $(seq 0 63); do node "gpu$gpu" 1 3; done ;; esac
+# And GPUs of the names that drivers give them, for what must pass them on.
+case $name in n[12] | c[12]) for gpu in 0 1 ctl; do node "nvidia$gpu" 1 3; done ;; esac
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5 devpts "$root/dev/pts"
 mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
 mount -t mqueue mqueue "$root/dev/mqueue"

@@ -6,10 +6,14 @@ import os
 import signal
 import stat
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from burstd.far import gpus
 from burstd.far.endrecord import EndForged, EndRecord
+from burstd.far.runtimes import Bubblewrap, Container
 from tests.far.kit import (
     KEY,
     SECRET,
@@ -338,3 +342,57 @@ def test_clean_refuses_while_running_and_removes_after(site: FarEnd) -> None:
 def _below(pid: int) -> list[int]:
     found = children(pid)
     return found + [below for child in found for below in _below(child)]
+
+
+LDCONFIG = """\
+5 libs found in cache `/etc/ld.so.cache'
+\tlibnvidia-ml.so.1 (libc6,x86-64) => /lib/x86_64-linux-gnu/libnvidia-ml.so.1
+\tlibcuda.so.1 (libc6,x86-64) => /opt/driver/libcuda.so.1
+\tlibcuda.so.1 (libc6,x86-64) => /lib/x86_64-linux-gnu/libcuda.so.1
+\tlibcuda.so.1 (libc6) => /lib/i386-linux-gnu/libcuda.so.1
+\tlibcudart.so.12 (libc6,x86-64) => /usr/local/cuda/lib64/libcudart.so.12
+"""
+
+
+def test_the_drivers_libraries_are_those_that_the_linker_takes() -> None:
+    assert [
+        ("libcuda.so.1", "/opt/driver/libcuda.so.1"),
+        ("libnvidia-ml.so.1", "/lib/x86_64-linux-gnu/libnvidia-ml.so.1"),
+    ] == gpus.of_driver(LDCONFIG)
+
+
+@pytest.mark.parametrize(
+    ("env", "granted"),
+    [
+        ({"SLURM_JOB_GPUS": "0,1"}, True),
+        ({"CUDA_VISIBLE_DEVICES": "0"}, True),
+        ({"CUDA_VISIBLE_DEVICES": ""}, False),
+        ({"SLURM_JOB_ID": "7"}, False),
+    ],
+)
+def test_slurm_tells_who_has_gpus(env: dict[str, str], granted: bool) -> None:
+    assert granted == gpus.granted(env)
+
+
+def test_a_container_with_gpus_has_their_devices_and_the_drivers_libraries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = tmp_path / "libcuda.so.1"
+    driver.write_text("the driver\n")
+    monkeypatch.setattr(gpus, "libraries", lambda: [("libcuda.so.1", str(driver))])
+    monkeypatch.setattr(gpus, "devices", lambda: ["/dev/fuse"])
+    look = 'cat "${LD_LIBRARY_PATH%%:*}/libcuda.so.1"; echo "${LD_LIBRARY_PATH#*:}"; ls /dev/fuse'
+    env = {"PATH": "/usr/bin:/bin", "LD_LIBRARY_PATH": "/opt/own"}
+    place, program = str(tmp_path), ("/bin/sh", "-c", look)
+    plain = Container("/", place, place, (), program, "/", env, "user", "/")
+
+    def seen(container: Container) -> str:
+        start = Bubblewrap().start(container)
+        done = subprocess.run(
+            list(start.argv), env=dict(start.env), pass_fds=start.keep, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        return done.stdout
+
+    assert "the driver\n/opt/own\n/dev/fuse\n" == seen(replace(plain, gpus=True))
+    assert "/opt/own\n" == seen(plain)

@@ -25,5 +25,20 @@ def test_decisions_marks_and_money_are_shown_as_they_are(scene: Scene) -> None:
     cap, left = found.budgets["month"]
     assert 0 < left < cap
     assert [("no", 1), ("yes", 1)] == sorted(
-        (eligible, count) for (*_, eligible), (_, count) in found.pending.items()
+        (eligible, waiting.jobs) for (*_, eligible), waiting in found.pending.items()
     )
+
+
+def test_gpus_that_wait_are_counted_and_their_marks_are_hours_of_their_own(scene: Scene) -> None:
+    gpus = Pressure("gpus", Watermarks(CoreHours(9), CoreHours(5)), gpus=True)
+    rules = scene.world.rules
+    rules.policy = replace(rules.policy, pressures=(gpus,))
+    key = scene.slurm.submit(name="beam", minutes=120)
+    scene.slurm.job(key).shown["TresPerJob"] = "gres/gpu:4"
+    scene.slurm.schedule()
+    scene.tick()
+    found = figures(Desk(scene.world, scene.memory, frozenset(), scene.clock.now()))
+    (waiting,) = (found.pending[key] for key in found.pending if key[-1] == "no")
+
+    assert (7200.0, 4 * 7200.0, 1) == (waiting.core_seconds, waiting.gpu_seconds, waiting.jobs)
+    assert [False, True] == [mark.gpus for mark in found.marks]

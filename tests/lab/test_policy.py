@@ -151,3 +151,33 @@ def test_what_is_approved_leaves_and_what_was_decided_can_be_told_and_decided_ag
     )
     rows = [row["name"] for row in json.loads(past)["strategies"]]
     assert ["none", "everything", "clairvoyant", "policy"] == rows
+
+
+def test_jobs_with_gpus_leave_for_gpus_by_a_pressure_of_their_own(site: Site) -> None:
+    """The whole queue is quiet. A GPU is a null device here, by the name that drivers give it."""
+    site.fill()
+    home, asks = site.study("beam"), "ls /dev/nvidia*; echo sees $CUDA_VISIBLE_DEVICES"
+    plain = site.submit("plain", RUN, directory=home)
+    options = ("-n1", "--gpus-per-task=a100:1")
+    job = site.submit("beam", f"{asks}; {RUN}", directory=home, options=options)
+    two = site.submit("two", RUN, directory=home, options=("-N2", "--gpus-per-node=1"))
+    large = site.submit("large", RUN, directory=home, options=("--mem=1900M", "--gres=gpu:1"))
+    tables = '\n[policy.pressures.gpus]\nhigh = "0.5 GPU-hours"\nlow = "0.1 GPU-hours"\n'
+    site.start(
+        high="1000", low="500", tables=tables, terms='gpu_price = "2 EUR/GPU-hour"\ngpus = 1',
+        target='max_gpus = 1\ngpu_types = ["a100"]\nnode_memory = "1500 MiB"',
+    )  # fmt: skip
+    site.until(lambda: site.stage(job), "it leaves")
+    # An hour and the far runner's margin, at 0.05 for the core and 2 for the GPU.
+    shown = site.px.run(["burst", "show", job, "--json"], user="alice").stdout
+    assert 2.05 * 72 / 60 == pytest.approx(float(json.loads(shown)["burst"]["reserved"]))
+    site.until(lambda: site.state(job) == "COMPLETED", "it ran there")
+    out = site.ctl.run(["cat", f"{home}/beam.out"], user="alice").stdout.split()
+    assert ["/dev/nvidia0", "/dev/nvidia1", "/dev/nvidiactl", "sees"] == out[:4]
+    assert out[4] in {"0", "1"}
+
+    kind, memory = step(site, two, "kind"), step(site, large, "target cloud")
+    assert {"gpus": "2", "max_gpus": "1"} == kind["numbers"]
+    assert (False, "it asks for too much memory on a node") == (memory["holds"], memory["text"])
+    assert "the queue is below" in site.why(plain)
+    assert ["", "", ""] == [site.stage(other) for other in (plain, two, large)]

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from burstd.obs import logs
 from burstd.obs.logs import HIDDEN, strike_secrets
-from burstd.obs.metrics import BurstdCollector, Figures, LinkFigures, Mark
+from burstd.obs.metrics import BurstdCollector, Figures, LinkFigures, Mark, Waiting
 
 KEY = (
     "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\nAAAABG5vbmU=\n"
@@ -76,8 +76,12 @@ def test_a_traceback_in_the_log_has_no_secret(monkeypatch: pytest.MonkeyPatch) -
 FIGURES = Figures(
     cluster="onprem",
     currency="EUR",
-    pending={("cae", "phys", "Resources", "yes"): (7200.0, 2)},
-    marks=(Mark("queue", 5.0, 0.5, True), Mark("crash", 2.0, 1.0)),
+    pending={("cae", "phys", "Resources", "yes"): Waiting(7200.0, 1800.0, 2)},
+    marks=(
+        Mark("queue", 5.0, 0.5, True),
+        Mark("crash", 2.0, 1.0),
+        Mark("gpus", 3.0, 1.0, gpus=True),
+    ),
     decided=Counter(leaves=1, paced=7),
     licences={("ansys", "reserved"): 12},
     bursts=Counter({("cloud", "running"): 2}),
@@ -111,6 +115,9 @@ def test_the_figures_are_there_under_the_names_that_dashboards_know(
         '"eligible": "yes", "partition": "cae", "reason": "Resources"}': 2.0,
         'burstd_policy_threshold_core_seconds{"edge": "high", "policy": "queue"}': 18000.0,
         'burstd_policy_threshold_core_seconds{"edge": "low", "policy": "queue"}': 1800.0,
+        'burstd_policy_threshold_gpu_seconds{"edge": "high", "policy": "gpus"}': 10800.0,
+        'burstd_queue_pending_gpu_seconds{"account": "phys", "cluster": "onprem", '
+        '"eligible": "yes", "partition": "cae", "reason": "Resources"}': 1800.0,
         'burstd_policy_state{"cluster": "onprem", "policy": "queue", "state": "bursting"}': 1.0,
         'burstd_policy_state{"cluster": "onprem", "policy": "queue", "state": "idle"}': 0.0,
         'burstd_policy_state{"cluster": "onprem", "policy": "crash", "state": "idle"}': 1.0,

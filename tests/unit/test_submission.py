@@ -31,7 +31,7 @@ def test_options_win_over_variables_and_these_over_the_script() -> None:
 
     assert {
         "account": "nvh", "time": "30", "comment": "burst:class=eu b", "job-name": "beam",
-        "array": "1-5,9%2",
+        "array": "1-5,9%2", "ntasks": "4",
     } == dict(said.said)  # fmt: skip
     assert (("-t", "30", "--nodes=2", "-x", "n1"), ("-t", "7")) == (said.options, said.arguments)
     assert (1, 2, 3, 4, 5, 9) == said.tasks
@@ -115,19 +115,23 @@ def test_a_survey_names_the_files_that_would_leave_and_what_is_missing(
 
 
 @pytest.mark.parametrize(
-    ("words", "lines", "told"),
+    ("words", "lines", "gpus", "types", "others"),
     [
-        ("-n4 --gpus=4 run.sh", "", "gpus=4"),
-        ("-G2 --gres=gpu:a100:1 run.sh", "", "gres=gpu:a100:1,gpus=2"),
-        (
-            "--gpus-per-task 1 run.sh", "#SBATCH --gpus-per-socket=2",
-            "gpus-per-task=1,gpus-per-socket=2",
-        ),
-        ("--gres=none run.sh", "#SBATCH --gres=gpu:1", ""),
-        ("-n4 run.sh", "", ""),
+        ("-n4 --gpus=4 run.sh", "", 4, "", 0),
+        ("-G2 --gres=gpu:a100:1 run.sh", "", 2, "a100", 0),
+        ("-G a100:2 run.sh", "", 2, "a100", 0),
+        ("--gpus-per-task 1 run.sh", "#SBATCH -n6", 6, "", 0),
+        ("--gpus-per-socket=2 --sockets-per-node 2 run.sh", "", 4, "", 0),
+        ("--gres=nvme:1,gpu:2 run.sh", "", 2, "", 1),
+        ("--gres=none run.sh", "#SBATCH --gres=gpu:1", 0, "", 0),
+        ("--gpus=0 run.sh", "#SBATCH --gpus=1", 0, "", 0),
+        ("-n4 run.sh", "", 0, "", 0),
     ],
 )  # fmt: skip
-def test_generic_resources_are_those_that_sbatch_is_told(words: str, lines: str, told: str) -> None:
+def test_generic_resources_are_those_that_sbatch_is_told(
+    words: str, lines: str, gpus: int, types: str, others: int
+) -> None:
     given = words.split()
     asked = submission(given, len(given) - 1, f"#!/bin/sh\n{lines}\n", {})
-    assert told == asked.gres
+    shape = asked.shape(1, 1)
+    assert (gpus, types, others) == (shape.gpus, "".join(shape.gpu_types), len(shape.other_gres))

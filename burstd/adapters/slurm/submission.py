@@ -17,6 +17,8 @@ from ClusterShell.NodeSet import NodeSet, NodeSetException
 from burstd.adapters.programs import found
 from burstd.adapters.slurm.commands import Slurm, answer
 from burstd.adapters.slurm.records import moment, tasks, throttle
+from burstd.domain.gres import Gres, Per
+from burstd.domain.jobs import Shape
 from burstd.domain.slurm import record
 from burstd.ports.errors import Unreachable
 
@@ -50,11 +52,23 @@ class Submission:
         return throttle(self.said.get("array", ""))
 
     @property
-    def gres(self) -> str:
-        """The generic resources that it asks for, in the words of these options."""
-        names = ("gres", "gpus", *(f"gpus-per-{part}" for part in _PARTS))
-        asked = {name: self.said[name] for name in names if name in self.said}
-        return ",".join(f"{n}={text}" for n, text in asked.items() if text not in {"0", "none"})
+    def gres(self) -> tuple[Gres, ...]:
+        """The generic resources that it asks for."""
+        words = {Per.NODE: self.said.get("gres", "").split(",")}
+        for per, option in _GPUS.items():
+            words[per] = [*words.get(per, ()), *_of_gpus(self.said.get(option, ""))]
+        return tuple(
+            Gres.parse(word, per)
+            for per, said in words.items()
+            for word in said
+            if word not in {"", "none", "gpu:0"}
+        )
+
+    def shape(self, nodes: int, cpus: int) -> Shape:
+        """What it asks for, as far as these options say it. Raises ``ValueError``."""
+        tasks, sockets = int(self.said.get("ntasks", "1")), self.said.get("sockets-per-node")
+        each = None if sockets is None else int(sockets)
+        return Shape(nodes, tasks, cpus, sockets_per_node=each, gres=self.gres)
 
 
 @dataclass(frozen=True)
@@ -72,12 +86,16 @@ class _Words(argparse.ArgumentParser):
         raise ValueError(message)
 
 
-_PARTS = ("node", "task", "socket")
+_GPUS: Mapping[Per, str] = {
+    Per.NODE: "gpus-per-node", Per.JOB: "gpus", Per.TASK: "gpus-per-task",
+    Per.SOCKET: "gpus-per-socket",
+}  # fmt: skip
 #: sbatch(1): the options that say how large a job is, and whose.
 _OPTIONS = (
     ("-A", "--account"), ("-p", "--partition"), ("-q", "--qos"), ("-t", "--time"),
     ("-J", "--job-name"), ("-a", "--array"), ("-L", "--licenses"), ("-D", "--chdir"),
-    ("--comment",), ("--gres",), ("-G", "--gpus"), *((f"--gpus-per-{part}",) for part in _PARTS),
+    ("--comment",), ("-n", "--ntasks"), ("--sockets-per-node",), ("--gres",), ("-G", "--gpus"),
+    ("--gpus-per-node",), ("--gpus-per-task",), ("--gpus-per-socket",),
 )  # fmt: skip
 #: sbatch(1), INPUT ENVIRONMENT VARIABLES.
 _VARIABLES = {
@@ -111,6 +129,11 @@ def script_at(words: Sequence[str]) -> int | None:
             return at + 1 if at + 1 < len(words) else None
         at += 2 if _takes_the_next(word) else 1
     return None
+
+
+def _of_gpus(said: str) -> list[str]:
+    """``a100:2,h100:1`` or ``2``: words of ``--gpus``."""
+    return [f"gpu:{part}" for part in said.split(",") if part]
 
 
 def _takes_the_next(word: str) -> bool:

@@ -55,11 +55,12 @@ class SimulatedAgents:
                         self._turn(job, key_text(job))
 
     def _turn(self, job: SimulatedJob, key: str) -> None:
-        termed = (job.serial, job.restarts) in self.termed
+        life = job.restarts
+        termed = (job.serial, life) in self.termed
         burst = self._burst_of(JobKey.parse(self.slurm.cluster, key))
         if burst is None or burst.stage.at_rest:
             if termed:
-                self.slurm.finish(key, 0, 15)
+                self._end(job, life, 0, 15)
             return
         if burst.identity.user != job.user:
             return  # the API refuses to speak with it: it is no stand-in of this burst
@@ -67,16 +68,22 @@ class SimulatedAgents:
         if termed:
             self.store.report(burst.id, "recalled", {"restarts": job.restarts})
             if burst.stage not in _WORTH_STAYING:
-                self.slurm.finish(key, 0, 15)
+                self._end(job, life, 0, 15)
                 return
         recalled = self.store.reports(burst.id).get("recalled")
         recalled_in = None if recalled is None else recalled.body["restarts"]
         order = order_for(burst, job.restarts, recalled_in)
         if order is Order.EXIT:
             own = None if self.target is None else self.target.records.get(burst.work_key)
-            self.slurm.finish(key, *((0, 15) if termed else ending(burst.outcome, own)))
+            self._end(job, life, *((0, 15) if termed else ending(burst.outcome, own)))
         elif self.link is None or self.link.view().up:
             self._move_files(order, burst, job)
+
+    def _end(self, job: SimulatedJob, life: int, code: int, signal: int) -> None:
+        """The agent's own end is its stand-in's; that of one whose node went away meanwhile is
+        nobody's."""
+        if job.restarts == life and job.state in {"RUNNING", "COMPLETING"}:
+            self.slurm.finish(key_text(job), code, signal)
 
     def _greet(self, burst: Burst, job: SimulatedJob) -> None:
         body = {"restarts": job.restarts}

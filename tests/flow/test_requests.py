@@ -136,6 +136,7 @@ def test_a_burst_stays_open_until_the_job_that_it_shall_end_could_be_ended(scene
     assert ("CANCELLED", 0) == (scene.slurm.job("1").state, scene.executions("beam"))
     assert Stage.RETURNED is scene.burst().stage
 
+
 @pytest.mark.parametrize("stage", RESTING, ids=lambda s: s.value)
 def test_a_burst_cancelled_at_any_stage_ends_job_and_twin(scene: Scene, stage: Stage) -> None:
     reach(scene, stage)

@@ -18,6 +18,7 @@ _MAGIC = b"hsqs"
 _SIF = b"SIF_MAGIC"
 _PAGE = 4096
 _SEARCHED = 64 * 1024 * 1024
+_PATIENCE_S = 120.0  # a busy node, or a file system over a busy net
 # Slurm's TERM goes to all processes of a job; the image must outlive the payload's last words.
 _DEAF_TO = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -72,7 +73,8 @@ class Mount:
         self._await(image)
 
     def _await(self, image: str) -> None:
-        for _ in range(2000):
+        end = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < end:
             if os.path.ismount(self.root):
                 return
             if self.helper is None or os.waitpid(self.helper, os.WNOHANG)[0]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,8 @@ def kill_all(site: FarEnd) -> None:
     everybody = [runner.pid, *below(runner.pid)]
     for number in (signal.SIGSTOP, signal.SIGKILL):  # else one sees the other die, and acts
         for pid in everybody:
-            kill(pid, number)
+            with suppress(ProcessLookupError):  # a helper of the start may have ended by itself
+                kill(pid, number)
     finish(runner)
     await_gone(everybody[1:])
 

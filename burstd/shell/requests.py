@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import structlog
 
-from burstd.domain.requests import RequestKind
+from burstd.core.overdraw import overdrawn
+from burstd.domain.audit import DAEMON
+from burstd.domain.policy import Ledger
+from burstd.domain.requests import Request, RequestKind
 from burstd.ports.errors import PortError, Rejected
 from burstd.shell.sight import Sight
 from burstd.shell.world import World
 
 log = structlog.get_logger()
+
+
+def ask_back(world: World, ledger: Ledger) -> None:
+    """What a lowered budget no longer covers shall go home. ``ledger``: of before the plan, which
+    spends only what is left."""
+    asked = {
+        burst
+        for burst, requests in world.store.requests().items()
+        if any(request.kind is RequestKind.RETURN for request in requests)
+    }
+    known, now = world.store.open_bursts(), world.clock.now()
+    for burst, why in overdrawn(known, world.policy, ledger, now, asked).items():
+        if world.store.request(burst, Request(RequestKind.RETURN, DAEMON, why)):
+            log.warning("burst.overdrawn", burst_id=burst, cause=why)
 
 
 def cancel_asked(world: World, sight: Sight) -> None:

@@ -29,7 +29,7 @@ from burstd.shell.calendar import closed
 from burstd.shell.estimates import Estimates
 from burstd.shell.licences import look_at, unseen
 from burstd.shell.past import Past
-from burstd.shell.requests import cancel_asked
+from burstd.shell.requests import ask_back, cancel_asked
 from burstd.shell.sight import Sight, take_sight
 from burstd.shell.steps import STEPS, Step
 from burstd.shell.undisturbed import undisturbed
@@ -109,6 +109,7 @@ def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | 
         if acts(world.policy):
             world.store.record(plan)
             send_home(plan, world, ledger)
+            ask_back(world, ledger)
         else:
             world.store.note(plan)
         keep(Decision(snapshot, world.policy, ledger, plan), world)

@@ -346,3 +346,25 @@ def test_a_wish_waits_in_the_burst_partition_for_a_cool_down_to_end() -> None:
 
     scene.clock.forward(seconds=600)
     scene.until(Stage.RUNNING, "2")
+
+
+def test_a_cap_that_is_lowered_sends_home_who_has_not_begun() -> None:
+    scene = Scene()
+    scene.slurm.submit(name="runs", minutes=120)
+    scene.until(Stage.RUNNING)
+    scene.link.cut = True
+    scene.slurm.submit(name="waits", minutes=120)
+    scene.turn(3)
+    assert not scene.burst("2").stage.at_rest
+    rules = scene.world.rules
+    rules.policy = replace(rules.policy, budget=Money(Decimal("0.05")))
+    scene.turn(2)
+    assert "does not cover it" in scene.burst("2").cause
+    scene.link.cut = False
+    scene.until(Stage.RETURNED, key="2")
+    scene.finish()
+    scene.until(Stage.SETTLED)
+
+    told = [(r.actor, r.action) for r in scene.store.audit() if r.action.endswith(".return")]
+    assert [("burstd", "policy.return")] == told
+    assert "cae" == scene.slurm.job("2").shown["Partition"]

@@ -181,3 +181,19 @@ def test_jobs_with_gpus_leave_for_gpus_by_a_pressure_of_their_own(site: Site) ->
     assert (False, "it asks for too much memory on a node") == (memory["holds"], memory["text"])
     assert "the queue is below" in site.why(plain)
     assert ["", "", ""] == [site.stage(other) for other in (plain, two, large)]
+
+
+def test_a_cap_that_is_lowered_sends_home_who_has_not_begun(site: Site) -> None:
+    site.fill()
+    site.start(high="0.5", low="0.1")
+    site.lab.wan.set(cut=True)
+    job = site.submit("beam", RUN, directory=site.study("beam"))
+    site.until(lambda: site.stage(job) in {"claimed", "staging_in"}, "it is on its way")
+    lower = 's/^budget = .*/budget = "0.01 EUR\\/month"/'
+    site.px.run(["sed", "-i", lower, "/etc/burstd/config.toml"])
+    argv = ["squeue", "-h", "-j", job, "-o", "%T %P"]
+    site.until(lambda: site.ctl.run(argv).stdout.strip() == "PENDING cae", "it waits at home")
+    site.lab.wan.set()
+    site.until(lambda: site.stage(job) == "returned", "what lies over there is cleaned up")
+    shown = json.loads(site.px.run(["burst", "show", job, "--json"], user="alice").stdout)
+    assert "policy.budget was lowered to 0.01 EUR/month" in shown["burst"]["cause"]

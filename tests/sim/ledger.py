@@ -99,7 +99,7 @@ class LedgerWatch:
             if subject in self.asked:
                 yield f"3: burst {subject} has a permit though it was asked back"
             self.permits.add(subject)
-        if action == "operator.return":
+        if action in {"operator.return", "policy.return"}:
             self.asked.add(subject)
         if action.startswith("burst."):
             yield from self._move(subject, version, action[6:], str(record.detail["stage"]))

@@ -276,7 +276,8 @@ class SqlStore:
                 return False
             now = self._clock.now()
             if self._requests.keep(db, burst, request, now):
-                action = f"operator.{request.kind.value}"
+                who = "policy" if request.by == DAEMON else "operator"
+                action = f"{who}.{request.kind.value}"
                 chain.add(db, AuditRecord(0, now, request.by, action, burst, {"why": request.why}))
         return True
 

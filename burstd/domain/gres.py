@@ -43,5 +43,7 @@ class Gres:
         return cls(name, int(count or 1) * scale, per, kind or "")
 
     def __str__(self) -> str:
+        if self.count is None:
+            return self.name
         kind = f":{self.type}" if self.type else ""
         return f"{self.name}{kind}:{self.count} by {self.per.value}"

@@ -18,7 +18,7 @@ from burstd.domain import events as ev
 from burstd.domain.burst import Burst, BurstId, Stage
 from burstd.domain.decision import Decision
 from burstd.domain.events import Event
-from burstd.domain.jobs import JobIdentity, QueueSnapshot
+from burstd.domain.jobs import JobIdentity, QueuedJob, QueueSnapshot
 from burstd.domain.plan import Plan, ScriptFacts, Snapshot
 from burstd.domain.policy import Ledger
 from burstd.domain.requests import ALL, RequestKind
@@ -41,6 +41,7 @@ log = structlog.get_logger()
 
 #: Scripts read in one tick: one call to the controller each, so a bound.
 SCRIPTS_PER_TICK = 100
+UNREAD_PER_TICK = 3  #: that may fail: a controller that is away costs each of them its patience
 BESIDE = "the file beside the ledger"
 
 
@@ -49,6 +50,7 @@ class Memory:
     """What a tick keeps for the next one; losing it costs a few reads, nothing else."""
 
     scripts: dict[JobIdentity, ScriptFacts] = field(default_factory=dict)
+    unread: set[JobIdentity] = field(default_factory=set)  #: those whose script could not be
     plan: Plan | None = None
     snapshot: Snapshot | None = None  #: what the plan was made from
     queue: QueueSnapshot | None = None
@@ -143,12 +145,29 @@ def look(world: World, memory: Memory, ledger: Ledger) -> Snapshot | None:
             licences=licences,
             accuracy=memory.estimates.accuracy(),
         )
-        for job in needs_script(snapshot, world.policy, ledger)[:SCRIPTS_PER_TICK]:
-            memory.scripts[job.identity] = _read(job.identity, world)
     except PortError as error:
         log.warning("queue.unreadable", cause=str(error))
         return None
+    read_scripts(needs_script(snapshot, world.policy, ledger), world, memory)
     return snapshot
+
+
+def read_scripts(jobs: Iterable[QueuedJob], world: World, memory: Memory) -> None:
+    """Of some of them. One that can't be read keeps its job here and no other: next time it is
+    tried after all that have not been. Of several that can't the controller is the cause."""
+    wanted = [job.identity for job in jobs]
+    memory.unread &= set(wanted)
+    failed = 0
+    for who in sorted(wanted, key=memory.unread.__contains__)[:SCRIPTS_PER_TICK]:
+        try:
+            memory.scripts[who] = _read(who, world)
+            memory.unread.discard(who)
+        except PortError as error:
+            memory.unread.add(who)
+            failed += 1
+            log.warning("script.unread", job=str(who.key), cause=str(error))
+            if failed == UNREAD_PER_TICK:
+                return
 
 
 def _read(who: JobIdentity, world: World) -> ScriptFacts:

@@ -27,6 +27,8 @@ ASKED: Mapping[str, tuple[str, str]] = {
     "--gpus-per-task": ("TresPerTask", "cpu=1,gres/gpu={}"),
     "--gpus-per-socket": ("TresPerSocket", "gres/gpu:{}"),
     "--cpus-per-task": ("TresPerTask", "cpu={}"),
+    "--cpus-per-gpu": ("CpusPerTres", "gres/gpu:{}"),
+    "--mem-per-gpu": ("MemPerTres", "gres/gpu:{}"),
     "--sockets-per-node": ("Socks/Node", "{}"),
     "--mem": ("MinMemoryNode", "{}"),
     "--mem-per-cpu": ("MinMemoryCPU", "{}"),

@@ -51,7 +51,7 @@ def test_a_job_with_gpus_goes_where_they_are_and_pays_for_them() -> None:
     [
         (Shape(gres=(Gres("gpu", 5),)), Reason.GPUS, {"gpus": "5", "max_gpus": "4"}),
         (Shape(gres=(Gres("nvme", 1),)), Reason.GPUS, {"gres": "nvme:1 by node"}),
-        (Shape(gres=(Gres("x:y:z", None),)), Reason.GPUS, {"gres": "x:y:z:None by node"}),
+        (Shape(gres=(Gres("x:y:z", None),)), Reason.GPUS, {"gres": "x:y:z"}),
         (
             Shape(gres=(Gres("gpu", 1, Per.NODE, "h100"),)), Reason.NO_TARGET_FITS,
             {"cloud": "it asks for too many GPUs", "gpus": "it asks for GPUs of another type"},

@@ -169,6 +169,11 @@ def test_what_a_user_may_write_is_never_read_as_a_field(name: str) -> None:
         ("TresPerTask=cpu=2", []),
         ("TresPerNode=gres/gpu:h100-80gb:2", [Gres("gpu", 2, Per.NODE, "h100-80gb")]),
         ("TresPerNode=gres/gpu", [Gres("gpu")]),
+        (
+            "CpusPerTres=gres/gpu:4 TresPerJob=gres/gpu:1",
+            [Gres("gpu", 1, Per.JOB), Gres("CpusPerTres=gres/gpu:4", None, Per.JOB)],
+        ),
+        ("MemPerTres=gres:gpu:10240", [Gres("MemPerTres=gres:gpu:10240", None, Per.JOB)]),
         ("TresPerNode=gres/a:b:c:d", [Gres("gres/a:b:c:d", None)]),
         ("Comment=a TresPerJob=gres/gpu:4 StdErr=/x TresPerJob=none", [Gres("gpu", 4, Per.JOB)]),
     ],

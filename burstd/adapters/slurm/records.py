@@ -84,6 +84,8 @@ _STATES: Mapping[str, JobState] = {
 OVER = tuple(word for word, state in _STATES.items() if state.over)
 _LATE = re.compile(r" (GresEnforceBind|NtasksPerTRES)=(\w+)")
 _GRES = re.compile(r"\bTresPer(Node|Job|Task|Socket)=(\S+)")
+#: CPUs or memory that are counted by GPUs (--cpus-per-gpu, --mem-per-gpu): no target is told so.
+_BY_GRES = re.compile(r"\b((?:CpusPerTres|MemPerTres)=\S+)")
 
 
 @dataclass(frozen=True)
@@ -271,12 +273,13 @@ def gres(record: str) -> tuple[Gres, ...]:
     """The generic resources that a record asks for: ``gres/gpu:4``, in 22.05 ``gres:gpu:4``. Other
     trackable resources (24.11: CPUs by task) stand beside them. What its user wrote elsewhere
     may look the same, and then counts too: for that job alone."""
-    return tuple(
+    asked = [
         Gres.parse(word, Per(per.lower()))
         for per, words in _GRES.findall(record)
         for word in words.split(",")
         if word.startswith("gres")
-    )
+    ]
+    return (*asked, *(Gres(words, None, Per.JOB) for words in _BY_GRES.findall(record)))
 
 
 def marks(record: str) -> tuple[str, ...]:

@@ -79,6 +79,11 @@ class QueueContract:
         assert gpus == {form: shape.gpus for form, shape in asked.items()}
         assert {()} == {shape.other_gres for shape in asked.values()}
 
+    def test_what_is_counted_by_gpus_is_seen_and_not_understood(self, cluster: Cluster) -> None:
+        forms = ["-n4 --cpus-per-gpu=4 --gpus=1", "--mem-per-gpu=100M --gpus=2 -n2"]
+        for key in [cluster.submit(f"-p rack {form}") for form in forms]:
+            assert 1 == len(cluster.queue.shape(who(cluster, key)).other_gres)
+
     def test_the_memory_of_a_node_is_what_it_or_its_cpus_are_asked_to_have(
         self, cluster: Cluster
     ) -> None:

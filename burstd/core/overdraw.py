@@ -1,7 +1,8 @@
-"""What a budget that was lowered no longer covers. Pure.
+"""What a budget no longer covers. Pure.
 
-No decision passes a cap, but a cap can be lowered below what is promised already. What runs, runs
-on; of what has not begun the youngest stay no longer away, until the rest fits again.
+No decision passes a cap, but one can be lowered below what is promised already, or an operator has
+approved that more comes home than was put by for it. What runs, runs on; of what has not begun the
+youngest go home, until the rest fits again.
 """
 
 from __future__ import annotations
@@ -38,6 +39,6 @@ def overdrawn(
             if burst.stage not in RETURNABLE or burst.id in home or burst.id in found:
                 continue
             amount = f"{budget.amount} {policy.currency}/{budget.period.value}"
-            found[burst.id] = f"{budget.name} was lowered to {amount}, and does not cover it"
+            found[burst.id] = f"{budget.name} ({amount}) no longer covers it"
             over -= burst.reserved
     return found

@@ -359,7 +359,7 @@ def test_a_cap_that_is_lowered_sends_home_who_has_not_begun() -> None:
     rules = scene.world.rules
     rules.policy = replace(rules.policy, budget=Money(Decimal("0.05")))
     scene.turn(2)
-    assert "does not cover it" in scene.burst("2").cause
+    assert "no longer covers it" in scene.burst("2").cause
     scene.link.cut = False
     scene.until(Stage.RETURNED, key="2")
     scene.finish()

@@ -196,4 +196,4 @@ def test_a_cap_that_is_lowered_sends_home_who_has_not_begun(site: Site) -> None:
     site.lab.wan.set()
     site.until(lambda: site.stage(job) == "returned", "what lies over there is cleaned up")
     shown = json.loads(site.px.run(["burst", "show", job, "--json"], user="alice").stdout)
-    assert "policy.budget was lowered to 0.01 EUR/month" in shown["burst"]["cause"]
+    assert "policy.budget (0.01 EUR/month) no longer covers it" in shown["burst"]["cause"]

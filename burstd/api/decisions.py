@@ -57,7 +57,8 @@ def placements(plan: Plan, peer: Peer) -> list[dict[str, Any]]:
     """Who leaves, of those that this one may see."""
     return [
         {"job": str(p.identity.key), "user": p.identity.user, "target": p.target,
-         "application": p.application, "cores": p.cores, "reserved": str(p.reserved)}
+         "application": p.application, "cores": p.cores, "gpus": p.gpus,
+         "reserved": str(p.reserved)}
         for p in plan.placements
         if peer.may_see(p.identity.user)
     ]  # fmt: skip

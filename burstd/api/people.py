@@ -236,6 +236,7 @@ def _burst_detail(burst: Burst) -> dict[str, Any]:
         "quarantined_at": burst.quarantined_at.value if burst.quarantined_at else None,
         "remote_id": burst.remote_id,
         "cores": burst.cores,
+        "gpus": burst.gpus,
         "reserved": str(burst.reserved),
         "cost": str(burst.cost) if burst.cost is not None else None,
         "core_hours": burst.core_hours,

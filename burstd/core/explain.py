@@ -226,8 +226,8 @@ def _pressure(case: _Asked, plan: Plan) -> Iterator[Step]:
     if case.ask.asked.mode is JobMode.REQUIRE:
         yield Step("pressure", True, "", {"mode": "require"})
     else:
-        gpus = case.ask.gpus
-        covering = (p for p in pressures(policy) if p.covers(case.job) and (gpus or not p.gpus))
+        gpus = case.ask.gpus > 0
+        covering = (p for p in pressures(policy) if p.covers(case.job, gpus=gpus))
         yield from (_one_pressure(pressure, policy, plan) for pressure in covering)
     if (why := cooling(policy, ledger, case.snapshot.queue.taken_at)) is not None:
         reason, numbers = why

@@ -12,15 +12,20 @@ from datetime import datetime
 
 from burstd.core.decide import purse_of
 from burstd.core.lifecycle import RETURNABLE
+from burstd.core.purse import Pot
 from burstd.domain.burst import Burst, BurstId, Stage
 from burstd.domain.policy import BurstPolicy, Ledger
 
 
-def overdrawn(
+def overdrawn(policy: BurstPolicy, ledger: Ledger, now: datetime) -> list[Pot]:
+    """The budgets from which more is taken than they hold; the site's own last."""
+    return [p for p in reversed(purse_of(policy, ledger, now).pots) if p.taken > p.budget.amount]
+
+
+def not_covered(
+    pots: Sequence[Pot],
     bursts: Sequence[Burst],
-    policy: BurstPolicy,
-    ledger: Ledger,
-    now: datetime,
+    currency: str,
     going_home: Collection[BurstId] = (),
 ) -> Mapping[BurstId, str]:
     """Those of the open ``bursts`` that must go home, and why. ``going_home``: that do already, by
@@ -28,7 +33,7 @@ def overdrawn(
     home = {b.id for b in bursts if b.id in going_home or b.stage is Stage.RETURNING}
     found: dict[BurstId, str] = {}
     youngest = sorted(bursts, key=lambda burst: (burst.created_at, burst.id), reverse=True)
-    for pot in reversed(purse_of(policy, ledger, now).pots):  # the site's own last
+    for pot in pots:
         budget = pot.budget
         mine = [b for b in youngest if budget.covers(b.account, b.identity.user)]
         over = pot.taken - budget.amount
@@ -38,7 +43,7 @@ def overdrawn(
                 break
             if burst.stage not in RETURNABLE or burst.id in home or burst.id in found:
                 continue
-            amount = f"{budget.amount} {policy.currency}/{budget.period.value}"
+            amount = f"{budget.amount} {currency}/{budget.period.value}"
             found[burst.id] = f"{budget.name} ({amount}) no longer covers it"
             over -= burst.reserved
     return found

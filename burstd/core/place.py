@@ -183,12 +183,13 @@ def _unfit(
         (limit is None or limit > can.max_time, "it asks for too much time"),
     )
     found = next((why for fails, why in reasons if fails), "")
-    return found or (ask.shape is not None and _too_large(ask.shape, can)) or ""
+    return found or (ask.shape is not None and too_large(ask.shape, can)) or ""
 
 
-def _too_large(shape: Shape, can: Capabilities) -> str:
-    """For its nodes, by what the queue's list does not show."""
+def too_large(shape: Shape, can: Capabilities) -> str:
+    """Why its nodes are not enough, by what the queue's list does not show; empty: they are."""
     reasons: Iterable[tuple[bool, str]] = (
+        (bool(shape.other_gres), "it asks for other generic resources than GPUs"),
         (shape.gpus > can.max_gpus, "it asks for too many GPUs"),
         (not shape.gpu_types <= can.gpu_types, "it asks for GPUs of another type"),
         (

@@ -22,10 +22,12 @@ class Load:
     core_hours: float
     gpu_hours: float = 0.0
 
-    def of(self, pressure: Pressure) -> float:
-        """In its unit; 0: it is no part of it."""
-        if not pressure.covers(self.job):
-            return 0.0
+    def part_of(self, pressure: Pressure) -> bool:
+        """Its waiting is pressure there."""
+        return pressure.covers(self.job, gpus=self.gpu_hours > 0)
+
+    def hours(self, pressure: Pressure) -> float:
+        """In the unit of its marks."""
         return self.gpu_hours if pressure.gpus else self.core_hours
 
 
@@ -82,10 +84,7 @@ class Gauges:
         """Those that it is part of; the whole queue's first."""
         if len(self._all) == 1:
             return self._all
-        return [
-            gauge for gauge in self._all
-            if gauge.pressure.covers(load.job) and (load.gpu_hours or not gauge.pressure.gpus)
-        ]  # fmt: skip
+        return [gauge for gauge in self._all if load.part_of(gauge.pressure)]
 
     def objection(self, load: Load) -> Objection | None:
         """Leaves none of its pressures it room to leave: what the first says."""
@@ -100,7 +99,7 @@ class Gauges:
         """It leaves."""
         self._said.clear()
         for gauge in self.of(load):
-            gauge.left -= load.of(gauge.pressure)
+            gauge.left -= load.hours(gauge.pressure)
 
     def _once(self, name: str, said: Callable[[], Objection | None]) -> Objection | None:
         """Tens of thousands may hear the same."""
@@ -128,7 +127,8 @@ def _gauge(
     if pressure.name == QUEUE:
         backlog = sum(load.core_hours * count for load, count in waiting)
     else:
-        backlog = sum(load.of(pressure) * count for load, count in waiting)
+        parts = ((load, count) for load, count in waiting if load.part_of(pressure))
+        backlog = sum(load.hours(pressure) * count for load, count in parts)
     marks = pressure.marks
     floor = max(marks.low, backlog - policy.step * (backlog - marks.low))
     surging = is_surging(backlog, marks, was=was)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -20,6 +21,13 @@ class Per(Enum):
     JOB = "job"
     TASK = "task"
     SOCKET = "socket"
+
+
+#: sbatch(1): the options that ask for GPUs.
+GPU_OPTIONS: Mapping[Per, str] = {
+    Per.NODE: "gpus-per-node", Per.JOB: "gpus", Per.TASK: "gpus-per-task",
+    Per.SOCKET: "gpus-per-socket",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

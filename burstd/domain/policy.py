@@ -45,10 +45,11 @@ class Pressure:
     qos: frozenset[str] = frozenset()
     gpus: bool = False  #: its marks are GPU-hours, of jobs that ask for GPUs
 
-    def covers(self, job: QueuedJob) -> bool:
-        """True if its waiting is pressure here."""
+    def covers(self, job: QueuedJob, *, gpus: bool = False) -> bool:
+        """True if its waiting is pressure here. ``gpus``: it asks for some."""
         return (
-            (not self.partitions or not self.partitions.isdisjoint(job.partitions))
+            (gpus or not self.gpus)
+            and (not self.partitions or not self.partitions.isdisjoint(job.partitions))
             and (not self.accounts or job.account in self.accounts)
             and (not self.qos or job.qos in self.qos)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from burstd.core.overdraw import overdrawn
+from burstd.core.overdraw import not_covered, overdrawn
 from burstd.domain.audit import DAEMON
 from burstd.domain.policy import Ledger
 from burstd.domain.requests import Request, RequestKind
@@ -16,15 +16,18 @@ log = structlog.get_logger()
 
 
 def ask_back(world: World, ledger: Ledger) -> None:
-    """What a lowered budget no longer covers shall go home. ``ledger``: of before the plan, which
-    spends only what is left."""
+    """What a budget no longer covers shall go home. ``ledger``: of before the plan, which spends
+    only what is left."""
+    pots = overdrawn(world.policy, ledger, world.clock.now())
+    if not pots:
+        return
     asked = {
         burst
         for burst, requests in world.store.requests().items()
         if any(request.kind is RequestKind.RETURN for request in requests)
     }
-    known, now = world.store.open_bursts(), world.clock.now()
-    for burst, why in overdrawn(known, world.policy, ledger, now, asked).items():
+    bursts, currency = world.store.open_bursts(), world.policy.currency
+    for burst, why in not_covered(pots, bursts, currency, asked).items():
         if world.store.request(burst, Request(RequestKind.RETURN, DAEMON, why)):
             log.warning("burst.overdrawn", burst_id=burst, cause=why)
 

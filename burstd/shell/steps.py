@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from burstd.core.barrier import Durability, durability
 from burstd.core.money import core_hours, egress, occupied, price, worst_case
+from burstd.core.place import too_large
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Epoch, Stage, Uptime
 from burstd.domain.events import Event
@@ -64,6 +65,8 @@ def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
     most = burst.most_output or 0
     if limit is None or worst_case(shape.cpus, shape.gpus, limit, view, most) > burst.reserved:
         return ev.Refused("it asks for more than was reserved for it")
+    if why := too_large(shape, view.capabilities):
+        return ev.Refused(why)
     return ev.Kept(record)
 
 

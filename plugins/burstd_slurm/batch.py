@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from datetime import timedelta
 
-from burstd.domain.gres import GPU, Per
+from burstd.domain.gres import GPU, GPU_OPTIONS, Per
 from burstd.domain.jobs import Shape
 from burstd.domain.targets import WorkOrder
 from burstd_slurm.settings import SlurmTargetSettings
@@ -15,12 +14,6 @@ from burstd_slurm.settings import SlurmTargetSettings
 MARGIN = timedelta(minutes=10)
 #: Slurm looks at limits now and then, and lets KillWait pass after one.
 OVERHEAD = MARGIN + timedelta(minutes=2)
-
-
-_GPUS: Mapping[Per, str] = {
-    Per.NODE: "--gpus-per-node", Per.JOB: "--gpus", Per.TASK: "--gpus-per-task",
-    Per.SOCKET: "--gpus-per-socket",
-}  # fmt: skip
 
 
 def arguments(work: WorkOrder, settings: SlurmTargetSettings) -> list[str]:
@@ -67,7 +60,7 @@ def _gpus(shape: Shape) -> list[str]:
     for one in shape.gres:
         if one.name == GPU and one.count is not None:
             kind = f"{one.type}:" if one.type else ""
-            argv.append(f"{_GPUS[one.per]}={kind}{one.count}")
+            argv.append(f"--{GPU_OPTIONS[one.per]}={kind}{one.count}")
             if one.per is Per.SOCKET and shape.sockets_per_node is not None:
                 argv.append(f"--sockets-per-node={shape.sockets_per_node}")
     return argv

@@ -21,9 +21,7 @@ def _duration(value: object) -> timedelta:
     raise ValueError("expected a duration like '30s', '15m', '24h' or '2d'")
 
 
-def _mebibytes(value: object) -> object:
-    if value is None or isinstance(value, int):
-        return value
+def _mebibytes(value: object) -> int:
     number, _, unit = str(value).strip().partition(" ")
     if number.isdigit() and unit in _SIZES:
         return int(number) * _SIZES[unit]

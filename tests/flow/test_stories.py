@@ -16,7 +16,7 @@ from burstd.domain.policy import Mode
 from burstd.domain.targets import Money, Outcome, RemoteState
 from burstd.shell.sight import Sight
 from burstd.shell.steps import STEPS
-from burstd.shell.tick import drive
+from burstd.shell.tick import drive, tick
 from burstd.testing.doomed import Doom
 from burstd.testing.slurm import KILL_WAIT
 from tests.flow.scene import POLICY, RESTING, Scene, reach
@@ -368,3 +368,18 @@ def test_a_cap_that_is_lowered_sends_home_who_has_not_begun() -> None:
     told = [(r.actor, r.action) for r in scene.store.audit() if r.action.endswith(".return")]
     assert [("burstd", "policy.return")] == told
     assert "cae" == scene.slurm.job("2").shown["Partition"]
+
+
+def test_a_job_that_asks_for_more_than_there_is_since_it_was_decided_on_is_not_touched() -> None:
+    """Its record was read some cycles ago; its user changes it just before it is claimed."""
+    scene = Scene()
+    scene.slurm.submit(name="beam", minutes=120)
+    scene.slurm.schedule()
+    tick(scene.world, scene.memory, lambda _drive, _bursts: None)  # it is planned, no more
+    scene.slurm.job("1").shown["TresPerNode"] = "gres/nvme:1"
+    before = dict(scene.slurm.job("1").shown)
+    scene.turn(3)
+
+    assert ["planned", "returned"] == scene.story()
+    assert "other generic resources" in scene.burst().cause
+    assert before == scene.slurm.job("1").shown

@@ -197,3 +197,18 @@ def test_a_cap_that_is_lowered_sends_home_who_has_not_begun(site: Site) -> None:
     site.until(lambda: site.stage(job) == "returned", "what lies over there is cleaned up")
     shown = json.loads(site.px.run(["burst", "show", job, "--json"], user="alice").stdout)
     assert "policy.budget (0.01 EUR/month) no longer covers it" in shown["burst"]["cause"]
+
+
+def test_who_is_worth_less_than_the_price_at_which_the_budget_lasts_stays(site: Site) -> None:
+    """Two days each, one after the other: who leaves from the head spares all behind it the wait,
+    and the last spares nobody anything."""
+    site.fill()
+    home, options = site.study("beam"), ("-n2", "-t", "2880")
+    jobs = [site.submit("beam", RUN, directory=home, options=options) for _ in range(6)]
+    site.start(high="0.5", low="0.1", policy='veto = false\nsteer = true\nstrategy = "marginal"')
+    site.until(lambda: site.stage(jobs[0]), "the first leaves")
+    site.until(lambda: "spare less waiting" in site.why(jobs[-1]), "the last is told why it stays")
+
+    worth = step(site, jobs[-1], "worth")["numbers"]
+    assert float(worth["worth"].split()[0]) <= float(worth["price"].split()[0])
+    assert "" == site.stage(jobs[-1])

@@ -157,8 +157,8 @@ def test_a_nodes_memory_is_told_with_its_unit(given: str, mebibytes: int) -> Non
     assert mebibytes == told.node_memory
 
 
-@pytest.mark.parametrize("given", ["500", "500 GB", "GiB", "-1 GiB", "1.5 TiB"])
-def test_memory_without_a_unit_that_is_known_is_an_error(given: str) -> None:
+@pytest.mark.parametrize("given", ["500", 500, "500 GB", "GiB", "-1 GiB", "1.5 TiB"])
+def test_memory_without_a_unit_that_is_known_is_an_error(given: object) -> None:
     with pytest.raises(ValidationError, match="expected a size like '4000 MiB'"):
         SlurmTargetSettings.model_validate({**SETTINGS.model_dump(), "node_memory": given})
 

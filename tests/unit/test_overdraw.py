@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from burstd.adapters.store.sums import ledger_of
-from burstd.core.overdraw import overdrawn
+from burstd.core.overdraw import not_covered, overdrawn
 from burstd.domain.budgets import Budget
 from burstd.domain.burst import Burst, BurstId, Stage
 from burstd.domain.policy import BurstPolicy
@@ -39,8 +39,8 @@ def sent_home(
 ) -> list[int]:
     rules: BurstPolicy = replace(POLICY, budget=eur(cap), **policy)
     ledger, ids = ledger_of(bursts, MONTH), [BurstId(f"{number:012}") for number in going]
-    now = NOW + timedelta(minutes=1)
-    return sorted(int(b) for b in overdrawn(bursts, rules, ledger, now, ids))
+    pots = overdrawn(rules, ledger, NOW + timedelta(minutes=1))
+    return sorted(int(b) for b in not_covered(pots, bursts, "EUR", ids))
 
 
 FOUR = [away(n) for n in range(1, 5)]

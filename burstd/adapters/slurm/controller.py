@@ -8,18 +8,21 @@ from typing import Protocol
 
 from burstd.adapters.slurm import records
 from burstd.adapters.slurm.commands import Slurm
+from burstd.domain.gres import Gres
 from burstd.domain.jobs import JobIdentity, JobKey, Shape
 
 
 @dataclass(frozen=True)
 class Shown:
     """One job's record under the names of ``scontrol show job``. ``named``: it has the name that
-    was asked for. ``marks``, ``own_extra``: see ``records``."""
+    was asked for. ``marks``, ``own_extra``, ``gres``: see ``records``; ``None``: who asked can't
+    tell them."""
 
     fields: Mapping[str, str]
     named: bool
     marks: tuple[str, ...] = ()
     own_extra: bool = False
+    gres: tuple[Gres, ...] | None = None
 
 
 class Controller(Protocol):
@@ -87,7 +90,7 @@ class CommandController:
 
     def show(self, who: JobIdentity) -> Shown:
         record = self._scontrol("show", "job", "-o", str(who.key)).strip()
-        extra = records.marks(record), records.own_extra(record)
+        extra = records.marks(record), records.own_extra(record), records.gres(record)
         if fields := records.fields(record, who.name):
             return Shown(fields, True, *extra)
         return Shown(records.fields(record), False, *extra)

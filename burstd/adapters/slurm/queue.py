@@ -190,10 +190,8 @@ class SlurmQueue:
         if wish:
             fields["partition"] = self.home_partition
         limit = time_limit(f.get("TimeLimit", ""))
-        with question():
-            resources = self.controller.shape(who.key).gres
-        shape = records.shape(f, resources)
-        return JobRecord(who, shape, limit, fields, wish, shown.marks)
+        gres = self.shape(who).gres if shown.gres is None else shown.gres
+        return JobRecord(who, records.shape(f, gres), limit, fields, wish, shown.marks)
 
     def park(self, record: JobRecord, mark: str) -> None:
         who = record.identity

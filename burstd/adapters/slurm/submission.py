@@ -17,7 +17,7 @@ from ClusterShell.NodeSet import NodeSet, NodeSetException
 from burstd.adapters.programs import found
 from burstd.adapters.slurm.commands import Slurm, answer
 from burstd.adapters.slurm.records import moment, tasks, throttle
-from burstd.domain.gres import Gres, Per
+from burstd.domain.gres import GPU_OPTIONS, Gres, Per
 from burstd.domain.jobs import Shape
 from burstd.domain.slurm import record
 from burstd.ports.errors import Unreachable
@@ -55,7 +55,7 @@ class Submission:
     def gres(self) -> tuple[Gres, ...]:
         """The generic resources that it asks for."""
         words = {Per.NODE: self.said.get("gres", "").split(",")}
-        for per, option in _GPUS.items():
+        for per, option in GPU_OPTIONS.items():
             words[per] = [*words.get(per, ()), *_of_gpus(self.said.get(option, ""))]
         return tuple(
             Gres.parse(word, per)
@@ -86,10 +86,6 @@ class _Words(argparse.ArgumentParser):
         raise ValueError(message)
 
 
-_GPUS: Mapping[Per, str] = {
-    Per.NODE: "gpus-per-node", Per.JOB: "gpus", Per.TASK: "gpus-per-task",
-    Per.SOCKET: "gpus-per-socket",
-}  # fmt: skip
 #: sbatch(1): the options that say how large a job is, and whose.
 _OPTIONS = (
     ("-A", "--account"), ("-p", "--partition"), ("-q", "--qos"), ("-t", "--time"),

@@ -200,10 +200,10 @@ def test_a_cap_that_is_lowered_sends_home_who_has_not_begun(site: Site) -> None:
 
 
 def test_who_is_worth_less_than_the_price_at_which_the_budget_lasts_stays(site: Site) -> None:
-    """Two days each, one after the other: who leaves from the head spares all behind it the wait,
+    """Most of a day each, one after the other: who leaves from the head spares all behind it the wait,
     and the last spares nobody anything."""
     site.fill()
-    home, options = site.study("beam"), ("-n2", "-t", "2880")
+    home, options = site.study("beam"), ("-n2", "-t", "1380")
     jobs = [site.submit("beam", RUN, directory=home, options=options) for _ in range(6)]
     site.start(high="0.5", low="0.1", policy='veto = false\nsteer = true\nstrategy = "marginal"')
     site.until(lambda: site.stage(jobs[0]), "the first leaves")

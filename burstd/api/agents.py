@@ -18,6 +18,7 @@ from burstd.core.orders import Order, ending, order_for, remark
 from burstd.domain.burst import Burst, Stage
 from burstd.domain.requests import RequestKind
 from burstd.ports.errors import PortError, Transient
+from burstd.shell.standing import own_code
 
 LONGEST_WAIT = 120.0  #: seconds of one long poll
 LONGEST_REPORT = 64 * 2**20  #: bytes; a manifest of some 300,000 files
@@ -56,10 +57,10 @@ class TicketWish(BaseModel):
     public_key: str = Field(max_length=2000)
 
 
-def _order(burst: Burst, desk: Desk) -> Order:
+def _order(burst: Burst, desk: Desk, own: int | None) -> Order:
     """Which life the stand-in is in matters only where somebody has stopped the twin."""
     if burst.outcome is None or burst.outcome.reason != "cancelled":
-        return order_for(burst)
+        return order_for(burst, own=own)
     reports = desk.world.store.reports(burst.id)
     lives = {
         kind: int(reports[kind].body.get("restarts", 0))
@@ -69,19 +70,11 @@ def _order(burst: Burst, desk: Desk) -> Order:
     return order_for(burst, lives.get("hello", 0), lives.get("recalled"))
 
 
-def _own_code(burst: Burst, desk: Desk) -> int | None:
-    """What the agent found in the end record; it is its user's word on its user's job."""
-    if burst.outcome is None or "staged_out" not in desk.world.store.said(burst.id):
-        return None
-    code = desk.world.store.reports(burst.id)["staged_out"].body.get("exit_code")
-    return code if isinstance(code, int) and 0 <= code <= 255 else None
-
-
 def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
     """What the agent hears; asks the store."""
     world = desk.world
     app = world.applications.get(burst.application)
-    own = _own_code(burst, desk)
+    own = own_code(burst, world)
     code, signal = ending(burst.outcome, own)
     limit = burst.record.time_limit if burst.record else None
     return {
@@ -90,7 +83,7 @@ def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
         "target": burst.target,
         "stage": burst.stage.value,
         "version": burst.version,
-        "order": _order(burst, desk).value,
+        "order": _order(burst, desk, own).value,
         "cause": burst.cause,
         "remark": remark(burst, own),
         "exit_code": code,

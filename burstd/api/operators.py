@@ -76,13 +76,17 @@ class OperatorRoutes:
         return {"accepted": said}
 
     def give_back(self, request: Request, peer: Peer) -> Any:
-        """Give one job back before its twin starts. For its user and for operators."""
+        """Give one job back before its twin starts; with ``checkpoint``, stop it where it runs, to
+        go on at home. For its user and for operators."""
         burst = self._theirs(request, peer)
         if burst is None:
             return none(request)
-        asked = Asked(RequestKind.RETURN, peer.user, why_of(request))
-        if not self._desk.world.store.request(burst.id, asked):
-            burst = self._desk.world.store.burst(burst.id) or burst
+        store, kinds = self._desk.world.store, [RequestKind.RETURN]
+        if "checkpoint" in request.query_params:
+            kinds.append(RequestKind.CHECKPOINT)
+        why = why_of(request)
+        if not any(store.request(burst.id, Asked(kind, peer.user, why)) for kind in kinds):
+            burst = store.burst(burst.id) or burst
             if burst.stage is not Stage.RETURNED:
                 return too_late(_no_return(burst))
         self._desk.nudge.set()
@@ -216,6 +220,8 @@ def _no_return(burst: Burst) -> str:
     where = f"burst {burst.id} of job {burst.job} is {burst.stage.value}"
     if burst.stage.at_rest:
         return where
+    if burst.may_stop:
+        return f"{where} at {burst.target}: burst return --checkpoint stops it there to go on here"
     return f"{where}: it was permitted to start at {burst.target}; burst cancel ends it there"
 
 

@@ -233,6 +233,8 @@ def _burst_detail(burst: Burst) -> dict[str, Any]:
         "stage": burst.stage.value,
         "since": iso(burst.stage_since),
         "cause": burst.cause,
+        "checkpoint": burst.checkpoint or None,
+        "stopping": burst.stopping,
         "quarantined_at": burst.quarantined_at.value if burst.quarantined_at else None,
         "remote_id": burst.remote_id,
         "cores": burst.cores,

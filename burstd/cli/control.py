@@ -11,6 +11,7 @@ import typer
 
 from burstd.cli.answers import Job, Json, Why, answer, asked, fail, lines, print_json
 from burstd.cli.client import NEGATIVE, OK
+from burstd.domain.targets import CHECKPOINTED
 
 PERIOD = 1.0  #: seconds between two looks at what is on its way
 REST = frozenset({"returned", "settled", "quarantined", "abandoned"})
@@ -43,24 +44,44 @@ def thaw(as_json: Json = False) -> None:
     answer("/v1/thaw", as_json, lambda _: typer.echo("new bursts may begin"), "POST")
 
 
-def give_back(job: Job, why: Why = "", wait: Wait = True, as_json: Json = False) -> None:
-    """Give a job back that has not started elsewhere: it runs on-prem, as it was submitted.
+def give_back(
+    job: Job,
+    checkpoint: Annotated[
+        bool,
+        typer.Option(
+            "--checkpoint", help="If it runs there, let it save its state and go on on-prem."
+        ),
+    ] = False,
+    why: Why = "",
+    wait: Wait = True,
+    as_json: Json = False,
+) -> None:
+    """Give a job back that has not started elsewhere: it runs on-prem, as it was submitted. One
+    that runs there is stopped only with --checkpoint, if its script says #BURST checkpoint=.
 
     Example: burst return 123
     """
-    found = asked(f"/v1/jobs/{job}/return", "POST", why=why)
+    query = {"why": why, **({"checkpoint": "1"} if checkpoint else {})}
+    found = asked(f"/v1/jobs/{job}/return", "POST", **query)
     if wait:
         _watch([found["burst"]], quiet=as_json)
         found = asked(f"/v1/jobs/{found['burst']}")["burst"]
+    there = wait and (found["stage"] == "returned" or _stopped(found))
     if as_json:
         print_json(found)
     elif not wait:
         typer.echo(f"job {found['job']} is on its way home; burst logs {job} tells how far")
-    elif found["stage"] == "returned":
+    elif there:
         typer.echo(f"job {found['job']} is back in its own partition")
     else:
         fail(f"job {found['job']} is {found['stage']}: {found['cause']}", NEGATIVE)
-    raise typer.Exit(OK if not wait or found["stage"] == "returned" else NEGATIVE)
+    raise typer.Exit(OK if not wait or there else NEGATIVE)
+
+
+def _stopped(found: dict[str, Any]) -> bool:
+    """It saved its state there, and goes on."""
+    outcome = found["outcome"] or {}
+    return bool(found["stopping"]) and outcome.get("exit_code") == CHECKPOINTED
 
 
 def give_all_back(why: Why = "", wait: Wait = True, as_json: Json = False) -> None:

@@ -22,7 +22,7 @@ from burstd.config.units import (
     Price,
     Size,
 )
-from burstd.domain.policy import Mode, Order
+from burstd.domain.policy import HardMark, Mode, Order
 
 
 def _database(text: str) -> str:
@@ -165,6 +165,10 @@ class PolicyTable(Table):
     others. "require": to leave without pressure."""
     budget: Budget = Field(default="1000 EUR/month", validate_default=True)
     """Most that may be spent in a calendar month, worst cases of open bursts included."""
+    hard: HardMark = HardMark.FINISH
+    """What becomes of jobs that run elsewhere when a budget was lowered below what is promised to
+    them: "finish": they run on. "checkpoint-and-return": those whose scripts say #BURST
+    checkpoint= save their state, stop, and go on here."""
     min_age: Duration = Field(default="5m", validate_default=True)
     """A job must have waited this long."""
     history: Duration = Field(default="30d", validate_default=True)

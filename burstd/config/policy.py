@@ -23,6 +23,7 @@ def policy_of(config: Config, layers: Layers | None = None) -> BurstPolicy:
         targets=tuple(TargetName(name) for name in config.targets),
         budget=Money(amount),
         currency=currency,
+        hard=p.hard,
         history=p.history,
         strategy=p.strategy,
         theta=p.theta,

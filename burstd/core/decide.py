@@ -200,6 +200,7 @@ def _take(
             licences.booked,
             session.policy.most_output if offer.view.egress else None,
             candidate.gpus,
+            candidate.asked.checkpoint,
         )
     )
     session.purse.take(job.account, job.identity.user, offer.worst)

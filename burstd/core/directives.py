@@ -19,7 +19,7 @@ _KEPT = 80  #: characters of one that can't be read
 
 def directives(words: Iterable[str]) -> Directives:
     """All of them together: ``mode=``, ``app=``, ``class=``, ``licences=``, ``target=``,
-    ``deadline=``, ``max-cost=``. A mode may stand alone: ``never``."""
+    ``deadline=``, ``max-cost=``, ``checkpoint=``. A mode may stand alone: ``never``."""
     found = NONE
     for count, word in enumerate(words):
         if count == MOST:
@@ -54,6 +54,7 @@ def together(one: Directives, other: Directives) -> Directives:
         targets=_both(one.targets, other.targets),
         deadline=min(filter(None, (one.deadline, other.deadline)), default=None),
         most_cost=min((c for c in (one.most_cost, other.most_cost) if c is not None), default=None),
+        checkpoint=one.checkpoint or other.checkpoint,
         unread=one.unread + other.unread,
     )
 
@@ -92,6 +93,15 @@ def _named(value: str) -> str:
     return value
 
 
+def _checkpoint(value: str) -> Directives:
+    """``USR1`` or ``USR2``, the signals that only a script's first process gets; SIG may stand
+    before it."""
+    name = value.removeprefix("SIG")
+    if name not in {"USR1", "USR2"}:
+        raise ValueError(value)
+    return Directives(checkpoint=name)
+
+
 _READERS: Mapping[str, Callable[[str], Directives]] = {
     "mode": lambda value: Directives(mode=JobMode(value)),
     "app": lambda value: Directives(application=_named(value)),
@@ -102,4 +112,5 @@ _READERS: Mapping[str, Callable[[str], Directives]] = {
     ),
     "deadline": _deadline,
     "max-cost": _most_cost,
+    "checkpoint": _checkpoint,
 }

@@ -68,6 +68,7 @@ TRANSITIONS: Mapping[Stage, Row] = MappingProxyType(
         },
         Stage.RUNNING: {
             ev.Started: Stage.RUNNING,
+            ev.Signalled: Stage.RUNNING,
             ev.Ended: Stage.ENDED,
             ev.Recalled: Stage.CANCELLING,
             **_CALL_A_HUMAN,
@@ -143,6 +144,8 @@ def _with_evidence(moved: Burst, event: Event) -> Burst:
             return replace(moved, remote_id=None, remote=None, cause=cause)
         case ev.Started() | ev.Ended() | ev.Settled():  # whose fields are the burst's own
             return replace(moved, **vars(event))
+        case ev.Signalled(cause):
+            return replace(moved, stopping=True, cause=cause)
         case ev.Over(epoch):
             return replace(moved, over=epoch)
         case ev.Abandoned():

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 
 from burstd.domain.burst import Burst, Stage
-from burstd.domain.targets import BEGUN_BEFORE, Outcome
+from burstd.domain.targets import BEGUN_BEFORE, CHECKPOINTED, Outcome
 
 
 class Order(Enum):
@@ -30,13 +30,18 @@ ORDERS: Mapping[Stage, Order] = {
 }
 
 
-def order_for(burst: Burst, life: int = 0, recalled_in: int | None = None) -> Order:
+def order_for(
+    burst: Burst, life: int = 0, recalled_in: int | None = None, own: int | None = None
+) -> Order:
     """The agent's order at this stage, in its stand-in's life of this number (Slurm's Restarts).
 
     ``recalled_in``: the life in which it got TERM. A later one means that the user has requeued the
-    job; where its twin was stopped for that, nothing ends: the job is about to go home.
+    job; where its twin was stopped for that, nothing ends: the job is about to go home. So is one
+    that was stopped to go on there. ``own``: as for ``ending``.
     """
     order = ORDERS[burst.stage]
+    if order is Order.EXIT and checkpointed(burst, own):
+        return Order.WAIT
     stopped = burst.outcome is not None and burst.outcome.reason == "cancelled"
     anew = stopped and recalled_in is not None and life > recalled_in
     return Order.WAIT if anew and order in {Order.STAGE_OUT, Order.EXIT} else order
@@ -64,6 +69,11 @@ def ending(outcome: Outcome | None, own: int | None = None) -> tuple[int, int]:
     if outcome.signal:
         return (0, outcome.signal) if outcome.signal in _DEADLY else (1, 0)
     return (1 if outcome.exit_code is None else outcome.exit_code), 0
+
+
+def checkpointed(burst: Burst, own: int | None = None) -> bool:
+    """It was told to save its state and stop there, and did: it goes on at home."""
+    return burst.stopping and ending(burst.outcome, own) == (CHECKPOINTED, 0)
 
 
 def remark(burst: Burst, own: int | None = None) -> str:

@@ -107,6 +107,8 @@ class Burst:
     version: int = 0
     licences: Mapping[str, int] = field(default_factory=dict)  #: booked until it is over
     gpus: int = 0
+    checkpoint: str = ""  #: the signal at which its script saves its state and stops
+    stopping: bool = False  #: it has been sent
 
     @property
     def job(self) -> JobKey:
@@ -123,6 +125,11 @@ class Burst:
         return replace(
             self, attempt=self.attempt + 1, due_at=due_at, cause=cause, version=self.version + 1
         )
+
+    @property
+    def may_stop(self) -> bool:
+        """It runs, and can save its state and go on at home."""
+        return self.stage is Stage.RUNNING and bool(self.checkpoint)
 
     @property
     def generation(self) -> Generation | None:

@@ -30,6 +30,7 @@ class Directives:
     targets: frozenset[TargetName] | None = None  #: nowhere else; ``None``: anywhere
     deadline: datetime | None = None  #: by which it shall be over
     most_cost: Decimal | None = None  #: in the site's currency, worst case
+    checkpoint: str = ""  #: the signal at which it saves its state and ends with CHECKPOINTED
     unread: tuple[str, ...] = ()  #: words that say nothing: who wrote them meant something
 
 

@@ -69,6 +69,13 @@ class Started(Event):
 
 
 @dataclass(frozen=True)
+class Signalled(Event):
+    """Its payload was told to save its state and stop."""
+
+    cause: str
+
+
+@dataclass(frozen=True)
 class Ended(Event):
     """The remote execution reached an end, proven by its record or the far scheduler."""
 

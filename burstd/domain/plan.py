@@ -136,6 +136,7 @@ class Placement:
     licences: Mapping[str, int] = field(default_factory=dict)  #: booked until its burst is over
     most_output: int | None = None  #: bytes that may come home for what is reserved; ``None``: all
     gpus: int = 0
+    checkpoint: str = ""  #: its user's signal for that; empty: it can't be stopped and go on
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,13 @@ class Order(Enum):
     DEADLINE = "deadline"  #: the cheapest where it meets its deadline; without one the cheapest
 
 
+class HardMark(Enum):
+    """What becomes of what runs when a budget no longer covers it."""
+
+    FINISH = "finish"
+    CHECKPOINT_AND_RETURN = "checkpoint-and-return"  #: of those that can; all others run on
+
+
 @dataclass(frozen=True)
 class Window:
     """Jobs may leave from each of these moments on (crontab(5), UTC), for so long."""
@@ -84,6 +91,7 @@ class BurstPolicy:
     term: Term | None = None  #: none: each calendar month
     currency: str = "EUR"
     budgets: tuple[Budget, ...] = ()  #: beside that one: of some accounts, users, other periods
+    hard: HardMark = HardMark.FINISH  #: of every budget
     history: timedelta = timedelta(days=30)  #: of users' runs, for forecasts; none: by limits
     pressures: tuple[Pressure, ...] = ()  #: parts of the queue, beside the whole
     cooldown: timedelta = timedelta()  #: after bursts began until others may

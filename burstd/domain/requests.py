@@ -13,6 +13,7 @@ class RequestKind(Enum):
     PAY = "pay"  #: its results may come home, whatever that costs
     APPROVE = "approve"  #: it may go (policy.mode approve)
     CANCEL = "cancel"  #: end the job, wherever it runs
+    CHECKPOINT = "checkpoint"  #: let it save its state and stop there; it goes on at home
 
 
 ALL = frozenset(RequestKind)

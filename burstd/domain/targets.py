@@ -93,6 +93,9 @@ class RunState(Enum):
 #: The runner's own exit status where it found that the work had begun before: sysexits.h,
 #: EX_TEMPFAIL. It says nothing of the payload.
 BEGUN_BEFORE = 75
+#: With which a script ends that has saved its state to go on later, as where Grid Engine is the
+#: scheduler: there it means "requeue me".
+CHECKPOINTED = 99
 
 
 @dataclass(frozen=True)

@@ -135,8 +135,9 @@ class BurstStore(Protocol):
     def request(self, burst: BurstId, request: Request) -> bool:
         """Keep what somebody asks of a burst; the first of a kind counts.
 
-        False, and nothing is kept, where it comes too late: the burst is at rest, or its job
-        shall be returned and its permit is given.
+        False, and nothing is kept, where it comes too late, or too early: the burst is at rest; or
+        its job shall be returned and its permit is given; or be stopped to go on at home, and it
+        does not run, or can't.
         """
 
     def requests(self) -> Mapping[BurstId, frozenset[Request]]:

@@ -74,6 +74,10 @@ class Target(Protocol):
     def cancel(self, key: WorkKey) -> None:
         """Stop it. Ended or absent work is not an error; ``find`` tells when it is over."""
 
+    def signal(self, key: WorkKey, name: str) -> None:
+        """Send its payload's first process the signal of this name (``USR1``), once: at an error
+        it may have arrived or not. Nothing where it does not run."""
+
     def clean(self, key: WorkKey, user: str) -> None:
         """Remove all that the burst left at the target. Absent is fine."""
 

@@ -40,6 +40,10 @@ class AuditedTarget(PassingTarget):
         with told(self.tell, "cancel", _burst(key)):
             self.target.cancel(key)
 
+    def signal(self, key: WorkKey, name: str) -> None:
+        with told(self.tell, "signal", _burst(key), signal=name):
+            self.target.signal(key, name)
+
     def clean(self, key: WorkKey, user: str) -> None:
         with told(self.tell, "clean", _burst(key), user=user):
             self.target.clean(key, user)

@@ -65,5 +65,8 @@ class PassingTarget:
     def cancel(self, key: WorkKey) -> None:
         self.target.cancel(key)
 
+    def signal(self, key: WorkKey, name: str) -> None:
+        self.target.signal(key, name)
+
     def clean(self, key: WorkKey, user: str) -> None:
         self.target.clean(key, user)

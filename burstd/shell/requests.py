@@ -5,9 +5,8 @@ from __future__ import annotations
 import structlog
 
 from burstd.core.overdraw import not_covered, overdrawn
-from burstd.domain.audit import DAEMON
 from burstd.domain.policy import Ledger
-from burstd.domain.requests import Request, RequestKind
+from burstd.domain.requests import RequestKind
 from burstd.ports.errors import PortError, Rejected
 from burstd.shell.sight import Sight
 from burstd.shell.world import World
@@ -18,18 +17,16 @@ log = structlog.get_logger()
 def ask_back(world: World, ledger: Ledger) -> None:
     """What a budget no longer covers shall go home. ``ledger``: of before the plan, which spends
     only what is left."""
-    pots = overdrawn(world.policy, ledger, world.clock.now())
+    now, store = world.clock.now(), world.store
+    pots = overdrawn(world.policy, ledger, now)
     if not pots:
         return
-    asked = {
-        burst
-        for burst, requests in world.store.requests().items()
-        if any(request.kind is RequestKind.RETURN for request in requests)
-    }
-    bursts, currency = world.store.open_bursts(), world.policy.currency
-    for burst, why in not_covered(pots, bursts, currency, asked).items():
-        if world.store.request(burst, Request(RequestKind.RETURN, DAEMON, why)):
-            log.warning("burst.overdrawn", burst_id=burst, cause=why)
+    todo = not_covered(pots, store.open_bursts(), store.requests(), world.policy, now)
+    for burst, request in todo.items():
+        if store.request(burst, request):
+            log.warning(
+                "burst.overdrawn", burst_id=burst, asked=request.kind.value, cause=request.why
+            )
 
 
 def cancel_asked(world: World, sight: Sight) -> None:

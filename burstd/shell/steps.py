@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from burstd.core.barrier import Durability, durability
 from burstd.core.money import core_hours, egress, occupied, price, worst_case
+from burstd.core.orders import checkpointed
 from burstd.core.place import too_large
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Epoch, Stage, Uptime
@@ -31,6 +32,7 @@ from burstd.shell.standing import (
     changed,
     given_up,
     is_proposal,
+    own_code,
     recall_reported,
     recalled,
     stands_in,
@@ -175,8 +177,12 @@ def follow(burst: Burst, world: World, sight: Sight) -> Event | None:
     if (stop := recalled(burst, world, sight, home=ev.Recalled)) is not None:
         return stop
     state = state_of(sight, burst)
-    if state is RemoteState.RUNNING and burst.started_at is None:
-        return ev.Started(world.clock.now())
+    if state is RemoteState.RUNNING:
+        if burst.started_at is None:
+            return ev.Started(world.clock.now())
+        if (asked := sight.asked(burst, RequestKind.CHECKPOINT)) is not None and not burst.stopping:
+            world.sites[burst.target].target.signal(burst.work_key, burst.checkpoint)
+            return ev.Signalled(str(asked))
     if state is not RemoteState.HELD:
         return _end_of(sight.remote.get(burst.work_key))
     # The far controller forgot the permit; or even that it started the work, which goes on then.
@@ -224,14 +230,11 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     """Once the job is over on-prem: clean the far side, reckon the cost."""
     boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
-    if begins_anew(burst, seen, world):
-        record = _record(burst)
-        if record.requeued_held is None:  # whose hold it is can be told now, not after ours
-            return ev.Requeued(replace(record, requeued_held=seen.held))
-        if not world.queue.give_back(record):
-            return None
-    else:
-        bring_back(burst, seen, world)
+    if begins_anew(burst, seen, world) and _record(burst).requeued_held is None:
+        # Whose hold it is can be told now, not after ours.
+        return ev.Requeued(replace(_record(burst), requeued_held=seen.held))
+    if not _put_home(burst, seen, world):
+        return None
     if stopped(burst, seen, world, sight) is None and not at_home(burst, seen, world):
         return None
     now = world.clock.uptime()
@@ -249,6 +252,16 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     if burst.claim is not None:
         site.target.clean(burst.work_key, burst.identity.user)
     return _reckoned(burst, seen, world)
+
+
+def _put_home(burst: Burst, seen: JobSight, world: World) -> bool:
+    """One step further towards its own partition, where it runs once more; True: it is there, or
+    it need not be."""
+    again = begins_anew(burst, seen, world) or checkpointed(burst, own_code(burst, world))
+    if again:
+        return world.queue.give_back(_record(burst))
+    bring_back(burst, seen, world)
+    return True
 
 
 def _reckoned(burst: Burst, seen: JobSight, world: World) -> Event:

@@ -96,6 +96,10 @@ class VouchedTarget(PassingTarget):
         self._vouch()
         self.target.cancel(key)
 
+    def signal(self, key: WorkKey, name: str) -> None:
+        self._vouch()
+        self.target.signal(key, name)
+
     def clean(self, key: WorkKey, user: str) -> None:
         self._vouch()
         self.target.clean(key, user)

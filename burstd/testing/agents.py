@@ -72,12 +72,12 @@ class SimulatedAgents:
                 return
         recalled = self.store.reports(burst.id).get("recalled")
         recalled_in = None if recalled is None else recalled.body["restarts"]
-        order = order_for(burst, job.restarts, recalled_in)
+        own = None if self.target is None else self.target.records.get(burst.work_key)
+        order = order_for(burst, job.restarts, recalled_in, own)
         if order is Order.EXIT:
-            own = None if self.target is None else self.target.records.get(burst.work_key)
             self._end(job, life, *((0, 15) if termed else ending(burst.outcome, own)))
         elif self.link is None or self.link.view().up:
-            self._move_files(order, burst, job)
+            self._move_files(order, burst, job, own)
 
     def _end(self, job: SimulatedJob, life: int, code: int, signal: int) -> None:
         """The agent's own end is its stand-in's; that of one whose node went away meanwhile is
@@ -91,7 +91,7 @@ class SimulatedAgents:
         if known is None or known.body != body:
             self.store.report(burst.id, "hello", body)
 
-    def _move_files(self, order: Order, burst: Burst, job: SimulatedJob) -> None:
+    def _move_files(self, order: Order, burst: Burst, job: SimulatedJob, own: int | None) -> None:
         said = self.store.said(burst.id)
         key = key_text(job)
         lack = self.missing.get(key) or self.missing.get(mark(job))
@@ -112,7 +112,8 @@ class SimulatedAgents:
             self.landed.append(key)
             if self.target is not None and burst.work_key in self.target.runs:
                 self.home[burst.work_key] = self.target.runs[burst.work_key]
-            self.store.report(burst.id, "staged_out", {"files": 1, "bytes": 50, "notes": []})
+            body = {"files": 1, "bytes": 50, "notes": [], "exit_code": own}
+            self.store.report(burst.id, "staged_out", body)
 
     def _burst_of(self, job: JobKey) -> Burst | None:
         found = self.store.bursts(job)

@@ -49,6 +49,7 @@ class SimulatedSlurm:
     accounting: dict[tuple[str, datetime], SimulatedJob] = field(default_factory=dict)
     licences: dict[str, int] = field(default_factory=dict)  #: totals; running jobs use them
     comments: dict[str, str] = field(default_factory=dict)  #: AdminComment by job, in accounting
+    signals: list[tuple[str, str]] = field(default_factory=list)  #: what jobs have got, by name
     commands: list[tuple[str, ...]] = field(default_factory=list)  #: all that was asked, in order
     runs: list[Run] = field(default_factory=list)
     reruns: list[str] = field(default_factory=list)  #: jobs whose end a crash forgot, by name

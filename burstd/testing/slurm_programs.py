@@ -123,9 +123,13 @@ def _update(slurm: SimulatedSlurm, job: SimulatedJob, words: Sequence[str]) -> N
 def _scancel(slurm: SimulatedSlurm, argv: Sequence[str]) -> str:
     names = [w.partition("=")[2] for w in argv if w.startswith("--name=")]
     ids = [w for w in argv[1:] if not w.startswith("-")]
+    signal = next((w.partition("=")[2] for w in argv if w.startswith("--signal=")), None)
     for job in list(slurm.jobs):
         if (not names or job.name in names) and (not ids or key_text(job) in ids):
-            slurm.cancel(key_text(job))
+            if signal is None:
+                slurm.cancel(key_text(job))
+            elif job.state == "RUNNING":
+                slurm.signals.append((job.name, signal))
     return ""
 
 

@@ -92,6 +92,7 @@ class SimulatedTarget:
     away: bool = False  #: the far controller does not answer
     silent: bool = False  #: it answers, and knows nothing of our work for now
     stubborn: bool = False  #: a cancel is accepted and has no effect yet
+    deaf: bool = False  #: no signal comes through
     rejects: bool = False
     #: Keys that accounting has no row of yet: slurmdbd was away, slurmctld has not told it all.
     unlisted: set[WorkKey] = field(default_factory=set)
@@ -106,6 +107,7 @@ class SimulatedTarget:
     images: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     marks: dict[str, str] = field(default_factory=dict)  #: by site
+    signals: dict[WorkKey, str] = field(default_factory=dict)  #: what running payloads have got
     _next_id: int = 1
     _back_at: datetime = _LONG_AGO
     _saves: Saves[tuple[int, dict[RemoteId, Work]]] = field(default_factory=Saves)
@@ -205,6 +207,13 @@ class SimulatedTarget:
         self._asked("cancel")
         if not self.stubborn:
             self.end_by_hand(key)
+
+    def signal(self, key: WorkKey, name: str) -> None:
+        self._asked("signal")
+        if self.deaf:
+            raise Unreachable("the node does not answer")
+        if key not in self.signals and self.state_of(key) is RemoteState.RUNNING:
+            self.signals[key] = name
 
     def clean(self, key: WorkKey, user: str) -> None:
         self._asked("clean")

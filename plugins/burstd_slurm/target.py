@@ -187,6 +187,10 @@ class SlurmTarget:
         # By name: it is unique for ever, while an id may belong to a stranger by now.
         self._service("scancel", f"--name={key}")
 
+    def signal(self, key: WorkKey, name: str) -> None:
+        # To the batch script's process alone, which is ours and hands it on (far/keeper.py).
+        self._service("scancel", "--batch", "--state=RUNNING", f"--signal={name}", f"--name={key}")
+
     # --- inside
 
     @property

@@ -24,7 +24,7 @@ from lab import Host, Lab
 
 #: A far program for these tests: waits as its payload, and ends with what it is told.
 _RUNNER = """\
-import os, pathlib, sys, time
+import os, pathlib, signal, sys, time
 if sys.argv[1] == "clean":
     sys.exit(0)
 root = pathlib.Path(sys.argv[sys.argv.index("--root") + 1])
@@ -33,6 +33,11 @@ if sys.argv[1] == "state":
     said = {"end": "ended", "start.1": "running"}
     print(next((word for name, word in said.items() if (run / name).exists()), "staging"))
     sys.exit(0)
+def hear(number, frame):
+    with (run / "heard").open("a") as file:
+        print(signal.Signals(number).name.removeprefix("SIG"), file=file)
+for number in (signal.SIGUSR1, signal.SIGUSR2):
+    signal.signal(number, hear)
 (run / "start.1").touch()
 end = time.monotonic() + 100
 while not (run / "finish").exists() and time.monotonic() < end:
@@ -59,6 +64,9 @@ class SimulatedFarEnd:
 
     def finish(self, key: WorkKey, code: int) -> None:
         self.far.finish_all(Outcome("exited", code))
+
+    def heard(self, key: WorkKey) -> list[str]:
+        return [self.far.signals[key]] if key in self.far.signals else []
 
     def wait(self, until: Callable[[], bool], seconds: float) -> bool:
         for _ in range(int(seconds)):
@@ -143,6 +151,9 @@ class CloudFarEnd:
     def finish(self, key: WorkKey, code: int) -> None:
         script = f"echo {code} > /scratch/burst/runs/{key}/finish"
         self.login.run(["sh", "-c", script], "cae01")
+
+    def heard(self, key: WorkKey) -> list[str]:
+        return self.login.sh(f"cat /scratch/burst/runs/{key}/heard 2>/dev/null || true").split()
 
     def wait(self, until: Callable[[], bool], seconds: float) -> bool:
         end = time.monotonic() + seconds

@@ -150,6 +150,9 @@ class ShellFarEnd:
             if job.name == key and job.state == "RUNNING":
                 self.slurm.finish(str(job.job_id), code)
 
+    def heard(self, key: WorkKey) -> list[str]:
+        return [signal for name, signal in self.slurm.signals if name == key]
+
     def wait(self, until: Callable[[], bool], seconds: float) -> bool:
         for _ in range(int(seconds)):
             if until():

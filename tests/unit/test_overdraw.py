@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -16,8 +16,10 @@ from burstd.adapters.store.sums import ledger_of
 from burstd.core.overdraw import not_covered, overdrawn
 from burstd.domain.budgets import Budget
 from burstd.domain.burst import Burst, BurstId, Stage
-from burstd.domain.policy import BurstPolicy
-from burstd.domain.targets import Money
+from burstd.domain.policy import BurstPolicy, HardMark
+from burstd.domain.requests import Request, RequestKind
+from burstd.domain.targets import Money, Outcome
+from burstd.testing.bursts import record
 from tests.unit.values import NOW, POLICY, burst, identity
 
 MONTH = f"{NOW:%Y-%m}"
@@ -34,13 +36,23 @@ def away(number: int, stage: Stage = Stage.SUBMITTED, **more: Any) -> Burst:
     return burst(stage, **{**given, **who, **more})
 
 
+def requests(
+    bursts: Sequence[Burst], cap: float, going: Sequence[int] = (), **policy: Any
+) -> Mapping[BurstId, Request]:
+    rules: BurstPolicy = replace(POLICY, budget=eur(cap), **policy)
+    back = frozenset({Request(RequestKind.RETURN, "root")})
+    asked = {BurstId(f"{number:012}"): back for number in going}
+    now = NOW + timedelta(minutes=1)
+    pots = overdrawn(rules, ledger_of(bursts, MONTH), now)
+    return not_covered(pots, bursts, asked, rules, now)
+
+
 def sent_home(
     bursts: Sequence[Burst], cap: float, going: Sequence[int] = (), **policy: Any
 ) -> list[int]:
-    rules: BurstPolicy = replace(POLICY, budget=eur(cap), **policy)
-    ledger, ids = ledger_of(bursts, MONTH), [BurstId(f"{number:012}") for number in going]
-    pots = overdrawn(rules, ledger, NOW + timedelta(minutes=1))
-    return sorted(int(b) for b in not_covered(pots, bursts, "EUR", ids))
+    found = requests(bursts, cap, going, **policy)
+    assert {RequestKind.RETURN} >= {request.kind for request in found.values()}
+    return sorted(map(int, found))
 
 
 FOUR = [away(n) for n in range(1, 5)]
@@ -83,3 +95,42 @@ def test_what_is_left_fits_or_has_begun(stages: list[Stage], cap: int) -> None:
 
     assert len(left) <= cap or {Stage.RUNNING} == {b.stage for b in left}
     assert not home or len(left) == max(cap, stages.count(Stage.RUNNING))  # and no more than needed
+
+
+HOUR = timedelta(hours=1)
+STOPS: dict[str, Any] = {"hard": HardMark.CHECKPOINT_AND_RETURN}
+
+
+def running(number: int, part: float, **more: Any) -> Burst:
+    """It can save its state, and this part of its time limit is over."""
+    limit = {"record": replace(record(identity(number)), time_limit=HOUR)}
+    began = {"started_at": NOW + timedelta(minutes=1) - HOUR * part}
+    stage = more.pop("stage", Stage.RUNNING)
+    return away(number, stage, **{"checkpoint": "USR1", **limit, **began, **more})
+
+
+def test_what_can_go_on_at_home_is_stopped_where_the_policy_says_so_and_it_helps() -> None:
+    bursts = [running(1, 0.5), running(2, 0.25), away(3, Stage.RUNNING), away(4)]
+    assert {} == requests(bursts, 4, **STOPS)
+    assert [(4, "return")] == asked(requests(bursts, 3, **STOPS))
+    assert [(2, "checkpoint"), (4, "return")] == asked(requests(bursts, 2.5, **STOPS))
+    assert [(1, "checkpoint"), (2, "checkpoint"), (4, "return")] == asked(
+        requests(bursts, 0, **STOPS)
+    )
+    assert [(4, "return")] == asked(requests(bursts, 0))
+
+
+def test_what_stops_already_or_has_ended_is_not_counted_as_if_it_ran_to_its_limit() -> None:
+    ended = running(2, 1, stage=Stage.SETTLING, outcome=Outcome("exited", 0, elapsed=HOUR / 4))
+    stopping = running(2, 0.25, stopping=True)
+    for other in (ended, stopping):
+        assert {} == requests([running(1, 0), other], 1.25, **STOPS)
+        assert [(1, "checkpoint")] == asked(requests([running(1, 0), other], 1.2, **STOPS))
+
+
+def test_who_has_used_all_that_was_promised_to_it_frees_nothing() -> None:
+    assert {} == requests([running(1, 1), running(2, 1.5)], 0, **STOPS)
+
+
+def asked(found: Mapping[BurstId, Request]) -> list[tuple[int, str]]:
+    return sorted((int(burst), request.kind.value) for burst, request in found.items())

@@ -176,6 +176,7 @@ class SqlStore:
                     licences=p.licences,
                     most_output=p.most_output,
                     gpus=p.gpus,
+                    checkpoint=p.checkpoint,
                 )
                 if self._insert(db, burst, "Planned"):
                     made.append(burst)
@@ -267,12 +268,8 @@ class SqlStore:
 
     def request(self, burst: BurstId, request: Request) -> bool:
         with self._writing() as db:
-            stage = db.execute(select(t.bursts.c.stage).where(t.bursts.c.id == burst)).scalar()
-            if stage is None or Stage(stage).at_rest:
-                return False
-            if request.kind is RequestKind.RETURN and (
-                Stage(stage) not in RETURNABLE or _permitted(db, burst)
-            ):
+            body = db.execute(select(t.bursts.c.body).where(t.bursts.c.id == burst)).scalar()
+            if body is None or not _may_ask(db, _BURST.validate_json(body), request.kind):
                 return False
             now = self._clock.now()
             if self._requests.keep(db, burst, request, now):
@@ -347,6 +344,20 @@ def _first_facts(burst: Burst) -> dict[str, object]:
     }
 
 
+def _came_back(burst: Burst) -> bool:
+    """Its job was given back; or stopped to go on at home, unless it ended all the same."""
+    return burst.stage is Stage.RETURNED or (burst.stage is Stage.SETTLED and burst.stopping)
+
+
+def _may_ask(db: Connection, burst: Burst, kind: RequestKind) -> bool:
+    """It is not too late for that, nor too early."""
+    if kind is RequestKind.RETURN:
+        return burst.stage in RETURNABLE and not _permitted(db, burst.id)
+    if kind is RequestKind.CHECKPOINT:
+        return burst.may_stop
+    return not burst.stage.at_rest
+
+
 def _permitted(db: Connection, burst: BurstId) -> bool:
     asked = select(t.permits.c.burst).where(t.permits.c.burst == burst)
     return db.execute(asked).first() is not None
@@ -360,7 +371,7 @@ def _row(burst: Burst) -> dict[str, Any]:
         "stage": burst.stage.value,
         "open": not burst.stage.at_rest,
         # A declined wish has no target: its job may burst from its home partition later.
-        "returned": burst.stage is Stage.RETURNED and burst.target != "",
+        "returned": _came_back(burst) and burst.target != "",
         "month": sums.month_of(burst),
         "created_at": burst.created_at.isoformat(),
         "version": burst.version,

@@ -46,6 +46,9 @@ class FarEnd(Protocol):
     def finish(self, key: WorkKey, code: int) -> None:
         """The running payload of this key ends."""
 
+    def heard(self, key: WorkKey) -> list[str]:
+        """The signals that the payload of this key has got: ``USR1``."""
+
     def wait(self, until: Callable[[], bool], seconds: float) -> bool:
         """Let time pass until it is so, at most that long; whether it came."""
 
@@ -141,6 +144,25 @@ class TargetContract:
         far.target.cancel(WorkKey("b-00000000never"))
 
         assert "cancelled" == outcome_of(found(far, order)).reason
+
+    def test_a_signal_comes_to_its_own_payload_once_and_ends_nothing(
+        self, far: FarEnd, order: WorkOrder
+    ) -> None:
+        other = replace(order, key=WorkKey(f"{order.key}x"))
+        far.ready(other.key)
+        running(far, order)
+        far.target.submit(other)
+        far.target.signal(order.key, "USR1")
+        far.target.signal(other.key, "USR2")  # it does not run
+        far.target.signal(WorkKey("b-00000000never"), "USR1")
+        assert far.wait(lambda: far.heard(order.key) != [], 20)
+        far.wait(lambda: False, 2)
+
+        assert (["USR1"], []) == (far.heard(order.key), far.heard(other.key))
+        states = [found(far, one).state for one in (order, other)]
+        assert [RemoteState.RUNNING, RemoteState.HELD] == states
+        for one in (order, other):
+            far.target.cancel(one.key)
 
     def test_held_work_that_is_cancelled_never_starts(self, far: FarEnd, order: WorkOrder) -> None:
         far.target.submit(order)

@@ -80,9 +80,10 @@ class SimulatedAgents:
             self._move_files(order, burst, job, own)
 
     def _end(self, job: SimulatedJob, life: int, code: int, signal: int) -> None:
-        """The agent's own end is its stand-in's; that of one whose node went away meanwhile is
-        nobody's."""
-        if job.restarts == life and job.state in {"RUNNING", "COMPLETING"}:
+        """The agent's own end is its stand-in's; that of one whose node went away meanwhile, or
+        that a crash forgot, is nobody's."""
+        known = any(key_text(one) == key_text(job) for one in self.slurm.jobs)
+        if known and job.restarts == life and job.state in {"RUNNING", "COMPLETING"}:
             self.slurm.finish(key_text(job), code, signal)
 
     def _greet(self, burst: Burst, job: SimulatedJob) -> None:

@@ -92,6 +92,11 @@ def _scancel(site: Site, job: SimulatedJob) -> None:
     site.cancelled[mark(job)] = site.clock.now()
 
 
+def _requeue(site: Site, job: SimulatedJob, *, held: bool) -> None:
+    site.requeued.add(mark(job))
+    site.slurm.requeue(key_text(job), held=held)
+
+
 def _rename(_site: Site, job: SimulatedJob) -> None:
     job.name += "x"
 
@@ -119,8 +124,8 @@ _RELEASE = _to_a_job(_WAITING, lambda site, job: site.slurm.unhold(key_text(job)
 _RAISE_LIMIT = _to_a_job(_WAITING, _raise_limit)
 _MORE_CPUS = _to_a_job(_WAITING, _more_cpus)
 _OTHER_PARTITION = _to_a_job(_WAITING, _other_partition)
-_REQUEUE = _to_a_job(_RUNNING, lambda site, job: site.slurm.requeue(key_text(job)))
-_REQUEUE_HELD = _to_a_job(_RUNNING, lambda site, job: site.slurm.requeue(key_text(job), held=True))
+_REQUEUE = _to_a_job(_RUNNING, lambda site, job: _requeue(site, job, held=False))
+_REQUEUE_HELD = _to_a_job(_RUNNING, lambda site, job: _requeue(site, job, held=True))
 
 
 def _stranger(play: Play, pick: int, _size: int) -> str | None:
@@ -333,7 +338,7 @@ ACTS: Mapping[str, Act] = {
         "EXPEDITING of Slurm 25.11", 2, _odd_word, (10, 60), _plain_word,
     ),
     "proxy reboots": Act("all stand-ins are requeued", "NODE_FAIL", 4, _proxy_reboots),
-    "node fails": Act("local jobs are requeued", "NODE_FAIL", 4, _node_fails),
+    "node fails": Act("local jobs are requeued", "NODE_FAIL", 8, _node_fails),
     "room": Act("nodes become free", "any cluster", 6, _room, (5, 30, 100), _no_room),
     "update refused": _lasting(
         "a submit plugin refuses updates", "job_submit.lua", 1, (10, 60),

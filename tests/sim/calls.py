@@ -24,7 +24,9 @@ _STORE_CHANGES = frozenset(
         "suspect", "accept",
     }
 )  # fmt: skip
-_FAR_CHANGES = frozenset({"submit", "start", "cancel", "clean", "prepare", "ticket", "keep_mark"})
+_FAR_CHANGES = frozenset(
+    {"submit", "start", "cancel", "clean", "prepare", "ticket", "keep_mark", "signal"}
+)
 _READING = frozenset({("scontrol", "show"), ("scontrol", "write")})
 
 

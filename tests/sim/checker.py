@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 
 from sqlalchemy import Engine
@@ -21,6 +22,7 @@ from tests.sim.calls import FAR_CHANGE, SLURM_CHANGE, Call
 from tests.sim.ledger import LedgerWatch, Row
 from tests.sim.site import Site
 
+HEARD = timedelta(seconds=30)  #: until what an operator wants is known to all
 Face = tuple[str, str, str, str]
 
 
@@ -97,9 +99,14 @@ class Checker:
         again = where == "onprem" and set(ended) == {"onprem"}
         if again and len(ended) <= self.site.forgiven.get(name, 0):
             return
+        if ended and name in self.site.requeued and set(ended) <= self.site.target.forgotten.keys():
+            return  # who wanted it to begin anew could not be told that it had ended
         if ended and name not in self.site.moved:
             yield f"2: {name} starts at {where} though it has ended at {ended}"
-        if where == "onprem" and name in self.site.cancelled:
+        saved = self.site.saved.get(name, "") if where == "onprem" else ""
+        if saved and saved not in self.site.agents.home and name not in self.site.moved:
+            yield f"11: {name} goes on at home without what it has saved as {saved}"
+        if where == "onprem" and self._cancelled(name):
             yield f"23: {name} starts at home though its user has ended it"
         if where == "onprem" and job is not None and name not in self.site.moved:
             asked = self.site.asked.get(name, {})
@@ -108,6 +115,13 @@ class Checker:
             }
             if changed:
                 yield f"7: {name} starts at home and is not what it was: {changed}"
+
+    def _cancelled(self, name: str) -> bool:
+        """An operator's wish is carried out at the next tick."""
+        since = self.site.cancelled.get(name)
+        if since is None:
+            return False
+        return name not in self.site.doomed or self.site.clock.now() - since > HEARD
 
     def _ledger(self, database: Engine) -> Iterator[str]:
         before = self.ledger.seen
@@ -128,8 +142,9 @@ class Checker:
             r for r in self.ledger.rows.values() if self.owners.get(r.id) == owner and r.target
         ]
         home = [r.id for r in trips if r.stage == Stage.RETURNED.value]
-        if row.target and home:
-            yield f"21: {owner} leaves as {row.id} though {home} came home"
+        stopped = [key for name, key in self.site.saved.items() if name == owner]
+        if row.target and (home or stopped):
+            yield f"21: {owner} leaves as {row.id} though {home or stopped} came home"
 
     def _twins(self) -> Iterator[str]:
         """4: none that is in no ledger, and of no burst two at once."""

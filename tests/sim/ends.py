@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from burstd.domain.burst import Stage
@@ -11,6 +12,8 @@ from burstd.testing.slurm_jobs import OVER, SimulatedJob, key_text
 from tests.sim.checker import Checker
 from tests.sim.ledger import Row
 from tests.sim.site import Site
+
+_WAITS = "Dependency"  #: a reason
 
 
 def users_finish(site: Site) -> None:
@@ -32,7 +35,8 @@ def all_is_over(site: Site, checker: Checker) -> bool:
     users_finish(site)
     return (
         not any(row.open and not _stuck(row) for row in checker.ledger.rows.values())
-        and all(job.state in OVER or mark(job) in _quarantined(checker) for job in site.slurm.jobs)
+        and {mark(job) for job in site.slurm.jobs if job.state not in OVER}
+        <= _stuck_jobs(site, checker)
         and not any(site.far())
     )
 
@@ -58,15 +62,21 @@ def _stuck(row: Row) -> bool:
     return row.stage == Stage.QUARANTINED.value and "Job rejected by the site's rules" in row.cause
 
 
-def _quarantined(checker: Checker) -> set[str]:
-    stuck = [row for row in checker.ledger.rows.values() if _stuck(row)]
-    return {checker.owners.get(row.id, "") for row in stuck}
+def _stuck_jobs(site: Site, checker: Checker) -> set[str]:
+    """Theirs, and whoever waits for one of them."""
+    rows = [row for row in checker.ledger.rows.values() if _stuck(row)]
+    found = {checker.owners.get(row.id, "") for row in rows}
+    for job in site.slurm.jobs:
+        awaited = re.findall(r":(\d+)", job.shown["Dependency"]) if job.reason == _WAITS else ()
+        if any(mark(other) in found and str(other.job_id) in awaited for other in site.slurm.jobs):
+            found.add(mark(job))
+    return found
 
 
 def _jobs(site: Site, checker: Checker) -> Iterator[str]:
     """21: no job is left, neither waiting nor as a stand-in."""
     for job in site.slurm.jobs:
-        if job.state not in OVER and mark(job) not in _quarantined(checker):
+        if job.state not in OVER and mark(job) not in _stuck_jobs(site, checker):
             yield (
                 f"21: {mark(job)} ({key_text(job)}) is {job.state} ({job.reason}) in "
                 f"{job.shown['Partition']}"
@@ -76,7 +86,7 @@ def _jobs(site: Site, checker: Checker) -> Iterator[str]:
 def _holds(site: Site, checker: Checker) -> Iterator[str]:
     """21: no hold is left."""
     for job in site.slurm.jobs:
-        if job.held and job.state not in OVER and mark(job) not in _quarantined(checker):
+        if job.held and job.state not in OVER and mark(job) not in _stuck_jobs(site, checker):
             yield f"21: {mark(job)} ({key_text(job)}) is held: {job.reason}"
 
 
@@ -85,7 +95,7 @@ def _far_side(site: Site, checker: Checker) -> Iterator[str]:
     for work in site.target.work.values():
         if work.job.state is not RemoteState.ENDED:
             yield f"22: {work.job.key} is {work.job.state.value} at the far end"
-    stuck = _quarantined(checker)
+    stuck = _stuck_jobs(site, checker)
     for key, name in site.target.runs.items():
         if name in stuck:
             continue
@@ -101,7 +111,9 @@ def _results(site: Site, checker: Checker) -> Iterator[str]:
         if job.state not in OVER:
             continue
         ends = [end for end in site.ends if end.mark == name]
-        if len(ends) > 1 + site.forgiven.get(name, 0) and name not in site.moved:
+        may = 1 + site.forgiven.get(name, 0)
+        may += sum(end.where in site.target.forgotten for end in ends if name in site.requeued)
+        if len(ends) > may and name not in site.moved:
             yield f"2: {name} came to its end {len(ends)} times: {ends}"
         allowed = _allowed(site, checker, name)
         shown = (job.state, 0 if job.state == "CANCELLED" else job.exit_code)

@@ -11,6 +11,9 @@ from typing import Any
 
 import structlog
 
+from burstd.adapters.store.sql import SqlStore
+from burstd.domain.burst import BurstId
+from burstd.domain.requests import Request, RequestKind
 from burstd.domain.targets import Money
 from burstd.ports.errors import PortError
 from burstd.testing.agents import mark
@@ -149,8 +152,17 @@ class Play:
             self.site.clock.forward(seconds=step)
             self.site.payloads_end()
             self._event("payloads")
+            self._users_stop_theirs()
             self._what_is_due()
             self._cancels(step)
+
+    def _users_stop_theirs(self) -> None:
+        """``burst return --checkpoint``, once for each, where burstd answers."""
+        daemon = self.daemons[0]
+        for key in self.site.to_be_stopped() if daemon.alive else ():
+            store = SqlStore(self.database, self.site.slurm.cluster, daemon.clock)
+            request = Request(RequestKind.CHECKPOINT, "alice", "a rehearsal")
+            store.request(BurstId(key.removeprefix("b-")), request)
 
     # --- events
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from burstd.domain.targets import WorkKey
+from burstd.domain.targets import CHECKPOINTED, WorkKey
 from burstd.testing.agents import SimulatedAgents, mark
 from burstd.testing.simulators import (
     SimulatedLink,
@@ -47,6 +47,8 @@ class Site:
     serials: dict[int, int] = field(default_factory=dict)  #: of its (last) job
     moved: set[str] = field(default_factory=set)  #: whom a user has put into another partition
     ends: list[End] = field(default_factory=list)
+    requeued: set[str] = field(default_factory=set)  #: whom a user has told to begin anew
+    saved: dict[str, WorkKey] = field(default_factory=dict)  #: who was stopped, and where
     #: Users' own ``scancel``, by mark.
     cancelled: dict[str, datetime] = field(default_factory=dict)
     uncancelled: set[str] = field(default_factory=set)  #: whose scancel a crash has forgotten
@@ -128,9 +130,20 @@ class Site:
         for key, name in self.far():
             payload = self.payloads.get(name, LITTLE)
             started = next(w.started_at for w in self.target.on_nodes() if w.job.key == key)
-            if self._is_over(started, payload):
+            if payload.saves and key in self.target.signals:
+                self.saved[name] = key
+                self.target.finish(key, "exited", CHECKPOINTED)
+            elif self._is_over(started, payload):
                 self.ends.append(End(name, key, payload.code))
                 self.target.finish(key, "exited", payload.code)
+
+    def to_be_stopped(self) -> Iterator[WorkKey]:
+        """What has run there for as long as its user wants."""
+        for key, name in self.far():
+            told = self.payloads.get(name, LITTLE).told
+            started = next(w.started_at for w in self.target.on_nodes() if w.job.key == key)
+            if told is not None and self._has_run(started, told):
+                yield key
 
     def local(self) -> Iterator[SimulatedJob]:
         """Jobs whose payload is on an on-prem node at this instant."""
@@ -147,4 +160,7 @@ class Site:
 
     def _is_over(self, started: datetime | None, payload: Payload) -> bool:
         seconds = min(payload.seconds, 60) if self.hurry else payload.seconds
+        return self._has_run(started, seconds)
+
+    def _has_run(self, started: datetime | None, seconds: int) -> bool:
         return self.clock.now() - (started or self.clock.now()) >= timedelta(seconds=seconds)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 CCX = "#!/bin/sh\nccx deck\n"
+SAVES = "#!/bin/sh\n#BURST checkpoint=USR1\nccx deck\n"
 FLUENT = "#!/bin/sh\nfluent\n"
 #: ``--nodes=2 --ntasks-per-node=4``, as Slurm shows it.
 TWO_NODES = {
@@ -19,10 +20,14 @@ EXCLUSIVE = {"OverSubscribe": "NO", "MinMemoryNode": "0", "ExcNodeList": "n9"}
 
 @dataclass(frozen=True)
 class Payload:
-    """What the work of a job does wherever it runs: after so many seconds it ends so."""
+    """What the work of a job does wherever it runs: after so many seconds it ends so. ``saves``: at
+    a signal it saves its state, and stops; ``told``: its user wants that when it has run elsewhere
+    for so many seconds."""
 
     seconds: int
     code: int = 0
+    saves: bool = False
+    told: int | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,13 @@ def _stays(order: Order, dice: Random, before: Sequence[Order]) -> Order:
     return replace(order, comment="burst:never")
 
 
+def _saves(order: Order, dice: Random, before: Sequence[Order]) -> Order:
+    """It can be stopped, to go on later, if it hears that before its end."""
+    seconds, told = dice.choice((40, 90, 400)), dice.choice((0, 5, 15, 30))
+    payload = Payload(seconds, order.payload.code, dice.random() < 0.8, told)
+    return replace(order, script=SAVES, payload=payload)
+
+
 KINDS: Mapping[str, Callable[[Order, Random, Sequence[Order]], Order]] = {
     "plain": _plain,
     "plain too": _plain,
@@ -127,4 +139,7 @@ KINDS: Mapping[str, Callable[[Order, Random, Sequence[Order]], Order]] = {
     "nobody": _nobody,
     "stays": _stays,
     "willing": _willing,
+    "saves": _saves,
+    "saves too": _saves,
+    "also saves": _saves,
 }

@@ -305,7 +305,9 @@ class SqlStore:
         same = (t.bursts.c.job_id == job.job_id) & (t.bursts.c.array_task == job.array_task)
         if job.array_task is None:
             same = (t.bursts.c.job_id == job.job_id) & t.bursts.c.array_task.is_(None)
-        if db.execute(select(t.bursts.c.id).where(same, t.bursts.c.open)).first() is not None:
+        # Who decided may not have heard yet that it came back; what goes home has no target.
+        taken = t.bursts.c.open | t.bursts.c.returned if burst.target else t.bursts.c.open
+        if db.execute(select(t.bursts.c.id).where(same, taken)).first() is not None:
             return False
         db.execute(insert(t.bursts).values(id=burst.id, **_row(burst)))
         self._journal(db, burst, how, burst.created_at)

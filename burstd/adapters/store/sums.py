@@ -38,9 +38,11 @@ def _charge(burst: Burst) -> Charge:
 
 
 def _end(burst: Burst) -> End | None:
-    """``None`` while it runs, and for what a user or an operator has ended: it tells nothing."""
+    """``None`` while it runs, and for what somebody has ended or stopped: it tells nothing."""
     outcome = burst.outcome
-    if outcome is None or outcome.reason == "cancelled" or burst.stage_since is None:
+    if outcome is None or burst.stage_since is None:
+        return None
+    if outcome.reason == "cancelled" or burst.stopping:
         return None
     failed = not (outcome.reason == "exited" and outcome.exit_code == 0)
     limit = burst.record.time_limit if burst.record else None

@@ -58,9 +58,11 @@ class StoreContract:
         assert 3 == len(made)
         assert (made[1],) == store.bursts(JobKey("onprem", 1, 0))
 
-    def test_a_final_burst_makes_room_for_another(self, store: BurstStore) -> None:
+    def test_a_final_burst_makes_room_for_another(
+        self, store: BurstStore, clock: SteppedClock
+    ) -> None:
         (first,) = store.record(plan(identity(1)))
-        move(store, first, ev.Refused("no"))
+        settled(store, first, clock, "0.10")
         (second,) = store.record(plan(identity(1)))
 
         assert first.id != second.id
@@ -157,6 +159,20 @@ class StoreContract:
         move(one, burst, ev.Done())
         assert (frozenset(), frozenset()) == (two.ledger().open, two.ledger().returned)
 
+    def test_what_came_back_is_not_placed_again_by_who_has_not_heard_of_it(
+        self, open_store: Callable[[], BurstStore]
+    ) -> None:
+        one, two = open_store(), open_store()
+        (burst,) = one.record(plan(identity(1)))
+        stopped = replace(burst, stage=Stage.SETTLING, stopping=True)
+        move(one, burst, ev.Refused("no"))
+        (other,) = one.record(plan(identity(2)))
+        end = ev.Settled(0.5, Money(Decimal("0.1")))
+        one.append(other, end, advance(replace(stopped, id=other.id, identity=identity(2)), end))
+
+        assert {identity(1).key, identity(2).key} == two.ledger().returned
+        assert () == two.record(plan(identity(1), identity(2)))
+
     # --- permits, reports, verdicts
 
     def test_a_permit_is_written_once_whoever_asks_and_stands_for_all(
@@ -206,10 +222,17 @@ class StoreContract:
         assert [False] * 3 * len(RequestKind) == [
             store.request(id, r) for id in (burst.id, held.id, BurstId("nobody")) for r in kinds
         ]
-        running = replace(move(store, held, ev.Released("root", "")), stage=Stage.STAGED_OUT)
-        move(store, running, ev.Begun())
-        late = [store.request(held.id, r) for r in kinds]
-        assert [k is not RequestKind.RETURN for k in RequestKind] == late
+        again = move(store, held, ev.Released("root", ""))
+        for stage, checkpoint, never in (
+            (Stage.PERMITTING, "USR1", {RequestKind.RETURN}),
+            (Stage.PERMITTING, "", {RequestKind.RETURN, RequestKind.CHECKPOINT}),
+            (Stage.ENDED, "USR1", {RequestKind.RETURN, RequestKind.CHECKPOINT}),
+        ):
+            before = replace(again, stage=stage, checkpoint=checkpoint)
+            event = ev.Begun() if stage is Stage.ENDED else ev.Done()
+            again = store.append(again, event, advance(before, event))
+            asked = {r.kind for r in kinds if not store.request(again.id, r)}
+            assert never == asked
 
     def test_a_report_replaces_the_one_before(self, store: BurstStore) -> None:
         (burst,) = store.record(plan(identity(1)))

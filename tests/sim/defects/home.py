@@ -123,4 +123,27 @@ HOME: tuple[Defect, ...] = (
         "    return due_at is None or not timedelta() < due_at - now <= LONGEST\n",
         "    return due_at is None or due_at <= now\n",
     ),
+    # --- who was stopped to go on at home
+    one(
+        "what was stopped has ended", "the stand-in of who saved its state ends with its exit code",
+        "result, 5",
+        "core/orders.py",
+        "    if order is Order.EXIT and checkpointed(burst, own):\n"
+        "        return Order.WAIT\n",
+        "",
+    ),
+    one(
+        "told to stop is stopped", "who was told to save its state goes home however it ended",
+        "2, result",
+        "core/orders.py",
+        "    return burst.stopping and ending(burst.outcome, own) == (CHECKPOINTED, 0)\n",
+        "    return burst.stopping\n",
+    ),
+    one(
+        "home before its results", "who has saved its state goes home before that has landed",
+        "11, 2",
+        STEPS,
+        '    if "staged_out" in world.store.said(burst.id):\n',
+        '    if burst.stopping or "staged_out" in world.store.said(burst.id):\n',
+    ),
 )  # fmt: skip

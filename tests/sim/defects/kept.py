@@ -56,7 +56,7 @@ KEPT: tuple[Defect, ...] = (
             ),
             Edit(
                 SQL,
-                "        if db.execute(select(t.bursts.c.id).where(same, t.bursts.c.open)).first() is not None:\n"
+                "        if db.execute(select(t.bursts.c.id).where(same, taken)).first() is not None:\n"
                 "            return False\n",
                 "",
             ),

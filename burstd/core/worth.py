@@ -26,8 +26,13 @@ def lasting(policy: BurstPolicy, ledger: Ledger, now: datetime) -> float:
     """The price at which the budget lasts its term."""
     term = policy.term or Term.month(now)
     steering = Steering(float(policy.budget), term.length.total_seconds())
+    outlays = [
+        (max(0.0, (charge.at - term.began).total_seconds()), float(charge.amount))
+        for charge in ledger.charges
+        if charge.open or charge.at >= term.began
+    ]
     elapsed = (now - term.began).total_seconds()
-    return steering.price(elapsed, float(ledger.spent + ledger.likely))
+    return steering.price(elapsed, float(ledger.spent + ledger.likely), sorted(outlays))
 
 
 def worths(line: Line, policy: BurstPolicy, price: float = 0.0) -> Mapping[JobIdentity, float]:

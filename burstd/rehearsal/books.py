@@ -15,6 +15,7 @@ from burstd.domain.policy import BurstPolicy, Ledger, Stand
 from burstd.domain.targets import Money, TargetName
 
 _NOTHING = Decimal(0)
+PARTS = 50  #: of a term, in which a rehearsal's outlays are summed up
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Books:
         self.bursts: Counter[Term] = Counter()
         self._policy = policy
         self._paid: dict[Payer, Decimal] = defaultdict(Decimal)
+        self._outlays: dict[datetime, Decimal] = defaultdict(Decimal)
         self._cores: Counter[TargetName] = Counter()
         self._reserved, self._likely = _NOTHING, _NOTHING
         self._open: dict[JobKey, Trip] = {}
@@ -56,6 +58,7 @@ class Books:
         self._open[key], self._begun_at = trip, trip.began
         heapq.heappush(self._ends, (over, key))
         self.bursts[self._term(trip.began)] += 1
+        self._outlays[self._part(trip.began)] += placed.likely
         self._count(placed, 1)
 
     def ledger(self, now: datetime) -> Ledger:
@@ -67,7 +70,7 @@ class Books:
             spent=Money(self.spent[self._term(now)]),
             reserved=Money(self._reserved),
             likely=Money(self._likely),
-            charges=self._charges(now) if self._policy.budgets else (),
+            charges=self._charges(now),
             open_at={target: Stand(cores) for target, cores in self._cores.items()},
             begun_at=self._begun_at,
             open=frozenset(self._open),
@@ -85,6 +88,7 @@ class Books:
         self._count(trip.placed, -1)
         self.spent[self._term(trip.began)] += trip.cost
         self._paid[_payer(trip)] += trip.cost
+        self._outlays[self._part(trip.began)] += trip.cost - trip.placed.likely
 
     def _count(self, placed: Placement, sign: int) -> None:
         self._reserved += sign * placed.reserved
@@ -95,13 +99,28 @@ class Books:
         return self._policy.term or Term.month(now)
 
     def _charges(self, now: datetime) -> tuple[Charge, ...]:
-        """Of this month and week, those of a day together; and whatever is open."""
-        since = min(Period.MONTH.began(now), Period.WEEK.began(now))
-        paid = [(payer, amount) for payer, amount in self._paid.items() if payer.day >= since]
-        return (
-            *(Charge(p.day, p.account, p.user, Money(amount), open=False) for p, amount in paid),
-            *map(_promised, self._open.values()),
-        )
+        """As far as the policy asks for them. With budgets of their own: of this month and week,
+        those of a day together, and whatever is open. Steered: of a part of the term together."""
+        if self._policy.budgets:
+            since = min(Period.MONTH.began(now), Period.WEEK.began(now))
+            paid = [(payer, amount) for payer, amount in self._paid.items() if payer.day >= since]
+            return (
+                *(
+                    Charge(p.day, p.account, p.user, Money(amount), open=False)
+                    for p, amount in paid
+                ),
+                *map(_promised, self._open.values()),
+            )
+        if not self._policy.steer:
+            return ()
+        since, outlays = self._term(now).began, self._outlays.items()
+        return tuple(Charge(at, "", "", Money(a), open=False) for at, a in outlays if at >= since)
+
+    def _part(self, at: datetime) -> datetime:
+        """Where that part of its term begins: as fine as steering needs it."""
+        term = self._term(at)
+        part = term.length / PARTS
+        return term.began + (at - term.began) // part * part
 
 
 def _promised(trip: Trip) -> Charge:

@@ -283,8 +283,10 @@ def test_the_emptier_the_bucket_the_higher_the_price_between_its_two_ends() -> N
 def test_what_quiet_weeks_leave_over_pays_for_a_storm_over_the_whole_range() -> None:
     steering = Steering(1000.0, 100.0, part=0.2)
     assert LOW == pytest.approx(steering.price(70.0, 0.0))  # 100 + 700 saved
-    middle = math.sqrt(LOW * HIGH)
-    assert (middle, HIGH) == pytest.approx((steering.price(70.0, 400.0), steering.price(70, 800)))
+    half, all_of_it = [(70.0, 400.0)], [(70.0, 300.0), (70.0, 500.0)]
+    prices = [steering.price(70.0, 400.0, half), steering.price(70.0, 800.0, all_of_it)]
+    assert [math.sqrt(LOW * HIGH), HIGH] == pytest.approx(prices)
+    assert LOW == pytest.approx(steering.price(70.0, 400.0))  # nobody remembers the quiet weeks
 
 
 def test_what_is_worth_less_than_the_lowest_price_waits_though_the_budget_would_do() -> None:

@@ -17,7 +17,7 @@ from burstd.core.explain import explain
 from burstd.core.line import Line
 from burstd.core.steering import HIGH, LOW
 from burstd.core.worth import price, worths
-from burstd.domain.budgets import Term
+from burstd.domain.budgets import Charge, Term
 from burstd.domain.jobs import CoreHours, JobState, QueuedJob
 from burstd.domain.plan import Reason
 from burstd.domain.policy import BurstPolicy, Ledger, Watermarks
@@ -139,6 +139,27 @@ def test_a_budget_for_another_term_than_the_month_is_to_last_that_long() -> None
     assert math.sqrt(LOW * HIGH) == pytest.approx(even)
     monthly = replace(policy, term=None)
     assert price(monthly, Ledger(spent=Money(Decimal(100))), NOW) < even
+
+
+def test_a_storm_after_a_quiet_month_is_not_bought_from_its_first_hour_on() -> None:
+    """Ten days were quiet: of what they left over half is gone, and so is half of the range."""
+    term = Term(NOW - timedelta(days=10), timedelta(days=20))
+    policy = replace(MARGINAL, steer=True, budget=Money(Decimal(1000)), term=term)
+
+    def storm(amount: int, hours: float = 1, *, open: bool = False) -> Charge:
+        at = NOW - timedelta(hours=hours)
+        return Charge(at, "phys", "alice", Money(Decimal(amount)), open)
+
+    def told(*charges: Charge) -> float:
+        spent = Money(Decimal(sum(charge.amount for charge in charges)))
+        return price(policy, Ledger(spent=spent, charges=charges), NOW)
+
+    middle = math.sqrt(LOW * HIGH)
+    assert middle == pytest.approx(told(storm(300)), rel=0.01)
+    assert middle == pytest.approx(told(storm(100), storm(200, 0.5, open=True)), rel=0.01)
+    assert told(storm(300, 240)) < told(storm(300, 120)) < told(storm(300))
+    before = replace(storm(300), at=term.began - timedelta(days=1))
+    assert told(before) == told()  # of another term
 
 
 def test_what_was_spent_too_early_or_is_about_to_be_lets_only_the_dearest_leave() -> None:

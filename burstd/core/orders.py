@@ -51,6 +51,9 @@ def order_for(
 #: that ran out of memory.
 _DEADLY = frozenset(range(1, 32)) - {17, 18, 19, 20, 21, 22, 23, 28}
 
+#: It may have come to its own end, of which the runner's record tells.
+_BY_ITSELF = frozenset({"exited", "lost"})
+
 
 def ending(outcome: Outcome | None, own: int | None = None) -> tuple[int, int]:
     """(exit code, signal) with which the stand-in must end; 1 where the payload never ended.
@@ -62,7 +65,7 @@ def ending(outcome: Outcome | None, own: int | None = None) -> tuple[int, int]:
     """
     if outcome is None:
         return 1, 0
-    if own is not None and outcome.reason in {"exited", "lost"}:
+    if own is not None and outcome.reason in _BY_ITSELF:
         return own, 0
     if _second(outcome):
         return 1, 0
@@ -73,7 +76,8 @@ def ending(outcome: Outcome | None, own: int | None = None) -> tuple[int, int]:
 
 def checkpointed(burst: Burst, own: int | None = None) -> bool:
     """It was told to save its state and stop there, and did: it goes on at home."""
-    return burst.stopping and ending(burst.outcome, own) == (CHECKPOINTED, 0)
+    ended = burst.outcome is not None and burst.outcome.reason in _BY_ITSELF
+    return burst.stopping and ended and ending(burst.outcome, own) == (CHECKPOINTED, 0)
 
 
 def remark(burst: Burst, own: int | None = None) -> str:

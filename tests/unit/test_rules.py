@@ -15,13 +15,13 @@ from burstd.core import script
 from burstd.core.barrier import SAVE_TIME, Durability, durability
 from burstd.core.eligible import Court
 from burstd.core.money import core_hours, occupied, price, worst_case
-from burstd.core.orders import ORDERS, Order, ending
+from burstd.core.orders import ORDERS, Order, checkpointed, ending, order_for
 from burstd.core.retries import LONGEST, is_due, next_due
 from burstd.domain.applications import Application
 from burstd.domain.burst import Epoch, Stage, Uptime
 from burstd.domain.directives import Directives, JobMode
 from burstd.domain.plan import Reason, ScriptFacts
-from burstd.domain.targets import Money, Outcome
+from burstd.domain.targets import CHECKPOINTED, Money, Outcome
 from tests.unit.values import NOW, POLICY, VIEW, burst, case, identity, queued
 
 # --- may it leave
@@ -237,6 +237,28 @@ def test_the_runners_record_knows_the_end_better_than_a_scheduler_that_forgot(
     outcome: Outcome | None, own: int | None, expected: tuple[int, int]
 ) -> None:
     assert expected == ending(outcome, own)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "own", "home"),
+    [
+        (Outcome("exited", CHECKPOINTED), None, True),
+        (Outcome("exited", CHECKPOINTED), CHECKPOINTED, True),
+        (Outcome("lost"), CHECKPOINTED, True),
+        (Outcome("exited", CHECKPOINTED), 0, False),  # the record knows better
+        (Outcome("exited", 0), None, False),
+        (Outcome("signalled", signal=10), None, False),  # it did not know the signal
+        (Outcome("cancelled", CHECKPOINTED), None, False),
+        (Outcome("timeout"), CHECKPOINTED, False),
+    ],
+)
+def test_who_was_told_to_stop_goes_on_at_home_only_if_it_says_that_it_has_saved_its_state(
+    outcome: Outcome, own: int | None, home: bool
+) -> None:
+    told = burst(Stage.SETTLING, outcome=outcome, stopping=True)
+    assert home == checkpointed(told, own)
+    assert (Order.WAIT if home else Order.EXIT) is order_for(told, own=own)
+    assert Order.EXIT is order_for(replace(told, stopping=False), own=own)
 
 
 # --- what a script says

@@ -136,7 +136,7 @@ HOME: tuple[Defect, ...] = (
         "told to stop is stopped", "who was told to save its state goes home however it ended",
         "2, result",
         "core/orders.py",
-        "    return burst.stopping and ending(burst.outcome, own) == (CHECKPOINTED, 0)\n",
+        "    return burst.stopping and ended and ending(burst.outcome, own) == (CHECKPOINTED, 0)\n",
         "    return burst.stopping\n",
     ),
     one(

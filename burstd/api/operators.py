@@ -87,7 +87,8 @@ class OperatorRoutes:
         why = why_of(request)
         if not any(store.request(burst.id, Asked(kind, peer.user, why)) for kind in kinds):
             burst = store.burst(burst.id) or burst
-            if burst.stage is not Stage.RETURNED:
+            stops = burst.stopping and RequestKind.CHECKPOINT in kinds
+            if burst.stage is not Stage.RETURNED and not stops:
                 return too_late(_no_return(burst))
         self._desk.nudge.set()
         return {"burst": burst.id, "job": str(burst.job), "stage": burst.stage.value}

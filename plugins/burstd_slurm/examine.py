@@ -10,6 +10,7 @@ from pathlib import Path
 
 from burstd.domain import slurm
 from burstd.domain.findings import CERTIFICATES, CREDENTIALS, Area, Finding, clock, room
+from burstd.domain.gres import GPU, Gres
 from burstd.ports.clock import Clock
 from burstd.ports.errors import AccessDenied, PortError
 from burstd.ports.remote import Failed, RemoteShell
@@ -32,6 +33,7 @@ if [ "$code" = 0 ]; then
   say after date +%s
   say rights sacctmgr -n -P show user "name=$account" format=adminlevel
   say partition scontrol show partition "$partition" -o
+  say nodes sinfo -h -a -e -p "$partition" -o '%D|%c|%m|%G'
 fi
 say root stat -L -c '%a %U' "$root"
 say runs stat -L -c '%a %U' "$root/runs"
@@ -63,6 +65,28 @@ class Answer:
     def short(self) -> str:
         """For a line of a report."""
         return " ".join(self.text.split())[:200] or f"no answer (exit code {self.code})"
+
+
+@dataclass(frozen=True)
+class NodeRow:
+    """Nodes that are all alike; memory in MiB."""
+
+    count: int
+    cores: int
+    memory: int
+    gpus: tuple[Gres, ...] = ()  #: of all of them together
+
+    @classmethod
+    def parse(cls, line: str) -> NodeRow | None:
+        """A line of ``sinfo -o '%D|%c|%m|%G'``; ``None``: it is none. Of ``gpu:a100:2(S:0-1)`` the
+        end in brackets tells where the GPUs sit."""
+        found = re.fullmatch(r"(\d+)\|(\d+)\|(\d+)\|(.*)", line.strip())
+        if found is None:
+            return None
+        count, words = int(found[1]), re.sub(r"\([^)]*\)", "", found[4]).split(",")
+        each = (Gres.parse(word) for word in words if word)
+        gpus = (replace(g, count=(g.count or 0) * count) for g in each if g.name == GPU)
+        return cls(count, int(found[2]), int(found[3]), tuple(gpus))
 
 
 NOTHING = Answer(127, "was not asked")
@@ -136,6 +160,7 @@ def judge(
     yield from _controller(area, settings, told)
     yield _time(area, told)
     yield from _partition(area, settings, told.get("partition", NOTHING))
+    yield _nodes(area, settings, told.get("nodes", NOTHING))
     yield from _directories(area, settings, told)
     yield _disk(area, settings, told.get("disk", NOTHING))
     yield _users(area, settings, told)
@@ -189,6 +214,36 @@ def _partition(area: Area, settings: SlurmTargetSettings, told: Answer) -> Itera
     elif shown:
         enough = "UNLIMITED" if limit is None else str(limit)
         yield area.ok(f"limits of {name}", f"MaxTime {enough}, max_time {settings.max_time}")
+
+
+def _nodes(area: Area, settings: SlurmTargetSettings, told: Answer) -> Finding:
+    """What is promised of the partition's nodes is there: a job that fits none of them would be
+    refused, or wait for ever. sinfo(1), -e: rows of nodes that are all alike."""
+    check = f"nodes of {settings.partition}"
+    rows = [NodeRow.parse(line) for line in told.text.splitlines()]
+    known = [row for row in rows if row is not None]
+    if told.code or not known or len(known) < len(rows):
+        return area.unknown(check, told.short, _AGAIN)
+    gpus = [gres for row in known for gres in row.gpus]
+    cores, memory = max(row.cores for row in known), max(row.memory for row in known)
+    number = sum(gres.count or 0 for gres in gpus)
+    there = {"node_cores": cores, "node_memory": memory, "max_gpus": number}
+    promised = {
+        "node_cores": settings.node_cores, "node_memory": settings.node_memory,
+        "max_gpus": settings.max_gpus,
+    }  # fmt: skip
+    wrong = [
+        f"settings.{name} is {promised[name]}, there are {most}"
+        for name, most in there.items()
+        if (promised[name] or 0) > most
+    ]
+    missing = sorted(set(settings.gpu_types) - {gres.type for gres in gpus})
+    wrong += [f"no node has GPUs of type {name} (settings.gpu_types)" for name in missing]
+    if wrong:
+        fix = f"correct what [targets] says of {area.name}: such jobs are sent there in vain"
+        return area.warning(check, "; ".join(wrong), fix)
+    seen = f"{sum(row.count for row in known)}, the largest has {cores} CPUs and {memory} MiB"
+    return area.ok(check, f"{seen}; {number} GPUs")
 
 
 def _directories(

@@ -101,6 +101,7 @@ class SimulatedShell:
             "config": (0, (TEXTS / "config.txt").read_text()) if self.slurm.up else away,
             "rights": (0, "Operator"),
             "partition": (0, "PartitionName=hpc State=UP Nodes=c[1-2] MaxTime=UNLIMITED"),
+            "nodes": (0, "2|2|1500|(null)"),
             "root": (0, "755 burst"),
             "runs": (0, "1777 burst"),
             "disk": (0, "/dev/vda 264212084 32418388 73972524      31% /scratch\n"),

@@ -18,6 +18,7 @@ from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.domain.burst import Stage
 from burstd.domain.jobs import JobKey
+from burstd.domain.targets import CHECKPOINTED
 from burstd.testing.simulators import in_file
 from tests.flow.conftest import ME, Serve
 from tests.flow.scene import Scene
@@ -128,6 +129,28 @@ def test_return_of_what_runs_elsewhere_is_refused_and_cancel_ends_it(scene: Scen
     scene.turn(20)
     assert "CANCELLED" == scene.slurm.job("2").state
     assert 3 == burst("cancel", "2")[0]
+
+
+def test_what_can_save_its_state_is_stopped_where_it_runs_if_that_is_said(scene: Scene) -> None:
+    script = "#!/bin/sh\n#BURST checkpoint=USR1\nccx late\n"
+    for number in ("2", "3"):
+        scene.slurm.submit(name="late", minutes=120, script=script)
+        scene.until(Stage.RUNNING, number)
+    scene.turn()
+    code, said = burst("return", "2")
+    assert (3, True) == (code, "burst return --checkpoint stops it there" in said)
+
+    assert 0 == burst("return", "--checkpoint", "2", "--no-wait")[0]
+    assert 0 == burst("return", "--checkpoint", "3", "--no-wait")[0]
+    scene.turn(2)
+    assert 2 == len(scene.target.signals)
+    for number, exit_code in (("2", CHECKPOINTED), ("3", 0)):
+        scene.target.finish(scene.burst(number).work_key, "exited", exit_code)
+    with ticking(scene):
+        home = burst("return", "--checkpoint", "2")
+        assert (0, "job 2 is back in its own partition") == _last(home)
+        code, said = _last(burst("return", "--checkpoint", "3"))
+    assert (3, True) == (code, said.startswith("burst: job 3 is settled"))
 
 
 def test_return_all_waits_until_everything_is_home_and_stays_frozen(scene: Scene) -> None:

@@ -229,43 +229,28 @@ done
 echo all done"""
 
 
-def goes_on_at_home(site: Site, job: str, home: str) -> None:
-    """It has come home with what it has done, and does the rest."""
-    site.until(lambda: site.stage(job) == "settled", "it is stopped there, and settled")
-    assert "PENDING cae" == site.ctl.run(["squeue", "-h", "-j", job, "-o", "%T %P"]).stdout.strip()
-    where = site.ctl.run(["cat", "done.1"], user="alice", cwd=home).stdout
-    assert where.strip() in {"c1", "c2"}
-    site.ctl.run(["scancel", "-n", "fill"])
-    site.until(lambda: site.state(job) == "COMPLETED", "it goes on at home")
-    hosts = site.ctl.run(["cat", "done.2", "done.3"], user="alice", cwd=home).stdout.split()
-    assert 2 == len(hosts) and {"n1", "n2"} >= set(hosts)
-    out = site.ctl.run(["cat", f"{home}/study.out"], user="alice").stdout.splitlines()
-    own = [line for line in out if "JOB REQUEUE" not in line]  # slurmstepd's word at a requeue
-    assert ["part 1 is done", "part 2 is done", "part 3 is done", "all done"] == own
-
-
 def test_a_cap_that_is_lowered_stops_what_can_go_on_at_home(site: Site) -> None:
     site.fill()
     home, append = site.study("beam"), ("--open-mode=append",)
     job = site.submit("study", STUDY, directory=home, options=append)
     site.start(high="0.5", low="0.1", policy='veto = false\nhard = "checkpoint-and-return"')
     site.until(lambda: site.stage(job) == "running", "it runs there")
+    refused = site.px.run(["burst", "return", job], user="alice", check=False)
+    assert "burst return --checkpoint" in refused.stderr
     lower = 's/^budget = .*/budget = "0.01 EUR\\/month"/'
     site.px.run(["sed", "-i", lower, "/etc/burstd/config.toml"])
-    goes_on_at_home(site, job, home)
+    site.until(lambda: site.stage(job) == "settled", "it is stopped there, and settled")
+    waits = site.ctl.run(["squeue", "-h", "-j", job, "-o", "%T %P"]).stdout.strip()
+    assert "PENDING cae" == waits
     shown = json.loads(site.px.run(["burst", "show", job, "--json"], user="alice").stdout)
     assert 99 == shown["burst"]["outcome"]["exit_code"]
     assert float(shown["burst"]["cost"]) < float(shown["burst"]["reserved"])
 
-
-def test_its_user_stops_it_there_to_go_on_at_home(site: Site) -> None:
-    site.fill()
-    home, append = site.study("beam"), ("--open-mode=append",)
-    job = site.submit("study", STUDY, directory=home, options=append)
-    site.start(high="0.5", low="0.1")
-    site.until(lambda: site.stage(job) == "running", "it runs there")
-    refused = site.px.run(["burst", "return", job], user="alice", check=False)
-    assert "burst return --checkpoint" in refused.stderr
-    done = site.px.run(["burst", "return", "--checkpoint", job], user="alice")
-    assert f"job {job} is back in its own partition" in done.stdout
-    goes_on_at_home(site, job, home)
+    site.ctl.run(["scancel", "-n", "fill"])
+    site.until(lambda: site.state(job) == "COMPLETED", "it goes on at home")
+    parts = ["cat", "done.1", "done.2", "done.3"]
+    hosts = site.ctl.run(parts, user="alice", cwd=home).stdout.split()
+    assert 3 == len(hosts) and hosts[0] in {"c1", "c2"} and {"n1", "n2"} >= set(hosts[1:])
+    out = site.ctl.run(["cat", f"{home}/study.out"], user="alice").stdout.splitlines()
+    own = [line for line in out if "JOB REQUEUE" not in line]  # slurmstepd's word at a requeue
+    assert ["part 1 is done", "part 2 is done", "part 3 is done", "all done"] == own

@@ -239,6 +239,7 @@ def far_texts(version: str = "24.11") -> dict[str, far.Answer]:
         "config": far.Answer(0, real(version, "config")),
         "rights": far.Answer(0, "Operator"),
         "partition": far.Answer(0, real(version, "partition")),
+        "nodes": far.Answer(0, "2|64|250000|(null)\n4|32|500000|gpu:a100:4(S:0-1),tmp:1"),
         "root": far.Answer(0, "755 burst"),
         "runs": far.Answer(0, "1777 burst"),
         "disk": far.Answer(0, _DF),
@@ -299,6 +300,32 @@ def test_a_partition_that_is_shorter_than_what_is_sent_warns() -> None:
     assert Grade.WARNING is one(judged(told), "limits of burst").grade
     shorter = SETTINGS.model_copy(update={"max_time": timedelta(hours=23)})
     assert Grade.OK is one(judged(told, shorter), "limits of burst").grade
+
+
+@pytest.mark.parametrize(
+    ("settings", "trouble"),
+    [
+        ({"node_cores": 64, "node_memory": 500_000, "max_gpus": 16, "gpu_types": ("a100",)}, ""),
+        ({"node_cores": 128}, "settings.node_cores is 128, there are 64"),
+        ({"node_memory": 512_000}, "settings.node_memory is 512000, there are 500000"),
+        ({"max_gpus": 17}, "settings.max_gpus is 17, there are 16"),
+        ({"max_gpus": 1, "gpu_types": ("a100", "h100")}, "no node has GPUs of type h100"),
+    ],
+)
+def test_what_is_promised_of_nodes_and_is_not_there_warns(
+    settings: dict[str, object], trouble: str
+) -> None:
+    found = one(judged(far_texts(), SETTINGS.model_copy(update=settings)), "nodes of burst")
+    assert (Grade.WARNING if trouble else Grade.OK) is found.grade
+    assert trouble in found.seen
+    if not trouble:
+        assert "6, the largest has 64 CPUs and 500000 MiB; 16 GPUs" == found.seen
+
+
+@pytest.mark.parametrize("said", ["", "2|64", "sinfo: error: Unable to contact"])
+def test_nodes_that_nobody_tells_of_are_not_known(said: str) -> None:
+    told = far_texts() | {"nodes": far.Answer(0, said)}
+    assert Grade.UNKNOWN is one(judged(told), "nodes of burst").grade
 
 
 def test_the_questions_are_a_script_that_any_shell_runs(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ if [ "$code" = 0 ]; then
   say after date +%s
   say rights sacctmgr -n -P show user "name=$account" format=adminlevel
   say partition scontrol show partition "$partition" -o
-  say nodes sinfo -h -a -e -p "$partition" -o '%D|%c|%m|%G'
+  say nodes sinfo -h -e -p "$partition" -o '%D|%c|%m|%G'
 fi
 say root stat -L -c '%a %U' "$root"
 say runs stat -L -c '%a %U' "$root/runs"

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 LOW, HIGH = 5.0, 500.0  #: worths (selection.py) between which the price moves
-PART = 0.2  #: of the budget: the bucket's size
+PART = 0.4  #: of the budget: the bucket's size
 
 
 @dataclass(frozen=True)

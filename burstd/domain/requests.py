@@ -17,6 +17,8 @@ class RequestKind(Enum):
 
 
 ALL = frozenset(RequestKind)
+#: Of ``burst``'s, where they are not named as the kind is.
+_COMMANDS = {RequestKind.CHECKPOINT: "return --checkpoint"}
 
 
 @dataclass(frozen=True)
@@ -28,5 +30,6 @@ class Request:
     why: str = ""
 
     def __str__(self) -> str:
-        words = f"{self.by} asked for it: burst {self.kind.value}"
+        command = _COMMANDS.get(self.kind, self.kind.value)
+        words = f"{self.by} asked for it: burst {command}"
         return f"{words} ({self.why})" if self.why else words

@@ -117,11 +117,12 @@ class Checker:
                 yield f"7: {name} starts at home and is not what it was: {changed}"
 
     def _cancelled(self, name: str) -> bool:
-        """An operator's wish is carried out at the next tick."""
-        since = self.site.cancelled.get(name)
-        if since is None:
+        """What an operator wants of an open burst is carried out at the next tick."""
+        if name not in self.site.cancelled:
             return False
-        return name not in self.site.doomed or self.site.clock.now() - since > HEARD
+        rows = self.ledger.rows.values()
+        heard = any(row.open and self.owners.get(row.id) == name for row in rows)
+        return name not in self.site.doomed or not heard
 
     def _ledger(self, database: Engine) -> Iterator[str]:
         before = self.ledger.seen

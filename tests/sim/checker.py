@@ -54,6 +54,7 @@ class Checker:
     stood: dict[str, int] = field(default_factory=dict)  #: mark -> event when it last stood in
     known: Known = field(default_factory=Known)
     starts: Counter[str] = field(default_factory=Counter)
+    scancelled: set[str] = field(default_factory=set)  #: by burstd
     _seen_runs: int = 0
     _seen_executions: int = 0
 
@@ -134,6 +135,7 @@ class Checker:
                 if row.id not in self.owners:
                     yield from self._leaves(row)
             yield from self._holds()
+            yield from self._unheard()
         yield from self._twins()
 
     def _leaves(self, row: Row) -> Iterator[str]:
@@ -146,6 +148,14 @@ class Checker:
         stopped = [key for name, key in self.site.saved.items() if name == owner]
         if row.target and (home or stopped):
             yield f"21: {owner} leaves as {row.id} though {home or stopped} came home"
+
+    def _unheard(self) -> Iterator[str]:
+        """23: no burst is closed whose job an operator wants ended and nobody has tried to."""
+        still = {self.owners.get(r.id) for r in self.ledger.rows.values() if r.open}
+        for name in self.site.doomed - self.scancelled - still:
+            job = self._job(name)
+            if job is not None and job.state not in OVER and not job.cancelled:
+                yield f"23: {name} is {job.state}, its burst is closed, and its end was asked for"
 
     def _twins(self) -> Iterator[str]:
         """4: none that is in no ledger, and of no burst two at once."""
@@ -178,6 +188,8 @@ class Checker:
         kind = call.kind
         if kind == SLURM_CHANGE:
             argv = call.args[0]
+            if argv[0] == "scancel":
+                self.scancelled |= {mark(job) for job in self._named(argv[-1])}
             if argv[0] in {"scontrol", "scancel"}:
                 for violation in self._strangers(call.daemon, argv[-1], argv):
                     self.note(violation)

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import groupby
 
-from burstd.core.selection import Outlook, Room, Waiter
+from burstd.core.backfill import starts
+from burstd.core.room import Outlook, Room, Waiter
 from burstd.domain.estimates import UNTRIED, Source, StartEstimate
 from burstd.domain.jobs import JobIdentity, JobState, QueuedJob
 from burstd.domain.plan import Snapshot
@@ -70,12 +71,14 @@ class Line:
 
     @cached_property
     def own(self) -> Mapping[JobIdentity, float]:
-        """Seconds until each starts if nobody leaves, by filling the cluster in their order."""
+        """Seconds until each starts if nobody leaves: in its turn, or sooner if it overtakes."""
         if self.outlook is None:
             return {}
         room, found = Room(self.outlook), dict[JobIdentity, float]()
-        for same, waiter in zip(self.groups, self.waiters, strict=True):
-            found |= dict.fromkeys((job.identity for job in same), room.when(waiter.cores))
+        soonest = starts(self.waiters, self.outlook)
+        for same, waiter, soon in zip(self.groups, self.waiters, soonest, strict=True):
+            start = min(soon, room.when(waiter.cores))
+            found |= dict.fromkeys((job.identity for job in same), start)
             room.fill(waiter)
         return found
 

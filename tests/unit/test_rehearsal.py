@@ -14,15 +14,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from burstd.cli.burst import app
-from burstd.core.selection import (
-    STRATEGIES,
-    Outlook,
-    Strategy,
-    Waiter,
-    marginal,
-    threshold,
-    waiting,
-)
+from burstd.core.room import Outlook, Waiter
+from burstd.core.selection import STRATEGIES, Strategy, marginal, threshold, waiting
 from burstd.core.steering import HIGH, LOW, Steering
 from burstd.rehearsal.compare import decided, shaken
 from burstd.rehearsal.easy import Cluster, Run, rehearse
@@ -240,6 +233,13 @@ def test_marginal_counts_the_hours_that_a_job_is_spared_and_spares_those_behind_
     assert ((1 + 8 / 4) / 8, 3 / 4) == pytest.approx((first, second))
     # The first leaves: the second starts in an hour.
     assert 1 / 4 == pytest.approx(marginal(waits, IDLE, price=0.2)[1])
+
+
+def test_who_overtakes_the_first_waits_less_than_its_place_says() -> None:
+    two_of_four = Outlook(4, 0, [(3600.0, 2), (36000.0, 2)], delay=0.0)
+    _, short, long = marginal(line((4, 2, 0), (2, 9, 0), (2, 10, 0)), two_of_four, price=99)
+    # The second fits before the first's turn comes, and the third does not: it waits 12 hours.
+    assert ((1 + 18 / 4) / 18, 12 / 20) == pytest.approx((short, long))
 
 
 def test_whom_the_trip_takes_longer_than_the_wait_is_worth_nothing() -> None:

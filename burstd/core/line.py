@@ -1,7 +1,7 @@
 """The line that jobs wait in, as decisions see it. Pure.
 
-The cluster is seen through its queue: what runs becomes free when it is expected to end, and while
-jobs wait for resources nothing else is free.
+The cluster is seen through its queue: what runs becomes free when it is expected to end. What is
+idle now is not enough for the first that waits for resources.
 """
 
 from __future__ import annotations
@@ -38,11 +38,13 @@ class Line:
     def of(cls, snapshot: Snapshot, policy: BurstPolicy) -> Line:
         """The line of the partitions that burst, whether its jobs may leave or not."""
         ends = _ends(snapshot, policy)
-        cores = sum(count for _, count in ends)
-        if not cores:
+        running = sum(count for _, count in ends)
+        if not running:
             return cls(snapshot, (), (), None)
         now = snapshot.queue.taken_at
         jobs = sorted((j for j in snapshot.queue.jobs if _waits(j, policy)), key=_place)
+        free = _free(jobs, snapshot, policy)
+        cores = running + free
         groups = [tuple(same) for _, same in groupby(jobs, _likeness)]
         waiters = [
             Waiter(
@@ -55,7 +57,7 @@ class Line:
         ]
         mean = snapshot.usage.mean or _mean(waiters) or 1.0
         delay = policy.start_delay.total_seconds()
-        return cls(snapshot, groups, waiters, Outlook(cores, 0, ends, delay, mean, policy.theta))
+        return cls(snapshot, groups, waiters, Outlook(cores, free, ends, delay, mean, policy.theta))
 
     def start(self, job: QueuedJob) -> StartEstimate | None:
         """When it starts here; ``None``: nobody can tell."""
@@ -106,6 +108,14 @@ def _waits(job: QueuedJob, policy: BurstPolicy) -> bool:
         and job.time_limit is not None
         and not policy.partitions.isdisjoint(job.partitions)
     )
+
+
+def _free(line: Sequence[QueuedJob], snapshot: Snapshot, policy: BurstPolicy) -> int:
+    """CPUs that the first in line could have and that are too few for it: or it would have them.
+    What is idle beyond that it can't use, for whatever reason, and so perhaps nobody. Partitions
+    may share their nodes."""
+    idle = max((snapshot.queue.idle.get(name, 0) for name in policy.partitions), default=0)
+    return min(idle, line[0].cpus - 1) if line else 0
 
 
 def _ends(snapshot: Snapshot, policy: BurstPolicy) -> list[tuple[float, int]]:

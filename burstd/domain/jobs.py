@@ -173,11 +173,13 @@ class QueuedJob:
 
 @dataclass(frozen=True)
 class QueueSnapshot:
-    """The whole queue at one moment, pending and running, with the controller's boot time."""
+    """The whole queue at one moment, pending and running. ``idle``: CPUs that no job has, of nodes
+    that take jobs, by partition; where nobody knows, none."""
 
     cluster: str
     taken_at: datetime
     jobs: tuple[QueuedJob, ...]
+    idle: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,10 @@ class Lines:
             # A new line for each at every look would take longer than the decision itself.
             object.__setattr__(line, "elapsed", timedelta(seconds=cluster.now - started))
         running = (line for line, _ in self._running.values())
-        return QueueSnapshot(NAME, self.moment(cluster.now), (*waiting, *running))
+        first = cluster.waiting[0].queue.split(",") if waiting else ()
+        return QueueSnapshot(
+            NAME, self.moment(cluster.now), (*waiting, *running), dict.fromkeys(first, cluster.free)
+        )
 
     def started(self, job: PastJob, now: int) -> None:
         """It runs here."""

@@ -111,7 +111,7 @@ class SimulatedSlurm:
                 job.reason = why
             elif job.shown["Partition"] == self.burst_partition:
                 self._start(job, "px")
-            elif self._busy() < self.slots:
+            elif self.busy < self.slots:
                 self._start(job, "n1")
                 self.runs.append(Run(key_text(job), job.name, self._now, job.serial))
             else:
@@ -216,7 +216,7 @@ class SimulatedSlurm:
     def changes(self) -> list[tuple[str, ...]]:
         """The commands that meant to change something."""
         reading = {("scontrol", "show"), ("scontrol", "write")}
-        asking = {"squeue", "sacct", "sdiag"}
+        asking = {"squeue", "sinfo", "sacct", "sdiag"}
         return [c for c in self.commands if c[0] not in asking and c[:2] not in reading]
 
     # --- inside
@@ -263,7 +263,9 @@ class SimulatedSlurm:
         job.state, job.reason, job.node, job.started_at = "RUNNING", "None", node, self._now
         self._write_down(job)
 
-    def _busy(self) -> int:
+    @property
+    def busy(self) -> int:
+        """Of the slots."""
         going = {"RUNNING", "COMPLETING"}
         return sum(j.state in going and j.node == "n1" for j in self.jobs)
 

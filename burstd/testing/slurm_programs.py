@@ -52,6 +52,12 @@ def _squeue(slurm: SimulatedSlurm, argv: Sequence[str]) -> str:
     return "".join(squeue_lines(shown, argv[argv.index("-o") + 1]))
 
 
+def _sinfo(slurm: SimulatedSlurm, _argv: Sequence[str]) -> str:
+    """Each job has one CPU of the partition at home."""
+    busy = min(slurm.busy, slurm.slots)
+    return f"cae|{busy}/{slurm.slots - busy}/0/{slurm.slots}\n{slurm.burst_partition}|0/1/0/1\n"
+
+
 def _scontrol(slurm: SimulatedSlurm, argv: Sequence[str]) -> str:
     verb, words = argv[1], argv[2:]
     if (verb, words[0]) == ("show", "config"):
@@ -170,6 +176,7 @@ def _in_window(job: SimulatedJob, argv: Sequence[str], now: datetime) -> bool:
 
 _PROGRAMS: Mapping[str, Callable[[SimulatedSlurm, Sequence[str]], str]] = {
     "squeue": _squeue,
+    "sinfo": _sinfo,
     "scontrol": _scontrol,
     "scancel": _scancel,
     "sacct": _sacct,

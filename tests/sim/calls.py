@@ -46,7 +46,7 @@ class Call:
             argv = self.args[0]
             if argv[0] == "sacct" and "-a" in argv:
                 return PAST
-            reads = argv[0] in {"squeue", "sacct", "sdiag"} or tuple(argv[:2]) in _READING
+            reads = argv[0] in {"squeue", "sinfo", "sacct", "sdiag"} or tuple(argv[:2]) in _READING
             return SLURM_READ if reads else SLURM_CHANGE
         if self.seam == "store":
             if self.name == "report":

@@ -366,3 +366,8 @@ def test_a_name_made_of_our_separators_cannot_cut_the_list() -> None:
     assert 2 == len(rows)
     job = records.queued_job("onprem", rows[0])
     assert ("a comment", name) == (job.comment, job.identity.name)
+
+
+def test_idle_cpus_of_each_partition_are_read_and_what_can_not_be_read_is_not_told() -> None:
+    text = "cae|30/2/64/96\nburst|0/8192/0/8192\nodd|name|1/2/3/6\ncut|1/\n\n"
+    assert {"cae": 2, "burst": 8192, "odd|name": 2} == records.idle(text)

@@ -110,6 +110,32 @@ def test_the_order_of_the_queue_does_not_matter(
     assert set(map(str, one.placements)) == set(map(str, two.placements))
 
 
+def outlook_with(idle: dict[str, int], *jobs: QueuedJob) -> tuple[int, int]:
+    """(CPUs in all, those that are free) as the line sees them."""
+    seen = snapshot(running(1, 10), *jobs)
+    line = Line.of(replace(seen, queue=replace(seen.queue, idle=idle)), MARGINAL)
+    assert line.outlook is not None
+    return line.outlook.cores, line.outlook.free
+
+
+def test_of_what_is_idle_counts_what_the_first_in_line_could_use_and_is_too_little_for_it() -> None:
+    large, small = waits(2, 16, 1, 200), waits(3, 1, 1)
+    assert (16, 0) == outlook_with({}, large, small)
+    assert (20, 4) == outlook_with({"cae": 4, "other": 9}, large, small)
+    # 30 are there and it does not start: nobody knows what they are good for.
+    assert (31, 15) == outlook_with({"cae": 30}, large, small)
+    assert (16, 0) == outlook_with({"cae": 30}, small)
+    assert (16, 0) == outlook_with({"cae": 30})
+
+
+def test_who_waits_for_the_rest_of_what_is_idle_already_is_worth_less() -> None:
+    first, second = running(1, 1, cpus=4), running(2, 10, cpus=8)
+    seen = snapshot(first, second, waits(3, 8, 1))
+    told = replace(seen, queue=replace(seen.queue, idle={"cae": 4}))
+    one, other = (worths(Line.of(s, MARGINAL), MARGINAL)[identity(3)] for s in (seen, told))
+    assert one > 9 * other > 0
+
+
 def test_a_cluster_where_nothing_runs_tells_nothing_and_the_oldest_leaves_first() -> None:
     assert {} == worths(Line.of(snapshot(waits(1, 2, 1)), MARGINAL), MARGINAL)
     assert [2, 1] == leaving(waits(1, 2, 1, ago=1), waits(2, 2, 1, ago=2))

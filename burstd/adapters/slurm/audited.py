@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from burstd.adapters.slurm.controller import Controller, Shown
@@ -19,6 +19,9 @@ class AuditedController:
 
     def queue(self) -> Iterable[Sequence[str]]:
         return self.controller.queue()
+
+    def idle(self) -> Mapping[str, int]:
+        return self.controller.idle()
 
     def boot(self) -> str:
         return self.controller.boot()

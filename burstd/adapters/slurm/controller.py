@@ -34,6 +34,9 @@ class Controller(Protocol):
     def queue(self) -> Iterable[Sequence[str]]:
         """Every job that is not over, as cells in the order of ``records.QUEUE_FIELDS``."""
 
+    def idle(self) -> Mapping[str, int]:
+        """See ``QueueSnapshot.idle``."""
+
     def boot(self) -> str:
         """The time of slurmctld's start, in seconds since 1970."""
 
@@ -81,6 +84,9 @@ class CommandController:
         form = records.QueueFormat.fresh()
         argv = ["squeue", "-h", "-a", "-t", ",".join(records.LIVING), "-o", form.option]
         return form.rows(self.slurm.run(argv))
+
+    def idle(self) -> Mapping[str, int]:
+        return records.idle(self.slurm.run(["sinfo", "-h", "-a", "-o", "%R|%C"]))
 
     def boot(self) -> str:
         return records.boot_time(self._scontrol("show", "config"))

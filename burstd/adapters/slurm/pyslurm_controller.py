@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,6 +25,9 @@ class PyslurmController:
             "queue", columns=records.QUEUE_FIELDS, over=records.OVER
         )
         return rows
+
+    def idle(self) -> Mapping[str, int]:
+        return self.commands.idle()
 
     def boot(self) -> str:
         return str(self.worker.ask("boot"))

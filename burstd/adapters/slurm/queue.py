@@ -16,6 +16,7 @@ from burstd.domain.jobs import (
     JobRecord,
     JobSight,
     JobState,
+    QueuedJob,
     QueueSnapshot,
     Shape,
 )
@@ -77,7 +78,14 @@ class SlurmQueue:
         with question():
             rows = self.controller.queue()
         jobs = tuple(records.queued_job(self.cluster, cells) for cells in rows)
-        return QueueSnapshot(self.cluster, taken_at, jobs)
+        return QueueSnapshot(self.cluster, taken_at, jobs, self._idle(jobs))
+
+    def _idle(self, jobs: Sequence[QueuedJob]) -> Mapping[str, int]:
+        """Only where somebody waits for them; a decision can do without."""
+        if any(job.state is JobState.PENDING and job.reason == "Resources" for job in jobs):
+            with contextlib.suppress(PortError):
+                return self.controller.idle()
+        return {}
 
     def past(self, since: datetime) -> tuple[PastRun, ...]:
         window = (f"{t:%Y-%m-%dT%H:%M:%S}" for t in (since, self.now() + DAY))

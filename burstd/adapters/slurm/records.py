@@ -231,6 +231,13 @@ def past_runs(answer: str, burst_partition: str, field: str = FIELD) -> tuple[Pa
     return tuple(run for _, run in found)
 
 
+def idle(answer: str) -> dict[str, int]:
+    """Idle CPUs by partition, of ``sinfo -o '%R|%C'`` (allocated/idle/other/total). A line that
+    can't be read tells nothing."""
+    rows = (re.fullmatch(r"(.+)\|\d+/(\d+)/\d+/\d+", row) for row in answer.splitlines())
+    return {row[1]: int(row[2]) for row in rows if row}
+
+
 def boot_time(config: str) -> str:
     """BOOT_TIME of ``scontrol show config``. Raises ``Unreachable`` where it is missing."""
     found = re.search(r"^BOOT_TIME\s*=\s*(\S+)", config, re.MULTILINE)

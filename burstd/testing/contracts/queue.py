@@ -93,6 +93,16 @@ class QueueContract:
 
         assert forms == {form: shape.memory for form, shape in asked.items()}
 
+    def test_idle_cpus_are_told_while_somebody_waits_for_resources(self, cluster: Cluster) -> None:
+        held = cluster.submit("--hold")
+        assert {} == cluster.queue.observe().idle
+        key = cluster.submit()
+        assert cluster.wait(lambda: line(cluster, key).reason == "Resources", 60)
+
+        idle = cluster.queue.observe().idle
+        assert (0, True) == (idle[cluster.home_partition], idle[cluster.burst_partition] > 0)
+        assert "JobHeldUser" == line(cluster, held).reason
+
     def test_a_stopped_controller_is_unreachable_and_never_an_empty_queue(
         self, cluster: Cluster
     ) -> None:

@@ -53,7 +53,7 @@ class Rule:
 CLAIRVOYANT = Rule("clairvoyant", "marginal", knows=True)
 RULES = (
     Rule("threshold", "threshold"), Rule("waiting", "waiting"), Rule("marginal, 0", "marginal"),
-    Rule("marginal, 0.5", "marginal", 0.5), Rule("marginal, 1", "marginal", 1.0), CLAIRVOYANT,
+    Rule("marginal, 0.2", "marginal", 0.2), Rule("marginal, 1", "marginal", 1.0), CLAIRVOYANT,
 )  # fmt: skip
 
 

@@ -195,7 +195,7 @@ class PolicyTable(Table):
     veto: bool = True
     """Let who will be over sooner here stay, even if it starts as late as estimates have ever been
     wrong: docs/policy.md."""
-    theta: float = Field(default=0.25, ge=0, le=1)
+    theta: float = Field(default=0.2, ge=0, le=1)
     """For marginal: how much more an hour of a large job's waiting counts than a small one's."""
     min_core_hours: CoreHoursValue = Field(default="0 core-hours", validate_default=True)
     """A job that asks for less stays: sending it is not worth it."""

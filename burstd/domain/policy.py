@@ -103,7 +103,7 @@ class BurstPolicy:
     most_output: int = 50 * 10**9  #: bytes that come home from where that costs
     veto: bool = False  #: who will be over sooner here stays
     steer: bool = False  #: nobody leaves below the price at which the budget lasts the month
-    theta: float = 0.25  #: how much more a large job's hour of waiting counts: 0 to 1
+    theta: float = 0.2  #: how much more a large job's hour of waiting counts: 0 to 1
     #: Until a job that leaves has begun elsewhere, as long as that was not measured.
     start_delay: timedelta = timedelta(minutes=5)
     reasons: frozenset[str] = frozenset({"Resources", "Priority"})

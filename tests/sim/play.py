@@ -16,6 +16,7 @@ from burstd.domain.burst import BurstId
 from burstd.domain.requests import Request, RequestKind
 from burstd.domain.targets import Money
 from burstd.ports.errors import PortError
+from burstd.ports.store import StaleBurst
 from burstd.testing.agents import mark
 from burstd.testing.simulators import memory
 from tests.sim import ends
@@ -206,7 +207,7 @@ class Play:
             return FAULTS[fault.name].around(
                 self, call, lambda: self._effect(call, real), fault.size
             )
-        except PortError as error:
+        except (PortError, StaleBurst) as error:
             outcome = type(error).__name__
             raise
         except Killed as killed:

@@ -183,8 +183,9 @@ class Checker:
 
     # --- around burstd's own calls
 
-    def before_call(self, call: Call) -> None:
-        """Judge what a call is about to change."""
+    def before_call(self, call: Call, *, late: bool = False) -> None:
+        """Judge what a call is about to change. ``late``: its daemon made it a while ago, and no
+        look since could hold it up."""
         kind = call.kind
         if kind == SLURM_CHANGE:
             argv = call.args[0]
@@ -197,7 +198,13 @@ class Checker:
             for violation in self._clean(call.args[0]):
                 self.note(violation)
         elif kind == FAR_CHANGE and call.name == "start":
-            for violation in self._start(call.daemon, call.args[0]):
+            for violation in self._start(call.daemon, call.args[0], late=late):
+                self.note(violation)
+
+    def before_late(self, call: Call) -> None:
+        """Judge on what a call is made whose effect comes later."""
+        if call.kind == FAR_CHANGE and call.name == "start":
+            for violation in self._looked(call.daemon, call.args[0]):
                 self.note(violation)
 
     def after_look(self, call: Call) -> None:
@@ -225,7 +232,7 @@ class Checker:
                 continue
             yield f"5: {' '.join(argv)} hits {mark(job)}, a stranger's job"
 
-    def _start(self, daemon: str, key: WorkKey) -> Iterator[str]:
+    def _start(self, daemon: str, key: WorkKey, *, late: bool) -> Iterator[str]:
         """3: a start only for a stand-in, seen at the last look, whose claim no crash can undo."""
         works = [w for w in self.site.target.work.values() if w.job.key == key]
         if not any(work.job.state is RemoteState.HELD for work in works):
@@ -240,9 +247,8 @@ class Checker:
             if not self._forgotten(name):
                 yield f"3: {key} starts and nobody knows its job {name}"
             return
-        at, _ = self.known.looked.get((daemon, key_text(job)), (0, ""))
-        if self.stood.get(name, 0) < at:
-            yield f"3: {key} starts though {name} was {job.state} when it was looked at"
+        if not late:
+            yield from self._looked(daemon, key)
         saved = self.site.slurm.saved(job.serial)
         burst = self.site.slurm.burst_partition
         for version, how in ((job, "is"), (saved, "would, after a crash, be")):
@@ -250,6 +256,16 @@ class Checker:
                 continue
             if version.shown["Partition"] != burst:
                 yield f"3: {key} starts while {name} {how} {version.state} at home"
+
+    def _looked(self, daemon: str, key: WorkKey) -> Iterator[str]:
+        """3: the last look of who makes the call, before it is made."""
+        name = self.site.target.runs.get(key, "")
+        job = self._job(name)
+        if job is None:
+            return
+        at, _ = self.known.looked.get((daemon, key_text(job)), (0, ""))
+        if self.stood.get(name, 0) < at:
+            yield f"3: {key} starts though {name} was {job.state} when it was looked at"
 
     def _clean(self, key: WorkKey) -> Iterator[str]:
         """11: results stay at the far end until they are at home, or nobody can bring them."""

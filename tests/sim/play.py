@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -24,7 +25,7 @@ from tests.sim.acts import ACTS
 from tests.sim.calls import ANY, TURN, Call
 from tests.sim.checker import HEARD, Checker
 from tests.sim.daemon import Daemon, Killed
-from tests.sim.faults import FAULTS
+from tests.sim.faults import FAULTS, Real
 from tests.sim.ledger import empty
 from tests.sim.site import Site
 from tests.sim.story import Move, Story
@@ -52,7 +53,7 @@ class Late:
     due: datetime
     boots: int
     call: Call
-    real: Callable[[], Any]
+    real: Real
 
 
 @dataclass
@@ -129,8 +130,9 @@ class Play:
         """Somebody asked burstd to wait so long: no bound counts meanwhile."""
         self._excused = self.site.clock.now() + timedelta(seconds=seconds)
 
-    def later(self, call: Call, real: Callable[[], Any], seconds: int) -> None:
+    def later(self, call: Call, real: Real, seconds: int) -> None:
         """The effect comes then."""
+        self.checker.before_late(call)
         due = self.site.clock.now() + timedelta(seconds=seconds)
         self._late.append(Late(due, self._boots(call), call, real))
 
@@ -204,9 +206,8 @@ class Play:
                 return self._effect(call, real)
             self._troubled = True
             self._hit(fault.name)
-            return FAULTS[fault.name].around(
-                self, call, lambda: self._effect(call, real), fault.size
-            )
+            effect = partial(self._effect, call, real)
+            return FAULTS[fault.name].around(self, call, effect, fault.size)
         except (PortError, StaleBurst) as error:
             outcome = type(error).__name__
             raise
@@ -216,8 +217,8 @@ class Play:
         finally:
             self._event(f"{call.says}: {outcome}" + (f" [{fault.name}]" if fault else ""))
 
-    def _effect(self, call: Call, real: Callable[[], Any]) -> Any:
-        self.checker.before_call(call)
+    def _effect(self, call: Call, real: Callable[[], Any], *, late: bool = False) -> Any:
+        self.checker.before_call(call, late=late)
         result = real()
         if call.seam == "slurm":
             self.checker.after_look(call)
@@ -291,7 +292,7 @@ class Play:
             if late.boots == self._boots(late.call):  # else it died with its slurmctld
                 outcome = "ok"
                 try:
-                    late.real()
+                    late.real(late=True)
                 except PortError as error:
                     outcome = type(error).__name__
                 self._event(f"-- late: {late.call.says}: {outcome}")

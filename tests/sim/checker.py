@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from decimal import Decimal
 
 from sqlalchemy import Engine
@@ -22,7 +21,6 @@ from tests.sim.calls import FAR_CHANGE, SLURM_CHANGE, Call
 from tests.sim.ledger import LedgerWatch, Row
 from tests.sim.site import Site
 
-HEARD = timedelta(seconds=30)  #: until what an operator wants is known to all
 Face = tuple[str, str, str, str]
 
 
@@ -54,7 +52,7 @@ class Checker:
     stood: dict[str, int] = field(default_factory=dict)  #: mark -> event when it last stood in
     known: Known = field(default_factory=Known)
     starts: Counter[str] = field(default_factory=Counter)
-    scancelled: set[str] = field(default_factory=set)  #: by burstd
+    scancelled: set[str] = field(default_factory=set)  #: by burstd, and slurmctld took it
     _seen_runs: int = 0
     _seen_executions: int = 0
 
@@ -150,7 +148,7 @@ class Checker:
             yield f"21: {owner} leaves as {row.id} though {home or stopped} came home"
 
     def _unheard(self) -> Iterator[str]:
-        """23: no burst is closed whose job an operator wants ended and nobody has tried to."""
+        """23: no burst is closed whose job an operator wants ended and nobody has ended."""
         still = {self.owners.get(r.id) for r in self.ledger.rows.values() if r.open}
         for name in self.site.doomed - self.scancelled - still:
             job = self._job(name)
@@ -189,8 +187,6 @@ class Checker:
         kind = call.kind
         if kind == SLURM_CHANGE:
             argv = call.args[0]
-            if argv[0] == "scancel":
-                self.scancelled |= {mark(job) for job in self._named(argv[-1])}
             if argv[0] in {"scontrol", "scancel"}:
                 for violation in self._strangers(call.daemon, argv[-1], argv):
                     self.note(violation)
@@ -207,9 +203,11 @@ class Checker:
             for violation in self._looked(call.daemon, call.args[0]):
                 self.note(violation)
 
-    def after_look(self, call: Call) -> None:
-        """burstd has been shown a job: what it knows of it is as of now."""
+    def after_slurm(self, call: Call) -> None:
+        """slurmctld has answered. It has shown a job: what burstd knows of it is as of now."""
         argv = call.args[0]
+        if argv[0] == "scancel":
+            self.scancelled |= {mark(job) for job in self._named(argv[-1])}
         if tuple(argv[:3]) == ("scontrol", "show", "job"):
             for job in self._named(argv[-1]):
                 self.known.looked[call.daemon, argv[-1]] = (self.event, mark(job))

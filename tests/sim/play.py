@@ -23,7 +23,7 @@ from burstd.testing.simulators import memory
 from tests.sim import ends
 from tests.sim.acts import ACTS
 from tests.sim.calls import ANY, TURN, Call
-from tests.sim.checker import HEARD, Checker
+from tests.sim.checker import Checker
 from tests.sim.daemon import Daemon, Killed
 from tests.sim.faults import FAULTS, Real
 from tests.sim.ledger import empty
@@ -221,7 +221,7 @@ class Play:
         self.checker.before_call(call, late=late)
         result = real()
         if call.seam == "slurm":
-            self.checker.after_look(call)
+            self.checker.after_slurm(call)
         return result
 
     def _event(self, words: str) -> None:
@@ -317,15 +317,9 @@ class Play:
             return
         for key, name in self.site.far():
             if name in self.site.cancelled or self._is_home(name):
-                self._runs_on(name, key, step, CANCEL_BOUND)
-        for job in self.site.local():
-            if mark(job) in self.site.doomed:
-                self._runs_on(mark(job), "its run at home", step, HEARD.total_seconds())
-
-    def _runs_on(self, name: str, what: str, step: float, most: float) -> None:
-        self._slow[name] = self._slow.get(name, 0) + step
-        if self._slow[name] > most:
-            self.checker.note(f"23: {what} runs on {self._slow[name]:.0f} s after scancel")
+                self._slow[name] = self._slow.get(name, 0) + step
+                if self._slow[name] > CANCEL_BOUND:
+                    self.checker.note(f"23: {key} runs on {self._slow[name]:.0f} s after scancel")
 
     def _is_hindered(self) -> bool:
         """Something lasts, burstd is dead or in the middle of a call, or was asked to wait."""

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from burstd.domain.targets import RemoteState, WorkKey
+from burstd.ports.errors import PortError
 from tests.sim import ends
 from tests.sim.calls import Call
 from tests.sim.daemon import POLICY
@@ -89,6 +90,14 @@ def a_hold_is_left(play: Play) -> None:
     written(play, "update facts set value = value")
 
 
+def closed(play: Play) -> None:
+    """Its burst; and an operator wants its end."""
+    row = play.checker.ledger.rows["000000000001"]
+    play.checker.ledger.rows["000000000001"] = replace(row, stage="settled")
+    play.site.doomed.add("#1")
+    written(play, "update facts set value = value")
+
+
 @pytest.mark.parametrize(
     ("invariant", "happens"),
     [
@@ -100,6 +109,7 @@ def a_hold_is_left(play: Play) -> None:
         ("17", a_link_is_changed),
         ("17", a_stage_is_skipped),
         ("21", a_hold_is_left),
+        ("23", closed),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
@@ -110,6 +120,23 @@ def test_what_may_not_be_is_seen_at_once(
     play.checker.after(play.database)
 
     assert invariant in {violation.partition(":")[0] for violation in play.checker.wrong}
+
+
+def scancel(play: Play) -> None:
+    """burstd ends the job."""
+    call = Call("A", "slurm", "run", (("scancel", "1"),))
+    play.tap(call, lambda: play.site.slurm.run(call.args[0]))
+
+
+def test_a_job_has_been_ended_when_slurmctld_took_that(play: Play) -> None:
+    play.site.slurm.up = False
+    with pytest.raises(PortError):
+        scancel(play)
+    assert set() == play.checker.scancelled
+
+    play.site.slurm.up = True
+    scancel(play)
+    assert {"#1"} == play.checker.scancelled
 
 
 START = Call("A", "far", "start", (KEY,))

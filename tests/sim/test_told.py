@@ -65,6 +65,15 @@ def test_an_end_that_is_asked_for_before_the_burst_is_closed_comes() -> None:
         assert "CANCELLED" == list(play.site.slurm.accounting.values())[-1].state
 
 
+def test_an_end_that_slurmctld_did_not_hear_is_asked_for_again() -> None:
+    refused = ("refused", "returning")
+    met = [play for play in played(told.ends_refused()) if refused in play.hits]
+    assert len(met) >= 8
+    for play in met:
+        assert not play.site.ends
+        assert "CANCELLED" == list(play.site.slurm.accounting.values())[-1].state
+
+
 def test_what_somebody_writes_who_was_overtaken_is_refused() -> None:
     events: list[str] = []
     stages = {stage for play in played(told.overtaken(), events.append) for _, stage in play.hits}

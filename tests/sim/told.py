@@ -159,6 +159,12 @@ def overtaken() -> Iterator[Story]:
         yield story(other, Move("overtaken", STORE_CHANGE, nth))
 
 
+def ends_refused() -> Iterator[Story]:
+    """As before, and slurmctld does not hear the first scancel."""
+    for told in ended_at_the_last_moment():
+        yield replace(told, moves=(*told.moves, Move("refused", SLURM_CHANGE, 10)))
+
+
 def stories() -> Iterator[Story]:
     """All of them."""
     for kind in (
@@ -179,5 +185,6 @@ def stories() -> Iterator[Story]:
         clocks_set,
         ended_at_the_last_moment,
         overtaken,
+        ends_refused,
     ):
         yield from kind()

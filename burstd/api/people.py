@@ -16,11 +16,13 @@ from burstd.api.reasons import why
 from burstd.api.showback import showback
 from burstd.core.audit import to_json
 from burstd.core.decide import decide, purse_of
+from burstd.core.orders import checkpointed
 from burstd.core.purse import Pot
 from burstd.domain.burst import Burst
 from burstd.domain.jobs import JobKey, QueuedJob
 from burstd.domain.plan import Plan
 from burstd.ports.errors import PortError
+from burstd.shell.standing import own_code
 from burstd.shell.tick import look, summary
 
 
@@ -106,7 +108,8 @@ class PeopleRoutes:
         if burst is None or not peer.may_see(burst.identity.user):
             return none(request)
         doubt = self._desk.memory.unreadable.get(burst.work_key)
-        return {"burst": {**_burst_detail(burst), "unreadable": doubt}}
+        own = own_code(burst, self._desk.world)
+        return {"burst": {**_burst_detail(burst, own), "unreadable": doubt}}
 
     def why(self, request: Request, peer: Peer) -> Any:
         """Every rule's word on it, the last verdict, and where its burst stands."""
@@ -220,7 +223,7 @@ def _burst_row(burst: Burst) -> dict[str, Any]:
     }
 
 
-def _burst_detail(burst: Burst) -> dict[str, Any]:
+def _burst_detail(burst: Burst, own: int | None) -> dict[str, Any]:
     o = burst.outcome
     return {
         "id": burst.id,
@@ -235,6 +238,7 @@ def _burst_detail(burst: Burst) -> dict[str, Any]:
         "cause": burst.cause,
         "checkpoint": burst.checkpoint or None,
         "stopping": burst.stopping,
+        "checkpointed": checkpointed(burst, own),
         "quarantined_at": burst.quarantined_at.value if burst.quarantined_at else None,
         "remote_id": burst.remote_id,
         "cores": burst.cores,

@@ -11,7 +11,6 @@ import typer
 
 from burstd.cli.answers import Job, Json, Why, answer, asked, fail, lines, print_json
 from burstd.cli.client import NEGATIVE, OK
-from burstd.domain.targets import CHECKPOINTED
 
 PERIOD = 1.0  #: seconds between two looks at what is on its way
 REST = frozenset({"returned", "settled", "quarantined", "abandoned"})
@@ -66,7 +65,7 @@ def give_back(
     if wait:
         _watch([found["burst"]], quiet=as_json)
         found = asked(f"/v1/jobs/{found['burst']}")["burst"]
-    there = wait and (found["stage"] == "returned" or _stopped(found))
+    there = wait and (found["stage"] == "returned" or found["checkpointed"])
     if as_json:
         print_json(found)
     elif not wait:
@@ -76,12 +75,6 @@ def give_back(
     else:
         fail(f"job {found['job']} is {found['stage']}: {found['cause']}", NEGATIVE)
     raise typer.Exit(OK if not wait or there else NEGATIVE)
-
-
-def _stopped(found: dict[str, Any]) -> bool:
-    """It saved its state there, and goes on."""
-    outcome = found["outcome"] or {}
-    return bool(found["stopping"]) and outcome.get("exit_code") == CHECKPOINTED
 
 
 def give_all_back(why: Why = "", wait: Wait = True, as_json: Json = False) -> None:

@@ -36,6 +36,14 @@ def stops(scene: Scene, code: int = CHECKPOINTED) -> None:
     scene.target.finish(scene.burst().work_key, "exited", code)
 
 
+def stopped(code: int = CHECKPOINTED) -> Scene:
+    """A job that ran at the target, was asked to stop there, and ended."""
+    scene = running()
+    assert scene.store.request(scene.burst().id, CHECKPOINT)
+    stops(scene, code)
+    return scene
+
+
 def goes_on(scene: Scene) -> str:
     """There is room at home, and it comes to its end there; Slurm's word for that."""
     scene.slurm.slots = 1
@@ -51,9 +59,7 @@ def goes_on(scene: Scene) -> str:
 
 
 def test_it_saves_its_state_comes_home_with_its_results_and_goes_on_there() -> None:
-    scene = running()
-    assert scene.store.request(scene.burst().id, CHECKPOINT)
-    stops(scene)
+    scene = stopped()
     scene.until(Stage.SETTLED)
     job = scene.slurm.job("1")
     assert ("PENDING", "cae", False) == (job.state, job.shown["Partition"], job.held)
@@ -83,9 +89,7 @@ def test_it_is_told_once_and_again_where_nobody_heard() -> None:
 
 @pytest.mark.parametrize(("code", "state"), [(0, "COMPLETED"), (3, "FAILED")])
 def test_one_that_ends_otherwise_has_ended(code: int, state: str) -> None:
-    scene = running()
-    assert scene.store.request(scene.burst().id, CHECKPOINT)
-    stops(scene, code)
+    scene = stopped(code)
     scene.until(Stage.SETTLED)
 
     assert (state, 1) == (goes_on(scene), scene.executions("beam"))
@@ -103,9 +107,7 @@ def test_that_exit_code_of_a_job_that_nobody_stopped_is_a_failure_like_any_other
 
 def test_an_end_that_only_the_runner_knows_of_counts_too() -> None:
     """The far slurmctld was killed, and has forgotten the end."""
-    scene = running()
-    assert scene.store.request(scene.burst().id, CHECKPOINT)
-    stops(scene)
+    scene = stopped()
     scene.target.crash()
     scene.until(Stage.SETTLED, most=80)
 
@@ -113,9 +115,7 @@ def test_an_end_that_only_the_runner_knows_of_counts_too() -> None:
 
 
 def test_who_ends_the_job_meanwhile_has_ended_it() -> None:
-    scene = running()
-    assert scene.store.request(scene.burst().id, CHECKPOINT)
-    stops(scene)
+    scene = stopped()
     scene.until(Stage.STAGING_OUT)
     scene.slurm.cancel("1")
     scene.until(Stage.SETTLED)
@@ -124,9 +124,7 @@ def test_who_ends_the_job_meanwhile_has_ended_it() -> None:
 
 
 def test_a_crash_that_forgets_the_return_makes_no_second_run_there() -> None:
-    scene = running()
-    assert scene.store.request(scene.burst().id, CHECKPOINT)
-    stops(scene)
+    scene = stopped()
     scene.until(Stage.SETTLING)
     scene.turn()
     scene.slurm.crash()
@@ -160,9 +158,7 @@ def test_a_lowered_budget_lets_it_run_on_where_the_policy_says_nothing() -> None
 
 
 def test_nobody_goes_to_and_fro() -> None:
-    scene = running()
-    assert scene.store.request(scene.burst().id, CHECKPOINT)
-    stops(scene)
+    scene = stopped()
     scene.until(Stage.SETTLED)
     scene.turn()
     (decline,) = scene.memory.plan.declined if scene.memory.plan else ()

@@ -144,6 +144,7 @@ def test_what_can_save_its_state_is_stopped_where_it_runs_if_that_is_said(scene:
     assert 0 == burst("return", "--checkpoint", "3", "--no-wait")[0]
     scene.turn(2)
     assert 2 == len(scene.target.signals)
+    assert [False, False] == [_checkpointed(number) for number in ("2", "3")]
     for number, exit_code in (("2", CHECKPOINTED), ("3", 0)):
         scene.target.finish(scene.burst(number).work_key, "exited", exit_code)
     with ticking(scene):
@@ -151,6 +152,30 @@ def test_what_can_save_its_state_is_stopped_where_it_runs_if_that_is_said(scene:
         assert (0, "job 2 is back in its own partition") == _last(home)
         code, said = _last(burst("return", "--checkpoint", "3"))
     assert (3, True) == (code, said.startswith("burst: job 3 is settled"))
+    assert [True, False] == [_checkpointed(number) for number in ("2", "3")]
+    assert "\ncheckpointed  True\n" in burst("show", "2")[1]
+
+
+def test_a_stop_that_only_the_runners_record_tells_of_is_one_too(scene: Scene) -> None:
+    script = "#!/bin/sh\n#BURST checkpoint=USR1\nccx late\n"
+    scene.slurm.submit(name="late", minutes=120, script=script)
+    scene.until(Stage.RUNNING, "2")
+    scene.turn()
+    assert 0 == burst("return", "--checkpoint", "2", "--no-wait")[0]
+    scene.turn(2)
+    scene.target.finish(scene.burst("2").work_key, "exited", CHECKPOINTED)
+    scene.target.crash()
+    with ticking(scene):
+        home = burst("return", "--checkpoint", "2")
+
+    assert (0, "job 2 is back in its own partition") == _last(home)
+    outcome = scene.burst("2").outcome
+    assert (True, None) == (_checkpointed("2"), outcome and outcome.exit_code)
+
+
+def _checkpointed(job: str) -> bool:
+    """As ``burst show`` tells it."""
+    return bool(json.loads(burst("show", job, "--json")[1])["burst"]["checkpointed"])
 
 
 def test_return_all_waits_until_everything_is_home_and_stays_frozen(scene: Scene) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
 from decimal import Decimal
 
 from sqlalchemy import Engine
@@ -22,7 +21,6 @@ from tests.sim.calls import FAR_CHANGE, SLURM_CHANGE, Call
 from tests.sim.ledger import LedgerWatch, Row
 from tests.sim.site import Site
 
-HEARD = timedelta(seconds=30)  #: until what an operator wants is known to all
 Face = tuple[str, str, str, str]
 
 
@@ -54,7 +52,7 @@ class Checker:
     stood: dict[str, int] = field(default_factory=dict)  #: mark -> event when it last stood in
     known: Known = field(default_factory=Known)
     starts: Counter[str] = field(default_factory=Counter)
-    scancelled: set[str] = field(default_factory=set)  #: by burstd
+    scancelled: set[str] = field(default_factory=set)  #: by burstd, and slurmctld took it
     _seen_runs: int = 0
     _seen_executions: int = 0
 
@@ -150,7 +148,7 @@ class Checker:
             yield f"21: {owner} leaves as {row.id} though {home or stopped} came home"
 
     def _unheard(self) -> Iterator[str]:
-        """23: no burst is closed whose job an operator wants ended and nobody has tried to."""
+        """23: no burst is closed whose job an operator wants ended and nobody has ended."""
         still = {self.owners.get(r.id) for r in self.ledger.rows.values() if r.open}
         for name in self.site.doomed - self.scancelled - still:
             job = self._job(name)
@@ -183,13 +181,12 @@ class Checker:
 
     # --- around burstd's own calls
 
-    def before_call(self, call: Call) -> None:
-        """Judge what a call is about to change."""
+    def before_call(self, call: Call, *, late: bool = False) -> None:
+        """Judge what a call is about to change. ``late``: its daemon made it a while ago, and no
+        look since could hold it up."""
         kind = call.kind
         if kind == SLURM_CHANGE:
             argv = call.args[0]
-            if argv[0] == "scancel":
-                self.scancelled |= {mark(job) for job in self._named(argv[-1])}
             if argv[0] in {"scontrol", "scancel"}:
                 for violation in self._strangers(call.daemon, argv[-1], argv):
                     self.note(violation)
@@ -197,12 +194,20 @@ class Checker:
             for violation in self._clean(call.args[0]):
                 self.note(violation)
         elif kind == FAR_CHANGE and call.name == "start":
-            for violation in self._start(call.daemon, call.args[0]):
+            for violation in self._start(call.daemon, call.args[0], late=late):
                 self.note(violation)
 
-    def after_look(self, call: Call) -> None:
-        """burstd has been shown a job: what it knows of it is as of now."""
+    def before_late(self, call: Call) -> None:
+        """Judge on what a call is made whose effect comes later."""
+        if call.kind == FAR_CHANGE and call.name == "start":
+            for violation in self._looked(call.daemon, call.args[0]):
+                self.note(violation)
+
+    def after_slurm(self, call: Call) -> None:
+        """slurmctld has answered. It has shown a job: what burstd knows of it is as of now."""
         argv = call.args[0]
+        if argv[0] == "scancel":
+            self.scancelled |= {mark(job) for job in self._named(argv[-1])}
         if tuple(argv[:3]) == ("scontrol", "show", "job"):
             for job in self._named(argv[-1]):
                 self.known.looked[call.daemon, argv[-1]] = (self.event, mark(job))
@@ -225,7 +230,7 @@ class Checker:
                 continue
             yield f"5: {' '.join(argv)} hits {mark(job)}, a stranger's job"
 
-    def _start(self, daemon: str, key: WorkKey) -> Iterator[str]:
+    def _start(self, daemon: str, key: WorkKey, *, late: bool) -> Iterator[str]:
         """3: a start only for a stand-in, seen at the last look, whose claim no crash can undo."""
         works = [w for w in self.site.target.work.values() if w.job.key == key]
         if not any(work.job.state is RemoteState.HELD for work in works):
@@ -240,9 +245,8 @@ class Checker:
             if not self._forgotten(name):
                 yield f"3: {key} starts and nobody knows its job {name}"
             return
-        at, _ = self.known.looked.get((daemon, key_text(job)), (0, ""))
-        if self.stood.get(name, 0) < at:
-            yield f"3: {key} starts though {name} was {job.state} when it was looked at"
+        if not late:
+            yield from self._looked(daemon, key)
         saved = self.site.slurm.saved(job.serial)
         burst = self.site.slurm.burst_partition
         for version, how in ((job, "is"), (saved, "would, after a crash, be")):
@@ -250,6 +254,16 @@ class Checker:
                 continue
             if version.shown["Partition"] != burst:
                 yield f"3: {key} starts while {name} {how} {version.state} at home"
+
+    def _looked(self, daemon: str, key: WorkKey) -> Iterator[str]:
+        """3: the last look of who makes the call, before it is made."""
+        name = self.site.target.runs.get(key, "")
+        job = self._job(name)
+        if job is None:
+            return
+        at, _ = self.known.looked.get((daemon, key_text(job)), (0, ""))
+        if self.stood.get(name, 0) < at:
+            yield f"3: {key} starts though {name} was {job.state} when it was looked at"
 
     def _clean(self, key: WorkKey) -> Iterator[str]:
         """11: results stay at the far end until they are at home, or nobody can bring them."""

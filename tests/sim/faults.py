@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from burstd.ports.errors import AccessDenied, NoRoom, Throttled, Transient, Unreachable
 from tests.sim.calls import (
@@ -29,7 +29,13 @@ from tests.sim.daemon import Killed
 if TYPE_CHECKING:
     from tests.sim.play import Play
 
-Real = Callable[[], Any]
+
+class Real(Protocol):
+    """Makes the call. ``late``: its client gave it up before."""
+
+    def __call__(self, *, late: bool = False) -> Any: ...
+
+
 Around = Callable[["Play", Call, Real, int], Any]
 
 

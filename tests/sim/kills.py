@@ -161,7 +161,7 @@ class Run:
         self.stand.checker.before_call(call)
         result = real()
         if call.seam == "slurm":
-            self.stand.checker.after_look(call)
+            self.stand.checker.after_slurm(call)
         self.stand.checker.after(self.database)
         self._dirty = self._dirty or call.kind in CHANGES or not self.trusting
         self._point()

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,14 +17,15 @@ from burstd.domain.burst import BurstId
 from burstd.domain.requests import Request, RequestKind
 from burstd.domain.targets import Money
 from burstd.ports.errors import PortError
+from burstd.ports.store import StaleBurst
 from burstd.testing.agents import mark
 from burstd.testing.simulators import memory
 from tests.sim import ends
 from tests.sim.acts import ACTS
 from tests.sim.calls import ANY, TURN, Call
-from tests.sim.checker import HEARD, Checker
+from tests.sim.checker import Checker
 from tests.sim.daemon import Daemon, Killed
-from tests.sim.faults import FAULTS
+from tests.sim.faults import FAULTS, Real
 from tests.sim.ledger import empty
 from tests.sim.site import Site
 from tests.sim.story import Move, Story
@@ -51,7 +53,7 @@ class Late:
     due: datetime
     boots: int
     call: Call
-    real: Callable[[], Any]
+    real: Real
 
 
 @dataclass
@@ -128,8 +130,9 @@ class Play:
         """Somebody asked burstd to wait so long: no bound counts meanwhile."""
         self._excused = self.site.clock.now() + timedelta(seconds=seconds)
 
-    def later(self, call: Call, real: Callable[[], Any], seconds: int) -> None:
+    def later(self, call: Call, real: Real, seconds: int) -> None:
         """The effect comes then."""
+        self.checker.before_late(call)
         due = self.site.clock.now() + timedelta(seconds=seconds)
         self._late.append(Late(due, self._boots(call), call, real))
 
@@ -203,10 +206,9 @@ class Play:
                 return self._effect(call, real)
             self._troubled = True
             self._hit(fault.name)
-            return FAULTS[fault.name].around(
-                self, call, lambda: self._effect(call, real), fault.size
-            )
-        except PortError as error:
+            effect = partial(self._effect, call, real)
+            return FAULTS[fault.name].around(self, call, effect, fault.size)
+        except (PortError, StaleBurst) as error:
             outcome = type(error).__name__
             raise
         except Killed as killed:
@@ -215,11 +217,11 @@ class Play:
         finally:
             self._event(f"{call.says}: {outcome}" + (f" [{fault.name}]" if fault else ""))
 
-    def _effect(self, call: Call, real: Callable[[], Any]) -> Any:
-        self.checker.before_call(call)
+    def _effect(self, call: Call, real: Callable[[], Any], *, late: bool = False) -> Any:
+        self.checker.before_call(call, late=late)
         result = real()
         if call.seam == "slurm":
-            self.checker.after_look(call)
+            self.checker.after_slurm(call)
         return result
 
     def _event(self, words: str) -> None:
@@ -290,7 +292,7 @@ class Play:
             if late.boots == self._boots(late.call):  # else it died with its slurmctld
                 outcome = "ok"
                 try:
-                    late.real()
+                    late.real(late=True)
                 except PortError as error:
                     outcome = type(error).__name__
                 self._event(f"-- late: {late.call.says}: {outcome}")
@@ -315,15 +317,9 @@ class Play:
             return
         for key, name in self.site.far():
             if name in self.site.cancelled or self._is_home(name):
-                self._runs_on(name, key, step, CANCEL_BOUND)
-        for job in self.site.local():
-            if mark(job) in self.site.doomed:
-                self._runs_on(mark(job), "its run at home", step, HEARD.total_seconds())
-
-    def _runs_on(self, name: str, what: str, step: float, most: float) -> None:
-        self._slow[name] = self._slow.get(name, 0) + step
-        if self._slow[name] > most:
-            self.checker.note(f"23: {what} runs on {self._slow[name]:.0f} s after scancel")
+                self._slow[name] = self._slow.get(name, 0) + step
+                if self._slow[name] > CANCEL_BOUND:
+                    self.checker.note(f"23: {key} runs on {self._slow[name]:.0f} s after scancel")
 
     def _is_hindered(self) -> bool:
         """Something lasts, burstd is dead or in the middle of a call, or was asked to wait."""

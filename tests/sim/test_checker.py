@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from burstd.domain.targets import RemoteState, WorkKey
+from burstd.ports.errors import PortError
 from tests.sim import ends
 from tests.sim.calls import Call
 from tests.sim.daemon import POLICY
@@ -89,6 +90,14 @@ def a_hold_is_left(play: Play) -> None:
     written(play, "update facts set value = value")
 
 
+def closed(play: Play) -> None:
+    """Its burst; and an operator wants its end."""
+    row = play.checker.ledger.rows["000000000001"]
+    play.checker.ledger.rows["000000000001"] = replace(row, stage="settled")
+    play.site.doomed.add("#1")
+    written(play, "update facts set value = value")
+
+
 @pytest.mark.parametrize(
     ("invariant", "happens"),
     [
@@ -100,6 +109,7 @@ def a_hold_is_left(play: Play) -> None:
         ("17", a_link_is_changed),
         ("17", a_stage_is_skipped),
         ("21", a_hold_is_left),
+        ("23", closed),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
 )
@@ -112,10 +122,30 @@ def test_what_may_not_be_is_seen_at_once(
     assert invariant in {violation.partition(":")[0] for violation in play.checker.wrong}
 
 
-def start(play: Play) -> list[str]:
-    """burstd is about to let the twin start."""
+def scancel(play: Play) -> None:
+    """burstd ends the job."""
+    call = Call("A", "slurm", "run", (("scancel", "1"),))
+    play.tap(call, lambda: play.site.slurm.run(call.args[0]))
+
+
+def test_a_job_has_been_ended_when_slurmctld_took_that(play: Play) -> None:
+    play.site.slurm.up = False
+    with pytest.raises(PortError):
+        scancel(play)
+    assert set() == play.checker.scancelled
+
+    play.site.slurm.up = True
+    scancel(play)
+    assert {"#1"} == play.checker.scancelled
+
+
+START = Call("A", "far", "start", (KEY,))
+
+
+def start(play: Play, *, late: bool = False) -> list[str]:
+    """burstd is about to let the twin start; or has let it, some time ago."""
     play.checker.wrong.clear()
-    play.checker.before_call(Call("A", "far", "start", (KEY,)))
+    play.checker.before_call(START, late=late)
     return play.checker.wrong
 
 
@@ -128,18 +158,42 @@ def test_a_start_needs_a_permit_a_stand_in_and_a_claim_that_lasts() -> None:
     assert "would, after a crash, be PENDING at home" in wrong[1]
 
 
-def test_a_start_for_a_job_that_was_seen_to_be_ending_is_wrong() -> None:
+NO_STAND_IN = "3: b-000000000001 starts though #1 was COMPLETING when it was looked at"
+
+
+def permitted() -> Play:
+    """All is ready for its start."""
     play = until(RemoteState.HELD)
     play.site.clock.forward(seconds=60)
     play.site.slurm.note()
     play.checker.ledger.permits.add("000000000001")
-    play.site.slurm.cancel("1")
+    return play
+
+
+def looked(play: Play) -> None:
+    """burstd is shown the job as it is now."""
     play.checker.after(play.database)
     play.checker.known.looked["A", "1"] = (play.checker.event, "#1")
 
-    assert ["3: b-000000000001 starts though #1 was COMPLETING when it was looked at"] == start(
-        play
-    )
+
+def test_a_start_for_a_job_that_was_seen_to_be_ending_is_wrong() -> None:
+    play = permitted()
+    play.site.slurm.cancel("1")
+    looked(play)
+
+    assert [NO_STAND_IN] == start(play)
+
+
+def test_a_start_that_comes_late_is_judged_by_the_look_that_it_was_made_on() -> None:
+    play = permitted()
+    looked(play)
+    play.checker.before_late(START)
+    play.site.slurm.cancel("1")
+    looked(play)
+
+    assert [] == start(play, late=True)
+    play.checker.before_late(START)
+    assert [NO_STAND_IN] == play.checker.wrong
 
 
 @pytest.mark.parametrize(

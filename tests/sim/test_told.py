@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tests.sim import told
-from tests.sim.play import Play
+from tests.sim.play import Play, Tell
 from tests.sim.story import Story
 
 
-def played(stories: Iterator[Story]) -> Iterator[Play]:
+def played(stories: Iterator[Story], tell: Tell | None = None) -> Iterator[Play]:
     for story in stories:
-        play = Play(story)
+        play = Play(story, tell)
         assert [] == play.run(), list(map(str, story.moves))
         yield play
 
@@ -54,3 +54,28 @@ def test_a_submission_that_is_late_is_waited_for() -> None:
 def test_no_clock_hastens_what_must_be_durable() -> None:
     stages = {stage for play in played(told.clocks_set()) for _, stage in play.hits}
     assert {"staging_in", "submitted"} <= stages
+
+
+def test_an_end_that_is_asked_for_before_the_burst_is_closed_comes() -> None:
+    asked = ("asked to end", "returning")
+    met = [play for play in played(told.ended_at_the_last_moment()) if asked in play.hits]
+    assert len(met) >= 8
+    for play in met:
+        assert not play.site.ends
+        assert "CANCELLED" == list(play.site.slurm.accounting.values())[-1].state
+
+
+def test_an_end_that_slurmctld_did_not_hear_is_asked_for_again() -> None:
+    refused = ("refused", "returning")
+    met = [play for play in played(told.ends_refused()) if refused in play.hits]
+    assert len(met) >= 8
+    for play in met:
+        assert not play.site.ends
+        assert "CANCELLED" == list(play.site.slurm.accounting.values())[-1].state
+
+
+def test_what_somebody_writes_who_was_overtaken_is_refused() -> None:
+    events: list[str] = []
+    stages = {stage for play in played(told.overtaken(), events.append) for _, stage in play.hits}
+    assert {"planned", "claiming", "claimed"} <= stages
+    assert len([event for event in events if event.endswith("StaleBurst [overtaken]")]) >= 3

@@ -142,6 +142,29 @@ def clocks_set() -> Iterator[Story]:
             yield story(slow, Move("clock set", TURN, turn, pick))
 
 
+def ended_at_the_last_moment() -> Iterator[Story]:
+    """A job was given back, and runs or waits at home; an operator ends it around the moment in
+    which its burst closes."""
+    for room in ((Move("room", TURN, 6, size=100),), ()):
+        for nth in range(30, 36):
+            end = Move("asked to end", STORE_CHANGE, nth)
+            yield story(Move("asked back", TURN, 3), *room, end)
+
+
+def overtaken() -> Iterator[Story]:
+    """Another daemon makes a whole turn just before a write: it is that of a loser, whatever was
+    decided before."""
+    for nth in range(16):
+        other = Move("second daemon", TURN, 0, size=60)
+        yield story(other, Move("overtaken", STORE_CHANGE, nth))
+
+
+def ends_refused() -> Iterator[Story]:
+    """As before, and slurmctld does not hear the first scancel."""
+    for told in ended_at_the_last_moment():
+        yield replace(told, moves=(*told.moves, Move("refused", SLURM_CHANGE, 10)))
+
+
 def stories() -> Iterator[Story]:
     """All of them."""
     for kind in (
@@ -160,5 +183,8 @@ def stories() -> Iterator[Story]:
         submissions_forgotten,
         answers_late,
         clocks_set,
+        ended_at_the_last_moment,
+        overtaken,
+        ends_refused,
     ):
         yield from kind()

@@ -112,6 +112,12 @@ HOME: tuple[Defect, ...] = (
         '    """Wait for the proven end; a job ended by its user on-prem is recalled."""\n',
     ),
     one(
+        "a try is enough", "a burst is closed though its job could not be ended", "23",
+        "shell/requests.py",
+        "                sight.stuck.add(burst.id)\n",
+        "",
+    ),
+    one(
         "long waits", "a try that fails is repeated after five minutes, scancel or not", "23",
         "core/retries.py",
         "    backoff = min(SOONER.get(stage, LONGEST),",

@@ -13,8 +13,9 @@ from burstd.core.line import Line
 from burstd.core.place import Ask, Offer, Places, cheap_enough
 from burstd.core.pressure import Gauges
 from burstd.core.purse import Pot, Purse
+from burstd.core.steering import Tariff
 from burstd.core.veto import objection as veto
-from burstd.core.worth import OLDEST_FIRST, price, worths
+from burstd.core.worth import OLDEST_FIRST, tariff, worths
 from burstd.domain.budgets import Budget
 from burstd.domain.jobs import JobKey
 from burstd.domain.licences import LicenceAsk
@@ -31,18 +32,18 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
     """
     found, declined = candidates(snapshot, policy, ledger)
     gauges = Gauges([(c.load, len(c.elements)) for c in found], policy, ledger.surging)
-    session = _Session(snapshot, policy, ledger, gauges, declined)
-    least = price(policy, ledger, snapshot.queue.taken_at)
+    prices = tariff(policy, ledger, snapshot.queue.taken_at)
+    session = _Session(snapshot, policy, ledger, gauges, declined, prices)
+    least = prices.price() if prices else 0.0
     if found and policy.strategy != OLDEST_FIRST:
         worth = worths(session.line, policy, least)
         for candidate in found:
             candidate.worth = worth.get(candidate.job.identity)
     found.sort(key=_rank)
     for candidate in found:
-        value = candidate.worth
-        below = least > 0 and value is not None and value <= least and not candidate.first
-        if below and gauges.surging:
-            session.decline(candidate, _below(value or 0.0, least), candidate.elements)
+        why = session.below(candidate) if gauges.surging else None
+        if why is not None:
+            session.decline(candidate, why, candidate.elements)
         else:
             _place_elements(candidate, session)
     return Plan(gauges.backlog, gauges.surging, tuple(session.placements), tuple(declined))
@@ -89,6 +90,7 @@ class _Session:
     ledger: Ledger
     gauges: Gauges
     declined: list[Decline]
+    prices: Tariff | None
     placements: list[Placement] = field(default_factory=list)
     _said: dict[Reason, Objection] = field(default_factory=dict)
 
@@ -107,6 +109,14 @@ class _Session:
     def decline(self, candidate: Candidate, why: Objection, rest: tuple[JobKey, ...]) -> None:
         """All of these stay."""
         self.declined.append(Decline(candidate.job.identity, *why, candidate.wish, rest))
+
+    def below(self, candidate: Candidate, cost: float = 0.0) -> Objection | None:
+        """It is worth no more than the price of what will cost so much."""
+        value = candidate.worth
+        if self.prices is None or value is None or candidate.first:
+            return None
+        least = self.prices.price(cost)
+        return _below(value, least) if value <= least else None
 
     def shut(self, candidate: Candidate) -> Objection | None:
         """What keeps everybody here, or all who are under the same pressure."""
@@ -143,7 +153,8 @@ def _place_elements(candidate: Candidate, session: _Session) -> None:
                 licences = ask_of(candidate.job, candidate.facts, pools)
             offer = _offer(candidate, session)
             if isinstance(offer, Offer):
-                why = session.licences.take(candidate.job, licences)
+                why = session.below(candidate, float(offer.likely))
+                why = why or session.licences.take(candidate.job, licences)
                 if why is None:
                     _take(candidate, key, offer, licences, session)
                     continue

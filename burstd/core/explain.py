@@ -17,7 +17,7 @@ from burstd.core.pressure import pressures
 from burstd.core.purse import Purse
 from burstd.core.veto import minutes, told
 from burstd.core.veto import objection as veto
-from burstd.core.worth import OLDEST_FIRST, price, worths
+from burstd.core.worth import OLDEST_FIRST, tariff, worths
 from burstd.domain.directives import JobMode
 from burstd.domain.jobs import JobKey, JobState, QueuedJob
 from burstd.domain.plan import Objection, Plan, Reason, Snapshot
@@ -149,6 +149,20 @@ class _Asked:
         eager = {JobMode.PREFER, JobMode.REQUIRE}
         return wishes(self.job, self.policy) or self.ask.asked.mode in eager
 
+    @cached_property
+    def paid(self) -> list[Offer]:
+        """Offers of targets that it fits, the best first; those that nobody can pay only where
+        there is no other."""
+        offers = self.places.offers(self.ask)
+        return [offer for offer in offers if self.too_dear(offer) is None] or offers[:1]
+
+    @cached_property
+    def best(self) -> Offer | None:
+        """The one that it would leave for."""
+        run, start = self.snapshot.usage.time(self.job), self.line.start(self.job)
+        sooner = (offer for offer in self.paid if veto(offer, run, start) is None)
+        return next(sooner, self.paid[0] if self.paid else None)
+
     def too_dear(self, offer: Offer) -> Objection | None:
         """For its user, or for a budget."""
         if not cheap_enough([offer], self.ask.asked):
@@ -198,13 +212,16 @@ def _worth(case: _Asked) -> Step:
     numbers = {"strategy": policy.strategy}
     if policy.strategy == OLDEST_FIRST:
         return Step("worth", True, "", numbers, setting, place)
-    least = price(policy, case.ledger, case.snapshot.queue.taken_at)
-    value = worths(case.line, policy, least).get(case.job.identity)
+    prices = tariff(policy, case.ledger, case.snapshot.queue.taken_at)
+    value = worths(case.line, policy, prices.price() if prices else 0.0).get(case.job.identity)
     if value is not None:
         numbers["worth"] = f"{value:.1f} h"
-    if not least or case.first or value is None or value > least:
+    if prices is None or case.first or value is None:
         return Step("worth", True, "", numbers, setting, place)
+    least = prices.price(float(case.best.likely) if case.best else 0.0)
     why, numbers["price"] = Reason.BELOW_PRICE, f"{least:.1f} h"
+    if value > least:
+        return Step("worth", True, "", numbers, setting, place)
     return Step("worth", False, why.value, numbers, setting, place, CURES[why])
 
 
@@ -293,17 +310,14 @@ def _here(case: _Asked) -> Step:
     place = case.policy.places.get(setting, "")
     if start is None:
         return Step("here", True, "nobody can tell when it starts here", {}, setting, place)
-    offers = case.places.offers(case.ask)
-    if not offers:
+    if case.best is None:
         numbers = {"starts_here": f"in {minutes(start.early)} to {minutes(start.late)}"}
         return Step("here", True, "", numbers, setting, place)
-    paid = [offer for offer in offers if case.too_dear(offer) is None] or offers[:1]
-    vetoes = [veto(offer, run, start) for offer in paid]
-    if not case.policy.veto or case.first or None in vetoes:
-        best = paid[vetoes.index(None)] if None in vetoes else paid[0]
-        return Step("here", True, "", told(best, run, start), setting, place)
+    numbers = told(case.best, run, start)
+    if not case.policy.veto or case.first or veto(case.best, run, start) is None:
+        return Step("here", True, "", numbers, setting, place)
     why, cure = Reason.SOONER_HERE.value, CURES[Reason.SOONER_HERE]
-    return Step("here", False, why, told(paid[0], run, start), setting, place, cure)
+    return Step("here", False, why, numbers, setting, place, cure)
 
 
 def _offers(view: TargetView) -> dict[str, str]:

@@ -6,6 +6,8 @@ The fuller the bucket, the lower the price, exponentially between two ends (the 
 threshold: Zhou, Chakrabarty and Lukose, WINE 2008). At the low end a job is left to wait, however
 much may be spent. Full is what it ever was: so a storm after quiet weeks, which have filled it far
 beyond its size, finds the whole range of prices, and its best hours are bought, not its first ones.
+A job must be worth the price that it leaves behind: one that would empty the bucket is measured by
+what others will then have to be worth.
 The cap is the caller's: what may cost more than is left never leaves.
 """
 
@@ -20,6 +22,23 @@ PART = 0.4  #: of the budget: the bucket's size
 
 
 @dataclass(frozen=True)
+class Tariff:
+    """Prices at one moment. ``tokens`` are in the bucket, ``full`` when it was fullest, both as
+    parts of ``budget``."""
+
+    budget: float
+    tokens: float
+    full: float
+
+    def price(self, cost: float = 0.0) -> float:
+        """Of a job that will cost so many core-hours."""
+        if not self.budget:
+            return math.inf
+        empty = 1 - max(0.0, (self.tokens - cost / self.budget) / self.full)
+        return float(LOW * (HIGH / LOW) ** empty)
+
+
+@dataclass(frozen=True)
 class Steering:
     """For ``budget`` core-hours in ``seconds``. The bucket begins half full: an early storm is paid
     for, and where it is half full at the end the budget was spent, neither more nor less."""
@@ -28,15 +47,15 @@ class Steering:
     seconds: float
     part: float = PART
 
-    def price(self, now: float, spent: float, outlays: Iterable[tuple[float, float]] = ()) -> float:
+    def tariff(
+        self, now: float, spent: float, outlays: Iterable[tuple[float, float]] = ()
+    ) -> Tariff:
         """At this moment, with so many core-hours bought, or on their way to be. ``outlays``:
         (moment, core-hours) of these, in order, as far as they are known one by one."""
         if not self.budget:
-            return math.inf
+            return Tariff(0.0, 0.0, self.part)
         tokens = self._tokens(now, spent)
-        full = max(self.part, tokens, self._fullest(outlays))
-        empty = 1 - max(0.0, tokens / full)
-        return float(LOW * (HIGH / LOW) ** empty)
+        return Tariff(self.budget, tokens, max(self.part, tokens, self._fullest(outlays)))
 
     def _tokens(self, at: float, spent: float) -> float:
         """What is in the bucket, of the budget."""

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from burstd.core.line import Line
 from burstd.core.selection import STRATEGIES
-from burstd.core.steering import Steering
+from burstd.core.steering import Steering, Tariff
 from burstd.domain.budgets import Term
 from burstd.domain.jobs import JobIdentity
 from burstd.domain.policy import BurstPolicy, Ledger
@@ -15,15 +15,15 @@ from burstd.domain.policy import BurstPolicy, Ledger
 OLDEST_FIRST = "threshold"  #: from the head of the line: its worth is its place
 
 
-def price(policy: BurstPolicy, ledger: Ledger, now: datetime) -> float:
-    """What a job must be worth at this moment for the budget to last its term; 0: anything."""
+def tariff(policy: BurstPolicy, ledger: Ledger, now: datetime) -> Tariff | None:
+    """What jobs must be worth at this moment for the budget to last its term; ``None``: any."""
     if not policy.steer or policy.strategy == OLDEST_FIRST:
-        return 0.0
+        return None
     return lasting(policy, ledger, now)
 
 
-def lasting(policy: BurstPolicy, ledger: Ledger, now: datetime) -> float:
-    """The price at which the budget lasts its term."""
+def lasting(policy: BurstPolicy, ledger: Ledger, now: datetime) -> Tariff:
+    """The prices at which the budget lasts its term."""
     term = policy.term or Term.month(now)
     steering = Steering(float(policy.budget), term.length.total_seconds())
     outlays = [
@@ -32,7 +32,7 @@ def lasting(policy: BurstPolicy, ledger: Ledger, now: datetime) -> float:
         if charge.open or charge.at >= term.began
     ]
     elapsed = (now - term.began).total_seconds()
-    return steering.price(elapsed, float(ledger.spent + ledger.likely), sorted(outlays))
+    return steering.tariff(elapsed, float(ledger.spent + ledger.likely), sorted(outlays))
 
 
 def worths(line: Line, policy: BurstPolicy, price: float = 0.0) -> Mapping[JobIdentity, float]:

@@ -73,7 +73,7 @@ class SteeredMark(Rule):
     cores: int = 0
 
     def at(self, now: datetime, ledger: Ledger) -> BurstPolicy:
-        return _at_mark(self.policy, lasting(self.policy, ledger, now) * self.cores)
+        return _at_mark(self.policy, lasting(self.policy, ledger, now).price() * self.cores)
 
 
 def _cycle(history: History) -> int:

@@ -264,29 +264,43 @@ def test_a_worth_is_the_same_on_a_site_that_is_ten_times_as_large(strategy: Stra
 
 
 def test_who_has_no_budget_buys_nothing() -> None:
-    assert math.inf == Steering(0.0, 100.0).price(5.0, 0.0)
+    assert math.inf == Steering(0.0, 100.0).tariff(5.0, 0.0).price()
 
 
 def test_a_bucket_begins_half_full_and_a_steady_spender_finds_the_price_in_the_middle() -> None:
     steering = Steering(1000.0, 100.0)
     middle = math.sqrt(LOW * HIGH)
-    assert [middle] * 3 == pytest.approx([steering.price(t, 10.0 * t) for t in (0.0, 50.0, 100.0)])
+    assert [middle] * 3 == pytest.approx(
+        [steering.tariff(t, 10.0 * t).price() for t in (0.0, 50.0, 100.0)]
+    )
 
 
 def test_the_emptier_the_bucket_the_higher_the_price_between_its_two_ends() -> None:
     steering = Steering(1000.0, 100.0, part=0.2)  # a bucket of 200, 100 in it
-    prices = [steering.price(0.0, spent) for spent in (-100.0, 0.0, 50.0, 100.0, 700.0)]
+    prices = [steering.tariff(0.0, spent).price() for spent in (-100.0, 0.0, 50.0, 100.0, 700.0)]
     ratio = HIGH / LOW
     assert [LOW, LOW * ratio**0.5, LOW * ratio**0.75, HIGH, HIGH] == pytest.approx(prices)
 
 
 def test_what_quiet_weeks_leave_over_pays_for_a_storm_over_the_whole_range() -> None:
     steering = Steering(1000.0, 100.0, part=0.2)
-    assert LOW == pytest.approx(steering.price(70.0, 0.0))  # 100 + 700 saved
+    assert LOW == pytest.approx(steering.tariff(70.0, 0.0).price())  # 100 + 700 saved
     half, all_of_it = [(70.0, 400.0)], [(70.0, 300.0), (70.0, 500.0)]
-    prices = [steering.price(70.0, 400.0, half), steering.price(70.0, 800.0, all_of_it)]
+    prices = [
+        steering.tariff(70.0, 400.0, half).price(),
+        steering.tariff(70.0, 800.0, all_of_it).price(),
+    ]
     assert [math.sqrt(LOW * HIGH), HIGH] == pytest.approx(prices)
-    assert LOW == pytest.approx(steering.price(70.0, 400.0))  # nobody remembers the quiet weeks
+    assert LOW == pytest.approx(
+        steering.tariff(70.0, 400.0).price()
+    )  # nobody remembers the quiet weeks
+
+
+def test_who_takes_much_of_the_bucket_must_be_worth_what_others_will_then_have_to_be() -> None:
+    now = Steering(1000.0, 100.0, part=0.2).tariff(0.0, 0.0)  # 100 of 200 are in it
+    then = Steering(1000.0, 100.0, part=0.2).tariff(0.0, 50.0)
+    assert now.price() < now.price(50.0) == pytest.approx(then.price())
+    assert HIGH == pytest.approx(now.price(150.0))  # more than there is
 
 
 def test_what_is_worth_less_than_the_lowest_price_waits_though_the_budget_would_do() -> None:

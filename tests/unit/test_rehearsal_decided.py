@@ -338,7 +338,7 @@ def test_where_many_come_a_day_it_is_decided_in_cycles() -> None:
 
 @pytest.mark.parametrize("strategy", ["marginal", "waiting", "threshold"])
 def test_a_budget_for_the_whole_past_may_be_spent_in_any_month(strategy: str) -> None:
-    line = [job(n, n * 40, 4, HOUR, HOUR) for n in range(60)]
+    line = [job(n, n * 40, 4, HOUR, HOUR) for n in range(90)]
     late = [replace(one, number=one.number + 99, submitted=one.submitted + 40 * DAY)
             for one in line]  # fmt: skip
     history = past(*line, *late)

@@ -16,7 +16,7 @@ from burstd.core.decide import decide
 from burstd.core.explain import explain
 from burstd.core.line import Line
 from burstd.core.steering import HIGH, LOW
-from burstd.core.worth import price, worths
+from burstd.core.worth import lasting, worths
 from burstd.domain.budgets import Charge, Term
 from burstd.domain.jobs import CoreHours, JobState, QueuedJob
 from burstd.domain.plan import Reason
@@ -161,10 +161,10 @@ def test_a_budget_for_another_term_than_the_month_is_to_last_that_long() -> None
     term = Term(NOW - timedelta(days=10), timedelta(days=100))
     policy = replace(MARGINAL, steer=True, budget=Money(Decimal(1000)), term=term)
     # A tenth of the time is over and so is a tenth of the money: the price of the middle.
-    even = price(policy, Ledger(spent=Money(Decimal(100))), NOW)
+    even = lasting(policy, Ledger(spent=Money(Decimal(100))), NOW).price()
     assert math.sqrt(LOW * HIGH) == pytest.approx(even)
     monthly = replace(policy, term=None)
-    assert price(monthly, Ledger(spent=Money(Decimal(100))), NOW) < even
+    assert lasting(monthly, Ledger(spent=Money(Decimal(100))), NOW).price() < even
 
 
 def test_a_storm_after_a_quiet_month_is_not_bought_from_its_first_hour_on() -> None:
@@ -178,7 +178,7 @@ def test_a_storm_after_a_quiet_month_is_not_bought_from_its_first_hour_on() -> N
 
     def told(*charges: Charge) -> float:
         spent = Money(Decimal(sum(charge.amount for charge in charges)))
-        return price(policy, Ledger(spent=spent, charges=charges), NOW)
+        return lasting(policy, Ledger(spent=spent, charges=charges), NOW).price()
 
     middle = math.sqrt(LOW * HIGH)
     assert middle == pytest.approx(told(storm(350)), rel=0.01)
@@ -201,6 +201,26 @@ def test_the_price_is_told_to_who_asks_why() -> None:
     assert explain(waits(2, 2, 1), seen, policy, Ledger(), plan)[-3].holds
 
 
+def test_who_would_empty_the_bucket_stays_and_hears_the_price_that_it_would_leave_behind() -> None:
+    job, term = waits(2, 2, 1), Term(NOW - timedelta(days=5), timedelta(days=10))
+    seen = snapshot(running(1, 10), job)
+
+    def decided(budget: str) -> tuple[int, list[Reason], bool, float]:
+        policy = replace(MARGINAL, steer=True, budget=Money(Decimal(budget)), term=term)
+        plan = decide(seen, policy, Ledger())
+        step = {s.rule: s for s in explain(job, seen, policy, Ledger(), plan)}["worth"]
+        told = float(step.numbers["price"].removesuffix(" h"))
+        return len(plan.placements), [d.reason for d in plan.declined], step.holds, told
+
+    value = worths(Line.of(seen, MARGINAL), MARGINAL)[identity(2)]
+    now = lasting(replace(MARGINAL, steer=True, term=term), Ledger(), NOW).price()
+    assert value > now  # it is worth more than the price of the moment
+    assert (1, [], True) == decided("10000")[:3]
+    placed, reasons, holds, told = decided("0.5")
+    assert (0, [Reason.BELOW_PRICE], False) == (placed, reasons, holds)
+    assert told > value
+
+
 def test_wishes_and_the_threshold_know_no_price() -> None:
     ledger = Ledger(spent=Money(Decimal(600)))
     wish = queued(2, partition="burst", reason="None", cpus=2)
@@ -215,7 +235,9 @@ def test_the_price_never_falls_with_what_is_spent(hours: int, some: float, more:
     policy = replace(MARGINAL, steer=True)
     now = datetime(2030, 1, 1, tzinfo=UTC) + timedelta(hours=hours)
     less, much = sorted((some, more))
-    prices = [price(policy, Ledger(spent=Money(Decimal(spent))), now) for spent in (less, much)]
+    prices = [
+        lasting(policy, Ledger(spent=Money(Decimal(spent))), now).price() for spent in (less, much)
+    ]
     assert prices[0] <= prices[1]
 
 

@@ -159,9 +159,11 @@ class _Asked:
     @cached_property
     def best(self) -> Offer | None:
         """The one that it would leave for."""
+        if not self.paid or not self.policy.veto or self.first:
+            return self.paid[0] if self.paid else None
         run, start = self.snapshot.usage.time(self.job), self.line.start(self.job)
         sooner = (offer for offer in self.paid if veto(offer, run, start) is None)
-        return next(sooner, self.paid[0] if self.paid else None)
+        return next(sooner, self.paid[0])
 
     def too_dear(self, offer: Offer) -> Objection | None:
         """For its user, or for a budget."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+import pytest
 
 from tests.sim import told
 from tests.sim.play import Play, Tell
@@ -56,18 +58,14 @@ def test_no_clock_hastens_what_must_be_durable() -> None:
     assert {"staging_in", "submitted"} <= stages
 
 
-def test_an_end_that_is_asked_for_before_the_burst_is_closed_comes() -> None:
-    asked = ("asked to end", "returning")
-    met = [play for play in played(told.ended_at_the_last_moment()) if asked in play.hits]
-    assert len(met) >= 8
-    for play in met:
-        assert not play.site.ends
-        assert "CANCELLED" == list(play.site.slurm.accounting.values())[-1].state
-
-
-def test_an_end_that_slurmctld_did_not_hear_is_asked_for_again() -> None:
-    refused = ("refused", "returning")
-    met = [play for play in played(told.ends_refused()) if refused in play.hits]
+@pytest.mark.parametrize(
+    ("stories", "what"),
+    [(told.ended_at_the_last_moment, "asked to end"), (told.ends_refused, "refused")],
+)
+def test_an_end_that_is_asked_for_before_the_burst_is_closed_comes_and_is_asked_for_again(
+    stories: Callable[[], Iterator[Story]], what: str
+) -> None:
+    met = [play for play in played(stories()) if (what, "returning") in play.hits]
     assert len(met) >= 8
     for play in met:
         assert not play.site.ends

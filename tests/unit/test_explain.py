@@ -8,9 +8,11 @@ from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from burstd.core.decide import decide
 from burstd.core.explain import CURES, explain, verdicts
+from burstd.domain.budgets import Term
 from burstd.domain.directives import Directives, JobMode
 from burstd.domain.jobs import CoreHours, JobKey, JobState, QueuedJob
 from burstd.domain.plan import Reason, Snapshot
@@ -31,12 +33,12 @@ def failing(job: QueuedJob, seen: Snapshot, policy: BurstPolicy, ledger: Ledger)
     return [step.text for step in explain(job, seen, policy, ledger, plan) if not step.holds]
 
 
-@given(queues, policies, ledgers)
+@given(queues, policies, ledgers, st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_what_the_plan_says_is_in_the_explanation_and_nothing_stands_against_who_leaves(
-    queue: tuple[QueuedJob, ...], policy: BurstPolicy, ledger: Ledger
+    queue: tuple[QueuedJob, ...], policy: BurstPolicy, ledger: Ledger, steer: bool
 ) -> None:
-    seen = snapshot(*queue)
+    policy, seen = replace(policy, steer=steer, strategy="marginal"), snapshot(*queue)
     plan = decide(seen, policy, ledger)
     for job in queue:
         if job.state is not JobState.PENDING:
@@ -119,6 +121,22 @@ def test_nothing_stands_against_one_that_is_over_sooner_at_the_second_choice_alo
     seen = snapshot(job, views=(slow, fast))
 
     assert [fast.name] == [p.target for p in decide(seen, policy, Ledger()).placements]
+    assert [] == failing(job, seen, policy, Ledger())
+
+
+def test_its_price_is_told_by_what_it_costs_where_it_would_go() -> None:
+    fast = replace(
+        VIEW, name=TargetName("fast"), price=Money(Decimal(1)), speeds={"calculix": 10.0}
+    )
+    policy = replace(
+        ACCURATE, targets=(VIEW.name, fast.name), veto=False, steer=True, theta=0.0,
+        strategy="marginal", budget=Money(Decimal("3.5")), term=Term(NOW, timedelta(days=30)),
+    )  # fmt: skip
+    runs = queued(1, state=JobState.RUNNING, cpus=16, time_limit=timedelta(hours=70), reason="None")
+    job = queued(2, starts=NOW)  # who is over sooner at the dear one alone goes to the cheap one
+    seen = snapshot(runs, job, views=(VIEW, fast))
+
+    assert [VIEW.name] == [p.target for p in decide(seen, policy, Ledger()).placements]
     assert [] == failing(job, seen, policy, Ledger())
 
 

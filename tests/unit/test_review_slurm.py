@@ -15,6 +15,7 @@ from burstd.adapters.slurm.queue import SlurmQueue
 from burstd.domain.jobs import JobIdentity, JobKey, JobState, Shape
 from burstd.domain.targets import Image, WorkKey, WorkOrder
 from burstd.ports.errors import AccessDenied, Rejected, Unreachable
+from burstd.testing import slurm_programs
 from burstd.testing.clock import SteppedClock
 from burstd.testing.simulators import SimulatedSlurm, simulated_queue
 from burstd_slurm import batch
@@ -53,6 +54,19 @@ def test_what_is_not_utf8_becomes_text_that_a_database_and_json_can_hold() -> No
 def test_the_same_bytes_give_the_same_name_everywhere() -> None:
     slurm = Slurm()
     assert slurm.run(["printf", r"\374"]) == slurm.run(["printf", r"\374"])
+
+
+# --- nodes
+
+
+def test_a_site_without_sinfo_has_its_queue_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    slurm = SimulatedSlurm(SteppedClock())
+    slurm.submit()
+    slurm.schedule()
+    assert {"cae": 0, "burst": 1} == simulated_queue(slurm).observe().idle
+    monkeypatch.delitem(slurm_programs._PROGRAMS, "sinfo")
+    seen = simulated_queue(slurm).observe()
+    assert (1, {}) == (len(seen.jobs), seen.idle)
 
 
 # --- arrays

@@ -152,9 +152,10 @@ def simulate(  # noqa: PLR0913  # one parameter an option
             write(out, found.as_json())
         if html is not None:
             html.write_text(page(found.history, found.rows, found.swept, found.words))
-    except (NotLog, BadSweep, BadChoice, ConfigError, OSError) as error:
-        sys.stderr.write(f"burst: {error}\n")
-        raise typer.Exit(USAGE) from error
+    except (NotLog, BadSweep, BadChoice, ConfigError) as error:
+        fail(str(error), USAGE)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}", USAGE)
     if out is None and html is None:
         show(found)
     raise typer.Exit(OK)

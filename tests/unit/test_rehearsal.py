@@ -353,6 +353,9 @@ def test_the_command_writes_a_row_for_each_rule(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_log_is_a_wrong_use_and_no_traceback(tmp_path: Path) -> None:
-    for path, said in ((tmp_path / "none.swf", "No such file"), (Path(__file__), "is not one of")):
+    for path, said in (
+        (tmp_path / "none.swf", "none.swf: No such file"),
+        (Path(__file__), "is not one of"),
+    ):
         done = CliRunner().invoke(app, ["simulate", "--swf", str(path)])
         assert (2, True) == (done.exit_code, said in done.output)

@@ -1,4 +1,5 @@
-"""``python -m demo [up|down]``: run the story on the lab, print the verdict, exit by it."""
+"""``python -m demo``: run the story on the lab, print the verdict, exit by it. ``start``: burstd on
+the lab, to try things; ``down``: end all."""
 
 from __future__ import annotations
 
@@ -24,6 +25,8 @@ def main() -> int:
     if sys.argv[1:] == ["down"]:
         lab.down()
         return 0
+    if sys.argv[1:] == ["start"]:
+        return start(lab, console)
     started = time.monotonic()
     try:
         with Teller(console) as tell:
@@ -46,6 +49,17 @@ def main() -> int:
     if not ok:
         console.print(f"logs: {lab.paths.base}/burstd.log, burst-netd.log")
     return 0 if ok else 1
+
+
+def start(lab: Lab, console: Console) -> int:
+    """burstd runs on the proxy node until ``down``."""
+    lab.up(lambda text, _: console.print(f"lab: {text}", highlight=False))
+    install.stop(lab)
+    install.install(lab)
+    install.start_netd(lab)
+    install.start_burstd(lab)
+    console.print("burstd runs: .venv/bin/python -m lab shell px --user alice", highlight=False)
+    return 0
 
 
 class Teller:

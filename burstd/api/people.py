@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -19,7 +21,7 @@ from burstd.core.decide import decide, purse_of
 from burstd.core.orders import checkpointed
 from burstd.core.purse import Pot
 from burstd.domain.burst import Burst
-from burstd.domain.jobs import JobKey, QueuedJob
+from burstd.domain.jobs import JobKey, QueuedJob, ranges
 from burstd.domain.plan import Plan
 from burstd.ports.errors import PortError
 from burstd.shell.standing import own_code
@@ -98,7 +100,8 @@ class PeopleRoutes:
         for job in queue.jobs if queue else ():
             if not peer.may_see(job.identity.user):
                 continue
-            rows.append(_job_row(job, bursts.pop(job.key, None)))
+            parts = tuple(_parts(job, bursts))
+            rows += [_job_row(part, bursts.pop(part.key, None)) for part in parts]
         rows += [_burst_row(b) for b in bursts.values() if peer.may_see(b.identity.user)]
         return {"jobs": rows}
 
@@ -190,8 +193,19 @@ def _pot(pot: Pot) -> dict[str, Any]:
     }
 
 
+def _parts(job: QueuedJob, bursts: Collection[JobKey]) -> Iterator[QueuedJob]:
+    """The line; of an array each task with a burst, which Slurm has not split off yet, alone."""
+    alone = {key for key in job.elements if key in bursts} if job.tasks else set()
+    for key in sorted(alone):
+        yield replace(job, identity=replace(job.identity, key=key), tasks=())
+    rest = tuple(task for task in job.tasks if replace(job.key, array_task=task) not in alone)
+    if rest or not job.tasks:
+        yield replace(job, tasks=rest)
+
+
 def _job_row(job: QueuedJob, burst: Burst | None) -> dict[str, Any]:
-    tasks = f"_[{','.join(map(str, job.tasks))}]" if job.tasks else ""
+    most = f"%{job.throttle}" if job.throttle else ""
+    tasks = f"_[{ranges(job.tasks)}{most}]" if job.tasks else ""
     return {
         "job": f"{job.key}{tasks}",
         "partition": job.partition,

@@ -10,16 +10,18 @@ from burstd.api.answers import iso
 from burstd.api.desk import Desk
 from burstd.api.peers import Peer
 from burstd.core.decide import decide
-from burstd.core.explain import Step, Verdict, explain, verdicts
+from burstd.core.explain import Verdict, explain, verdicts
 from burstd.domain.burst import Burst
 from burstd.domain.jobs import JobKey, JobState, QueuedJob
 from burstd.domain.plan import Plan, Snapshot
+from burstd.domain.reasons import Step
 from burstd.shell.tick import look
 
 
 def why(desk: Desk, key: JobKey, burst: Burst | None, peer: Peer) -> dict[str, Any] | None:
-    """The chain of rules for what waits, the last verdict, and where its burst stands; ``None`` if
-    nobody knows such a job, or the asking user may not see it."""
+    """The chain of rules, the last verdict, and where its burst stands; ``None`` if nobody knows
+    such a job, or the asking user may not see it. The rules speak of this moment; of a job that is
+    away, or was and is over, as they did when it left."""
     verdict = desk.world.store.verdict(key)
     seen = _seen(desk, key)
     line = seen[0] if seen else None
@@ -34,17 +36,18 @@ def why(desk: Desk, key: JobKey, burst: Burst | None, peer: Peer) -> dict[str, A
     if burst is not None:
         cause = f" ({burst.cause})" if burst.cause else ""
         lines.append(f"{iso(burst.stage_since)}  burst {burst.id} is {burst.stage.value}{cause}")
-    away = burst is not None and not burst.stage.at_rest
-    steps: tuple[Step, ...] = ()
-    groups: tuple[Verdict, ...] = ()
-    if seen is not None and not away:
+    if seen is not None and (burst is None or burst.stage.at_rest):
         job, snapshot, plan = seen
-        ledger = desk.world.store.ledger()
+        ledger, left = desk.world.store.ledger(), None
         steps = explain(job, snapshot, desk.world.policy, ledger, plan)
         groups = verdicts(job, plan)
+    else:
+        steps, groups = desk.world.store.reasons(burst.id) if burst else (), ()
+        left = burst.created_at if burst and steps else None
     return {
         "job": str(key),
         "why": lines,
+        "left_at": iso(left),
         **told(groups, steps),
     }
 

@@ -141,9 +141,8 @@ def _show_status(found: dict[str, Any]) -> None:
         typer.echo(f"WAITING   {found['quarantined']} for a human: burst quarantine list")
     for link in found["links"]:
         state = {True: "up", False: "down", None: "unknown"}[link["up"]]
-        typer.echo(
-            f"link      {link['target']}: {state}, last handshake {link.get('last_handshake')}"
-        )
+        heard = link.get("last_handshake") or "none"
+        typer.echo(f"link      {link['target']}: {state}, last handshake {heard}")
 
 
 _ST = {"PENDING": "PD", "RUNNING": "R", "COMPLETING": "CG", "SUSPENDED": "S"}

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ import typer
 from burstd.cli.answers import Json, asked, fail, lines, plain, print_json
 from burstd.cli.client import ERROR, NEGATIVE, OK, USAGE
 from burstd.cli.reasons import show_why
+from burstd.domain.spans import between, spoken
 
 if TYPE_CHECKING:
     from burstd.adapters.slurm.submission import Submission, WillRun
@@ -147,18 +149,28 @@ def _show(found: dict[str, Any], every: bool) -> None:
     money, here = found["currency"], found["here"]
     told = [f"application {found['application'] or 'unknown'}; mode {found['mode']}"]
     if here is not None:
-        early, likely, late = map(_time, here["starts_in_s"])
-        span = likely if early == late else f"{early} to {late}"
-        told.append(f"here:      starts in {span}, over in {_time(here['over_in_s'])}")
+        early, _, late = (timedelta(seconds=second) for second in here["starts_in_s"])
+        told.append(
+            f"here:      starts {between(early, late)}, over in {_spoken(here['over_in_s'])}"
+        )
     told += [
-        f"{offer['target'] + ':':<10} begins in {_time(offer['begins_in_s'])}, over in "
-        f"{_time(offer['over_in_s'])}, about {offer['expected']} {money}, "
+        f"{offer['target'] + ':':<10} begins in {_spoken(offer['begins_in_s'])}, over in "
+        f"{_spoken(offer['over_in_s'])}, about {offer['expected']} {money}, "
         f"at most {offer['worst_case']} {money}"
         for offer in found["offers"]
     ]
     told += _told_files(found["files"], every)
     lines(told)
-    show_why({"why": [], "groups": found["groups"], "steps": found["steps"]})
+    groups = [
+        {**group, "jobs": [_named(job) for job in group["jobs"]]} for group in found["groups"]
+    ]
+    show_why({"why": [], "groups": groups, "steps": found["steps"]})
+
+
+def _named(job: str) -> str:
+    """A job that has no id yet."""
+    _, _, task = job.partition("_")
+    return f"task {task}" if task else "this job"
 
 
 def _told_files(files: dict[str, Any] | None, every: bool) -> list[str]:
@@ -171,7 +183,5 @@ def _told_files(files: dict[str, Any] | None, every: bool) -> list[str]:
     return told + ([f"           {path}" for path, _ in files["files"]] if every else [])
 
 
-def _time(seconds: float) -> str:
-    """``2 h 05 min``."""
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
+def _spoken(seconds: float) -> str:
+    return spoken(timedelta(seconds=seconds))

@@ -13,6 +13,8 @@ def show_why(found: dict[str, Any]) -> None:
     for group in found["groups"]:
         word = "leaves" if group["leaves"] else "stays"
         lines([f"now {word}, {_jobs(group['jobs'])}: {group['text']}"])
+    if found.get("left_at"):
+        lines([f"{found['left_at']}  when it left:"])
     lines([text for step in found["steps"] for text in _step(step)])
 
 

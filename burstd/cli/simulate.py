@@ -1,9 +1,11 @@
-"""``burst simulate``: a site's past, with and without bursting. Asks no daemon and no Slurm."""
+"""``burst simulate``: a site's past, with and without bursting. Asks no daemon; Slurm only with
+``--days``."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -14,7 +16,9 @@ import typer
 from burstd.cli.answers import fail
 from burstd.cli.client import OK, USAGE
 from burstd.cli.own import BadChoice, by_config
+from burstd.cli.pasts import Source
 from burstd.cli.rehearsed import Found, left_out, show, write
+from burstd.domain.policy import BurstPolicy
 
 if TYPE_CHECKING:
     from burstd.rehearsal.history import History
@@ -37,9 +41,15 @@ Sacct = Annotated[
     Path | None,
     typer.Option(help="Output of the sacct command above: a file, or - for stdin."),
 ]
+Days = Annotated[
+    int | None, typer.Option(min=1, help="Ask the Slurm of this machine for its last days.")
+]
+Partition = Annotated[
+    str, typer.Option(help="With --days: only jobs and nodes of these, separated by commas.")
+]
 Anonymise = Annotated[
     Path | None,
-    typer.Option(help="Write the history to this file, in numbers only (SWF), and no more."),
+    typer.Option(help="Write the past to this file, in numbers only (SWF), and no more."),
 ]
 Procs = Annotated[
     int | None, typer.Option(min=1, help="Processors of the cluster, if the log's is wrong.")
@@ -72,7 +82,7 @@ Theta = Annotated[
     float | None,
     typer.Option(
         min=0.0, max=1.0, help="marginal: count jobs' hours (0) or core-hours' (1).",
-        show_default="0.5",
+        show_default=f"{BurstPolicy.theta:g}",
     ),
 ]  # fmt: skip
 Seed = Annotated[
@@ -103,6 +113,8 @@ Recorded = Annotated[
 def simulate(  # noqa: PLR0913  # one parameter an option
     swf: Swf = None,
     sacct: Sacct = None,
+    days: Days = None,
+    partition: Partition = "",
     anonymise: Anonymise = None,
     procs: Procs = None,
     config: Config = None,
@@ -122,7 +134,7 @@ def simulate(  # noqa: PLR0913  # one parameter an option
 
     Example: burst simulate --swf theta.swf.gz --cloud-share 0.05 --json out.json
 
-    Example: burst simulate --config config.toml --sacct sacct.txt --procs 4096
+    Example: burst simulate --config /etc/burstd/config.toml --days 30
 
     For --sacct: SLURM_TIME_FORMAT=%s sacct -a -X -P -n -S 2026-01-01 -E now -o
     JobIDRaw,Submit,Eligible,Start,ElapsedRaw,TimelimitRaw,AllocCPUS,ReqCPUS,User,Account,Partition,State,JobName
@@ -132,33 +144,39 @@ def simulate(  # noqa: PLR0913  # one parameter an option
     if recorded:
         from burstd.cli.recorded import again
 
-        if swf is not None or sacct is not None:
-            fail("--recorded is a past of its own: without --swf and --sacct", USAGE)
+        if swf is not None or sacct is not None or days is not None:
+            fail("--recorded is a past of its own: without --days, --sacct and --swf", USAGE)
         again(recorded, config, out)
     from burstd.config.read import ConfigError
     from burstd.rehearsal.compare import shaken
     from burstd.rehearsal.history import NotLog
-    from burstd.rehearsal.report import page
     from burstd.rehearsal.sweep import BadSweep
 
     try:
         rules = _rules(config, cycle, (strategy, cloud_share, theta, sweep))
-        history = _history(swf, sacct, procs)
+        history, words = Source(swf, sacct, days, partition, procs).read(_stand_ins(config))
         if anonymise is not None:
             _anonymised(history, anonymise)
             raise typer.Exit(OK)
         found = rules(history if seed is None else shaken(history, seed))
-        if out is not None:
-            write(out, found.as_json())
-        if html is not None:
-            html.write_text(page(found.history, found.rows, found.swept, found.words))
+        found = replace(found, words=(*found.words, *words))
+        _tell(found, out, html)
     except (NotLog, BadSweep, BadChoice, ConfigError) as error:
         fail(str(error), USAGE)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}", USAGE)
+    raise typer.Exit(OK)
+
+
+def _tell(found: Found, out: Path | None, html: Path | None) -> None:
+    from burstd.rehearsal.report import page
+
+    if out is not None:
+        write(out, found.as_json())
+    if html is not None:
+        html.write_text(page(found.history, found.rows, found.swept, found.words))
     if out is None and html is None:
         show(found)
-    raise typer.Exit(OK)
 
 
 Rules = Callable[["History"], Found]
@@ -176,6 +194,15 @@ def _rules(config: Path | None, cycle: str | None, chosen: Chosen) -> Rules:
             "change them in a copy of the file"
         )
     return partial(by_config, config, cycle)
+
+
+def _stand_ins(config: Path | None) -> str:
+    """The partition of jobs that have left. Raises ``ConfigError``."""
+    from burstd.config.model import SiteTable
+    from burstd.config.read import read_rules
+
+    site = SiteTable() if config is None else read_rules(config).site
+    return site.burst_partition
 
 
 def _by_budget(
@@ -203,18 +230,3 @@ def _anonymised(history: History, path: Path) -> None:
 
     path.write_text("".join(written(history)))
     sys.stdout.write(f"{len(history.jobs)} jobs; left out: {left_out(history)}\n")
-
-
-def _history(swf: Path | None, sacct: Path | None, procs: int | None) -> History:
-    from burstd.rehearsal.history import NotLog
-    from burstd.rehearsal.sacct import read as read_sacct
-    from burstd.rehearsal.swf import read
-
-    if swf is not None and sacct is None:
-        return read(swf, procs)
-    if sacct is None or swf is not None:
-        raise NotLog("give a log: --swf FILE or --sacct FILE")
-    if str(sacct) == "-":
-        return read_sacct(sys.stdin, "stdin", procs)
-    with sacct.open(errors="replace") as lines:
-        return read_sacct(lines, sacct.name, procs)

@@ -4,7 +4,7 @@ and what would have to change. Pure, and by the same rules as the decision itsel
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from burstd.core.candidates import rulings_on, wishes
@@ -15,13 +15,16 @@ from burstd.core.line import Line
 from burstd.core.place import Ask, Offer, Places, cheap_enough
 from burstd.core.pressure import pressures
 from burstd.core.purse import Purse
-from burstd.core.veto import minutes, told
+from burstd.core.steering import Tariff
 from burstd.core.veto import objection as veto
+from burstd.core.veto import told
 from burstd.core.worth import OLDEST_FIRST, tariff, worths
 from burstd.domain.directives import JobMode
-from burstd.domain.jobs import JobKey, JobState, QueuedJob
+from burstd.domain.jobs import JobIdentity, JobKey, JobState, QueuedJob
 from burstd.domain.plan import Objection, Plan, Reason, Snapshot
 from burstd.domain.policy import QUEUE, BurstPolicy, Ledger, Pressure
+from burstd.domain.reasons import Step
+from burstd.domain.spans import between, spoken
 from burstd.domain.targets import TargetView
 
 #: What would have to change. What is not here nobody can change.
@@ -69,19 +72,6 @@ CURES: Mapping[Reason, str] = {
 
 
 @dataclass(frozen=True)
-class Step:
-    """One line of an explanation. ``place``: file and line of ``setting``; empty: its default."""
-
-    rule: str
-    holds: bool
-    text: str
-    numbers: Mapping[str, str] = field(default_factory=dict)
-    setting: str = ""
-    place: str = ""
-    cure: str = ""
-
-
-@dataclass(frozen=True)
 class Verdict:
     """What the plan says of some of a job's elements (of an array, a group of its tasks)."""
 
@@ -95,6 +85,23 @@ def explain(
     job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger, plan: Plan
 ) -> tuple[Step, ...]:
     """Every rule's word on a pending job, whatever the others say."""
+    return _explained(job, _Scene(snapshot, policy, ledger), plan)
+
+
+def departures(
+    snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger, plan: Plan
+) -> Mapping[JobKey, tuple[Step, ...]]:
+    """The same of each that leaves by this plan: tasks of one line of the queue share it."""
+    scene, found = _Scene(snapshot, policy, ledger), dict[JobKey, tuple[Step, ...]]()
+    leaving = {placed.identity.key for placed in plan.placements}
+    for job in snapshot.queue.jobs if leaving else ():
+        if mine := leaving.intersection(job.elements):
+            found |= dict.fromkeys(mine, _explained(job, scene, plan))
+    return found
+
+
+def _explained(job: QueuedJob, scene: _Scene, plan: Plan) -> tuple[Step, ...]:
+    snapshot, policy = scene.snapshot, scene.policy
     if job.state is not JobState.PENDING and not wishes(job, policy):
         text = f"it is {job.state.value} on-prem: burstd considers jobs that are pending"
         return (Step("state", False, text),)
@@ -110,26 +117,18 @@ def explain(
         )
         for ruling in rulings_on(job, snapshot, policy)
     ]
-    case = _Asked(job, snapshot, policy, ledger)
+    case = _Asked(job, scene)
     steps += [_licences(case), _run_time(job, snapshot), _worth(case)]
     return (*steps, *_pressure(case, plan), *_targets(case), _here(case))
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """One job before all that a plan is made from."""
+class _Scene:
+    """What a plan is made from, and what all of its jobs share of it."""
 
-    job: QueuedJob
     snapshot: Snapshot
     policy: BurstPolicy
     ledger: Ledger
-
-    @cached_property
-    def ask(self) -> Ask:
-        case = case_of(self.job, self.snapshot, self.policy)
-        if case.facts is None:
-            return Ask(self.job, case.asked)
-        return Ask(self.job, case.asked, case.facts.application or "", case.facts.shape)
 
     @cached_property
     def line(self) -> Line:
@@ -143,6 +142,41 @@ class _Asked:
     def purse(self) -> Purse:
         return purse_of(self.policy, self.ledger, self.snapshot.queue.taken_at)
 
+    @cached_property
+    def prices(self) -> Tariff | None:
+        return tariff(self.policy, self.ledger, self.snapshot.queue.taken_at)
+
+    @cached_property
+    def worths(self) -> Mapping[JobIdentity, float]:
+        return worths(self.line, self.policy, self.prices.price() if self.prices else 0.0)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One job before all that."""
+
+    job: QueuedJob
+    scene: _Scene
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.scene.snapshot
+
+    @property
+    def policy(self) -> BurstPolicy:
+        return self.scene.policy
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.scene.ledger
+
+    @cached_property
+    def ask(self) -> Ask:
+        case = case_of(self.job, self.snapshot, self.policy)
+        if case.facts is None:
+            return Ask(self.job, case.asked)
+        return Ask(self.job, case.asked, case.facts.application or "", case.facts.shape)
+
     @property
     def first(self) -> bool:
         """It leaves before others, whatever its leaving spares."""
@@ -153,7 +187,7 @@ class _Asked:
     def paid(self) -> list[Offer]:
         """Offers of targets that it fits, the best first; those that nobody can pay only where
         there is no other."""
-        offers = self.places.offers(self.ask)
+        offers = self.scene.places.offers(self.ask)
         return [offer for offer in offers if self.too_dear(offer) is None] or offers[:1]
 
     @cached_property
@@ -161,7 +195,7 @@ class _Asked:
         """The one that it would leave for."""
         if not self.paid or not self.policy.veto or self.first:
             return self.paid[0] if self.paid else None
-        run, start = self.snapshot.usage.time(self.job), self.line.start(self.job)
+        run, start = self.snapshot.usage.time(self.job), self.scene.line.start(self.job)
         sooner = (offer for offer in self.paid if veto(offer, run, start) is None)
         return next(sooner, self.paid[0])
 
@@ -169,7 +203,7 @@ class _Asked:
         """For its user, or for a budget."""
         if not cheap_enough([offer], self.ask.asked):
             return Reason.TOO_DEAR, {"max_cost": str(self.ask.asked.most_cost)}
-        return self.purse.objection(self.job.account, self.job.identity.user, offer.worst)
+        return self.scene.purse.objection(self.job.account, self.job.identity.user, offer.worst)
 
 
 def verdicts(job: QueuedJob, plan: Plan) -> tuple[Verdict, ...]:
@@ -214,8 +248,7 @@ def _worth(case: _Asked) -> Step:
     numbers = {"strategy": policy.strategy}
     if policy.strategy == OLDEST_FIRST:
         return Step("worth", True, "", numbers, setting, place)
-    prices = tariff(policy, case.ledger, case.snapshot.queue.taken_at)
-    value = worths(case.line, policy, prices.price() if prices else 0.0).get(case.job.identity)
+    prices, value = case.scene.prices, case.scene.worths.get(case.job.identity)
     if value is not None:
         numbers["worth"] = f"{value:.1f} h"
     if prices is None or case.first or value is None:
@@ -233,7 +266,7 @@ def _run_time(job: QueuedJob, snapshot: Snapshot) -> Step:
     if found is None:
         return Step("run time", True, "", {})
     hours = snapshot.usage.core_hours(job)
-    numbers = {"expected": str(found.time), "core_hours": f"{hours:.2f}", "by": found.by}
+    numbers = {"expected": spoken(found.time), "core_hours": f"{hours:.2f}", "by": found.by}
     return Step("run time", True, "", numbers)
 
 
@@ -275,12 +308,15 @@ def _one_pressure(pressure: Pressure, policy: BurstPolicy, plan: Plan) -> Step:
 
 def _targets(case: _Asked) -> Iterator[Step]:
     """Each target, and what stands against it."""
-    places, allowed = case.places, case.places.allowed(case.ask)
+    places = case.scene.places
+    allowed = places.allowed(case.ask)
     fits = False
     for view in case.snapshot.targets:
         name, why = f"target {view.name}", places.refusal(case.ask, view, allowed)
         if why:
-            yield Step(name, False, why, _offers(view))
+            elsewhere = allowed is not None and view.name not in allowed
+            may_go = {"may_go": ", ".join(sorted(allowed or ())) or "nowhere"}
+            yield Step(name, False, why, may_go if elsewhere else _offers(view))
             continue
         fits = True
         yield _one_target(name, places.offer(case.ask, view), case)
@@ -293,8 +329,8 @@ def _one_target(name: str, offer: Offer, case: _Asked) -> Step:
     numbers = {
         "worst_case": f"{offer.worst} {policy.currency}",
         "expected": f"{offer.likely} {policy.currency}",
-        "begins_in": minutes(offer.lead),
-        "over_in": minutes(offer.over),
+        "begins_in": spoken(offer.lead),
+        "over_in": spoken(offer.over),
     }
     if (against := case.too_dear(offer)) is None:
         return Step(name, True, "it fits", numbers)
@@ -307,13 +343,13 @@ def _one_target(name: str, offer: Offer, case: _Asked) -> Step:
 
 def _here(case: _Asked) -> Step:
     """When it starts here, and whether that is soon enough to stay."""
-    run, start = case.snapshot.usage.time(case.job), case.line.start(case.job)
+    run, start = case.snapshot.usage.time(case.job), case.scene.line.start(case.job)
     setting = "policy.veto"
     place = case.policy.places.get(setting, "")
     if start is None:
         return Step("here", True, "nobody can tell when it starts here", {}, setting, place)
     if case.best is None:
-        numbers = {"starts_here": f"in {minutes(start.early)} to {minutes(start.late)}"}
+        numbers = {"starts_here": between(start.early, start.late)}
         return Step("here", True, "", numbers, setting, place)
     numbers = told(case.best, run, start)
     if not case.policy.veto or case.first or veto(case.best, run, start) is None:
@@ -325,6 +361,6 @@ def _here(case: _Asked) -> Step:
 def _offers(view: TargetView) -> dict[str, str]:
     can = view.capabilities
     return {
-        "nodes": str(can.max_nodes), "cores": str(can.max_cores), "time": str(can.max_time),
+        "nodes": str(can.max_nodes), "cores": str(can.max_cores), "time": spoken(can.max_time),
         **({"gpus": str(can.max_gpus)} if can.max_gpus else {}),
     }  # fmt: skip

@@ -7,6 +7,7 @@ from datetime import timedelta
 from burstd.core.place import Offer
 from burstd.domain.estimates import StartEstimate
 from burstd.domain.plan import Objection, Reason
+from burstd.domain.spans import between, spoken
 
 
 def objection(offer: Offer, run: timedelta, start: StartEstimate | None) -> Objection | None:
@@ -23,13 +24,8 @@ def told(offer: Offer, run: timedelta, start: StartEstimate) -> dict[str, str]:
     """The numbers that it is judged by."""
     how = start.accuracy
     return {
-        "here": minutes(start.late + run),
-        "there": minutes(offer.over),
-        "starts_here": f"in {minutes(start.early)} to {minutes(start.late)}",
+        "here": spoken(start.late + run),
+        "there": spoken(offer.over),
+        "starts_here": between(start.early, start.late),
         "by": f"{start.source.value} estimate, {how.jobs} compared",
     }
-
-
-def minutes(time: timedelta) -> str:
-    """``95 min``."""
-    return f"{time.total_seconds() / 60:.0f} min"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from itertools import groupby
 from typing import NewType
 
 from burstd.domain.gres import GPU, Gres, Per
@@ -169,6 +170,14 @@ class QueuedJob:
         if self.time_limit is None:
             return CoreHours(0.0)
         return CoreHours(self.cpus * self.time_limit.total_seconds() / 3600)
+
+
+def ranges(tasks: Iterable[int]) -> str:
+    """An array's task ids as squeue(1) shows them: ``1-4,7``."""
+    # In a run without gaps the distance to the place is the same.
+    runs = groupby(enumerate(sorted(tasks)), lambda at: at[1] - at[0])
+    ends = [(found[0][1], found[-1][1]) for found in (list(run) for _, run in runs)]
+    return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in ends)
 
 
 @dataclass(frozen=True)

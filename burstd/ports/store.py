@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from burstd.domain.audit import AuditHead, AuditRecord
@@ -13,7 +14,12 @@ from burstd.domain.events import Event
 from burstd.domain.jobs import JobKey, JobRecord
 from burstd.domain.plan import Plan
 from burstd.domain.policy import Ledger
+from burstd.domain.reasons import Step
 from burstd.domain.requests import ALL, Request, RequestKind
+
+#: Every rule's word on a job.
+Reasons = Mapping[JobKey, Sequence[Step]]
+NO_REASONS: Reasons = MappingProxyType({})
 
 
 class StaleBurst(Exception):
@@ -72,9 +78,10 @@ class BurstStore(Protocol):
     def ledger(self) -> Ledger:
         """Money of this calendar month, open bursts, returned jobs, whether a surge is on."""
 
-    def record(self, plan: Plan) -> tuple[Burst, ...]:
+    def record(self, plan: Plan, reasons: Reasons = NO_REASONS) -> tuple[Burst, ...]:
         """Write the plan's verdicts and new bursts with their reservations; return the new.
 
+        ``reasons``: every rule's word on those that leave, kept with their bursts.
         A placement whose job already has an open burst makes none, and a frozen ledger none at
         all, whatever the plan was made from.
         """
@@ -108,6 +115,9 @@ class BurstStore(Protocol):
 
     def journal(self, burst: BurstId) -> tuple[JournalEntry, ...]:
         """The burst's story, oldest first."""
+
+    def reasons(self, burst: BurstId) -> tuple[Step, ...]:
+        """Every rule's word on its job when it left; none where none were kept."""
 
     def head(self) -> AuditHead:
         """Where the audit log ends."""

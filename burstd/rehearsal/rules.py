@@ -18,7 +18,7 @@ from burstd.rehearsal.measures import BILLED
 
 DELAY = 300  #: seconds until a job that leaves has begun elsewhere
 SHARE = 0.05  #: of all core-hours: the budget of who names none
-THETA = 0.2  #: between each job's hour (0) and each core-hour's (1)
+THETA = BurstPolicy.theta  #: between each job's hour (0) and each core-hour's (1)
 #: When the first job comes where the history does not tell: a Monday, and the first of a year.
 EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
 CYCLE = timedelta(minutes=5)  #: from one decision to the next, in a dense history

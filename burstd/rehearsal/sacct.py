@@ -18,10 +18,18 @@ FIELDS: tuple[str, ...] = (
     "ReqCPUS", "User", "Account", "Partition", "State", "JobName",
 )  # fmt: skip
 COMMAND = "SLURM_TIME_FORMAT=%s sacct -a -X -P -n -S 2026-01-01 -E now -o " + ",".join(FIELDS)
+
 #: States of jobs that have not come to an end
 OPEN = ("PENDING", "RUNNING", "SUSPENDED", "REQUEUED", "RESIZING")
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT")  #: a local time: an hour of each autumn has it twice
 _TAIL = re.compile(r"[\W_]*\d[\d\W_]*$")
+
+
+def asking(days: int, partitions: str = "") -> list[str]:
+    """The same command for the last ``days``; of these partitions, separated by commas."""
+    chosen = ["-r", partitions] if partitions else []
+    since = ["-S", f"now-{days}days", "-E", "now"]
+    return ["sacct", "-a", "-X", "-P", "-n", *chosen, *since, "-o", ",".join(FIELDS)]
 
 
 def read(lines: Iterable[str], name: str, cores: int | None) -> History:

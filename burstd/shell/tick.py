@@ -12,6 +12,7 @@ import structlog
 from burstd.core import script
 from burstd.core.candidates import needs_script
 from burstd.core.decide import acts, decide
+from burstd.core.explain import departures
 from burstd.core.lifecycle import IllegalTransition, advance
 from burstd.core.retries import is_due, next_due
 from burstd.domain import events as ev
@@ -109,7 +110,9 @@ def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | 
         if world.policy.veto:
             memory.estimates.hear(snapshot, world.policy)
         if acts(world.policy):
-            world.store.record(plan)
+            with undisturbed():
+                why = departures(snapshot, world.policy, ledger, plan)
+            world.store.record(plan, why)
             send_home(plan, world, ledger)
             ask_back(world, ledger)
         else:

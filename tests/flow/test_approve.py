@@ -77,3 +77,18 @@ def test_only_an_operator_says_yes(scene: Scene, serve: Serve) -> None:
     for words in (["approve"], ["approve", "1"]):
         assert 6 == CliRunner().invoke(app, words).exit_code
     assert [] == approve("--list")["proposals"]
+
+
+def test_tasks_that_wait_for_a_yes_are_shown_with_what_the_queue_says_of_them(
+    tmp_path: Path, serve: Serve
+) -> None:
+    policy = replace(POLICY, mode=Mode.APPROVE, max_new_per_tick=2)
+    scene = Scene(policy, database=in_file(tmp_path / "array.db"))
+    key = scene.slurm.submit(name="sweep", minutes=120, tasks=(1, 2, 3, 4, 7))
+    scene.turn(2)
+    serve(scene)
+    rows = json.loads(CliRunner().invoke(app, ["jobs", "--json"]).output)["jobs"]
+
+    planned = {(f"{key}_{task}", "PENDING", "cae", "planned") for task in (1, 2)}
+    told = {(row["job"], row["state"], row["partition"], row["stage"]) for row in rows}
+    assert planned | {(f"{key}_[3-4,7]", "PENDING", "cae", "")} == told

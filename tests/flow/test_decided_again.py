@@ -131,7 +131,7 @@ def test_who_would_have_left_later_anyway_is_not_counted(tmp_path: Path, config:
         (("--recorded", "{tmp}/none"), "there is no {tmp}/none"),
         (("--recorded", "{tmp}"), "there is no decision in {tmp}"),
         (("--recorded", "{dir}", "--config", "{tmp}/none.toml"), "none.toml"),
-        (("--recorded", "{dir}", "--swf", "{tmp}/log.swf"), "without --swf and --sacct"),
+        (("--recorded", "{dir}", "--swf", "{tmp}/log.swf"), "without --days, --sacct and --swf"),
     ],
 )
 def test_what_is_not_there_is_said_and_is_2(

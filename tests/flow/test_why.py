@@ -55,17 +55,46 @@ def test_each_task_of_an_array_and_the_array_itself_have_an_answer(scene: Scene)
     assert 4 == CliRunner().invoke(app, ["why", f"{key}_3"]).exit_code
 
 
-def test_what_is_away_and_what_runs_at_home_and_what_nobody_knows(scene: Scene) -> None:
-    scene.slurm.submit(name="beam", minutes=120)
+def test_what_is_away_or_was_is_explained_by_what_held_when_it_left(scene: Scene) -> None:
+    key = scene.slurm.submit(name="beam", minutes=120)
+    waiting = {step["rule"] for step in why_before(scene, key)["steps"]}
     scene.until(Stage.RUNNING)
-    away = why("1")
-    assert [] == away["steps"]
+    away = why(key)
     assert "is running" in away["why"][-1]
+    assert (waiting, []) == ({step["rule"] for step in away["steps"]}, against(away))
+    (pressure,) = (step for step in away["steps"] if step["rule"] == "pressure")
+    assert "2.00 core-hours" == pressure["numbers"]["backlog"]
 
+    scene.finish(key)
+    over = why(key)
+    assert "is settled" in over["why"][-1]
+    assert away["steps"] == over["steps"]
+    lines = CliRunner().invoke(app, ["why", key]).output.splitlines()
+    assert f"{over['left_at']}  when it left:" in lines
+    assert any(line.startswith("  ok  target cloud") for line in lines)
+
+
+def why_before(scene: Scene, key: str) -> dict[str, Any]:
+    """While it pends, before any cycle."""
+    scene.slurm.schedule()
+    return why(key)
+
+
+def test_what_came_back_is_explained_by_what_holds_now(scene: Scene) -> None:
+    key = scene.slurm.submit(name="beam", minutes=120)
+    scene.until(Stage.SUBMITTED)
+    assert 0 == CliRunner().invoke(app, ["return", key, "--no-wait"]).exit_code
+    scene.until(Stage.RETURNED)
+    scene.turn(1)
+    found = why(key)
+    assert (None, True) == (found["left_at"], bool(found["groups"]))
+
+
+def test_what_runs_at_home_and_what_nobody_knows(scene: Scene) -> None:
     scene.slurm.submit(name="here", partition="cae", minutes=1)
     scene.slurm.slots = 1
     scene.slurm.schedule()
-    assert ["state"] == against(why("2"))
+    assert ["state"] == against(why("1"))
     assert 4 == CliRunner().invoke(app, ["why", "77"]).exit_code
 
 

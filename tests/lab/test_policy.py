@@ -143,14 +143,16 @@ def test_what_is_approved_leaves_and_what_was_decided_can_be_told_and_decided_ag
     )
     same, _, count, *_ = again.stdout.split()
     assert 0 < int(same) == int(count)
-    past = site.px.sh(
-        "SLURM_TIME_FORMAT=%s sacct -a -X -P -n -S now-1hours -E now -o JobIDRaw,Submit,Eligible,"
-        "Start,ElapsedRaw,TimelimitRaw,AllocCPUS,ReqCPUS,User,Account,Partition,State,JobName "
-        "> /tmp/past.txt && burst simulate --config /etc/burstd/config.toml --sacct /tmp/past.txt "
-        "--procs 2 --json -"
+    past = site.px.run(
+        ["burst", "simulate", "--config", "/etc/burstd/config.toml", "--days", "1", "--json", "-"],
+        user="burstd",
     )
-    rows = [row["name"] for row in json.loads(past)["strategies"]]
+    found = json.loads(past.stdout)
+    rows = [row["name"] for row in found["strategies"]]
     assert ["none", "everything", "clairvoyant", "policy"] == rows
+    assert 2 == found["trace"]["procs"], "n1 and n2: neither the proxy's nor nodes that are down"
+    numbers = "burst simulate --days 1 --partition cae --anonymise /dev/stdout"
+    assert "; MaxProcs: 2" in site.px.sh(numbers)
 
 
 def test_jobs_with_gpus_leave_for_gpus_by_a_pressure_of_their_own(site: Site) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burstd.core.decide import decide
-from burstd.core.explain import CURES, explain, verdicts
+from burstd.core.explain import CURES, departures, explain, verdicts
 from burstd.domain.budgets import Term
 from burstd.domain.directives import Directives, JobMode
 from burstd.domain.jobs import CoreHours, JobKey, JobState, QueuedJob
@@ -40,7 +40,11 @@ def test_what_the_plan_says_is_in_the_explanation_and_nothing_stands_against_who
 ) -> None:
     policy, seen = replace(policy, steer=steer, strategy="marginal"), snapshot(*queue)
     plan = decide(seen, policy, ledger)
+    leaving = departures(seen, policy, ledger, plan)
+    assert {placed.identity.key for placed in plan.placements} == set(leaving)
     for job in queue:
+        for key in leaving.keys() & job.elements:
+            assert explain(job, seen, policy, ledger, plan) == leaving[key]
         if job.state is not JobState.PENDING:
             continue
         found = failing(job, seen, policy, ledger)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from burstd.core.decide import decide
-from burstd.core.explain import Step, explain
+from burstd.core.explain import explain
 from burstd.core.line import Line
 from burstd.core.place import Ask, Places
 from burstd.core.speeds import measured
@@ -19,6 +19,7 @@ from burstd.domain.estimates import Accuracy, Source
 from burstd.domain.jobs import CoreHours, JobState, QueuedJob
 from burstd.domain.plan import Plan, Reason, ScriptFacts
 from burstd.domain.policy import BurstPolicy, End, Ledger, Order, Stand, Watermarks
+from burstd.domain.reasons import Step
 from burstd.domain.targets import Money, TargetName, TargetView
 from burstd.domain.usage import PastRun, Usage
 from tests.unit.values import CLOUD, NOW, POLICY, VIEW, queued, snapshot

@@ -169,7 +169,71 @@ def test_the_help_has_the_command_to_ask_slurm_with() -> None:
     assert "".join(COMMAND.split()) in "".join(told.split())
 
 
-@pytest.mark.parametrize("logs", [[], ["--swf", "a", "--sacct", "b"]])
-def test_one_log_is_wanted_and_no_traceback(logs: list[str]) -> None:
-    done = CliRunner().invoke(app, ["simulate", *logs])
-    assert (2, "burst: give a log: --swf FILE or --sacct FILE\n") == (done.exit_code, done.output)
+NODES = """\
+n1|cae|16|idle
+n1|long|16|idle
+n2|cae|16|alloc
+n3|cae|16|down*
+n4|long|8|drain
+px|burst|8192|mix
+"""
+
+
+def ask_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sinfo: str = NODES) -> Path:
+    """Programs that answer as Slurm's do, and the file that holds what sacct was asked."""
+    asked, past = tmp_path / "asked", tmp_path / "past"
+    past.write_text(line("1") + line("2", start=str(T + 7200), partition="burst"))
+    (tmp_path / "nodes").write_text(sinfo)
+    for name, does in (
+        ("sinfo", f"cat {tmp_path}/nodes"),
+        ("sacct", f'echo "$SLURM_TIME_FORMAT $*" > {asked}; cat {past}'),
+    ):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(f"#!/bin/sh\n{does}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    return asked
+
+
+def test_the_last_days_are_asked_of_slurm_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ask_slurm(tmp_path, monkeypatch)
+    argv = ["simulate", "--days", "30"]
+    done = CliRunner().invoke(app, argv, env={"COLUMNS": "200"})
+
+    assert 0 == done.exit_code, done.output
+    assert "the last 30 days: 2 jobs on 40" in done.output
+    assert "assumed: 40 processors, of 3 nodes that are not down now" in done.output
+    assert f"%s -a -X -P -n -S now-30days -E now -o {','.join(FIELDS)}" == asked.read_text().strip()
+
+    done = CliRunner().invoke(app, [*argv, "--partition", "cae", "--procs", "9"])
+    assert (0, False) == (done.exit_code, "assumed" in done.output)
+    assert " -r cae,burst " in asked.read_text()
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--swf", "a", "--sacct", "b"], "give one past: --days N, --sacct FILE or --swf FILE"),
+        (["--days", "3", "--sacct", "past"], "give one past: --days N, --sacct FILE or --swf FILE"),
+        ([], "give one past: --days N, --sacct FILE or --swf FILE"),
+        (["--sacct", "past", "--partition", "cae"], "--partition goes with --days"),
+    ],
+)
+def test_there_is_one_past(argv: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["simulate", *argv])
+    assert (2, True) == (done.exit_code, said in done.output)
+
+
+def test_without_an_answer_of_slurms_nothing_is_rehearsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_slurm(tmp_path, monkeypatch)
+    (tmp_path / "bin" / "sacct").write_text(
+        "#!/bin/sh\necho 'sacct: error: DBD_GET_JOBS_COND: no' >&2; exit 1\n"
+    )
+    done = CliRunner().invoke(app, ["simulate", "--days", "3"])
+    assert 2 == done.exit_code
+    assert "Slurm could not be asked: sacct: sacct: error: DBD_GET_JOBS_COND: no" in done.output

@@ -238,6 +238,19 @@ def idle(answer: str) -> dict[str, int]:
     return {row[1]: int(row[2]) for row in rows if row}
 
 
+def size(answer: str, burst_partition: str) -> tuple[int, int]:
+    """Nodes that are not down and their CPUs, of ``sinfo -N -o '%N|%R|%c|%t'``; a node has a line
+    for each of its partitions. Stand-ins wait on those of ``burst_partition``: they don't count."""
+    cpus: dict[str, int] = {}
+    aside: set[str] = set()
+    for node, partition, count, state in (row.split("|") for row in answer.split()):
+        cpus[node] = int(count)
+        if partition == burst_partition or state.startswith("down"):
+            aside.add(node)
+    there = cpus.keys() - aside
+    return len(there), sum(cpus[node] for node in there)
+
+
 def boot_time(config: str) -> str:
     """BOOT_TIME of ``scontrol show config``. Raises ``Unreachable`` where it is missing."""
     found = re.search(r"^BOOT_TIME\s*=\s*(\S+)", config, re.MULTILINE)

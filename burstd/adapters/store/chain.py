@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, insert, select
 
 from burstd.adapters.store import facts
@@ -13,7 +15,9 @@ from burstd.adapters.store import schema as t
 from burstd.adapters.store.database import Database
 from burstd.core.audit import canonical, chained
 from burstd.domain.audit import DAEMON, NOTHING, AuditHead, AuditRecord
+from burstd.domain.reasons import Step
 
+_STEPS = TypeAdapter(tuple[Step, ...])
 #: Action of a burst's own events: they are its journal.
 EVENT = "burst."
 #: Names of facts: heads that others remember, by witness; where the lost branch ended that an
@@ -101,3 +105,13 @@ def read(row: Row[Any]) -> AuditRecord:
     return AuditRecord(
         row.seq, at, row.actor, row.action, row.subject, detail, row.prev, row.digest
     )
+
+
+def rules(steps: Sequence[Step]) -> Mapping[str, object]:
+    """Every rule's word, for the detail of a record; nothing where nobody has said any."""
+    return {"rules": _STEPS.dump_python(tuple(steps), mode="json")} if steps else {}
+
+
+def steps(record: AuditRecord) -> tuple[Step, ...]:
+    """The same, read."""
+    return _STEPS.validate_python(record.detail.get("rules", ()))

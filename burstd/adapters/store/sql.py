@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -35,12 +36,15 @@ from burstd.domain.events import Event, OperatorEvent
 from burstd.domain.jobs import JobKey, JobRecord
 from burstd.domain.plan import Plan
 from burstd.domain.policy import Ledger
+from burstd.domain.reasons import Step
 from burstd.domain.requests import ALL, Request, RequestKind
 from burstd.domain.targets import TargetName
 from burstd.ports.clock import Clock
-from burstd.ports.store import JournalEntry, Report, StaleBurst, Verdict
+from burstd.ports.store import NO_REASONS, JournalEntry, Reasons, Report, StaleBurst, Verdict
 
 _BURST = TypeAdapter(Burst)
+PLANNED = "Planned"  #: the event that a burst begins with
+NOTHING_MORE: Mapping[str, object] = MappingProxyType({})
 #: Not open, and yet their jobs are not free.
 _BINDING = (Stage.QUARANTINED.value, Stage.ABANDONED.value)
 
@@ -133,6 +137,12 @@ class SqlStore:
             for r in found
         )
 
+    def reasons(self, burst: BurstId) -> tuple[Step, ...]:
+        action = f"{chain.EVENT}{PLANNED}"
+        asked = select(t.audit).where(t.audit.c.subject == burst, t.audit.c.action == action)
+        found = map(chain.read, self._read(asked))
+        return tuple(step for record in found for step in chain.steps(record))
+
     def audit(self, after: int = 0, most: int = 1000) -> tuple[AuditRecord, ...]:
         return self._audit.records(after, most)
 
@@ -153,7 +163,7 @@ class SqlStore:
 
     # --- writing
 
-    def record(self, plan: Plan) -> tuple[Burst, ...]:
+    def record(self, plan: Plan, reasons: Reasons = NO_REASONS) -> tuple[Burst, ...]:
         now = self._clock.now()
         made = []
         with self._writing() as db:
@@ -178,7 +188,7 @@ class SqlStore:
                     gpus=p.gpus,
                     checkpoint=p.checkpoint,
                 )
-                if self._insert(db, burst, "Planned"):
+                if self._insert(db, burst, PLANNED, chain.rules(reasons.get(burst.job, ()))):
                     made.append(burst)
             if made or surged != plan.surging:
                 chain.add(db, AuditRecord(0, now, DAEMON, "decision", "", _decision(plan, made)))
@@ -300,7 +310,9 @@ class SqlStore:
     def _key(self, row: Row[Any]) -> JobKey:
         return JobKey(self._cluster, row.job_id, row.array_task)
 
-    def _insert(self, db: Connection, burst: Burst, how: str) -> bool:
+    def _insert(
+        self, db: Connection, burst: Burst, how: str, why: Mapping[str, object] = NOTHING_MORE
+    ) -> bool:
         job = burst.job
         same = (t.bursts.c.job_id == job.job_id) & (t.bursts.c.array_task == job.array_task)
         if job.array_task is None:
@@ -310,16 +322,20 @@ class SqlStore:
         if db.execute(select(t.bursts.c.id).where(same, taken)).first() is not None:
             return False
         db.execute(insert(t.bursts).values(id=burst.id, **_row(burst)))
-        self._journal(db, burst, how, burst.created_at)
+        self._journal(db, burst, how, burst.created_at, more={**_first_facts(burst), **why})
         return True
 
     def _journal(
-        self, db: Connection, burst: Burst, event: str, at: datetime, who: str = DAEMON
+        self,
+        db: Connection,
+        burst: Burst,
+        event: str,
+        at: datetime,
+        who: str = DAEMON,
+        more: Mapping[str, object] = NOTHING_MORE,
     ) -> None:
         detail: dict[str, object] = {"stage": burst.stage.value, "cause": burst.cause}
-        detail["version"] = burst.version
-        if burst.version == 0:
-            detail |= _first_facts(burst)
+        detail |= {"version": burst.version, **more}
         record = AuditRecord(0, at, who, f"{chain.EVENT}{event}", burst.id, detail)
         chain.add(db, record, burst.version)
 

@@ -17,6 +17,7 @@ from burstd.domain.burst import BurstId, Epoch, Stage
 from burstd.domain.jobs import CoreHours, JobKey
 from burstd.domain.plan import Decline, Plan, Reason
 from burstd.domain.policy import QUEUE
+from burstd.domain.reasons import Step
 from burstd.domain.requests import Request, RequestKind
 from burstd.domain.targets import Money, Outcome, RemoteId
 from burstd.ports.store import BurstStore, StaleBurst
@@ -42,6 +43,15 @@ class StoreContract(RequestContract):
         assert () == one.record(plan(identity(1)))
         assert () == two.record(plan(identity(1)))
         assert (burst,) == two.open_bursts() == two.bursts(identity(1).key)
+
+    def test_why_it_left_is_kept_with_its_burst(self, open_store: Callable[[], BurstStore]) -> None:
+        said = (Step("user", True, "", {"user": "alice"}), Step("ünïcode", False, "no\nway"))
+        store = open_store()
+        made = store.record(plan(identity(1), identity(2)), {identity(1).key: said})
+
+        assert [said, ()] == [open_store().reasons(burst.id) for burst in made]
+        assert () == store.reasons(BurstId("no such"))
+        assert verify(store.audit()) == store.head()
 
     def test_elements_of_an_array_and_the_job_itself_are_three_jobs(
         self, store: BurstStore

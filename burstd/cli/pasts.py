@@ -39,9 +39,9 @@ class Source:
         if self.swf is not None:
             return read(self.swf, self.procs), ()
         if self.sacct is None or str(self.sacct) == "-":
-            return read_sacct(sys.stdin, "stdin", self.procs), ()
+            return read_sacct(sys.stdin, "stdin", self.procs, burst_partition), ()
         with self.sacct.open(errors="replace") as lines:
-            return read_sacct(lines, self.sacct.name, self.procs), ()
+            return read_sacct(lines, self.sacct.name, self.procs, burst_partition), ()
 
     def _asked(self, days: int, burst_partition: str) -> tuple[History, tuple[str, ...]]:
         """Of Slurm's own programs, as who calls us may ask them."""
@@ -54,7 +54,7 @@ class Source:
         try:
             if (procs := self.procs) is None:
                 chosen = ["-p", self.partitions] if self.partitions else ["-a"]
-                answer = slurm.run(["sinfo", "-h", "-N", *chosen, "-o", "%N|%R|%c|%t"])
+                answer = slurm.run(["sinfo", "-h", "-N", *chosen, "-o", "%N|%R|%C|%t"])
                 nodes, procs = size(answer, burst_partition)
                 words = (f"assumed: {procs} processors, of {nodes} nodes that are not down now",)
             # Those that left count as well: they are of the burst partition by now.
@@ -62,4 +62,5 @@ class Source:
             answer = slurm.run(asking(days, wanted))
         except PortError as error:
             raise BadChoice(f"Slurm could not be asked: {error}") from error
-        return read(answer.split("\n"), f"the last {days} days", procs), words
+        name = "the last day" if days == 1 else f"the last {days} days"
+        return read(answer.split("\n"), name, procs, burst_partition), words

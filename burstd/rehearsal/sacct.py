@@ -32,9 +32,10 @@ def asking(days: int, partitions: str = "") -> list[str]:
     return ["sacct", "-a", "-X", "-P", "-n", *chosen, *since, "-o", ",".join(FIELDS)]
 
 
-def read(lines: Iterable[str], name: str, cores: int | None) -> History:
+def read(lines: Iterable[str], name: str, cores: int | None, away: str = "") -> History:
     """Its jobs that ran on a cluster of so many cores; the rest is left out and counted, by reason.
 
+    ``away``: the partition of those that left. Their stand-ins had other CPUs than they asked for.
     A job could start from when it was eligible: who waits for another job, or for its begin time,
     is not in the queue's way. Raises ``NotLog``.
     """
@@ -46,7 +47,7 @@ def read(lines: Iterable[str], name: str, cores: int | None) -> History:
             fields = _headed(line, name)
             left["heading"] += 1
             continue
-        job = _read(line, fields, name, cores)
+        job = _read(line, fields, name, cores, away)
         if isinstance(job, str):
             left[job] += 1
         else:
@@ -71,7 +72,7 @@ def _headed(line: str, name: str) -> tuple[str, ...]:
     return fields
 
 
-def _read(line: str, fields: Sequence[str], name: str, cores: int) -> PastJob | str:
+def _read(line: str, fields: Sequence[str], name: str, cores: int, away: str) -> PastJob | str:
     """The job, or why it is left out."""
     cells = line.split("|", len(fields) - 1)
     if len(cells) < len(fields):
@@ -83,17 +84,18 @@ def _read(line: str, fields: Sequence[str], name: str, cores: int) -> PastJob | 
         return "step of a job"
     if told["State"].split(" ")[0] in OPEN:
         return "not ended"
-    return _job(told, cores)
+    return _job(told, cores, away)
 
 
-def _job(told: dict[str, str], cores: int) -> PastJob | str:
+def _job(told: dict[str, str], cores: int, away: str) -> PastJob | str:
     number, submitted = _whole(told["JobIDRaw"]), _whole(told["Submit"])
     ran, limit = _whole(told["ElapsedRaw"]), _whole(told["TimelimitRaw"])
     if number is None or submitted is None:
         return "not readable"
     if not ran or _whole(told["Start"]) is None:
         return "never ran"
-    wide = _whole(told["AllocCPUS"]) or _whole(told["ReqCPUS"]) or 0
+    had = None if told["Partition"] == away else _whole(told["AllocCPUS"])
+    wide = had or _whole(told["ReqCPUS"]) or 0
     if not wide:
         return "no processor"
     if wide > cores:

@@ -41,6 +41,12 @@ def test_a_name_may_have_anything_in_it(name: str, application: str) -> None:
     assert application == jobs(line("7", name=name))[0].application
 
 
+def test_one_that_left_had_the_processors_that_it_asked_for_and_not_its_stand_ins() -> None:
+    told = line("7", partition="burst", allocated="2", requested="8")
+    assert [8] == [job.cores for job in read([told], "log", 16, "burst").jobs]
+    assert [2] == [job.cores for job in read([told], "log", 16, "cloud").jobs]
+
+
 def test_who_waited_for_another_job_was_in_the_queue_only_since_it_was_eligible() -> None:
     assert T + 500 == jobs(line("7", eligible=str(T + 500)))[0].submitted
     assert T == jobs(line("7", eligible="Unknown"))[0].submitted
@@ -170,12 +176,12 @@ def test_the_help_has_the_command_to_ask_slurm_with() -> None:
 
 
 NODES = """\
-n1|cae|16|idle
-n1|long|16|idle
-n2|cae|16|alloc
-n3|cae|16|down*
-n4|long|8|drain
-px|burst|8192|mix
+n1|cae|0/16/0/16|idle
+n1|long|0/16/0/16|idle
+n2|cae|16/0/0/16|alloc
+n3|cae|0/0/16/16|down*
+n4|long|0/0/8/8|drain
+px|burst|4/8188/0/8192|mix
 """
 
 

@@ -239,12 +239,13 @@ def idle(answer: str) -> dict[str, int]:
 
 
 def size(answer: str, burst_partition: str) -> tuple[int, int]:
-    """Nodes that are not down and their CPUs, of ``sinfo -N -o '%N|%R|%c|%t'``; a node has a line
-    for each of its partitions. Stand-ins wait on those of ``burst_partition``: they don't count."""
+    """Nodes that are not down and their CPUs, of ``sinfo -N -o '%N|%R|%C|%t'``; a node has a line
+    for each of its partitions. Stand-ins wait on those of ``burst_partition``: they don't count.
+    (``%c`` would say 8K of 8192.)"""
     cpus: dict[str, int] = {}
     aside: set[str] = set()
     for node, partition, count, state in (row.split("|") for row in answer.split()):
-        cpus[node] = int(count)
+        cpus[node] = int(count.rpartition("/")[2])
         if partition == burst_partition or state.startswith("down"):
             aside.add(node)
     there = cpus.keys() - aside

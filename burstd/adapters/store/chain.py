@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import Connection, Row, insert, select
 
 from burstd.adapters.store import facts
@@ -17,7 +16,6 @@ from burstd.core.audit import canonical, chained
 from burstd.domain.audit import DAEMON, NOTHING, AuditHead, AuditRecord
 from burstd.domain.reasons import Step
 
-_STEPS = TypeAdapter(tuple[Step, ...])
 #: Action of a burst's own events: they are its journal.
 EVENT = "burst."
 #: Names of facts: heads that others remember, by witness; where the lost branch ended that an
@@ -108,10 +106,13 @@ def read(row: Row[Any]) -> AuditRecord:
 
 
 def rules(steps: Sequence[Step]) -> Mapping[str, object]:
-    """Every rule's word, for the detail of a record; nothing where nobody has said any."""
-    return {"rules": _STEPS.dump_python(tuple(steps), mode="json")} if steps else {}
+    """Every rule's word, for the detail of a record; nothing where nobody has said any. Numbers are
+    pairs: the order in which they are told is lost in a table of a record's."""
+    said = [{**vars(step), "numbers": [*map(list, step.numbers.items())]} for step in steps]
+    return {"rules": said} if said else {}
 
 
 def steps(record: AuditRecord) -> tuple[Step, ...]:
     """The same, read."""
-    return _STEPS.validate_python(record.detail.get("rules", ()))
+    said: Any = record.detail.get("rules", ())
+    return tuple(Step(**{**step, "numbers": dict(step["numbers"])}) for step in said)

@@ -45,11 +45,16 @@ class StoreContract(RequestContract):
         assert (burst,) == two.open_bursts() == two.bursts(identity(1).key)
 
     def test_why_it_left_is_kept_with_its_burst(self, open_store: Callable[[], BurstStore]) -> None:
-        said = (Step("user", True, "", {"user": "alice"}), Step("ünïcode", False, "no\nway"))
+        said = (
+            Step("user", True, "", {"user": "alice", "by": "1"}),
+            Step("ünïcode", False, "no\nway"),
+        )
         store = open_store()
         made = store.record(plan(identity(1), identity(2)), {identity(1).key: said})
 
-        assert [said, ()] == [open_store().reasons(burst.id) for burst in made]
+        read = [open_store().reasons(burst.id) for burst in made]
+        assert [said, ()] == read
+        assert ["user", "by"] == [*read[0][0].numbers], "in the order in which it was said"
         assert () == store.reasons(BurstId("no such"))
         assert verify(store.audit()) == store.head()
 

@@ -29,7 +29,7 @@ def test_who_will_be_over_sooner_here_by_slurms_own_estimate_stays(site: Site) -
     site.until(lambda: "sooner here" in site.why(job), "the veto")
     here = step(site, job, "here")
     assert "slurm estimate" in here["numbers"]["by"]
-    assert "120 min" == here["numbers"]["there"]
+    assert "2 h 00 min" == here["numbers"]["there"]
     assert site.stage(job) == ""
 
     site.px.sh("sed -i 's/^start_delay = .*/start_delay = \"1m\"/' /etc/burstd/config.toml")

@@ -59,7 +59,7 @@ tools:
 	    apt-get install -y -qq --no-install-recommends $$missing; } > /dev/null; \
 	fi
 
-.venv/ready: pyproject.toml
+.venv/ready: pyproject.toml hatch_build.py $(wildcard burstd/far/native/*.[ch])
 	@echo "installing Python packages into .venv"
 	@mkdir -p build
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv

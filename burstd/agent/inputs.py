@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from burstd.agent.decks import closure
 from burstd.agent.standin import StandIn
 from burstd.agent.words import directories, expand, words
 from burstd.domain.data import InputFile, Mark
+from burstd.far.chunks import Blake3
 
 #: Bounds of the fallback that sends a whole directory.
 MOST_FILES, MOST_BYTES = 100_000, 200 * 2**30
@@ -154,7 +154,7 @@ def _read(path: Path) -> InputFile:
     for _ in range(5):
         with path.open("rb") as file:
             before = os.fstat(file.fileno())
-            digest = hashlib.sha256()
+            digest = Blake3()
             while block := file.read(BLOCK):
                 digest.update(block)
             after = os.fstat(file.fileno())

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from burstd.domain.data import Mark, OutputFile
+from burstd.far.chunks import Blake3
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -140,7 +141,7 @@ class Landing:
         descriptor = os.open(temporary, _NEW, 0o600, dir_fd=directory)
         try:
             self.fetch(entry, descriptor)
-            if digest_of(temporary, directory) != entry.sha256:
+            if digest_of(temporary, directory) != entry.blake3:
                 raise Damaged(f"{entry.path} arrived damaged")
             _finish(descriptor, entry)
         except BaseException:
@@ -151,10 +152,13 @@ class Landing:
 
 
 def digest_of(name: str, directory: int | None = None) -> str:
-    """SHA-256 of a regular file, never through a link. Raises ``OSError``."""
+    """BLAKE3 of a regular file, never through a link. Raises ``OSError``."""
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     with os.fdopen(descriptor, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = Blake3()
+        while block := file.read(BLOCK):
+            digest.update(block)
+        return digest.hexdigest()
 
 
 def inside(path: str, roots: Iterable[Path]) -> tuple[Path, tuple[str, ...]]:
@@ -233,7 +237,7 @@ def _is(directory: int, name: str, seen: os.stat_result, entry: OutputFile) -> b
     return (
         stat.S_ISREG(seen.st_mode)
         and seen.st_size == entry.size
-        and digest_of(name, directory) == entry.sha256
+        and digest_of(name, directory) == entry.blake3
     )
 
 

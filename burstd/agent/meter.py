@@ -77,6 +77,6 @@ class Metered:
 def _is(entry: OutputFile) -> bool:
     """Its live copy is whole: a file may be written over at the same size."""
     try:
-        return digest_of(entry.path) == entry.sha256
+        return digest_of(entry.path) == entry.blake3
     except OSError:
         return False

@@ -114,7 +114,7 @@ class SshDepot:
         except EndForged as error:
             raise Mismatch(str(error)) from error
         entries = [
-            OutputFile(o.path, o.kind, o.size, o.sha256 or "", o.mtime_ns, o.mode)
+            OutputFile(o.path, o.kind, o.size, o.blake3 or "", o.mtime_ns, o.mode)
             for o in end.outputs
         ]
         return entries, list(end.outside), end.exit_code if end.reason == EXITED else None
@@ -172,7 +172,7 @@ def _opened(path: str) -> BinaryIO:
 
 
 def _entry(file: InputFile) -> far_order.InputFile:
-    return far_order.InputFile(file.path, file.size, file.sha256, file.mtime_ns, file.mode)
+    return far_order.InputFile(file.path, file.size, file.blake3, file.mtime_ns, file.mode)
 
 
 def connector(api: Api) -> Callable[[Mapping[str, Any], Path], Depot]:

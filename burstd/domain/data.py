@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file as it was read: absolute path, bytes, SHA-256 in hex, modification time, mode."""
+    """A file as it was read: absolute path, bytes, BLAKE3 in hex, modification time, mode."""
 
     path: str
     size: int
-    sha256: str
+    blake3: str
     mtime_ns: int
     mode: int
 
@@ -23,7 +23,7 @@ class OutputFile:
     path: str
     kind: str
     size: int = 0
-    sha256: str = ""
+    blake3: str = ""
     mtime_ns: int = 0
     mode: int = 0o644
 

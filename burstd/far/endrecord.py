@@ -9,7 +9,7 @@ from typing import Optional
 
 from burstd.far.fields import BadFields, Fields, canonical
 
-SCHEMA = 1
+SCHEMA = 2
 
 EXITED = "exited"
 SIGNALLED = "signalled"
@@ -35,7 +35,7 @@ class Output:
     size: int
     mode: int
     mtime_ns: int
-    sha256: Optional[str] = None
+    blake3: Optional[str] = None
     target: Optional[str] = None
 
     @classmethod
@@ -47,7 +47,7 @@ class Output:
             size=fields.integer("size"),
             mode=fields.integer("mode"),
             mtime_ns=fields.integer("mtime_ns", least=-(2**63)),
-            sha256=fields.optional_text("sha256"),
+            blake3=fields.optional_text("blake3"),
             target=fields.optional_text("target"),
         )
         fields.done()
@@ -58,10 +58,10 @@ class Output:
 
 @dataclass(frozen=True)
 class StreamDigest:
-    """Size and SHA-256 of stdout or stderr."""
+    """Size and BLAKE3 of stdout or stderr."""
 
     size: int
-    sha256: str
+    blake3: str
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _stream(value: object) -> Optional[StreamDigest]:
     if value is None:
         return None
     fields = Fields(value, "stream")
-    return StreamDigest(size=fields.integer("size"), sha256=fields.text("sha256"))
+    return StreamDigest(size=fields.integer("size"), blake3=fields.text("blake3"))
 
 
 def _hmac(record: object, secret: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Optional
 
 from burstd.far import paths
+from burstd.far.chunks import Blake3
 from burstd.far.errors import MISMATCH, REFUSED, FarError, from_os
 from burstd.far.order import InputFile
 from burstd.far.rundir import PART, TREE, RunDir
@@ -22,7 +23,7 @@ class Upload:
     def __init__(self, parts: int, entry: InputFile, offset: int) -> None:
         self.entry = entry
         self.name = part_name(entry.path)
-        self.digest = hashlib.sha256()
+        self.digest = Blake3()
         self.fd = paths.open_regular(parts, (self.name,), os.O_RDWR | os.O_CREAT)
         try:
             held = os.fstat(self.fd).st_size
@@ -88,10 +89,10 @@ class Holdings:
         except (FileNotFoundError, NotADirectoryError):
             return False
         try:
-            digest = hashlib.sha256()
+            digest = Blake3()
             if os.fstat(fd).st_size != entry.size or digest_into(digest, fd) != entry.size:
                 return False
-            if digest.hexdigest() != entry.sha256:
+            if digest.hexdigest() != entry.blake3:
                 return False
             _dress(fd, entry)
             return True
@@ -125,7 +126,7 @@ class Holdings:
         return self._upload
 
     def _land(self, upload: Upload, parts: paths.Parts) -> None:
-        if upload.digest.hexdigest() != upload.entry.sha256:
+        if upload.digest.hexdigest() != upload.entry.blake3:
             os.unlink(upload.name, dir_fd=self._parts)
             raise FarError(MISMATCH, f"other bytes than announced: {upload.entry.path!r}")
         _dress(upload.fd, upload.entry)
@@ -145,7 +146,7 @@ def part_name(path: str) -> bytes:
     return hashlib.sha256(paths.to_bytes(path)).hexdigest().encode()
 
 
-def digest_into(digest: hashlib._Hash, fd: int) -> int:
+def digest_into(digest: Blake3, fd: int) -> int:
     """Feeds a whole file to the digest, from its start, and returns the bytes read."""
     offset = 0
     while True:

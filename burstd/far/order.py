@@ -14,7 +14,7 @@ from burstd.far import paths
 from burstd.far.errors import FarError
 from burstd.far.fields import BadFields, Fields, canonical
 
-SCHEMA = 1
+SCHEMA = 2
 
 _TOP = re.compile(r"/[A-Za-z0-9._-]+")
 _SYSTEM = re.compile(r"/(usr|bin|sbin|lib[^/]*|etc|dev|proc|sys|run|boot|root|var|\.+|\.burst)")
@@ -34,7 +34,7 @@ class InputFile:
 
     path: str
     size: int
-    sha256: str
+    blake3: str
     mtime_ns: int
     mode: int
 
@@ -44,14 +44,14 @@ class InputFile:
         entry = cls(
             path=fields.text("path"),
             size=fields.integer("size"),
-            sha256=fields.text("sha256"),
+            blake3=fields.text("blake3"),
             mtime_ns=fields.integer("mtime_ns", least=-(2**63)),
             mode=fields.integer("mode") & 0o777,
         )
         fields.done()
         paths.split(entry.path)
-        if not _DIGEST.fullmatch(entry.sha256):
-            raise BadFields("sha256 is not a digest")
+        if not _DIGEST.fullmatch(entry.blake3):
+            raise BadFields("blake3 is not a digest")
         return entry
 
     def to_dict(self) -> dict[str, object]:

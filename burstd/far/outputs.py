@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Callable, Optional
 
 from burstd.far import paths
+from burstd.far.chunks import Blake3
 from burstd.far.endrecord import Output, StreamDigest
 from burstd.far.order import InputFile
 from burstd.far.wire import BLOCK
@@ -92,12 +92,12 @@ def _compare(
         return None
     if found.kind == "symlink" and baseline.links.get(found.path) == found.target:
         return None
-    sha256 = None
+    blake3 = None
     if found.kind == "file":
         if entry is not None and _untouched(found.fact, entry, baseline):
             return None
-        sha256 = _digest(tree, found, pulse)
-        if entry is not None and (found.fact.st_size, sha256) == (entry.size, entry.sha256):
+        blake3 = _digest(tree, found, pulse)
+        if entry is not None and (found.fact.st_size, blake3) == (entry.size, entry.blake3):
             return None
     return Output(
         path=found.path,
@@ -105,7 +105,7 @@ def _compare(
         size=found.fact.st_size if found.kind == "file" else 0,
         mode=stat.S_IMODE(found.fact.st_mode),
         mtime_ns=found.fact.st_mtime_ns,
-        sha256=sha256,
+        blake3=blake3,
         target=found.target,
     )
 
@@ -130,7 +130,7 @@ def _digest(tree: int, found: _Found, pulse: Pulse) -> str:
 
 
 def _digest_open(fd: int, pulse: Pulse) -> str:
-    digest, offset = hashlib.sha256(), 0
+    digest, offset = Blake3(), 0
     while True:
         block = os.pread(fd, BLOCK, offset)
         if not block:
@@ -147,7 +147,7 @@ def stream_digest(io: int, name: bytes, pulse: Pulse) -> Optional[StreamDigest]:
     except FileNotFoundError:
         return None
     try:
-        return StreamDigest(size=os.fstat(fd).st_size, sha256=_digest_open(fd, pulse))
+        return StreamDigest(size=os.fstat(fd).st_size, blake3=_digest_open(fd, pulse))
     finally:
         os.close(fd)
 

@@ -22,7 +22,7 @@ def build(dest: Path) -> str:
     members = {"__main__.py": _MAIN, "burstd/__init__.py": _STUB}
     home = Path(__file__).parent
     for source in home.rglob("*"):
-        if source.suffix in (".py", ".sh") and "__pycache__" not in source.parts:
+        if source.suffix in (".py", ".sh", ".so") and "__pycache__" not in source.parts:
             members[f"burstd/far/{source.relative_to(home).as_posix()}"] = source.read_bytes()
     content = b"#!/usr/bin/env python3\n" + _zip(members)
     temporary = dest.with_name(dest.name + ".new")

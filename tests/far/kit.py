@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import pwd
@@ -16,6 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, BinaryIO, cast
+
+import blake3
 
 from burstd.far.client import Client
 from burstd.far.endrecord import EndRecord
@@ -65,7 +66,7 @@ def with_fuse(home: Path) -> list[str]:
 
 def entry(path: str, content: bytes, mode: int = 0o640) -> InputFile:
     """A manifest entry for the content."""
-    return InputFile(path, len(content), hashlib.sha256(content).hexdigest(), MTIME, mode)
+    return InputFile(path, len(content), blake3.blake3(content).hexdigest(), MTIME, mode)
 
 
 @dataclass

@@ -24,7 +24,7 @@ def test_a_file_goes_there_and_back(far: FarEnd) -> None:
     one = entry(f"{STUDY}/beam.inp", content, mode=0o4751)
     with far.serving() as (client, _):
         hello = client.hello()
-        assert hello.protocol == 1 and hello.free > 0 and len(hello.program or "") == 64
+        assert hello.protocol == 2 and hello.free > 0 and len(hello.program or "") == 64
         assert client.have([one]) == [Held(0, False)]
         client.put(one, io.BytesIO(content))
         assert client.have([one]) == [Held(len(content), True)]
@@ -124,7 +124,7 @@ def test_an_error_of_one_file_does_not_stop_the_others(far: FarEnd) -> None:
 )
 def test_hostile_paths_are_refused(far: FarEnd, path: str) -> None:
     good = entry(f"{STUDY}/x", b"x")
-    bad = InputFile(path, good.size, good.sha256, good.mtime_ns, good.mode)
+    bad = InputFile(path, good.size, good.blake3, good.mtime_ns, good.mode)
     with far.serving() as (client, _):
         client.hello()
         assert _code(lambda: client.put(bad, io.BytesIO(b"x"))) == "refused"
@@ -222,7 +222,7 @@ def test_garbage_ends_the_conversation(far: FarEnd, frame: bytes) -> None:
         b'{"op":"put"}',
         b'{"op":"have","entries":7}',
         b'{"op":"read","which":"stdout","offset":0,"length":99999999}',
-        b'{"op":"hello","protocol":2}',
+        b'{"op":"hello","protocol":1}',
         b'{"op":["x"]}',
     ],
 )

@@ -10,6 +10,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import blake3
+
 from burstd.agent.inputs import marks
 from burstd.agent.landing import Damaged, Landing
 from burstd.domain.data import OutputFile
@@ -34,7 +36,7 @@ def land(
         os.write(descriptor, content)
         meanwhile()
 
-    digest = hashlib.sha256(RESULT).hexdigest()
+    digest = blake3.blake3(RESULT).hexdigest()
     entry = OutputFile(f"{home}/{name}", "file", len(RESULT), digest, 0, mode)
     with contextlib.suppress(Damaged, OSError):  # to refuse is well; what counts is what is there
         Landing("b1", (home,), marks([home]) if known else {}, fetch).land(entry)

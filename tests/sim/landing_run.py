@@ -5,12 +5,13 @@ What lies in ROOT is what ``prepare`` left; the entries are those of ``SCENE``.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import blake3
 
 from burstd.agent.follow import Follower
 from burstd.agent.inputs import marks
@@ -32,7 +33,7 @@ class Result:
     kind: str = "file"
 
     def entry(self, root: Path) -> OutputFile:
-        digest = hashlib.sha256(self.content).hexdigest() if self.kind == "file" else ""
+        digest = blake3.blake3(self.content).hexdigest() if self.kind == "file" else ""
         size = len(self.content)
         return OutputFile(str(root / self.name), self.kind, size, digest, MTIME, self.mode)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Protocol
 
+import blake3
 import pytest
 
 from burstd.agent.decks import LEVELS, MissingInput, closure
@@ -225,8 +225,8 @@ def test_a_manifest_says_what_was_read(put: Put) -> None:
     os.utime(path, ns=(1, 1_700_000_000_123_456_789))
     (entry,) = manifest([path])
 
-    assert (str(path), 3, hashlib.sha256(b"abc").hexdigest(), 1_700_000_000_123_456_789, 0o750) == (
-        entry.path, entry.size, entry.sha256, entry.mtime_ns, entry.mode,
+    assert (str(path), 3, blake3.blake3(b"abc").hexdigest(), 1_700_000_000_123_456_789, 0o750) == (
+        entry.path, entry.size, entry.blake3, entry.mtime_ns, entry.mode,
     )  # fmt: skip
 
 

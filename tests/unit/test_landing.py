@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import blake3
 import pytest
 
 from burstd.agent.inputs import marks
@@ -22,7 +23,7 @@ Land = Callable[..., Landing]
 
 
 def entry(path: Path | str, content: bytes = b"result", mode: int = 0o640) -> OutputFile:
-    digest = hashlib.sha256(content).hexdigest()
+    digest = blake3.blake3(content).hexdigest()
     return OutputFile(str(path), "file", len(content), digest, MTIME, mode)
 
 

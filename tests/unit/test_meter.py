@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
+import blake3
 import pytest
 
 from burstd.agent import meter
@@ -59,7 +59,7 @@ def test_what_lies_here_already_is_not_paid_for_again(
     memory = Memory(tmp_path)
     followed(Metered(Far({live: b"x" * 100}), memory, None), tmp_path).once()
     memory.positions["stdout"] = 3
-    content = hashlib.sha256(b"x" * 100).hexdigest() if same else "other"
+    content = blake3.blake3(b"x" * 100).hexdigest() if same else "other"
     entries = [
         OutputFile(live, "file", size, content, 0, 0o644),
         OutputFile(new, "file", 30, "", 0, 0o644),

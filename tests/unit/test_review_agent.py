@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import blake3
 import pytest
 
 from burstd.agent import __main__ as program
@@ -290,14 +291,13 @@ def test_a_long_name_can_have_a_copy_beside_it(tmp_path: Path) -> None:
 
 
 def landed(root: Path, results: Mapping[str, bytes]) -> Landing:
-    import hashlib
 
     def fetch(entry: OutputFile, descriptor: int) -> None:
         os.write(descriptor, results[Path(entry.path).name])
 
     landing = Landing("b", (root,), {}, fetch)
     for name, content in results.items():
-        digest = hashlib.sha256(content).hexdigest()
+        digest = blake3.blake3(content).hexdigest()
         landing.land(OutputFile(f"{root}/{name}", "file", len(content), digest, 10**18))
     return landing
 

@@ -99,12 +99,12 @@ KEPT: tuple[Defect, ...] = (
     ),
     file(
         "size is enough", "a file of the right size counts as landed", "7",
-        "        and digest_of(name, directory) == entry.sha256\n",
+        "        and digest_of(name, directory) == entry.blake3\n",
         "",
     ),
     file(
         "bytes unchecked", "what came is taken for what was sent", "7",
-        "            if digest_of(temporary, directory) != entry.sha256:\n",
+        "            if digest_of(temporary, directory) != entry.blake3:\n",
         "            if False:\n",
     ),
     file(

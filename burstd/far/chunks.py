@@ -1,0 +1,181 @@
+"""What is done with bytes on their way: they are cut, named and compressed (docs/formats.md).
+
+The work itself is done by a small library in C that is shipped inside the program: the far end has
+neither BLAKE3 nor zstd of its own. It runs without the GIL.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Union
+
+from burstd.far.errors import BROKEN, REFUSED, FarError
+from burstd.far.program import archive, resource
+
+Data = Union[bytes, bytearray, memoryview]
+
+DIGEST = 32  #: bytes of a name
+PART = 1024 * 1024
+LEAST, AVERAGE, MOST = 16 * 1024, 64 * 1024, 256 * 1024  #: bytes of a chunk
+
+
+def blake3(data: Data) -> bytes:
+    """The digest of all of it."""
+    name = ctypes.create_string_buffer(DIGEST)
+    if _library().burst_blake3(_pointer(data), len(data), name):
+        raise MemoryError
+    return name.raw
+
+
+class Blake3:
+    """The digest of what comes piece by piece, as hashlib's classes have it."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()  # never empty once something has come: the last part is special
+        self._parts = 0
+        self._nodes: list[bytes] = []
+
+    def update(self, data: Data) -> None:
+        """Goes on with these bytes."""
+        self._rest += data
+        taken = 0
+        while len(self._rest) - taken > PART:
+            self._push(memoryview(self._rest)[taken : taken + PART])
+            taken += PART
+        if taken:
+            del self._rest[:taken]
+
+    def digest(self) -> bytes:
+        """Of all that has come so far."""
+        if not self._nodes:
+            return blake3(self._rest)
+        node = _part(self._rest, self._parts)
+        for at in range(len(self._nodes) - 1, -1, -1):
+            node = _pair(self._nodes[at], node, root=at == 0)
+        return node
+
+    def hexdigest(self) -> str:
+        """The same in words."""
+        return self.digest().hex()
+
+    def _push(self, part: Data) -> None:
+        node = _part(part, self._parts)
+        self._parts += 1
+        # As many complete pairs end here as the count of parts has zeros at its end.
+        pairs = self._parts
+        while not pairs & 1:
+            node = _pair(self._nodes.pop(), node, root=False)
+            pairs >>= 1
+        self._nodes.append(node)
+
+
+def _part(data: Data, number: int) -> bytes:
+    node = ctypes.create_string_buffer(DIGEST)
+    if _library().burst_part(_pointer(data), len(data), number, node):
+        raise MemoryError
+    return node.raw
+
+
+def _pair(left: bytes, right: bytes, root: bool) -> bytes:
+    node = ctypes.create_string_buffer(DIGEST)
+    _library().burst_pair(left + right, root, node)
+    return node.raw
+
+
+def cut(data: Data) -> Sequence[int]:
+    """The offsets behind its chunks. Equal content is cut alike wherever it lies; the last chunk
+    ends with the data, so only the end of a file may be given with it."""
+    room = len(data) // LEAST + 1
+    ends = (ctypes.c_uint64 * room)()
+    count = _library().burst_cut(_pointer(data), len(data), ends, room)
+    return ends[:count]
+
+
+def names(data: Data, ends: Sequence[int]) -> list[bytes]:
+    """The digest of each piece."""
+    count = len(ends)
+    found = ctypes.create_string_buffer(DIGEST * count)
+    if _library().burst_names(_pointer(data), (ctypes.c_uint64 * count)(*ends), count, found):
+        raise MemoryError
+    raw = found.raw
+    return [raw[at : at + DIGEST] for at in range(0, DIGEST * count, DIGEST)]
+
+
+def compress(data: Data, level: int) -> bytes:
+    """As one zstd frame."""
+    library = _library()
+    room = library.burst_bound(len(data))
+    frame = ctypes.create_string_buffer(room)
+    size = library.burst_compress(frame, room, _pointer(data), len(data), level)
+    if not size:
+        raise MemoryError
+    return ctypes.string_at(frame, size)
+
+
+def decompress(frame: Data, size: int) -> bytearray:
+    """What is in a frame. Raises FarError(broken) unless that is `size` bytes."""
+    content = bytearray(size)
+    if _library().burst_decompress(_pointer(content), size, _pointer(frame), len(frame)):
+        raise FarError(BROKEN, f"a frame that does not hold {size} bytes")
+    return content
+
+
+def _pointer(data: Data) -> object:
+    """Something that ctypes takes as an address; the data are not copied."""
+    if isinstance(data, bytes):
+        return data
+    return (ctypes.c_char * len(data)).from_buffer(data)
+
+
+@lru_cache(maxsize=1)
+def _library() -> ctypes.CDLL:
+    """Raises FarError(refused) where this program has no native part for this machine."""
+    name = f"native/burst-{platform.machine()}.so"
+    try:
+        with _loadable(name) as path:
+            library = ctypes.CDLL(path)
+    except OSError as error:
+        raise FarError(REFUSED, f"{name} can't be used here: {error}") from error
+    address, size = ctypes.c_void_p, ctypes.c_size_t
+    for function, result, arguments in (
+        (library.burst_blake3, ctypes.c_int, (address, size, address)),
+        (library.burst_part, ctypes.c_int, (address, size, ctypes.c_uint64, address)),
+        (library.burst_pair, None, (address, ctypes.c_int, address)),
+        (library.burst_cut, size, (address, size, address, size)),
+        (library.burst_names, ctypes.c_int, (address, address, size, address)),
+        (library.burst_bound, size, (size,)),
+        (library.burst_compress, size, (address, size, address, size, ctypes.c_int)),
+        (library.burst_decompress, ctypes.c_int, (address, size, address, size)),
+    ):
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+@contextmanager
+def _loadable(name: str) -> Iterator[str]:
+    """A path that the loader can open. The far end's disks may all be mounted noexec: out of the
+    program's one file it goes into memory."""
+    if archive() is None:
+        yield os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
+        return
+    content = resource(name)
+    try:
+        fd = os.memfd_create("burst-native", os.MFD_CLOEXEC)
+    except (AttributeError, OSError):  # Linux before 3.17
+        with tempfile.NamedTemporaryFile(prefix="burst-native-") as file:
+            file.write(content)
+            file.flush()
+            yield file.name
+        return
+    try:
+        with open(fd, "wb", closefd=False) as stream:
+            stream.write(content)
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)

@@ -1,0 +1,45 @@
+/* What the data plane does with bytes: cut, name, compress. Loaded by ctypes, which gives the GIL
+ * back meanwhile; nothing here keeps state between two calls. docs/formats.md says what it must
+ * come to. */
+#ifndef BURST_NATIVE_H
+#define BURST_NATIVE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+enum { DIGEST = 32 };
+
+/* One slower and plain for every CPU, one for those with 256-bit vectors; the loader chooses. */
+#if defined(__x86_64__) && defined(__GLIBC__)
+#define FAST __attribute__((target_clones("avx2", "default")))
+#else
+#define FAST
+#endif
+
+/* BLAKE3 of `size` bytes. 0, or -1 if there is no memory. */
+EXPORT int burst_blake3(const uint8_t *data, size_t size, uint8_t digest[DIGEST]);
+
+/* The same of one that comes in parts. Every part but the last is PART bytes; `number` of them were
+ * before this one. `node` gets what stands for a part in the tree; two of them make the next. `root`:
+ * it is the top of the tree, and the digest. */
+enum { PART = 1 << 20 };
+EXPORT int burst_part(const uint8_t *data, size_t size, uint64_t number, uint8_t node[DIGEST]);
+EXPORT void burst_pair(const uint8_t pair[2 * DIGEST], int root, uint8_t node[DIGEST]);
+
+/* Cut `data` into chunks; `ends` gets the offset behind each, at most `room` of them. Returns how
+ * many there are. The last one ends where the data do. */
+EXPORT size_t burst_cut(const uint8_t *data, size_t size, uint64_t *ends, size_t room);
+
+/* BLAKE3 of each piece of `data`; `ends` as above. `digests` gets DIGEST bytes for each. */
+EXPORT int burst_names(const uint8_t *data, const uint64_t *ends, size_t count, uint8_t *digests);
+
+/* One zstd frame. Bytes written, or 0: `room` was not enough, or no memory. */
+EXPORT size_t burst_bound(size_t size);
+EXPORT size_t burst_compress(uint8_t *to, size_t room, const uint8_t *from, size_t size, int level);
+
+/* The content of one zstd frame, which must be `size` bytes. 0, or -1. */
+EXPORT int burst_decompress(uint8_t *to, size_t size, const uint8_t *from, size_t length);
+
+#endif

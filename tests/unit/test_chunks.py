@@ -1,0 +1,127 @@
+"""Cutting, naming and compressing: against the libraries that others keep, and by properties."""
+
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+
+import blake3
+import pytest
+import zstandard
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from burstd.far import chunks
+from burstd.far.errors import FarError
+
+#: Around blocks, leaves, subtrees and the least and most of a chunk.
+EDGES = [
+    near
+    for size in (1, 64, 1024, 2048, 8192, 9 * 1024, 16 * 1024, 65536, 262144, 2**20)
+    for near in (size - 1, size, size + 1)
+] + [3_000_001]
+
+
+def noise(size: int, seed: int = 1) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+@pytest.mark.parametrize("size", EDGES)
+def test_a_name_is_blake3(size: int) -> None:
+    data = noise(size)
+    assert blake3.blake3(data).digest() == chunks.blake3(data)
+    assert blake3.blake3(data).digest() == chunks.blake3(memoryview(bytearray(data)))
+
+
+def test_the_names_of_pieces_are_those_of_each_alone() -> None:
+    data = noise(300_000)
+    ends = [0, 1, 70_000, 70_000, 299_999, 300_000]
+    pieces = [data[start:end] for start, end in pairwise([0, *ends])]
+    assert [blake3.blake3(piece).digest() for piece in pieces] == chunks.names(data, ends)
+
+
+@given(st.lists(st.integers(0, 2_500_000), max_size=6), st.integers(0, 2**32))
+@settings(max_examples=40, deadline=None)
+@example([chunks.PART], 1)
+@example([2 * chunks.PART, 0, 1], 1)
+@example([8 * chunks.PART], 1)
+def test_the_name_of_what_comes_piece_by_piece(sizes: list[int], seed: int) -> None:
+    ours, theirs = chunks.Blake3(), blake3.blake3()
+    for size in sizes:
+        piece = noise(size, seed)
+        ours.update(piece)
+        theirs.update(piece)
+        assert theirs.hexdigest() == ours.hexdigest()
+
+
+def gear() -> list[int]:
+    texts = (b"burst gear " + bytes([byte]) for byte in range(256))
+    return [int.from_bytes(blake3.blake3(text).digest()[:8], "little") for text in texts]
+
+
+def cut_slowly(data: bytes) -> list[int]:
+    """The text of docs/formats.md, word for word."""
+    table, ends, start = gear(), list[int](), 0
+    while start < len(data):
+        here = data[start:]
+        value, end = 0, min(len(here), chunks.MOST)
+        for at in range(chunks.LEAST, end):
+            value = ((value << 1) + table[here[at]]) % 2**64
+            if value >> (64 - (18 if at < chunks.AVERAGE else 14)) == 0:
+                end = at + 1
+                break
+        start += end
+        ends.append(start)
+    return ends
+
+
+@pytest.mark.parametrize("size", [0, 1, 16384, 16385, 65536, 900_000])
+def test_it_is_cut_as_the_document_says(size: int) -> None:
+    data = noise(size, seed=size)
+    assert cut_slowly(data) == list(chunks.cut(data))
+
+
+def test_what_has_no_cut_is_cut_at_the_most() -> None:
+    assert [chunks.MOST, 2 * chunks.MOST, 600_000] == list(chunks.cut(bytes(600_000)))
+
+
+@given(st.integers(0, 3_000_000), st.integers(0, 2**32), st.integers(1, 5000), st.data())
+@settings(max_examples=40, deadline=None)
+def test_an_insertion_changes_only_the_chunks_around_it(
+    size: int, seed: int, more: int, data: st.DataObject
+) -> None:
+    whole = noise(size, seed)
+    at = data.draw(st.integers(0, size))
+    longer = whole[:at] + noise(more, seed + 1) + whole[at:]
+    before, after = parts(whole), parts(longer)
+
+    assert whole == b"".join(before)
+    assert all(len(part) <= chunks.MOST for part in before)
+    assert all(len(part) > chunks.LEAST for part in before[:-1])
+    # Behind a change a few chunks are cut otherwise, until two cuts fall together again.
+    assert len(set(after) - set(before)) <= 12
+
+
+def parts(data: bytes) -> list[bytes]:
+    return [data[start:end] for start, end in pairwise([0, *chunks.cut(data)])]
+
+
+@given(st.binary(max_size=100_000), st.sampled_from([-5, 1, 3, 19]))
+@settings(deadline=None, max_examples=50)
+def test_a_frame_is_zstd_and_comes_back(data: bytes, level: int) -> None:
+    frame = chunks.compress(data, level)
+    assert data == zstandard.ZstdDecompressor().decompress(frame)
+    assert data == chunks.decompress(frame, len(data))
+    assert data == chunks.decompress(zstandard.compress(data, 1), len(data))
+
+
+@pytest.mark.parametrize("wrong", [-1, 1])
+def test_a_frame_with_another_size_or_damage_is_refused(wrong: int) -> None:
+    data = noise(50_000)
+    frame = bytearray(chunks.compress(data, 1))
+    with pytest.raises(FarError, match="does not hold"):
+        chunks.decompress(frame, len(data) + wrong)
+    with pytest.raises(FarError, match="does not hold"):
+        chunks.decompress(frame[:-1], len(data))
+    with pytest.raises(FarError, match="does not hold"):
+        chunks.decompress(b"not zstd", 100)

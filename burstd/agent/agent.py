@@ -19,12 +19,12 @@ from burstd.agent import memory as remembered
 from burstd.agent.api import Api, Away, Denied
 from burstd.agent.decks import MissingInput
 from burstd.agent.follow import Follower
-from burstd.agent.inputs import NotStageable, find, manifest, marks
+from burstd.agent.inputs import NotStageable, find, marks
 from burstd.agent.landing import Damaged, Landing
 from burstd.agent.memory import Memory
 from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
-from burstd.domain.data import Mark, OutputFile
+from burstd.domain.data import InputFile, Mark, OutputFile
 from burstd.ports.depot import Depot, Execution
 from burstd.ports.errors import Mismatch, Permanent, Rejected, Transient
 
@@ -127,8 +127,19 @@ class Agent:
     def _stage_in(self, words: Words) -> None:
         if self._reported(words, "staged_in") is not None:
             return
+        roots = [self.job.directory]
+        secret = secrets.token_hex(32)
+        files: list[InputFile] = []
+
+        def send(_words: Words, depot: Depot) -> None:
+            files.extend(depot.push(paths))
+            execution = self._execution(words, secret)
+            depot.order(execution, files, self.job.script.read_bytes())
+
         try:
-            files = manifest(find(self.job, words["resolver"]))
+            paths = find(self.job, words["resolver"])
+            known = marks(roots)
+            self._with_depot(words, send)
         except (MissingInput, NotStageable) as error:
             self._report(words, "refused", {"cause": str(error)})
             return
@@ -136,18 +147,6 @@ class Agent:
             cause = f"{error.filename} cannot be read: {error.strerror}"
             self._report(words, "refused", {"cause": cause})
             return
-        roots = [self.job.directory]
-        known = marks(roots)
-
-        secret = secrets.token_hex(32)
-
-        def send(_words: Words, depot: Depot) -> None:
-            depot.push(files)
-            execution = self._execution(words, secret)
-            depot.order(execution, files, self.job.script.read_bytes())
-
-        try:
-            self._with_depot(words, send)
         except Mismatch as error:
             raise Transient(str(error)) from error  # a file changed since: read it again
         except Permanent as error:

@@ -11,8 +11,7 @@ from pathlib import Path
 from burstd.agent.decks import closure
 from burstd.agent.standin import StandIn
 from burstd.agent.words import directories, expand, words
-from burstd.domain.data import InputFile, Mark
-from burstd.far.chunks import Blake3
+from burstd.domain.data import Mark
 
 #: Bounds of the fallback that sends a whole directory.
 MOST_FILES, MOST_BYTES = 100_000, 200 * 2**30
@@ -140,37 +139,6 @@ def _files_below(top: Path) -> Iterator[Path]:
                     "the inputs in the script"
                 )
             yield path
-
-
-def manifest(paths: Iterable[Path]) -> list[InputFile]:
-    """Read and digest every file; one that changes meanwhile is read again.
-
-    Raises ``NotStageable`` for one that will not hold still, ``OSError`` if it can't be read.
-    """
-    return [_read(path) for path in paths]
-
-
-def _read(path: Path) -> InputFile:
-    for _ in range(5):
-        with path.open("rb") as file:
-            before = os.fstat(file.fileno())
-            digest = Blake3()
-            while block := file.read(BLOCK):
-                digest.update(block)
-            after = os.fstat(file.fileno())
-        if _fingerprint(before) == _fingerprint(after):
-            return InputFile(
-                str(path),
-                after.st_size,
-                digest.hexdigest(),
-                after.st_mtime_ns,
-                after.st_mode & 0o777,
-            )
-    raise NotStageable(f"{path} changes while it is read")
-
-
-def _fingerprint(seen: os.stat_result) -> tuple[int, int, int, int]:
-    return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino
 
 
 def marks(roots: Iterable[Path]) -> dict[str, Mark]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from burstd.agent.landing import digest_of
 from burstd.agent.memory import Memory
@@ -20,8 +21,8 @@ class Metered:
     memory: Memory
     most: int | None
 
-    def push(self, files: Sequence[InputFile]) -> None:
-        self.depot.push(files)
+    def push(self, paths: Iterable[Path]) -> Sequence[InputFile]:
+        return self.depot.push(paths)
 
     def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None:
         self.depot.order(execution, files, script)

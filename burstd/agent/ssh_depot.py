@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from burstd.agent.api import Api, Denied
+from burstd.agent.push import Push
 from burstd.domain.data import InputFile, OutputFile
 from burstd.far import order as far_order
-from burstd.far.client import Client, Upload
+from burstd.far.client import Client
 from burstd.far.endrecord import EXITED, EndForged, EndRecord
 from burstd.far.errors import BROKEN, BUSY, FULL, MISMATCH, MISSING, FarError, FarLost
 from burstd.ports.depot import Depot, Execution, Growing
@@ -50,20 +50,9 @@ class SshDepot:
             self.close()  # the agent lives on as another program: nobody would reap the child
             raise
 
-    def push(self, files: Sequence[InputFile]) -> None:
-        entries = [_entry(file) for file in files]
+    def push(self, paths: Iterable[Path]) -> list[InputFile]:
         with self._translated():
-            held = self._client.have(entries)
-            uploads = (
-                Upload(entry, partial(_opened, entry.path), part.size)
-                for entry, part in zip(entries, held, strict=True)
-                if not part.whole
-            )
-            failed = [error for _, error in self._client.put_all(uploads) if error is not None]
-            if failed:
-                raise failed[0]
-            if bad := self._client.verify(entries):
-                raise Mismatch(f"{len(bad)} files arrived damaged, {bad[0]} first")
+            return Push(self._client).send(paths)
 
     def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None:
         paths = (execution.directory, *execution.roots, *(file.path for file in files))
@@ -165,10 +154,6 @@ def _port_error(error: FarError) -> PortError:
     }
     kind = kinds.get(error.code, Rejected)
     return kind(f"the far end says {error}")
-
-
-def _opened(path: str) -> BinaryIO:
-    return Path(path).open("rb")  # closed by the client
 
 
 def _entry(file: InputFile) -> far_order.InputFile:

@@ -7,19 +7,22 @@ once and not once a file. Memory stays bounded: files pass in pieces of one bloc
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Callable, Optional, Union
+from typing import BinaryIO, Optional, Union
 
 from burstd.far import wire
-from burstd.far.errors import BROKEN, MISMATCH, FarError, FarLost
-from burstd.far.fields import Fields
-from burstd.far.order import InputFile, Order
+from burstd.far.chunks import compress
+from burstd.far.errors import BROKEN, FarError, FarLost
+from burstd.far.fields import Fields, canonical
+from burstd.far.order import Order
+from burstd.far.parts import WANTED, Part, Runs
 
 Which = Union[str, Mapping[str, str]]
 
-_AHEAD = 64  # requests in flight: their answers (about 100 bytes) always fit a pipe's buffer
-_BATCH = 5000  # entries of a manifest in one header
+#: Requests in flight: all their answers fit a pipe's buffer, or both ends would wait for each
+#: other. The longest are those to `want`, a bit for each chunk; blocks that are read are fewer.
+_AHEAD = 48
 
 
 @dataclass(frozen=True)
@@ -31,21 +34,28 @@ class Hello:
     free: int
 
 
-@dataclass(frozen=True)
-class Held:
-    """What the far end has of a file: so many bytes to resume from, or all of it, verified."""
+class Pending:
+    """An answer that is still to come."""
 
-    size: int
-    whole: bool
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._answer: Optional[tuple[Fields, bytes]] = None
+        self._error: Optional[FarError] = None
 
+    def settle(self) -> None:
+        """Reads it: it is the next on the line."""
+        try:
+            self._answer = self._client._receive()
+        except FarError as error:
+            self._error = error
 
-@dataclass(frozen=True)
-class Upload:
-    """A file to send, from `offset` on. `open` gives a stream at the file's start."""
-
-    entry: InputFile
-    open: Callable[[], BinaryIO]
-    offset: int = 0
+    def result(self) -> tuple[Fields, bytes]:
+        """Waits for it. Raises FarError if it is a refusal, FarLost where the line ends."""
+        while self._answer is None and self._error is None:
+            self._client._take()
+        if self._answer is None:
+            raise self._error or AssertionError
+        return self._answer
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,7 @@ class Client:
         """`stdin` and `stdout` are those of the far program: we write the one, read the other."""
         self._to = stdin
         self._from = stdout
+        self._waiting: deque[Pending] = deque()
 
     def hello(self) -> Hello:
         """Agrees on the protocol and makes the run directory."""
@@ -88,46 +99,21 @@ class Client:
         program = answer.text("program") if answer.has("program") else None
         return Hello(answer.integer("protocol"), program, answer.integer("free"))
 
-    def have(self, entries: Sequence[InputFile]) -> list[Held]:
-        """What is held of each file, in the same order."""
-        held: list[Held] = []
-        for batch in _batches(entries):
-            answer = self._ask({"op": "have", "entries": [e.to_dict() for e in batch]})
-            sizes, wholes = answer.items("held"), answer.items("whole")
-            if not len(sizes) == len(wholes) == len(batch):
-                raise FarError(BROKEN, "an answer of the wrong length")
-            held += [
-                Held(int(str(size)), whole is True)
-                for size, whole in zip(sizes, wholes)  # noqa: B905 (Python 3.9)
-            ]
-        return held
+    def want(self, wanted: Sequence[tuple[bytes, int]]) -> Pending:
+        """Gives chunks (name, size) the next numbers. The answer: see `missing`."""
+        return self._post({"op": "want"}, b"".join(WANTED.pack(*chunk) for chunk in wanted))
 
-    def put(self, entry: InputFile, source: BinaryIO, offset: int = 0) -> None:
-        """Sends one file. Raises FarError(full | mismatch | refused ...)."""
-        for _, error in self.put_all([Upload(entry, lambda: source, offset)]):
-            if error is not None:
-                raise error
+    def chunks(self, runs: Runs, content: bytes, plain: Optional[int]) -> Pending:
+        """Sends a pack: chunks by their numbers, compressed where `plain` is their size before."""
+        header: wire.Header = {"op": "chunks", "runs": [list(run) for run in runs]}
+        if plain is not None:
+            header["plain"] = plain
+        return self._post(header, content)
 
-    def put_all(self, uploads: Iterable[Upload]) -> Iterator[tuple[InputFile, Optional[FarError]]]:
-        """Sends files one after the other and yields each with its error, if it has one.
-
-        An error of one file does not stop the others.
-        """
-        flight = _Flight(self)
-        for upload in uploads:
-            flight.begin(upload.entry)
-            try:
-                for offset, piece in _pieces(upload):
-                    if flight.failed(upload.entry):
-                        break
-                    header = {"op": "put", "file": upload.entry.to_dict(), "offset": offset}
-                    flight.send(upload.entry, header, piece)
-            except FarError as error:
-                flight.fail(upload.entry, error)
-            flight.finish(upload.entry)
-            yield from flight.landed()
-        flight.drain()
-        yield from flight.landed()
+    def build(self, parts: Sequence[Part]) -> Pending:
+        """Has parts of files written."""
+        document = canonical([part.to_dict() for part in parts])
+        return self._post({"op": "build", "plain": len(document)}, compress(document, 1))
 
     def mkdir(self, path: str, mode: int) -> None:
         """Makes a directory of the tree (for those that hold no file)."""
@@ -138,14 +124,6 @@ class Client:
         document = order.to_json()
         header: wire.Header = {"op": "order", "order_size": len(document)}
         self._ask(header, document + script)
-
-    def verify(self, entries: Sequence[InputFile]) -> tuple[str, ...]:
-        """The paths of a manifest that are not there with their size and digest."""
-        bad: list[str] = []
-        for batch in _batches(entries):
-            answer = self._ask({"op": "verify", "entries": [e.to_dict() for e in batch]})
-            bad += answer.texts("bad")
-        return tuple(bad)
 
     def status(self) -> Status:
         """How far the burst is. Costs no reading of large files until it has ended."""
@@ -166,66 +144,52 @@ class Client:
 
     def read(self, which: Which, offset: int, length: int) -> bytes:
         """Bytes of "stdout", "stderr" or {"path": ...}; fewer than asked only at the end."""
-        self._send(_read_request(which, offset, length))
-        return self._receive()[1]
+        return self._post(_read_request(which, offset, length)).result()[1]
 
     def read_into(self, which: Which, sink: BinaryIO, offset: int, length: int) -> int:
         """Copies a range to `sink`, several blocks in flight. Returns the bytes copied.
 
         Less than `length` means that the file ends there.
         """
-        waiting: deque[int] = deque()
+        waiting: deque[tuple[int, Pending]] = deque()
         asked = copied = 0
-        short = False
-        while waiting or (asked < length and not short):
-            while asked < length and len(waiting) < 8 and not short:
+        while waiting or asked < length:
+            while asked < length and len(waiting) < 8:
                 block = min(wire.BLOCK, length - asked)
-                self._send(_read_request(which, offset + asked, block), flush=False)
-                waiting.append(block)
+                pending = self._post(_read_request(which, offset + asked, block))
+                waiting.append((block, pending))
                 asked += block
-            self._flush()
-            wanted = waiting.popleft()
-            content = self._drained_receive(waiting)
-            if not short:
-                sink.write(content)
-                copied += len(content)
-            short = short or len(content) < wanted
+            wanted, pending = waiting.popleft()
+            content = pending.result()[1]
+            sink.write(content)
+            copied += len(content)
+            if len(content) < wanted:
+                break  # the others come to nothing; they are read with the next answers
         return copied
 
     def outputs(self) -> bytes:
         """The end record as written; check it with `EndRecord.unseal`. FarError(missing) before."""
-        self._send({"op": "outputs"})
-        return self._receive()[1]
-
-    def _drained_receive(self, waiting: deque[int]) -> bytes:
-        try:
-            return self._receive()[1]
-        except FarError:
-            while waiting:  # the other blocks will say the same: keep the line in step
-                waiting.popleft()
-                self._skip()
-            raise
-
-    def _skip(self) -> None:
-        try:
-            self._receive()
-        except FarError:
-            return
+        return self._post({"op": "outputs"}).result()[1]
 
     def _ask(self, header: wire.Header, payload: bytes = b"") -> Fields:
-        self._send(header, payload)
-        return self._receive()[0]
+        return self._post(header, payload).result()[0]
 
-    def _send(self, header: wire.Header, payload: bytes = b"", flush: bool = True) -> None:
+    def _post(self, header: wire.Header, payload: bytes = b"") -> Pending:
+        """Send a request; its answer comes in its turn."""
+        while len(self._waiting) >= _AHEAD:
+            self._take()
         wire.send(self._to, header, payload)
-        if flush:
-            self._flush()
+        pending = Pending(self)
+        self._waiting.append(pending)
+        return pending
 
-    def _flush(self) -> None:
+    def _take(self) -> None:
+        """Read the next answer."""
         try:
             self._to.flush()
         except BrokenPipeError as error:
             raise FarLost("the other end has closed the line") from error
+        self._waiting.popleft().settle()
 
     def _receive(self) -> tuple[Fields, bytes]:
         header = wire.receive(self._from)
@@ -237,73 +201,11 @@ class Client:
         return Fields(header, "answer"), content
 
 
-class _Flight:
-    """The puts whose answers are still to come."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._waiting: deque[InputFile] = deque()
-        self._open: dict[InputFile, int] = {}
-        self._sent: set[InputFile] = set()
-        self._errors: dict[InputFile, FarError] = {}
-
-    def begin(self, entry: InputFile) -> None:
-        self._open[entry] = 0
-
-    def failed(self, entry: InputFile) -> bool:
-        return entry in self._errors
-
-    def fail(self, entry: InputFile, error: FarError) -> None:
-        self._errors.setdefault(entry, error)  # later pieces only say that the first is missing
-
-    def send(self, entry: InputFile, header: wire.Header, piece: bytes) -> None:
-        while len(self._waiting) >= _AHEAD:
-            self._take()
-        self._client._send(header, piece, flush=False)
-        self._waiting.append(entry)
-        self._open[entry] += 1
-
-    def finish(self, entry: InputFile) -> None:
-        self._sent.add(entry)
-
-    def drain(self) -> None:
-        while self._waiting:
-            self._take()
-
-    def _take(self) -> None:
-        self._client._flush()
-        entry = self._waiting.popleft()
-        try:
-            self._client._receive()
-        except FarError as error:
-            self.fail(entry, error)
-        self._open[entry] -= 1
-
-    def landed(self) -> Iterator[tuple[InputFile, Optional[FarError]]]:
-        for entry in [e for e in self._sent if not self._open[e]]:
-            self._sent.discard(entry)
-            del self._open[entry]
-            yield entry, self._errors.pop(entry, None)
-
-
-def _pieces(upload: Upload) -> Iterator[tuple[int, bytes]]:
-    entry, offset = upload.entry, upload.offset
-    if offset >= entry.size:  # all bytes are there but not landed, or the file is empty
-        yield entry.size, b""
-        return
-    with upload.open() as stream:
-        stream.seek(offset)
-        while offset < entry.size:
-            piece = stream.read(min(wire.BLOCK, entry.size - offset))
-            if not piece:
-                raise FarError(MISMATCH, f"shorter than announced: {entry.path!r}")
-            yield offset, piece
-            offset += len(piece)
-
-
-def _batches(entries: Sequence[InputFile]) -> Iterator[Sequence[InputFile]]:
-    for start in range(0, len(entries), _BATCH):
-        yield entries[start : start + _BATCH]
+def missing(bits: bytes, count: int) -> list[int]:
+    """Which of so many chunks, by the answer to `want`. Raises FarError(broken)."""
+    if len(bits) != (count + 7) // 8:
+        raise FarError(BROKEN, "an answer of the wrong length")
+    return [number for number in range(count) if bits[number // 8] >> number % 8 & 1]
 
 
 def _read_request(which: Which, offset: int, length: int) -> wire.Header:

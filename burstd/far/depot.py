@@ -8,14 +8,16 @@ import signal
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Callable, Optional
+from typing import BinaryIO, Callable, Optional, Union
 
-from burstd.far import endrecord, live, paths, postmortem, rundir, wire
-from burstd.far.errors import BROKEN, REFUSED, FarError, FarLost, from_os
+from burstd.far import chunks, endrecord, live, paths, postmortem, rundir, wire
+from burstd.far.errors import REFUSED, FarError, FarLost, from_os
 from burstd.far.fields import BadFields, Fields, canonical
-from burstd.far.holdings import Holdings
-from burstd.far.order import InputFile, Order, OrderError
+from burstd.far.order import Order, OrderError
+from burstd.far.parts import runs_of
 from burstd.far.program import program_digest
+from burstd.far.staging import MAX_FILES, MAX_PACK, Staging
+from burstd.far.store import Store
 
 MAX_READ = 8 * 1024 * 1024
 MAX_ORDER = 512 * 1024 * 1024
@@ -40,14 +42,14 @@ class Session:
         self._silence = silence
         self._left = 0  # bytes of the current payload that nobody has read yet
         self._opened: Optional[rundir.RunDir] = None
-        self._held: Optional[Holdings] = None
+        self._staged: Optional[Staging] = None
         self._ops: dict[str, Callable[[Fields], Answer]] = {
             "hello": self._hello,
-            "have": self._have,
-            "put": self._put,
+            "want": self._want,
+            "chunks": self._chunks,
+            "build": self._build,
             "mkdir": self._mkdir,
             "order": self._order,
-            "verify": self._verify,
             "status": self._status,
             "read": self._read,
             "outputs": self._outputs,
@@ -55,6 +57,13 @@ class Session:
 
     def serve(self) -> None:
         """Runs the conversation. Raises FarLost if it ends inside a frame."""
+        try:
+            self._serve()
+        finally:
+            if self._staged is not None:
+                self._staged.close()
+
+    def _serve(self) -> None:
         while True:
             with _at_most(self._silence):
                 header = wire.receive(self._in)
@@ -100,12 +109,12 @@ class Session:
             self._opened = rundir.RunDir.open(self._root, self._key)
         return self._opened
 
-    def _holdings(self, for_change: bool) -> Holdings:
-        if for_change and self._run().last_start():
+    def _staging(self) -> Staging:
+        if self._run().last_start():
             raise FarError(REFUSED, "this burst has started: its inputs are closed")
-        if self._held is None:
-            self._held = Holdings(self._run())
-        return self._held
+        if self._staged is None:
+            self._staged = Staging(self._run(), Store.at(self._root, self._key))
+        return self._staged
 
     def _hello(self, fields: Fields) -> Answer:
         if fields.integer("protocol") != wire.PROTOCOL:
@@ -116,18 +125,21 @@ class Session:
         program = program_digest()
         return {"protocol": wire.PROTOCOL, "program": program, "free": free}, b""
 
-    def _have(self, fields: Fields) -> Answer:
-        holdings = self._holdings(for_change=True)
-        held = [holdings.have(entry) for entry in _manifest(fields)]
-        return {"held": [size for size, _ in held], "whole": [whole for _, whole in held]}, b""
+    def _want(self, _: Fields) -> Answer:
+        return {}, self._staging().want(self._payload(MAX_PACK))
 
-    def _put(self, fields: Fields) -> Answer:
-        holdings = self._holdings(for_change=True)
-        entry = InputFile.read(Fields(fields.raw("file"), "put.file"))
-        return {"held": holdings.put(entry, fields.integer("offset"), self._blocks())}, b""
+    def _chunks(self, fields: Fields) -> Answer:
+        staging, content = self._staging(), self._payload(MAX_PACK)
+        staging.take(runs_of(fields, "runs"), _unpacked(fields, content, MAX_PACK))
+        return {}, b""
+
+    def _build(self, fields: Fields) -> Answer:
+        staging, document = self._staging(), self._payload(MAX_FILES)
+        staging.build(bytes(_unpacked(fields, document, MAX_FILES)))
+        return {}, b""
 
     def _mkdir(self, fields: Fields) -> Answer:
-        self._holdings(for_change=True).mkdir(fields.text("path"), fields.integer("mode"))
+        self._staging().mkdir(fields.text("path"), fields.integer("mode"))
         return {}, b""
 
     def _order(self, fields: Fields) -> Answer:
@@ -141,15 +153,13 @@ class Session:
             raise FarError(REFUSED, f"attempt {order.attempt} has started already")
         if run.busy():
             raise FarError(REFUSED, "an earlier attempt is still running")
+        if self._staged is not None:
+            self._staged.settle()  # what is ordered must outlive the machine
         run.write(rundir.SCRIPT, content[length:], mode=0o700)
         # Its own small file: `status` must not read a manifest of a million files each time.
         run.write(rundir.LIVE, canonical({"cwd": order.cwd, "live": list(order.live)}))
         run.write(rundir.ORDER, content[:length])
         return {}, b""
-
-    def _verify(self, fields: Fields) -> Answer:
-        holdings = self._holdings(for_change=False)
-        return {"bad": [e.path for e in _manifest(fields) if not _is_right(holdings, e)]}, b""
 
     def _status(self, _: Fields) -> Answer:
         run = self._run()
@@ -227,17 +237,14 @@ def _refusal(error: FarError) -> Answer:
     return {"error": error.code, "message": error.message[:120]}, b""
 
 
-def _manifest(fields: Fields) -> list[InputFile]:
-    return [InputFile.read(Fields(e, "manifest entry")) for e in fields.items("entries")]
-
-
-def _is_right(holdings: Holdings, entry: InputFile) -> bool:
-    try:
-        return holdings.right(entry)
-    except FarError as error:
-        if error.code == BROKEN:
-            raise
-        return False  # a link or a directory in its place
+def _unpacked(fields: Fields, content: bytes, most: int) -> Union[bytes, bytearray]:
+    """A payload that was compressed where the request has its `plain` size."""
+    if not fields.has("plain"):
+        return content
+    size = fields.integer("plain")
+    if size > most:
+        raise FarError(REFUSED, f"a payload of {size} bytes")
+    return chunks.decompress(content, size)
 
 
 def _size(parent: int, name: bytes) -> Optional[int]:

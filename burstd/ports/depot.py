@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from burstd.domain.data import InputFile, OutputFile
@@ -36,10 +37,9 @@ class Growing:
 class Depot(Protocol):
     """Every method may raise ``Unreachable`` (cut: call again), ``NoRoom`` or ``Rejected``."""
 
-    def push(self, files: Sequence[InputFile]) -> None:
-        """Send what the far end lacks; resumes; returns when all is verified there.
-
-        Raises ``Mismatch`` if a file is no longer what its entry says.
+    def push(self, paths: Iterable[Path]) -> Sequence[InputFile]:
+        """Read files and send what the far end lacks; resumes. Returns when all is there, with the
+        files as they were read. Raises ``OSError`` for one that can't be read.
         """
 
     def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None:

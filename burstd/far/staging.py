@@ -1,0 +1,227 @@
+"""Inputs on their way in: chunks are asked for, arrive in packs, and become files of the tree.
+
+The other end names chunks once, in an order of its own; from then on a chunk is its number. So a
+file is a few numbers, whatever its size, and nothing is ever sent per file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import stat
+from array import array
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Optional, Union
+
+from burstd.far import chunks, paths
+from burstd.far.errors import BROKEN, MISMATCH, REFUSED, FarError, from_os
+from burstd.far.fields import BadFields, Fields
+from burstd.far.order import InputFile
+from burstd.far.parts import WANTED, Part, Runs
+from burstd.far.rundir import TREE, RunDir
+from burstd.far.store import Store
+
+MAX_PACK = 16 * 1024 * 1024  #: bytes in a pack, as they are and as they travel
+MAX_FILES = 64 * 1024 * 1024  #: bytes of one list of files
+_RECENT = 32 * 1024 * 1024
+_BLOCK = 1024 * 1024
+
+
+class Staging:
+    """What one conversation puts into the tree of one run; all its errors are FarError."""
+
+    def __init__(self, run: RunDir, store: Store) -> None:
+        self._tree = run.directory(TREE)
+        self._store = store
+        self._names = bytearray()
+        self._sizes = array("I")
+        #: Chunks that have just come: most files are built of those.
+        self._recent: OrderedDict[bytes, memoryview] = OrderedDict()
+        self._bytes = 0
+        self._file: Optional[_Growing] = None
+
+    def want(self, wanted: bytes) -> bytes:
+        """Takes notice of chunks, and says which of them are missing: a bit each, the lowest of a
+        byte first."""
+        if len(wanted) % WANTED.size:
+            raise FarError(BROKEN, "names of chunks that are cut off")
+        missing = bytearray((len(wanted) // WANTED.size + 7) // 8)
+        for number, (name, size) in enumerate(WANTED.iter_unpack(wanted)):
+            if size > chunks.MOST:
+                raise FarError(REFUSED, f"a chunk of {size} bytes")
+            self._names += name
+            self._sizes.append(size)
+            if not self._store.has(name):
+                missing[number // 8] |= 1 << number % 8
+        return bytes(missing)
+
+    def take(self, runs: Runs, content: Union[bytes, bytearray]) -> None:
+        """Keeps the chunks of a pack. Raises FarError(mismatch) if one is not what its name says,
+        and keeps none of them then."""
+        numbers = [number for run in runs for number in self._of(run)]
+        ends, at = [], 0
+        for number in numbers:
+            at += self._sizes[number]
+            ends.append(at)
+        if at != len(content):
+            raise FarError(BROKEN, f"a pack of {len(content)} bytes for {at} bytes of chunks")
+        names = [self._name(number) for number in numbers]
+        if chunks.names(content, ends) != names:
+            raise FarError(MISMATCH, "a chunk is not what its name says")
+        view = memoryview(content)
+        found = [
+            (name, view[end - self._sizes[number] : end])
+            for name, number, end in zip(names, numbers, ends)  # noqa: B905 (Python 3.9)
+        ]
+        with _answered():
+            self._store.add(found)
+        self._recent.update(found)
+        self._bytes += len(content)
+        while self._bytes > _RECENT and self._recent:
+            self._bytes -= len(self._recent.popitem(last=False)[1])
+
+    def build(self, document: bytes) -> None:
+        """Writes parts of files; see `parts.Part`."""
+        try:
+            parts = json.loads(document)
+            if not isinstance(parts, list):
+                raise BadFields("parts is not a list")
+            for part in parts:
+                self._grow(Part.read(Fields(part, "part")))
+        except ValueError as error:
+            raise FarError(BROKEN, "a list of parts that is not JSON") from error
+
+    def mkdir(self, path: str, mode: int) -> None:
+        """Makes a directory. The owner can always enter it: files may still have to come."""
+        with _answered(), paths.directory(self._tree, paths.split(path), create=True) as fd:
+            os.fchmod(fd, (mode & 0o777) | 0o700)
+
+    def settle(self) -> None:
+        """All that came is on the disk."""
+        with _answered():
+            self._drop()
+            self._store.settle()
+            # Not per file: twenty thousand of them would wait twenty thousand times.
+            if ctypes.CDLL(None, use_errno=True).syncfs(self._tree):
+                raise OSError(ctypes.get_errno(), "the run directory could not be synced")
+
+    def close(self) -> None:
+        """Gives the descriptors back; what came is kept."""
+        self._drop()
+        os.close(self._tree)
+        self._store.close()
+
+    def _grow(self, part: Part) -> None:
+        with _answered():
+            if part.offset == 0:
+                self._drop()
+                self._file = _Growing(self._tree, part.path, part.entry)
+            file = self._file
+            if file is None or (file.path, file.size) != (part.path, part.offset):
+                raise FarError(REFUSED, f"a part out of its turn: {part.path!r} {part.offset}")
+            for run in part.runs:
+                for number in self._of(run):
+                    file.write(self._content(self._name(number)), self._sizes[number])
+            if part.entry is not None:
+                file.finish(part.entry)
+                self._drop()
+
+    def _content(self, name: bytes) -> Union[bytes, memoryview]:
+        found = self._recent.get(name)
+        return self._store.read(name) if found is None else found
+
+    def _of(self, run: tuple[int, int]) -> range:
+        first, count = run
+        if first < 0 or count < 0 or first + count > len(self._sizes):
+            raise FarError(REFUSED, "a chunk that has no name yet")
+        return range(first, first + count)
+
+    def _name(self, number: int) -> bytes:
+        return bytes(self._names[number * chunks.DIGEST : (number + 1) * chunks.DIGEST])
+
+    def _drop(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+class _Growing:
+    """A file of the tree that is being written, from its first byte on."""
+
+    def __init__(self, tree: int, path: str, entry: Optional[InputFile]) -> None:
+        self.path, self.size = path, 0
+        parts = paths.split(path)
+        self._parent = paths.open_directory(tree, parts[:-1], create=True)
+        self._name, self._there = parts[-1], False
+        try:
+            self._there = entry is not None and _is_right(self._parent, self._name, entry)
+            if self._there:
+                return
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._name, dir_fd=self._parent)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._fd = os.open(self._name, flags, 0o600, dir_fd=self._parent)
+        except BaseException:
+            os.close(self._parent)
+            raise
+
+    def write(self, content: Union[bytes, memoryview], size: int) -> None:
+        """Appends a chunk that was announced with this size."""
+        if len(content) != size:
+            raise FarError(REFUSED, f"a chunk of {len(content)} bytes was announced with {size}")
+        self.size += size
+        rest = memoryview(content)
+        while rest and not self._there:
+            rest = rest[os.write(self._fd, rest) :]
+
+    def finish(self, entry: InputFile) -> None:
+        """All of it is there: its mode and time."""
+        if self.size != entry.size:
+            raise FarError(REFUSED, f"{self.size} bytes of {entry.size}: {entry.path!r}")
+        if self._there:
+            return
+        os.fchmod(self._fd, entry.mode)
+        os.utime(self._fd, ns=(entry.mtime_ns, entry.mtime_ns))
+
+    def close(self) -> None:
+        """Gives the descriptors back."""
+        if not self._there:
+            os.close(self._fd)
+        os.close(self._parent)
+
+
+def _is_right(parent: int, name: bytes, entry: InputFile) -> bool:
+    """Whether an earlier conversation has built it; its mode and time are set again."""
+    try:
+        fd = paths.open_regular(parent, (name,))
+    except OSError:
+        return False
+    try:
+        fact = os.fstat(fd)
+        if fact.st_size != entry.size or not fact.st_size:
+            return False
+        digest, offset = chunks.Blake3(), 0
+        while block := os.pread(fd, _BLOCK, offset):
+            digest.update(block)
+            offset += len(block)
+        if digest.hexdigest() != entry.blake3:
+            return False
+        # Untouched if right: on most file systems a needless change would look like a job's.
+        if stat.S_IMODE(fact.st_mode) != entry.mode:
+            os.fchmod(fd, entry.mode)
+        if fact.st_mtime_ns != entry.mtime_ns:
+            os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+        return True
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _answered() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise from_os(error) from error

@@ -1,0 +1,163 @@
+"""The far end's store: what was added is found by whoever comes next, whatever happened between."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import blake3
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from burstd.far import chunks
+from burstd.far.errors import FarError
+from burstd.far.store import Store
+
+
+def chunk(number: int, size: int = 3000) -> tuple[bytes, bytes]:
+    content = random.Random(number).randbytes(size)
+    return blake3.blake3(content).digest(), content
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[..., Store]]:
+    """Each call is one more conversation."""
+    opened = []
+
+    def one(key: str = "b1") -> Store:
+        opened.append(Store.at(str(tmp_path), key))
+        return opened[-1]
+
+    yield one
+    for store in opened:
+        store.close()
+
+
+def packs(tmp_path: Path, suffix: str = "pack") -> list[Path]:
+    return sorted(tmp_path.glob(f"stores/*/*.{suffix}"))
+
+
+def test_what_was_added_is_read_by_this_conversation_and_by_the_next(
+    begin: Callable[..., Store], tmp_path: Path
+) -> None:
+    found = [chunk(number, size) for number, size in enumerate((0, 1, 16384, chunks.MOST))]
+    store = begin()
+    store.add(found[:2])
+    store.add(found)
+    assert [content for _, content in found] == [store.read(name) for name, _ in found]
+    store.settle()
+
+    later = begin("b2")
+    assert all(later.has(name) for name, _ in found)
+    assert [content for _, content in found] == [later.read(name) for name, _ in found]
+    later.add(found)
+    later.settle()
+    assert 1 == len(packs(tmp_path)) == len(packs(tmp_path, "idx"))
+    assert 0o700 == (tmp_path / "stores" / str(os.geteuid())).stat().st_mode & 0o777
+
+
+def test_what_somebody_else_writes_is_not_seen_and_left_alone(begin: Callable[..., Store]) -> None:
+    store, other = begin("b1"), chunk(1)
+    store.add([other])
+    stranger = begin("b2")
+    assert not stranger.has(other[0])
+    with pytest.raises(FarError, match="missing: no chunk"):
+        stranger.read(other[0])
+    store.add([chunk(2)])
+    assert chunk(2)[1] == store.read(chunk(2)[0])
+
+
+def test_an_earlier_conversation_of_the_same_burst_may_still_hang(
+    begin: Callable[..., Store], tmp_path: Path
+) -> None:
+    """A network that was cut tells nobody: it holds its pack, and what it has is known all the
+    same, and it may go on."""
+    hanging, found = begin(), [chunk(1), chunk(2)]
+    hanging.add(found[:1])
+    store = begin()
+    assert found[0][1] == store.read(found[0][0])
+    hanging.add(found[1:])
+    hanging.settle()
+    assert found[1][1] == begin("b3").read(found[1][0])
+
+
+@given(st.integers(0, 20_000), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_a_cut_at_any_byte_loses_only_the_record_that_it_cuts(
+    tmp_path_factory: pytest.TempPathFactory, at: int, damaged: bool
+) -> None:
+    root = tmp_path_factory.mktemp("store")
+    found = [chunk(number) for number in range(5)]
+    store = Store.at(str(root), "b1")
+    store.add(found)
+    store.close()
+    (pack,) = packs(root)
+    pack.with_suffix(".idx").unlink()  # it died before it was settled
+    whole = pack.read_bytes()
+    at = min(at, len(whole) - 1)
+    pack.write_bytes(whole[:at] + (bytes([whole[at] ^ 1]) + whole[at + 1 :] if damaged else b""))
+
+    kept = max(0, (at - 8) // (36 + 3000))
+    for _ in range(2):  # mended by the first
+        later = Store.at(str(root), "b2")
+        assert [n < kept for n in range(5)] == [later.has(name) for name, _ in found]
+        assert [c for _, c in found[:kept]] == [later.read(name) for name, _ in found[:kept]]
+        later.close()
+    assert (kept > 0) == bool(packs(root))
+
+
+def test_a_damaged_index_is_no_index(begin: Callable[..., Store], tmp_path: Path) -> None:
+    found = [chunk(number) for number in range(3)]
+    store = begin()
+    store.add(found)
+    store.settle()
+    (index,) = packs(tmp_path, "idx")
+    content = bytearray(index.read_bytes())
+    content[40] ^= 1
+    index.write_bytes(content)
+    assert all(begin("b2").has(name) for name, _ in found)
+
+
+def test_a_chunk_that_rotted_is_not_given_out_and_its_pack_is_not_used_again(
+    begin: Callable[..., Store], tmp_path: Path
+) -> None:
+    found = [chunk(1), chunk(2)]
+    store = begin()
+    store.add(found)
+    store.settle()
+    (pack,) = packs(tmp_path)
+    content = bytearray(pack.read_bytes())
+    content[60] ^= 1
+    pack.write_bytes(content)
+
+    later = begin("b2")
+    with pytest.raises(FarError, match="mismatch: a damaged chunk"):
+        later.read(found[0][0])
+    assert [False, False] == [later.has(name) for name, _ in found]
+    later.add(found)
+    assert found[0][1] == later.read(found[0][0])
+    assert found[1][1] == begin("b2").read(found[1][0])
+
+
+def test_without_room_what_was_there_stays(
+    begin: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, first, second = begin(), chunk(1), chunk(2)
+    store.add([first])
+    real = os.pwritev
+
+    def full(fd: int, pieces: list[bytes], offset: int) -> int:
+        real(fd, pieces[:1], offset)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwritev", full)
+    with pytest.raises(OSError, match="No space"):
+        store.add([second])
+    monkeypatch.undo()
+    assert (first[1], False) == (store.read(first[0]), store.has(second[0]))
+    store.add([second])
+    store.settle()
+    assert second[1] == begin("b2").read(second[0])

@@ -87,12 +87,12 @@ class Staging:
         """Writes parts of files; see `parts.Part`."""
         try:
             parts = json.loads(document)
-            if not isinstance(parts, list):
-                raise BadFields("parts is not a list")
-            for part in parts:
-                self._grow(Part.read(Fields(part, "part")))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise FarError(BROKEN, "a list of parts that is not JSON") from error
+        if not isinstance(parts, list):
+            raise BadFields("parts is not a list")
+        for part in parts:
+            self._grow(Part.read(Fields(part, "part")))
 
     def mkdir(self, path: str, mode: int) -> None:
         """Makes a directory. The owner can always enter it: files may still have to come."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import pwd
 import re
@@ -15,12 +14,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, BinaryIO, cast
+from weakref import WeakKeyDictionary
 
 import blake3
 
-from burstd.far.client import Client
+from burstd.far import chunks
+from burstd.far.client import Client, missing
 from burstd.far.endrecord import EndRecord
 from burstd.far.order import InputFile, Order
+from burstd.far.parts import Part
 
 KEY = "b-0123abcd"
 SECRET = "5a" * 32
@@ -69,6 +71,26 @@ def entry(path: str, content: bytes, mode: int = 0o640) -> InputFile:
     return InputFile(path, len(content), blake3.blake3(content).hexdigest(), MTIME, mode)
 
 
+#: Of chunks, by conversation.
+_NEXT: WeakKeyDictionary[Client, int] = WeakKeyDictionary()
+
+
+def put(client: Client, one: InputFile, content: bytes) -> int:
+    """Sends a file as it is; returns the bytes of chunks that were sent for it. Numbers begin anew
+    with each conversation."""
+    ends = list(chunks.cut(content))
+    starts, names = [0, *ends[:-1]][: len(ends)], chunks.names(content, ends)
+    pieces = [content[start:end] for start, end in zip(starts, ends, strict=True)]
+    first = _NEXT.get(client, 0)
+    _NEXT[client] = first + len(ends)
+    wanted = [(name, len(piece)) for name, piece in zip(names, pieces, strict=True)]
+    lacking = missing(client.want(wanted).result()[1], len(ends))
+    for number in lacking:
+        client.chunks([(first + number, 1)], pieces[number], None).result()
+    client.build([Part(one.path, 0, [(first, len(ends))], one)]).result()
+    return sum(len(pieces[number]) for number in lacking)
+
+
 @dataclass
 class FarEnd:
     """A root at the far end, the program, and the user whom it runs as."""
@@ -99,10 +121,10 @@ class FarEnd:
         return {"PATH": os.environ["PATH"], "TMPDIR": str(self.home / "tmp"), **self.env}
 
     @contextmanager
-    def serving(self) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
+    def serving(self, key: str = KEY) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
         """A conversation over real pipes; the program must end well when the line closes."""
         with subprocess.Popen(
-            self.argv("serve"),
+            [key if word == KEY else word for word in self.argv("serve")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=self.environment(),
@@ -171,7 +193,7 @@ def submit(
     with far.serving() as (client, _):
         client.hello()
         for one, content in zip(manifest, (files or {}).values(), strict=True):
-            client.put(one, io.BytesIO(content))
+            put(client, one, content)
         client.order(made, script.encode())
     return made
 

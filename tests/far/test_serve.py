@@ -6,14 +6,17 @@ import io
 import os
 import struct
 import subprocess
+from itertools import pairwise
 from typing import BinaryIO, cast
 
 import pytest
 
-from burstd.far.client import Held, Upload
+from burstd.far import chunks
+from burstd.far.client import missing
 from burstd.far.errors import FarError, FarLost
 from burstd.far.order import InputFile
-from tests.far.kit import KEY, MTIME, PYTHON, FarEnd, as_user, entry, order, submit
+from burstd.far.parts import Part
+from tests.far.kit import KEY, MTIME, PYTHON, FarEnd, as_user, entry, order, put, submit
 
 STUDY = "/home/alice/study"
 MIB = 1024 * 1024
@@ -25,17 +28,13 @@ def test_a_file_goes_there_and_back(far: FarEnd) -> None:
     with far.serving() as (client, _):
         hello = client.hello()
         assert hello.protocol == 2 and hello.free > 0 and len(hello.program or "") == 64
-        assert client.have([one]) == [Held(0, False)]
-        client.put(one, io.BytesIO(content))
-        assert client.have([one]) == [Held(len(content), True)]
-        assert client.verify([one, entry(f"{STUDY}/none", b"")]) == (f"{STUDY}/none",)
+        assert put(client, one, content) == len(content)
         back = io.BytesIO()
         assert client.read_into({"path": one.path}, back, 0, 10 * MIB) == len(content)
         assert back.getvalue() == content
         assert client.read({"path": one.path}, len(content) - 3, 100) == content[-3:]
     fact = far.file(one.path).stat()
     assert (fact.st_mode & 0o7777, fact.st_mtime_ns) == (0o751, MTIME)
-    assert not list((far.run_dir / "part").iterdir())
     assert far.run_dir.stat().st_mode & 0o777 == 0o700
 
 
@@ -46,64 +45,66 @@ def test_many_files_of_any_name_and_size(far: FarEnd) -> None:
         name: (b"" if name.endswith("empty") else name.encode("utf-8", "surrogateescape"))
         for name in names
     }
-    files = {name: entry(name, content) for name, content in contents.items()}
-
-    def upload(name: str) -> Upload:
-        return Upload(files[name], lambda: io.BytesIO(contents[name]))
-
     with far.serving() as (client, _):
         client.hello()
-        results = list(client.put_all(upload(name) for name in names))
-        assert sorted(e.path for e, _ in results) == sorted(names)
-        assert not [error for _, error in results if error]
-        assert client.verify(list(files.values())) == ()
+        for name, content in contents.items():
+            put(client, entry(name, content), content)
         client.mkdir(f"{STUDY}/hollow/inner", 0o750)
     assert (far.file(STUDY) / "hollow/inner").is_dir()
     assert (far.file(STUDY) / os.fsdecode(b"\xff\xfe")).is_file()
+    assert contents == {name: far.file(name).read_bytes() for name in names}
 
 
-def test_a_cut_in_the_middle_of_a_put_is_resumed(far: FarEnd) -> None:
+def test_what_came_before_a_cut_is_not_sent_again(far: FarEnd) -> None:
+    """The conversation that was cut may not know it: its pack is still locked."""
     content = os.urandom(5 * MIB)
     one = entry(f"{STUDY}/big", content)
-    with far.serving() as (client, program):
+    ends = [0, *chunks.cut(content)]
+    half = len(ends) // 2
+    with far.serving() as (hanging, _):
+        hanging.hello()
+        names = chunks.names(content, ends[1:])
+        pieces = [content[start:end] for start, end in pairwise(ends)]
+        wanted = [(name, len(piece)) for name, piece in zip(names, pieces, strict=True)]
+        assert len(wanted) == len(missing(hanging.want(wanted).result()[1], len(wanted)))
+        hanging.chunks([(0, half)], b"".join(pieces[:half]), None).result()
+        with far.serving() as (client, _):
+            client.hello()
+            assert len(content) - ends[half] == put(client, one, content)
+    assert content == far.file(one.path).read_bytes()
+
+
+def test_what_another_job_has_sent_is_not_sent_again(far: FarEnd) -> None:
+    content = os.urandom(MIB)
+    with far.serving() as (client, _):
         client.hello()
-        pipe = cast(BinaryIO, program.stdin)
-        header = b'{"op":"put","file":' + _json(one) + b',"offset":0,"size":%d}' % len(content)
-        pipe.write(struct.pack(">I", len(header)) + header + content[: 2 * MIB + 5])
-        pipe.flush()
-    with far.serving() as (client, program):
+        assert len(content) == put(client, entry(f"{STUDY}/a", content), content)
+        assert 0 == put(client, entry(f"{STUDY}/b", content, 0o755), content)
+    with far.serving("b-other") as (client, _):
         client.hello()
-        (held,) = client.have([one])
-        assert held == Held(2 * MIB, False)  # whole blocks only: memory is bounded
-        sent = _Counting(content)
-        client.put(one, sent, held.size)
-        assert sent.read_bytes == len(content) - held.size
-        assert client.verify([one]) == ()
+        assert 0 == put(client, entry(f"{STUDY}/c", content), content)
+    assert content == far.file(f"{STUDY}/b").read_bytes()
+    assert 0o755 == far.file(f"{STUDY}/b").stat().st_mode & 0o777
 
 
 def test_wrong_bytes_never_land(far: FarEnd) -> None:
     one = entry(f"{STUDY}/f", b"right")
     with far.serving() as (client, _):
         client.hello()
-        assert _code(lambda: client.put(one, io.BytesIO(b"wrong"))) == "mismatch"
-        assert not far.file(one.path).exists()
-        assert _code(lambda: client.put(one, io.BytesIO(b"righ"))) == "mismatch"
-        client.put(one, io.BytesIO(b"right"), offset=client.have([one])[0].size)
-        client.put(one, io.BytesIO(b"right"))
-        assert client.verify([one]) == ()
-
-
-def test_an_error_of_one_file_does_not_stop_the_others(far: FarEnd) -> None:
-    contents = {"a": b"1" * 5 * MIB, "b": b"2", "c": b"3"}
-    with far.serving() as (client, _):
-        client.hello()
-        uploads = [
-            Upload(entry(f"{STUDY}/{n}", c), lambda c=c: io.BytesIO(c))  # type: ignore[misc]
-            for n, c in contents.items()
-        ]
-        uploads[0] = Upload(uploads[0].entry, lambda: io.BytesIO(b"x" * 5 * MIB))
-        told = {e.path[-1]: error and error.code for e, error in client.put_all(uploads)}
-    assert told == {"a": "mismatch", "b": None, "c": None}
+        client.want([(bytes.fromhex(one.blake3), 5)])
+        assert _code(lambda: client.chunks([(0, 1)], b"wrong", None).result()) == "mismatch"
+        assert _code(lambda: client.chunks([(0, 1)], b"righ", None).result()) == "broken"
+        assert _code(lambda: client.chunks([(1, 1)], b"right", None).result()) == "refused"
+        assert _code(lambda: client.build([Part(one.path, 0, [(0, 1)], one)]).result()) == "missing"
+        client.chunks([(0, 1)], b"right", None).result()
+        short = InputFile(one.path, 4, one.blake3, one.mtime_ns, one.mode)
+        assert (
+            _code(lambda: client.build([Part(one.path, 0, [(0, 1)], short)]).result()) == "refused"
+        )
+        late = Part(f"{STUDY}/g", 5, [(0, 1)], None)
+        assert _code(lambda: client.build([late]).result()) == "refused"
+        client.build([Part(one.path, 0, [(0, 1)], one)]).result()
+    assert b"right" == far.file(one.path).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -127,11 +128,10 @@ def test_hostile_paths_are_refused(far: FarEnd, path: str) -> None:
     bad = InputFile(path, good.size, good.blake3, good.mtime_ns, good.mode)
     with far.serving() as (client, _):
         client.hello()
-        assert _code(lambda: client.put(bad, io.BytesIO(b"x"))) == "refused"
-        assert _code(lambda: client.have([bad])) == "refused"
+        assert _code(lambda: put(client, bad, b"x")) == "refused"
         assert _code(lambda: client.mkdir(path, 0o700)) == "refused"
         assert _code(lambda: client.read({"path": path}, 0, 1)) == "refused"
-        client.put(good, io.BytesIO(b"x"))  # the line is still in step
+        put(client, good, b"x")  # the line is still in step
 
 
 def test_planted_links_lead_nowhere(far: FarEnd) -> None:
@@ -146,12 +146,12 @@ def test_planted_links_lead_nowhere(far: FarEnd) -> None:
         (far.file(STUDY) / "file").symlink_to(outside / "secret")
         os.mkfifo(far.file(STUDY) / "pipe")
         below = entry(f"{STUDY}/dir/new", b"x")
-        assert _code(lambda: client.put(below, io.BytesIO(b"x"))) == "refused"
+        assert _code(lambda: put(client, below, b"x")) == "refused"
         assert _code(lambda: client.mkdir(f"{STUDY}/dir/new", 0o700)) == "refused"
         for name in ("dir/secret", "file", "pipe"):
             assert _code(lambda n=name: client.read({"path": f"{STUDY}/{n}"}, 0, 1)) == "refused"
         over = entry(f"{STUDY}/file", b"new")
-        client.put(over, io.BytesIO(b"new"))  # replaces the link itself
+        put(client, over, b"new")  # replaces the link itself
     assert sorted(p.name for p in outside.iterdir()) == ["secret"]
     assert (outside / "secret").read_text() == "s"
     assert far.file(f"{STUDY}/file").read_text() == "new"
@@ -167,18 +167,16 @@ def test_bad_keys_are_refused(far: FarEnd, key: str) -> None:
 
 
 def test_a_full_disk_is_told_and_survived(small_site: FarEnd) -> None:
-    content = os.urandom(5 * MIB)
+    content = os.urandom(3 * MIB)
     ballast = small_site.root / "ballast"
     with small_site.serving() as (client, _):
         client.hello()
         ballast.write_bytes(b"x" * (6 * MIB))
         one = entry(f"{STUDY}/big", content)
-        assert _code(lambda: client.put(one, io.BytesIO(content))) == "full"
+        assert _code(lambda: put(client, one, content)) == "full"
         ballast.unlink()
-        (held,) = client.have([one])
-        assert 0 < held.size < len(content)
-        client.put(one, io.BytesIO(content), held.size)
-        assert client.verify([one]) == ()
+        assert 0 < put(client, one, content) < len(content)
+    assert content == small_site.file(one.path).read_bytes()
 
 
 def test_inputs_are_closed_by_the_start(far: FarEnd) -> None:
@@ -187,8 +185,8 @@ def test_inputs_are_closed_by_the_start(far: FarEnd) -> None:
     with far.serving() as (client, _):
         client.hello()
         one = entry(f"{STUDY}/f", b"y")
-        assert _code(lambda: client.put(one, io.BytesIO(b"y"))) == "refused"
-        assert _code(lambda: client.have([one])) == "refused"
+        assert _code(lambda: put(client, one, b"y")) == "refused"
+        assert _code(lambda: client.build([]).result()) == "refused"
         assert _code(lambda: client.mkdir(f"{STUDY}/d", 0o700)) == "refused"
         assert _code(lambda: client.order(order(), b"")) == "refused"
         client.order(order(attempt=2), b"#!/bin/sh\n")
@@ -219,8 +217,9 @@ def test_garbage_ends_the_conversation(far: FarEnd, frame: bytes) -> None:
     [
         b'{"op":"fly"}',
         b"{}",
-        b'{"op":"put"}',
-        b'{"op":"have","entries":7}',
+        b'{"op":"chunks"}',
+        b'{"op":"chunks","runs":[[0]]}',
+        b'{"op":"chunks","runs":[[-1,1]]}',
         b'{"op":"read","which":"stdout","offset":0,"length":99999999}',
         b'{"op":"hello","protocol":1}',
         b'{"op":["x"]}',
@@ -280,24 +279,7 @@ def test_clean_removes_ten_thousand_nested_directories(far: FarEnd) -> None:
     assert not far.run_dir.exists()
 
 
-class _Counting(io.BytesIO):
-    """A stream that knows how much was read of it."""
-
-    read_bytes = 0
-
-    def read(self, size: int | None = -1) -> bytes:
-        block = super().read(size)
-        self.read_bytes += len(block)
-        return block
-
-
 def _code(act: object) -> str:
     with pytest.raises(FarError) as refusal:
         act()  # type: ignore[operator]
     return refusal.value.code
-
-
-def _json(one: InputFile) -> bytes:
-    from burstd.far.fields import canonical
-
-    return canonical(one.to_dict())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,8 @@ class Far:
     def read(self, what: str, offset: int, length: int) -> bytes:
         return self.files[what][offset : offset + length]
 
-    def push(self, files: Sequence[InputFile]) -> None: ...
+    def push(self, paths: Iterable[Path]) -> Sequence[InputFile]:
+        return []
 
     def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None: ...
 

@@ -6,11 +6,10 @@ import os
 from pathlib import Path
 from typing import Protocol
 
-import blake3
 import pytest
 
 from burstd.agent.decks import LEVELS, MissingInput, closure
-from burstd.agent.inputs import find, manifest, marks
+from burstd.agent.inputs import find, marks
 from burstd.agent.standin import StandIn, this_one
 from burstd.agent.words import directories, expand, words
 from burstd.domain.data import Mark
@@ -216,18 +215,7 @@ def test_words_of_comments_name_nothing() -> None:
     assert ["x y", "z"] == list(directories('cd "x y"\nif true; then cd z; fi\necho cd w'))
 
 
-# --- manifests
-
-
-def test_a_manifest_says_what_was_read(put: Put) -> None:
-    path = put("a.inc", "abc")
-    path.chmod(0o750)
-    os.utime(path, ns=(1, 1_700_000_000_123_456_789))
-    (entry,) = manifest([path])
-
-    assert (str(path), 3, blake3.blake3(b"abc").hexdigest(), 1_700_000_000_123_456_789, 0o750) == (
-        entry.path, entry.size, entry.blake3, entry.mtime_ns, entry.mode,
-    )  # fmt: skip
+# --- marks
 
 
 def test_marks_tell_a_later_change(put: Put, tmp_path: Path) -> None:

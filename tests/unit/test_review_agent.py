@@ -202,8 +202,9 @@ class Refusing:
 class Nowhere:
     """A depot that takes everything."""
 
-    def push(self, files: object) -> None:
+    def push(self, paths: object) -> list[object]:
         """Taken."""
+        return []
 
     def order(self, *_: object) -> None:
         """Taken."""

@@ -1,0 +1,141 @@
+"""Pushing real files through real pipes to the built program."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from burstd.agent.push import Push
+from burstd.far.client import Client
+from burstd.far.errors import FarError, FarLost
+from tests.far.kit import FarEnd
+
+MIB = 2**20
+
+
+@pytest.fixture
+def deck(tmp_path: Path) -> Path:
+    """Many small files, an empty one, a large one that does not compress, one that does."""
+    dice = random.Random(1)
+    for number in range(700):
+        path = tmp_path / "deck" / f"processor{number % 7}" / f"field{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(dice.randbytes(dice.randrange(20_000)))
+    (tmp_path / "deck" / "empty").touch()
+    (tmp_path / "deck" / "mesh.bin").write_bytes(dice.randbytes(23 * MIB))
+    (tmp_path / "deck" / "mesh.k").write_bytes(
+        b"".join(b"%8d%16.6f\n" % (n, n / 7) for n in range(900_000))
+    )
+    return tmp_path / "deck"
+
+
+def files(top: Path) -> list[Path]:
+    return sorted(path for path in top.rglob("*") if path.is_file())
+
+
+def same(far: FarEnd, top: Path) -> None:
+    for path in files(top):
+        there, here = far.file(str(path)), path
+        assert here.read_bytes() == there.read_bytes(), path
+        assert here.stat().st_mtime_ns == there.stat().st_mtime_ns
+        assert here.stat().st_mode & 0o777 == there.stat().st_mode & 0o777
+
+
+class Counted:
+    """A pipe that knows what was written to it."""
+
+    def __init__(self, pipe: object) -> None:
+        self.pipe, self.bytes, self.cut = pipe, 0, 2**60
+
+    def write(self, content: bytes) -> int:
+        if self.bytes > self.cut:
+            raise BrokenPipeError
+        self.bytes += len(content)
+        return self.pipe.write(content)  # type: ignore[attr-defined, no-any-return]
+
+    def flush(self) -> None:
+        self.pipe.flush()  # type: ignore[attr-defined]
+
+
+def counted(client: Client) -> Counted:
+    client._to = Counted(client._to)  # type: ignore[assignment]
+    return client._to  # type: ignore[return-value]
+
+
+@pytest.fixture
+def whole(deck: Path) -> Iterator[int]:
+    yield sum(path.stat().st_size for path in files(deck))
+
+
+def test_it_arrives_as_it_is_and_the_second_time_only_names_travel(
+    far: FarEnd, deck: Path, whole: int
+) -> None:
+    with far.serving() as (client, _):
+        client.hello()
+        pipe = counted(client)
+        entries = Push(client).send(files(deck))
+        assert [str(path) for path in files(deck)] == [entry.path for entry in entries]
+        assert 30 * MIB < pipe.bytes < 0.8 * whole
+    same(far, deck)
+    with far.serving("b-other") as (client, _):
+        client.hello()
+        pipe = counted(client)
+        Push(client).send(files(deck))
+        assert pipe.bytes < whole / 200
+
+
+def test_what_changed_is_all_that_travels(far: FarEnd, deck: Path) -> None:
+    with far.serving() as (client, _):
+        client.hello()
+        Push(client).send(files(deck))
+    mesh = deck / "mesh.bin"
+    content = mesh.read_bytes()
+    mesh.write_bytes(content[: 9 * MIB] + b"one more line\n" + content[9 * MIB :])
+    with far.serving() as (client, _):
+        client.hello()
+        pipe = counted(client)
+        Push(client).send(files(deck))
+        assert pipe.bytes < 1.2 * MIB
+    same(far, deck)
+
+
+@pytest.mark.parametrize("at", [100, 300_000, 5 * MIB, 17 * MIB, 30 * MIB])
+def test_after_a_cut_at_any_byte_it_goes_on(far: FarEnd, deck: Path, at: int) -> None:
+    with far.serving("b-uncut") as (client, _):
+        client.hello()
+        pipe = counted(client)
+        Push(client).send(files(deck))
+        uncut = pipe.bytes
+    shutil.rmtree(far.root / "stores")
+    with far.serving() as (client, _):
+        client.hello()
+        pipe = counted(client)
+        pipe.cut = at
+        with pytest.raises((FarLost, BrokenPipeError)):
+            Push(client).send(files(deck))
+        before = pipe.bytes
+    with far.serving() as (client, _):
+        client.hello()
+        pipe = counted(client)
+        Push(client).send(files(deck))
+        total = before + pipe.bytes
+    same(far, deck)
+    assert total < uncut + 9 * MIB  # what was under way, and the names once more
+
+
+def test_a_file_that_disappears_meanwhile_is_an_error_of_ours(far: FarEnd, deck: Path) -> None:
+    with far.serving() as (client, _):
+        client.hello()
+        with pytest.raises(FileNotFoundError):
+            Push(client).send([*files(deck), deck / "gone"])
+
+
+def test_no_room_is_told_and_what_is_there_stays(small_site: FarEnd, deck: Path) -> None:
+    with small_site.serving() as (client, _):
+        client.hello()
+        with pytest.raises(FarError, match="full"):
+            Push(client).send(files(deck))

@@ -9,7 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from burstd.agent.reading import Batch, Chunk, batches
+from burstd.agent.index import Index
+from burstd.agent.reading import Batch, Changed, Chunk, batches
 from burstd.domain.data import InputFile
 from burstd.far import chunks
 from burstd.far.client import Client, Pending, missing
@@ -32,6 +33,7 @@ class Push:
     """Sends files over one line; see ``ports.depot.Depot.push``."""
 
     client: Client
+    index: Index
     _numbers: dict[bytes, int] = field(default_factory=dict)
     _next: int = 0  #: of the chunks that the far end has been told of
     _outbox: deque[tuple[Runs, Future[_Pack]] | list[Part]] = field(default_factory=deque)
@@ -39,11 +41,18 @@ class Push:
 
     def send(self, paths: Iterable[Path]) -> list[InputFile]:
         """Returns once all is there; the entries as they were read. Raises what ``batches`` and
-        the client raise."""
+        the client raise, and ``Changed``."""
+        try:
+            return self._send(paths)
+        except Changed as error:
+            self.index.forget(error.path)
+            raise
+
+    def _send(self, paths: Iterable[Path]) -> list[InputFile]:
         entries: list[InputFile] = []
         asked: deque[_Asked] = deque()
         with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(2) as packing:
-            for batch in _ahead(reading, batches(paths)):
+            for batch in _ahead(reading, batches(paths, self.index)):
                 entries += [piece.entry for piece in batch.pieces if piece.entry is not None]
                 asked.append(self._ask(batch))
                 if len(asked) > ASKED:
@@ -68,7 +77,7 @@ class Push:
                 self._next += 1
                 fresh.append((number, chunk))
             numbers.append(number)
-        wanted = [(chunk.name, len(chunk.content)) for _, chunk in fresh]
+        wanted = [(chunk.name, chunk.size) for _, chunk in fresh]
         pending = self.client.want(wanted) if wanted else None
         return _Asked(batch, numbers, fresh, pending)
 
@@ -78,9 +87,9 @@ class Push:
             bits = asked.answer.result()[1]
             lacking = [asked.fresh[at] for at in missing(bits, len(asked.fresh))]
         for group in _groups(lacking):
-            contents = [chunk.content for _, chunk in group]
             runs = _runs([number for number, _ in group])
-            self._outbox.append((runs, packing.submit(_packed, contents)))
+            made = packing.submit(_packed, [chunk for _, chunk in group])
+            self._outbox.append((runs, made))
         self._outbox.append([
             Part(
                 piece.path, piece.offset,
@@ -122,8 +131,8 @@ class _Pack:
     plain: int | None
 
 
-def _packed(contents: Sequence[memoryview | bytes]) -> _Pack:
-    plain = b"".join(contents)
+def _packed(found: Sequence[Chunk]) -> _Pack:
+    plain = b"".join(chunk.read() for chunk in found)
     frame = chunks.compress(plain, LEVEL)
     return _Pack(frame, len(plain)) if len(frame) < WORTH * len(plain) else _Pack(plain, None)
 
@@ -136,7 +145,7 @@ def _groups(found: Sequence[tuple[int, Chunk]]) -> Iterator[Sequence[tuple[int, 
     group, size = list[tuple[int, Chunk]](), 0
     for number, chunk in found:
         group.append((number, chunk))
-        size += len(chunk.content)
+        size += chunk.size
         if size >= PACK:
             yield group
             group, size = [], 0

@@ -1,28 +1,59 @@
 """Input files as chunks. A file that changes while it is read is read again: what is sent is what
-the file was at one moment."""
+the file was at one moment. One that has not changed since it was last read is not read at all."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
+from burstd.agent.index import Index, Known, Stamp
 from burstd.agent.inputs import NotStageable
 from burstd.domain.data import InputFile
 from burstd.far import chunks
+from burstd.ports.errors import Mismatch
 
 WINDOW = 4 * 2**20  #: bytes read at once
 BATCH_BYTES, BATCH_CHUNKS = 8 * 2**20, 2000
+LOOKED_UP = 500  #: files at once
 TRIES = 5
 
 
-@dataclass(frozen=True)
+class Changed(Mismatch):
+    """A file is not what it was when it was last read, though it looks so."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} has other bytes than when it was last read")
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
-    """``content`` is kept until the far end has said whether it lacks it."""
+    """``content`` is kept until the far end has said whether it lacks it; ``None``: it is read from
+    ``path`` then."""
 
     name: bytes
-    content: memoryview | bytes
+    size: int
+    content: memoryview | bytes | None
+    path: str = ""
+    offset: int = 0
+
+    def read(self) -> memoryview | bytes:
+        """Its bytes. Raises ``Changed`` and ``OSError``."""
+        if self.content is not None:
+            return self.content
+        fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            content = os.pread(fd, self.size, self.offset)
+        finally:
+            os.close(fd)
+        if len(content) != self.size or chunks.blake3(content) != self.name:
+            raise Changed(self.path)
+        return content
 
 
 @dataclass(frozen=True)
@@ -43,31 +74,34 @@ class Batch:
 
     chunks: list[Chunk] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
-    size: int = 0  #: bytes
+    size: int = 0  #: bytes in memory
 
     def add(self, path: str, offset: int, found: Sequence[Chunk], entry: InputFile | None) -> None:
         """The next piece of a file."""
         self.pieces.append(Piece(path, offset, len(self.chunks), len(found), entry))
         self.chunks += found
-        self.size += sum(len(chunk.content) for chunk in found)
+        self.size += sum(chunk.size for chunk in found if chunk.content is not None)
 
     @property
     def full(self) -> bool:
         return self.size >= BATCH_BYTES or len(self.chunks) >= BATCH_CHUNKS
 
 
-def batches(paths: Iterable[Path]) -> Iterator[Batch]:
+def batches(paths: Iterable[Path], index: Index) -> Iterator[Batch]:
     """All files, in their order. A piece with offset 0 begins its file anew, whatever came of it.
 
     Raises ``NotStageable`` for one that will not hold still, ``OSError`` if it can't be read.
     """
-    batch = Batch()
-    for path in paths:
-        for offset, found, entry in _read(path):
-            batch.add(str(path), offset, found, entry)
-            if batch.full:
-                yield batch
-                batch = Batch()
+    batch, coming = Batch(), map(str, paths)
+    while some := list(islice(coming, LOOKED_UP)):
+        known, fresh, began = index.known(some), list[Known](), time.time_ns()
+        for path in some:
+            for offset, found, entry in _file(path, known.get(path), fresh):
+                batch.add(path, offset, found, entry)
+                if batch.full:
+                    yield batch
+                    batch = Batch()
+        index.keep(fresh, began)
     if batch.pieces:
         yield batch
 
@@ -75,35 +109,77 @@ def batches(paths: Iterable[Path]) -> Iterator[Batch]:
 _Found = tuple[int, Sequence[Chunk], InputFile | None]
 
 
-def _read(path: Path) -> Iterator[_Found]:
+def _file(path: str, known: Known | None, fresh: list[Known]) -> Iterator[_Found]:
+    if known is not None:
+        fact = os.stat(path)  # noqa: PTH116 - a hundred thousand of them
+        if Stamp.of(fact) == known.stamp:
+            yield from _unread(path, fact, known)
+            return
+    yield from _read(path, fresh)
+
+
+def _unread(path: str, fact: os.stat_result, known: Known) -> Iterator[_Found]:
+    """A file as it was read before, in pieces."""
+    sizes, offset = array("I", known.sizes), 0
+    entry = _entry(path, fact, known.digest.hex())
+    for first in range(0, max(1, len(sizes)), BATCH_CHUNKS):
+        found, begin = list[Chunk](), offset
+        for number in range(first, min(first + BATCH_CHUNKS, len(sizes))):
+            name = known.names[number * chunks.DIGEST : (number + 1) * chunks.DIGEST]
+            found.append(Chunk(name, sizes[number], None, path, offset))
+            offset += sizes[number]
+        yield begin, found, entry if first + BATCH_CHUNKS >= len(sizes) else None
+
+
+def _read(path: str, fresh: list[Known]) -> Iterator[_Found]:
     for _ in range(TRIES):
-        with path.open("rb", buffering=0) as file:
-            before = os.fstat(file.fileno())
-            digest, pieces = chunks.Blake3(), _small if before.st_size <= chunks.AVERAGE else _large
-            last: tuple[int, Sequence[Chunk]] = (0, ())
-            for offset, found in pieces(file.fileno(), before.st_size, digest):
-                if last[1]:
-                    yield *last, None
-                last = (offset, found)
-            after = os.fstat(file.fileno())
-        if _fingerprint(before) == _fingerprint(after):
-            mode, time = after.st_mode & 0o777, after.st_mtime_ns
-            yield *last, InputFile(str(path), after.st_size, digest.hexdigest(), time, mode)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            before, last = os.fstat(fd), None
+            sizes, names = array("I"), bytearray()
+            pieces = _small if before.st_size <= chunks.AVERAGE else _large
+            for piece in pieces(fd, before.st_size):
+                if last is not None:
+                    yield last.offset, last.chunks, None
+                last = piece
+                for chunk in piece.chunks:
+                    sizes.append(chunk.size)
+                    names += chunk.name
+            after = os.fstat(fd)
+        finally:
+            os.close(fd)
+        if last is not None and Stamp.of(before) == Stamp.of(after):
+            digest = last.digest()
+            fresh.append(Known(path, Stamp.of(after), digest, sizes.tobytes(), bytes(names)))
+            yield last.offset, last.chunks, _entry(path, after, digest.hex())
             return
     raise NotStageable(f"{path} changes while it is read")
 
 
-def _small(fd: int, size: int, digest: chunks.Blake3) -> Iterator[tuple[int, Sequence[Chunk]]]:
+def _entry(path: str, fact: os.stat_result, digest: str) -> InputFile:
+    return InputFile(path, fact.st_size, digest, fact.st_mtime_ns, fact.st_mode & 0o777)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """``digest`` of all that was read up to here."""
+
+    offset: int
+    chunks: Sequence[Chunk]
+    digest: Callable[[], bytes]
+
+
+def _small(fd: int, size: int) -> Iterator[_Read]:
     """One chunk. What is read beyond its size only shows that it grows."""
     content = os.read(fd, size + 1)
-    digest.update(content)
-    yield 0, [Chunk(chunks.blake3(content), content)] if content else []
+    name = chunks.blake3(content)
+    yield _Read(0, [Chunk(name, len(content), content)] if content else [], lambda: name)
 
 
-def _large(fd: int, size: int, digest: chunks.Blake3) -> Iterator[tuple[int, Sequence[Chunk]]]:
-    offset, rest = 0, memoryview(b"")
+def _large(fd: int, size: int) -> Iterator[_Read]:
+    digest, offset, rest = chunks.Blake3(), 0, memoryview(b"")
     while offset < size:
-        window = bytearray(max(0, min(WINDOW, size - offset)))
+        window = bytearray(max(len(rest), min(WINDOW, size - offset)))
         window[: len(rest)] = rest
         have = len(rest)
         while have < len(window):
@@ -114,19 +190,12 @@ def _large(fd: int, size: int, digest: chunks.Blake3) -> Iterator[tuple[int, Seq
         ends = chunks.cut(view)
         if offset + len(window) < size:  # the last ends where the window does, not where it should
             ends = [end for end in ends[:-1] if end <= len(window) - chunks.MOST] or ends[:1]
-        starts = [0, *ends[:-1]]
-        names = chunks.names(view, ends)
+        starts, names = [0, *ends[:-1]], chunks.names(view, ends)
         digest.update(view[: ends[-1]])
-        yield (
-            offset,
-            [
-                Chunk(name, view[start:end])
-                for name, start, end in zip(names, starts, ends, strict=True)
-            ],
-        )
+        found = [
+            Chunk(name, end - start, view[start:end])
+            for name, start, end in zip(names, starts, ends, strict=True)
+        ]
+        yield _Read(offset, found, digest.digest)
         rest = view[ends[-1] :]
         offset += ends[-1]
-
-
-def _fingerprint(seen: os.stat_result) -> tuple[int, int, int, int]:
-    return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino

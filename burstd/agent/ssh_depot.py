@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from burstd.agent.api import Api, Denied
+from burstd.agent.index import Index
 from burstd.agent.push import Push
 from burstd.domain.data import InputFile, OutputFile
 from burstd.far import order as far_order
@@ -51,8 +52,12 @@ class SshDepot:
             raise
 
     def push(self, paths: Iterable[Path]) -> list[InputFile]:
-        with self._translated():
-            return Push(self._client).send(paths)
+        index = Index.own()
+        try:
+            with self._translated():
+                return Push(self._client, index).send(paths)
+        finally:
+            index.close()
 
     def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None:
         paths = (execution.directory, *execution.roots, *(file.path for file in files))

@@ -12,7 +12,7 @@ from typing import Optional
 from burstd.far import paths
 from burstd.far.errors import MISSING, REFUSED, FarError
 
-TREE, PART, IO, STEPS = b"tree", b"part", b"io", b"steps"
+TREE, IO, STEPS = b"tree", b"io", b"steps"
 ORDER, SCRIPT, LIVE = b"order.json", b"script", b"live.json"
 STATUS, END, LOCK = b"status.json", b"end.json", b"lock"
 

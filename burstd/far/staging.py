@@ -42,6 +42,7 @@ class Staging:
         self._recent: OrderedDict[bytes, memoryview] = OrderedDict()
         self._bytes = 0
         self._file: Optional[_Growing] = None
+        self._beside: Optional[tuple[paths.Parts, int]] = None
 
     def want(self, wanted: bytes) -> bytes:
         """Takes notice of chunks, and says which of them are missing: a bit each, the lowest of a
@@ -111,6 +112,7 @@ class Staging:
     def close(self) -> None:
         """Gives the descriptors back; what came is kept."""
         self._drop()
+        self._leave()
         os.close(self._tree)
         self._store.close()
 
@@ -118,7 +120,8 @@ class Staging:
         with _answered():
             if part.offset == 0:
                 self._drop()
-                self._file = _Growing(self._tree, part.path, part.entry)
+                *above, name = paths.split(part.path)
+                self._file = _Growing(self._directory(tuple(above)), name, part)
             file = self._file
             if file is None or (file.path, file.size) != (part.path, part.offset):
                 raise FarError(REFUSED, f"a part out of its turn: {part.path!r} {part.offset}")
@@ -128,6 +131,19 @@ class Staging:
             if part.entry is not None:
                 file.finish(part.entry)
                 self._drop()
+
+    def _directory(self, parts: paths.Parts) -> int:
+        """Most files lie beside the one before."""
+        if self._beside is None or self._beside[0] != parts:
+            fd = paths.open_directory(self._tree, parts, create=True)
+            self._leave()
+            self._beside = (parts, fd)
+        return self._beside[1]
+
+    def _leave(self) -> None:
+        if self._beside is not None:
+            os.close(self._beside[1])
+            self._beside = None
 
     def _content(self, name: bytes) -> Union[bytes, memoryview]:
         found = self._recent.get(name)
@@ -151,22 +167,17 @@ class Staging:
 class _Growing:
     """A file of the tree that is being written, from its first byte on."""
 
-    def __init__(self, tree: int, path: str, entry: Optional[InputFile]) -> None:
-        self.path, self.size = path, 0
-        parts = paths.split(path)
-        self._parent = paths.open_directory(tree, parts[:-1], create=True)
-        self._name, self._there = parts[-1], False
+    def __init__(self, parent: int, name: bytes, first: Part) -> None:
+        self.path, self.size = first.path, 0
+        self._there = first.entry is not None and _is_right(parent, name, first.entry)
+        if self._there:
+            return
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            self._there = entry is not None and _is_right(self._parent, self._name, entry)
-            if self._there:
-                return
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._name, dir_fd=self._parent)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._fd = os.open(self._name, flags, 0o600, dir_fd=self._parent)
-        except BaseException:
-            os.close(self._parent)
-            raise
+            self._fd = os.open(name, flags, 0o600, dir_fd=parent)
+        except FileExistsError:
+            os.unlink(name, dir_fd=parent)
+            self._fd = os.open(name, flags, 0o600, dir_fd=parent)
 
     def write(self, content: Union[bytes, memoryview], size: int) -> None:
         """Appends a chunk that was announced with this size."""
@@ -187,10 +198,9 @@ class _Growing:
         os.utime(self._fd, ns=(entry.mtime_ns, entry.mtime_ns))
 
     def close(self) -> None:
-        """Gives the descriptors back."""
+        """Gives the descriptor back."""
         if not self._there:
             os.close(self._fd)
-        os.close(self._parent)
 
 
 def _is_right(parent: int, name: bytes, entry: InputFile) -> bool:

@@ -236,6 +236,10 @@ class SlurmTarget:
         """The one that this burstd speaks with: another may have begun what is under way."""
         with self._programs:
             self._upload(self._program, self._far_program, self._sha)
+            if (stores := str(self._settings.root / "stores")) not in self._there:
+                # Each account makes its own store in it (docs/formats.md).
+                self._service("sh", "-c", 'mkdir -p "$1" && chmod 1777 "$1"', "sh", stores)
+                self._there.add(stores)
 
     def _upload(self, source: Path, destination: str, digest: str) -> None:
         """Put a file under its name, once; a cut upload leaves only a .part."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from burstd.agent.index import Index
 from burstd.agent.push import Push
 from burstd.far.client import Client
 from burstd.far.errors import FarError, FarLost
@@ -67,48 +68,55 @@ def counted(client: Client) -> Counted:
 
 
 @pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    found = Index(tmp_path / "index")
+    yield found
+    found.close()
+
+
+@pytest.fixture
 def whole(deck: Path) -> Iterator[int]:
     yield sum(path.stat().st_size for path in files(deck))
 
 
 def test_it_arrives_as_it_is_and_the_second_time_only_names_travel(
-    far: FarEnd, deck: Path, whole: int
+    far: FarEnd, index: Index, deck: Path, whole: int
 ) -> None:
     with far.serving() as (client, _):
         client.hello()
         pipe = counted(client)
-        entries = Push(client).send(files(deck))
+        entries = Push(client, index).send(files(deck))
         assert [str(path) for path in files(deck)] == [entry.path for entry in entries]
         assert 30 * MIB < pipe.bytes < 0.8 * whole
     same(far, deck)
     with far.serving("b-other") as (client, _):
         client.hello()
         pipe = counted(client)
-        Push(client).send(files(deck))
+        Push(client, index).send(files(deck))
         assert pipe.bytes < whole / 200
 
 
-def test_what_changed_is_all_that_travels(far: FarEnd, deck: Path) -> None:
+def test_what_changed_is_all_that_travels(far: FarEnd, index: Index, deck: Path) -> None:
     with far.serving() as (client, _):
         client.hello()
-        Push(client).send(files(deck))
+        Push(client, index).send(files(deck))
     mesh = deck / "mesh.bin"
     content = mesh.read_bytes()
     mesh.write_bytes(content[: 9 * MIB] + b"one more line\n" + content[9 * MIB :])
     with far.serving() as (client, _):
         client.hello()
         pipe = counted(client)
-        Push(client).send(files(deck))
+        Push(client, index).send(files(deck))
         assert pipe.bytes < 1.2 * MIB
     same(far, deck)
 
 
 @pytest.mark.parametrize("at", [100, 300_000, 5 * MIB, 17 * MIB, 30 * MIB])
-def test_after_a_cut_at_any_byte_it_goes_on(far: FarEnd, deck: Path, at: int) -> None:
+def test_after_a_cut_at_any_byte_it_goes_on(far: FarEnd, index: Index, deck: Path, at: int) -> None:
     with far.serving("b-uncut") as (client, _):
         client.hello()
         pipe = counted(client)
-        Push(client).send(files(deck))
+        Push(client, index).send(files(deck))
         uncut = pipe.bytes
     shutil.rmtree(far.root / "stores")
     with far.serving() as (client, _):
@@ -116,26 +124,30 @@ def test_after_a_cut_at_any_byte_it_goes_on(far: FarEnd, deck: Path, at: int) ->
         pipe = counted(client)
         pipe.cut = at
         with pytest.raises((FarLost, BrokenPipeError)):
-            Push(client).send(files(deck))
+            Push(client, index).send(files(deck))
         before = pipe.bytes
     with far.serving() as (client, _):
         client.hello()
         pipe = counted(client)
-        Push(client).send(files(deck))
+        Push(client, index).send(files(deck))
         total = before + pipe.bytes
     same(far, deck)
     assert total < uncut + 9 * MIB  # what was under way, and the names once more
 
 
-def test_a_file_that_disappears_meanwhile_is_an_error_of_ours(far: FarEnd, deck: Path) -> None:
+def test_a_file_that_disappears_meanwhile_is_an_error_of_ours(
+    far: FarEnd, index: Index, deck: Path
+) -> None:
     with far.serving() as (client, _):
         client.hello()
         with pytest.raises(FileNotFoundError):
-            Push(client).send([*files(deck), deck / "gone"])
+            Push(client, index).send([*files(deck), deck / "gone"])
 
 
-def test_no_room_is_told_and_what_is_there_stays(small_site: FarEnd, deck: Path) -> None:
+def test_no_room_is_told_and_what_is_there_stays(
+    small_site: FarEnd, index: Index, deck: Path
+) -> None:
     with small_site.serving() as (client, _):
         client.hello()
         with pytest.raises(FarError, match="full"):
-            Push(client).send(files(deck))
+            Push(client, index).send(files(deck))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import blake3
 import pytest
@@ -12,29 +13,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burstd.agent import reading
+from burstd.agent.index import Index, Stamp
 from burstd.agent.inputs import NotStageable
 from burstd.agent.reading import batches
 from burstd.domain.data import InputFile
 from burstd.far import chunks
+
+NOWHERE = Path("/dev/null/none")  #: an index that knows nothing
 
 
 def noise(size: int, seed: int = 1) -> bytes:
     return random.Random(seed).randbytes(size)
 
 
-def read(*paths: Path) -> tuple[dict[str, bytes], list[InputFile], list[bytes]]:
+def read(
+    *paths: Path, index: Index | None = None
+) -> tuple[dict[str, bytes], list[InputFile], list[bytes]]:
     """Contents put together again, entries, names of chunks."""
     contents, entries, names = dict[str, bytes](), [], []
-    for batch in batches(paths):
+    for batch in batches(paths, index or Index(NOWHERE)):
         for piece in batch.pieces:
             found = batch.chunks[piece.first : piece.first + piece.count]
             if piece.offset == 0:
                 contents[piece.path] = b""
             assert len(contents[piece.path]) == piece.offset
-            contents[piece.path] += b"".join(chunk.content for chunk in found)
+            contents[piece.path] += b"".join(chunk.read() for chunk in found)
             entries += [piece.entry] if piece.entry else []
         names += [chunk.name for chunk in batch.chunks]
-        assert all(blake3.blake3(c.content).digest() == c.name for c in batch.chunks)
+        assert all(blake3.blake3(c.read()).digest() == c.name for c in batch.chunks)
     return contents, entries, names
 
 
@@ -79,18 +85,18 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
 ) -> None:
     path, changes = tmp_path / "f", iter([b"x", b"yy"])
     path.write_bytes(noise(size))
-    real = reading._fingerprint
+    real = Stamp.of
     seen = []
 
-    def fingerprint(fact: os.stat_result) -> tuple[int, int, int, int]:
+    def stamp(fact: os.stat_result) -> Stamp:
         seen.append(fact)
         if len(seen) % 2 and (more := next(changes, None)):  # between reading and looking again
             with path.open("ab") as file:
                 file.write(more)
-            return 0, 0, 0, 0
+            return Stamp(0, 0, 0, 0)
         return real(fact)
 
-    monkeypatch.setattr(reading, "_fingerprint", fingerprint)
+    monkeypatch.setattr(reading, "Stamp", SimpleNamespace(of=stamp))
     contents, entries, _ = read(path)
     assert noise(size) + b"xyy" == contents[str(path)]
     assert [size + 3] == [entry.size for entry in entries]
@@ -101,6 +107,6 @@ def test_one_that_never_holds_still_can_t_be_sent(
 ) -> None:
     (tmp_path / "f").write_text("x")
     moments = iter(range(100))
-    monkeypatch.setattr(reading, "_fingerprint", lambda _: next(moments))
+    monkeypatch.setattr(reading, "Stamp", SimpleNamespace(of=lambda _: next(moments)))
     with pytest.raises(NotStageable, match="changes while it is read"):
         read(tmp_path / "f")

@@ -1,0 +1,149 @@
+"""What was read of files before: one that has not changed since need not be read again.
+
+A cache on the proxy node's own disk, one for each user; whatever is wrong with it, files are read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+#: /var/tmp outlives a boot (hier(7)); any user may make a directory there.
+PLACE = Path("/var/tmp")  # noqa: S108 - looked at before it is trusted
+VERSION = 1
+#: A file that was written in the moment in which it was read may have been written once more in the
+#: same tick of its file system's clock: NFS servers and ours differ by less than this.
+SETTLED = 3.0  #: seconds
+KEPT = 60  #: days since a file was last asked for
+_AT_ONCE = 500
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS files (
+    path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER, day INTEGER,
+    digest BLOB, sizes BLOB, names BLOB
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What changes with a file's content: bytes, nanoseconds, inode. A program can set the time of
+    its last change back, but not that of its inode's."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, fact: os.stat_result) -> Stamp:
+        """That of a file now."""
+        return cls(fact.st_size, fact.st_mtime_ns, fact.st_ctime_ns, fact.st_ino)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A file as it was read: digest, and the sizes (4 bytes each) and names of its chunks."""
+
+    path: str
+    stamp: Stamp
+    digest: bytes
+    sizes: bytes
+    names: bytes
+
+
+class Index:
+    """Several agents of one user may use it at once. No method raises for what is wrong with it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._database: sqlite3.Connection | None = None
+        with contextlib.suppress(sqlite3.Error, OSError):
+            directory.mkdir(mode=0o700, exist_ok=True)
+            fact = directory.lstat()
+            if stat.S_ISDIR(fact.st_mode) and fact.st_uid == os.geteuid():
+                directory.chmod(0o700)
+                self._database = _opened(directory / f"files-{VERSION}.sqlite")
+
+    @classmethod
+    def own(cls) -> Index:
+        """That of whoever runs this."""
+        return cls(PLACE / f"burst-index-{os.geteuid()}")
+
+    def known(self, paths: Sequence[str]) -> dict[str, Known]:
+        """Those of the files that were read before."""
+        found: dict[str, Known] = {}
+        if self._database is None:
+            return found
+        with contextlib.suppress(sqlite3.Error):
+            for at in range(0, len(paths), _AT_ONCE):
+                raw = [os.fsencode(path) for path in paths[at : at + _AT_ONCE]]
+                marks = ",".join("?" * len(raw))
+                asked = f"SELECT * FROM files WHERE path IN ({marks})"  # noqa: S608 - question marks
+                for path, *stamp, day, digest, sizes, names in self._database.execute(asked, raw):
+                    name = os.fsdecode(path)
+                    found[name] = Known(name, Stamp(*stamp), digest, sizes, names)
+                    if day < _today():
+                        self._database.execute(
+                            "UPDATE files SET day = ? WHERE path = ?", (_today(), path)
+                        )
+            self._database.commit()
+        return found
+
+    def keep(self, files: Iterable[Known], read_at_ns: int) -> None:
+        """Remember files that were read from ``read_at_ns`` on (nanoseconds since 1970)."""
+        still = read_at_ns - round(SETTLED * 1e9)
+        rows = [
+            (os.fsencode(f.path), *vars(f.stamp).values(), _today(), f.digest, f.sizes, f.names)
+            for f in files
+            if max(f.stamp.mtime_ns, f.stamp.ctime_ns) < still
+        ]
+        if self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+                )
+                self._database.commit()
+
+    def forget(self, path: str) -> None:
+        """It was not what it looked like."""
+        if self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.execute("DELETE FROM files WHERE path = ?", (os.fsencode(path),))
+                self._database.commit()
+
+    def close(self) -> None:
+        """Forgets what nobody asks for any more."""
+        if self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.execute("DELETE FROM files WHERE day < ?", (_today() - KEPT,))
+                self._database.commit()
+            self._database.close()
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        return _connected(path)
+    except sqlite3.OperationalError:  # locked, no room
+        raise
+    except sqlite3.DatabaseError:  # no database any more
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        return _connected(path)
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=5, check_same_thread=False)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = NORMAL")
+    database.executescript(_SCHEMA)
+    return database
+
+
+def _today() -> int:
+    return round(time.time()) // 86400  # noqa: TID251 - days; only ages are compared

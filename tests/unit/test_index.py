@@ -1,0 +1,138 @@
+"""The index of files that were read: what has not changed is not read again, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import blake3
+import pytest
+
+from burstd.agent import index as module
+from burstd.agent.index import Index, Known, Stamp
+from burstd.agent.reading import Changed, batches
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    """It takes files that were written just now for settled."""
+    monkeypatch.setattr(module, "SETTLED", -60)
+    found = Index(tmp_path / "index")
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """A small one, an empty one, one of many chunks."""
+    found = [tmp_path / name for name in ("small", "empty", "large")]
+    for path, size in zip(found, (1000, 0, 12_000_000), strict=True):
+        path.write_bytes(random.Random(size).randbytes(size))
+    return found
+
+
+def contents(files: list[Path], index: Index) -> tuple[dict[str, bytes], set[str]]:
+    """What is read, and which files were read for it at once."""
+    found, read = dict[str, bytes](), set[str]()
+    for batch in batches(files, index):
+        for piece in batch.pieces:
+            taken = batch.chunks[piece.first : piece.first + piece.count]
+            found[piece.path] = (found[piece.path] if piece.offset else b"") + b"".join(
+                chunk.read() for chunk in taken
+            )
+            read |= {piece.path for chunk in taken if chunk.content is not None}
+            if piece.entry:
+                digest = blake3.blake3(found[piece.path]).hexdigest()
+                assert (len(found[piece.path]), digest) == (piece.entry.size, piece.entry.blake3)
+    return found, read
+
+
+def test_what_has_not_changed_is_not_read_and_is_the_same(index: Index, files: list[Path]) -> None:
+    first, read = contents(files, index)
+    assert {str(files[0]), str(files[2])} == read
+    assert (first, set()) == contents(files, index)
+    assert {str(path): path.read_bytes() for path in files} == first
+
+
+@pytest.mark.parametrize("how", ["longer", "same size and time", "another file"])
+def test_what_has_changed_is_read(index: Index, files: list[Path], how: str) -> None:
+    contents(files, index)
+    path, fact = files[0], files[0].stat()
+    if how == "longer":
+        path.write_bytes(b"x" * 1001)
+    elif how == "same size and time":
+        path.write_bytes(b"x" * 1000)
+        os.utime(path, ns=(fact.st_atime_ns, fact.st_mtime_ns))
+    else:
+        (path.parent / "new").write_bytes(b"x" * 1000)
+        (path.parent / "new").rename(path)
+    found, read = contents(files, index)
+    assert {str(path)} == read
+    assert path.read_bytes() == found[str(path)]
+
+
+def test_one_that_was_written_a_moment_ago_may_be_written_again_in_the_same_moment(
+    tmp_path: Path, files: list[Path]
+) -> None:
+    index = Index(tmp_path / "index")
+    contents(files, index)
+    assert {} == index.known(list(map(str, files)))
+    index.close()
+
+
+def test_one_that_only_looks_unchanged_is_noticed_when_it_is_needed(
+    index: Index, files: list[Path]
+) -> None:
+    contents(files, index)
+    path = str(files[0])
+    other = blake3.blake3(b"other").digest()
+    lie = Known(path, Stamp.of(files[0].stat()), other, b"\xe8\3\0\0", other)
+    index.keep([lie], 2**62)
+    with pytest.raises(Changed, match="other bytes"):
+        contents(files, index)
+    index.forget(path)
+    assert files[0].read_bytes() == contents(files, index)[0][path]
+
+
+@pytest.mark.parametrize("wrong", ["link", "file", "garbage"])
+def test_whatever_is_wrong_with_it_files_are_read(
+    tmp_path: Path, files: list[Path], wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SETTLED", -60)
+    place, elsewhere = tmp_path / "index", tmp_path / "elsewhere"
+    if wrong == "link":
+        elsewhere.mkdir()
+        place.symlink_to(elsewhere)
+    elif wrong == "file":
+        place.write_text("not a directory")
+    else:
+        place.mkdir()
+        (place / f"files-{module.VERSION}.sqlite").write_bytes(b"no database" * 1000)
+    index = Index(place)
+    for _ in range(2):
+        found, _ = contents(files, index)
+        assert {str(path): path.read_bytes() for path in files} == found
+    assert (wrong == "garbage") == bool(index.known([str(files[0])]))
+    assert not elsewhere.exists() or not list(elsewhere.iterdir())
+    index.close()
+
+
+def test_several_agents_use_one(tmp_path: Path, index: Index, files: list[Path]) -> None:
+    other = Index(tmp_path / "index")
+    contents(files, other)
+    assert set() == contents(files, index)[1]
+    other.close()
+
+
+def test_what_nobody_asks_for_any_more_is_forgotten(
+    tmp_path: Path, index: Index, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents(files, index)
+    today = module._today()
+    monkeypatch.setattr(module, "_today", lambda: today + module.KEPT)
+    index.known([str(files[0])])
+    monkeypatch.setattr(module, "_today", lambda: today + module.KEPT + 1)
+    Index(tmp_path / "index").close()
+    assert {str(files[0])} == set(index.known(list(map(str, files))))

@@ -28,7 +28,8 @@ EX_ORDER = 78  # there is no order that could be carried out
 def serve(options: argparse.Namespace) -> int:
     """The verb `serve`."""
     line = (sys.stdin.buffer, sys.stdout.buffer)
-    return depot.serve(options.root, options.key, *line, options.silence)
+    limits = depot.Limits(options.silence, options.store_bytes, options.store_days)
+    return depot.serve(options.root, options.key, *line, limits)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -117,7 +118,10 @@ def _parser() -> argparse.ArgumentParser:
         return one
 
     one = verb("serve", "talk to the on-prem agent over stdin and stdout")
-    one.add_argument("--silence", type=int, default=depot.SILENCE, help="seconds until it ends")
+    usual = depot.Limits()
+    one.add_argument("--silence", type=int, default=usual.silence, help="seconds until it ends")
+    one.add_argument("--store-bytes", type=int, default=usual.store_bytes, help="of a user's store")
+    one.add_argument("--store-days", type=int, default=usual.store_days, help="since a last use")
     one.set_defaults(act=serve)
     one = verb("run", "start the payload once and own its end")
     one.add_argument("--attempt", type=int, required=True)

@@ -8,6 +8,7 @@ import signal
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import BinaryIO, Callable, Optional, Union
 
 from burstd.far import chunks, endrecord, live, paths, postmortem, rundir, wire
@@ -28,18 +29,28 @@ SLOWEST = 64 * 1024  #: bytes a second that the line carries at least while we w
 Answer = tuple[wire.Header, bytes]
 
 
+@dataclass(frozen=True)
+class Limits:
+    """`silence`: seconds until a line has ended that says nothing; of a store the bytes, and the
+    days since a pack's last use."""
+
+    silence: int = SILENCE
+    store_bytes: int = 200 * 2**30
+    store_days: int = 30
+
+
 class Session:
-    """Answers requests in their order until the line ends, or is silent for so many seconds. The
-    key is fixed by the caller."""
+    """Answers requests in their order until the line ends, or is silent for too long. The key is
+    fixed by the caller."""
 
     def __init__(
-        self, root: str, key: str, stdin: BinaryIO, stdout: BinaryIO, silence: int = SILENCE
+        self, root: str, key: str, stdin: BinaryIO, stdout: BinaryIO, limits: Limits
     ) -> None:
         self._root = root
         self._key = paths.checked_key(key)
         self._in = stdin
         self._out = stdout
-        self._silence = silence
+        self._silence, self._limits = limits.silence, limits
         self._left = 0  # bytes of the current payload that nobody has read yet
         self._opened: Optional[rundir.RunDir] = None
         self._staged: Optional[Staging] = None
@@ -61,7 +72,7 @@ class Session:
             self._serve()
         finally:
             if self._staged is not None:
-                self._staged.close()
+                self._staged.close(self._limits.store_bytes, self._limits.store_days)
 
     def _serve(self) -> None:
         while True:
@@ -216,11 +227,11 @@ def _at_most(seconds: int) -> Iterator[None]:
         signal.alarm(0)
 
 
-def serve(root: str, key: str, stdin: BinaryIO, stdout: BinaryIO, silence: int = SILENCE) -> int:
+def serve(root: str, key: str, stdin: BinaryIO, stdout: BinaryIO, limits: Limits) -> int:
     """The verb: 0 after a clean end of the line, 1 if it broke."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     try:
-        Session(root, key, stdin, stdout, silence).serve()
+        Session(root, key, stdin, stdout, limits).serve()
     except FarLost:
         return 1
     except FarError as error:

@@ -109,12 +109,16 @@ class Staging:
             if ctypes.CDLL(None, use_errno=True).syncfs(self._tree):
                 raise OSError(ctypes.get_errno(), "the run directory could not be synced")
 
-    def close(self) -> None:
-        """Gives the descriptors back; what came is kept."""
+    def close(self, limit: int, days: int) -> None:
+        """Gives the descriptors back; what came is kept, within the store's limits."""
         self._drop()
         self._leave()
         os.close(self._tree)
-        self._store.close()
+        try:
+            self._store.settle()
+            self._store.sweep(limit, days)
+        finally:
+            self._store.close()
 
     def _grow(self, part: Part) -> None:
         with _answered():

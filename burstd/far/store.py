@@ -26,6 +26,7 @@ _RECORD = struct.Struct(f"<{chunks.DIGEST}sI")  # a chunk's name and size; its b
 _PLACE = struct.Struct(f"<{chunks.DIGEST}sQI")  # a chunk's name, where its bytes begin, its size
 _FULL = 256 * 1024 * 1024  #: bytes of a pack from which on another one is begun
 _AT_ONCE = 400  #: records in one writev(2), which takes 1024 pieces
+_IN_USE = 3600  #: seconds since its last use in which a pack is not swept away
 _ABANDONED = 1800  #: seconds without a write
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -45,6 +46,7 @@ class Store:
         #: By name: number of the pack, offset and size as one number, for a store has millions.
         self._places: dict[bytes, int] = {}
         self._writer: Optional[_Writer] = None
+        self._used: set[int] = set()  #: packs that this conversation was glad to find
         for name in sorted(map(os.fsencode, os.listdir(directory))):
             if name.endswith(PACK):
                 self._learn(name, _indexed(directory, name, name.startswith(self._prefix)))
@@ -61,8 +63,16 @@ class Store:
             os.close(top)
 
     def has(self, name: bytes) -> bool:
-        """Whether there is a chunk of that name."""
-        return name in self._places
+        """Whether there is a chunk of that name; its pack counts as used."""
+        place = self._places.get(name)
+        if place is None:
+            return False
+        number = place >> 72
+        if number not in self._used:
+            self._used.add(number)
+            with contextlib.suppress(OSError):  # no index yet, or just swept away
+                os.utime(_index_of(self._packs[number]), dir_fd=self._directory)
+        return True
 
     def add(self, found: Sequence[Chunk]) -> None:
         """Keeps chunks whose names are right. Raises OSError; what is whole by then stays."""
@@ -84,12 +94,14 @@ class Store:
         if place is None:
             raise FarError(MISSING, f"no chunk {name.hex()}")
         number, offset, size = place >> 72, place >> 24 & (1 << 48) - 1, place & (1 << 24) - 1
-        if number not in self._open:
-            self._open[number] = paths.open_regular(self._directory, (self._packs[number],))
-        content = os.pread(self._open[number], size, offset)
+        content = b""
+        with contextlib.suppress(FileNotFoundError):  # somebody has swept meanwhile
+            if number not in self._open:
+                self._open[number] = paths.open_regular(self._directory, (self._packs[number],))
+            content = os.pread(self._open[number], size, offset)
         if len(content) != size or chunks.blake3(content) != name:
             self._forget(number)
-            raise FarError(MISMATCH, f"a damaged chunk was in the store: {name.hex()}")
+            raise FarError(MISMATCH, f"a chunk of the store is damaged or gone: {name.hex()}")
         return content
 
     def settle(self) -> None:
@@ -97,6 +109,31 @@ class Store:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.finish()
+
+    def sweep(self, limit: int, days: int) -> int:
+        """Removes packs that nobody has used for so many days, then those that were not used for
+        longest until all have `limit` bytes; none that was used within the last hour. What is
+        removed is only sent again. Returns the bytes that are left."""
+        found, now = [], time.time()
+        for pack in map(os.fsencode, os.listdir(self._directory)):
+            if pack.endswith(PACK):
+                with contextlib.suppress(FileNotFoundError):
+                    fact = os.stat(pack, dir_fd=self._directory)
+                    found.append((self._last_use(pack, fact), pack, fact.st_size))
+        left = sum(size for _, _, size in found)
+        for last, pack, size in sorted(found):
+            idle = now - last
+            if idle < _IN_USE or (idle < days * 86400 and left <= limit):
+                break
+            self._remove(pack)
+            left -= size
+        return left
+
+    def _last_use(self, pack: bytes, fact: os.stat_result) -> float:
+        """Without an index it is being written, or waits for somebody to mend it."""
+        with contextlib.suppress(FileNotFoundError):
+            fact = os.stat(_index_of(pack), dir_fd=self._directory)
+        return fact.st_mtime
 
     def close(self) -> None:
         """Settles, and gives the descriptors back."""
@@ -115,7 +152,10 @@ class Store:
     def _forget(self, number: int) -> None:
         """A pack with damage is not used again: what it had is asked for again."""
         self._places = {n: place for n, place in self._places.items() if place >> 72 != number}
-        for name in (self._packs[number], _index_of(self._packs[number])):
+        self._remove(self._packs[number])
+
+    def _remove(self, pack: bytes) -> None:
+        for name in (pack, _index_of(pack)):
             with contextlib.suppress(OSError):
                 os.unlink(name, dir_fd=self._directory)
 

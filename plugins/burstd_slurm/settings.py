@@ -64,3 +64,8 @@ class SlurmTargetSettings(BaseModel):
     """Most GPUs of one job; 0: jobs that ask for GPUs stay."""
     gpu_types: tuple[str, ...] = ()
     """Their types, as gres.conf there has them. A job that names another one stays."""
+    store_limit: Annotated[int, BeforeValidator(_mebibytes)] = 200 * 1024
+    """Size up to which inputs of one user are kept in ``root`` for later jobs, like "200 GiB"; what
+    was not used for longest goes first."""
+    store_age: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(days=30)
+    """Inputs that no job has used for so long are removed there; whole days."""

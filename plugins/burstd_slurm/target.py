@@ -97,7 +97,9 @@ class SlurmTarget:
     def ticket(self, key: WorkKey, user: str, public_key: str) -> Ticket:
         far_user = self._far_user(user)
         self._lay_program()
-        serve = shlex.join(self._far_command("serve", key))
+        keeps = (self._settings.store_limit * 2**20, self._settings.store_age.days)
+        limits = [f"--store-bytes={keeps[0]}", f"--store-days={keeps[1]}"]
+        serve = shlex.join([*self._far_command("serve", key), *limits])
         certificate = self._shell.certify(public_key, far_user, serve, TICKET_TIME)
         expires = self._context.clock.now() + TICKET_TIME
         fields = {**self._shell.access, "user": far_user, "certificate": certificate}

@@ -134,7 +134,7 @@ def test_a_chunk_that_rotted_is_not_given_out_and_its_pack_is_not_used_again(
     pack.write_bytes(content)
 
     later = begin("b2")
-    with pytest.raises(FarError, match="mismatch: a damaged chunk"):
+    with pytest.raises(FarError, match="mismatch: a chunk of the store is damaged"):
         later.read(found[0][0])
     assert [False, False] == [later.has(name) for name, _ in found]
     later.add(found)
@@ -161,3 +161,49 @@ def test_without_room_what_was_there_stays(
     store.add([second])
     store.settle()
     assert second[1] == begin("b2").read(second[0])
+
+
+def filled(begin: Callable[..., Store], tmp_path: Path) -> list[tuple[bytes, bytes]]:
+    """Four packs of about 3,000 bytes, last used 4, 3, 2 and 1 days ago."""
+    found = [chunk(number) for number in range(4)]
+    for number, one in enumerate(found):
+        before = set(packs(tmp_path))
+        store = begin(f"b{number}")
+        store.add([one])
+        store.settle()
+        (pack,) = set(packs(tmp_path)) - before
+        last = pack.stat().st_mtime - (4 - number) * 86400
+        os.utime(pack.with_suffix(".idx"), (last, last))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("limit", "days", "kept"),
+    [(10**6, 30, 4), (10**6, 2, 1), (7000, 30, 2), (0, 30, 0), (10**6, 0, 0)],
+)
+def test_what_was_not_used_for_longest_goes_first(
+    begin: Callable[..., Store], tmp_path: Path, limit: int, days: int, kept: int
+) -> None:
+    found = filled(begin, tmp_path)
+    left = begin("b9").sweep(limit, days)
+    later = begin("b8")
+    assert [n >= 4 - kept for n in range(4)] == [later.has(name) for name, _ in found]
+    assert kept == len(packs(tmp_path)) == len(packs(tmp_path, "idx"))
+    assert sum(pack.stat().st_size for pack in packs(tmp_path)) == left
+
+
+def test_what_is_in_use_stays_and_what_is_swept_meanwhile_is_asked_for_again(
+    begin: Callable[..., Store], tmp_path: Path
+) -> None:
+    found = filled(begin, tmp_path)
+    user, slow = begin("b5"), begin("b6")
+    assert user.has(found[0][0])
+    writer = begin("b7")
+    writer.add([chunk(9)])
+    begin("b9").sweep(0, 0)
+    assert found[0][1] == user.read(found[0][0])
+    with pytest.raises(FarError, match="mismatch"):
+        slow.read(found[1][0])
+    assert not slow.has(found[1][0])
+    writer.settle()
+    assert begin("b3").has(chunk(9)[0])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Optional, Union
 
 from burstd.far import wire
-from burstd.far.chunks import compress
+from burstd.far.chunks import compress, decompress
 from burstd.far.errors import BROKEN, FarError, FarLost
 from burstd.far.fields import Fields, canonical
 from burstd.far.order import Order
@@ -144,7 +144,7 @@ class Client:
 
     def read(self, which: Which, offset: int, length: int) -> bytes:
         """Bytes of "stdout", "stderr" or {"path": ...}; fewer than asked only at the end."""
-        return self._post(_read_request(which, offset, length)).result()[1]
+        return _plain(*self._post(_read_request(which, offset, length)).result(), length)
 
     def read_into(self, which: Which, sink: BinaryIO, offset: int, length: int) -> int:
         """Copies a range to `sink`, several blocks in flight. Returns the bytes copied.
@@ -160,7 +160,7 @@ class Client:
                 waiting.append((block, pending))
                 asked += block
             wanted, pending = waiting.popleft()
-            content = pending.result()[1]
+            content = _plain(*pending.result(), wanted)
             sink.write(content)
             copied += len(content)
             if len(content) < wanted:
@@ -206,6 +206,16 @@ def missing(bits: bytes, count: int) -> list[int]:
     if len(bits) != (count + 7) // 8:
         raise FarError(BROKEN, "an answer of the wrong length")
     return [number for number in range(count) if bits[number // 8] >> number % 8 & 1]
+
+
+def _plain(answer: Fields, content: bytes, most: int) -> bytes:
+    """What was read; it may have travelled compressed. Raises FarError(broken)."""
+    if not answer.has("plain"):
+        return content
+    size = answer.integer("plain")
+    if size > most:
+        raise FarError(BROKEN, f"{size} bytes where {most} were asked for")
+    return bytes(decompress(content, size))
 
 
 def _read_request(which: Which, offset: int, length: int) -> wire.Header:

@@ -55,6 +55,36 @@ def test_many_files_of_any_name_and_size(far: FarEnd) -> None:
     assert contents == {name: far.file(name).read_bytes() for name in names}
 
 
+def test_what_is_read_travels_compressed_if_that_is_worth_it(far: FarEnd) -> None:
+    text = b"".join(b"%8d%16.6f\n" % (n, n / 7) for n in range(100_000))
+    contents = {"text": text, "noise": os.urandom(2 * MIB), "short": b"x" * 100, "none": b""}
+    with far.serving() as (client, _):
+        client.hello()
+        for name, content in contents.items():
+            put(client, entry(f"{STUDY}/{name}", content), content)
+        for name, content in contents.items():
+            came = _Counted(client._from)
+            client._from = came  # type: ignore[assignment]
+            back = io.BytesIO()
+            path = {"path": f"{STUDY}/{name}"}
+            assert len(content) == client.read_into(path, back, 0, len(content))
+            assert content == back.getvalue()
+            assert content[-9:] == client.read(path, max(0, len(content) - 9), 100)
+            assert (name == "text") == (came.bytes < len(content) / 2)
+
+
+class _Counted:
+    """A pipe that knows what came through it."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self.pipe, self.bytes = pipe, 0
+
+    def read(self, size: int) -> bytes:
+        content = self.pipe.read(size)
+        self.bytes += len(content)
+        return content
+
+
 def test_what_came_before_a_cut_is_not_sent_again(far: FarEnd) -> None:
     """The conversation that was cut may not know it: its pack is still locked."""
     content = os.urandom(5 * MIB)

@@ -19,7 +19,7 @@ from burstd.agent import memory as remembered
 from burstd.agent.api import Api, Away, Denied
 from burstd.agent.decks import MissingInput
 from burstd.agent.follow import Follower
-from burstd.agent.inputs import NotStageable, find, marks
+from burstd.agent.inputs import NotStageable, find, marks, readable
 from burstd.agent.landing import Damaged, Landing
 from burstd.agent.memory import Memory
 from burstd.agent.meter import Metered
@@ -137,7 +137,7 @@ class Agent:
             depot.order(execution, files, self.job.script.read_bytes())
 
         try:
-            paths = find(self.job, words["resolver"])
+            paths = readable(find(self.job, words["resolver"]))
             known = marks(roots)
             self._with_depot(words, send)
         except (MissingInput, NotStageable) as error:
@@ -212,9 +212,9 @@ class Agent:
             )
         follower.streams(now)
 
-        def fetch(entry: OutputFile, descriptor: int) -> None:
+        def fetch(entry: OutputFile, descriptor: int, similar: int | None) -> None:
             with os.fdopen(os.dup(descriptor), "wb") as file:
-                depot.fetch(entry, file.write)
+                depot.fetch(entry, file.write, similar=similar)
 
         landing = Landing(words["burst"], roots, {**known, **self.memory.copies}, fetch)
         # Directories last and deepest first: their modes must not hinder the files in them.

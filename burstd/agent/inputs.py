@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -139,6 +140,15 @@ def _files_below(top: Path) -> Iterator[Path]:
                     "the inputs in the script"
                 )
             yield path
+
+
+def readable(paths: list[Path]) -> list[Path]:
+    """The same, if we may read all of them: nothing is sent for a job that has to stay. Raises
+    ``PermissionError``."""
+    for path in paths:
+        if not os.access(path, os.R_OK) and path.exists():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+    return paths
 
 
 def marks(roots: Iterable[Path]) -> dict[str, Mark]:

@@ -12,7 +12,8 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +21,8 @@ from burstd.domain.data import Mark, OutputFile
 from burstd.far.chunks import Blake3
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+#: A fifo that somebody has put there must not hang us.
+_LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: What a shell or a daemon would run or believe; a job that writes these gets a copy beside it.
 _NEVER = frozenset(
@@ -34,8 +37,9 @@ _NEVER = frozenset(
 BLOCK = 2**20
 LONGEST_NAME = 255  #: bytes
 
-#: Writes the file's bytes into the descriptor.
-Fetch = Callable[[OutputFile, int], None]
+#: Writes the file's bytes into the descriptor; the other, if there is one, is an open file of that
+#: name, which may have some of them.
+Fetch = Callable[[OutputFile, int, int | None], None]
 
 
 class Refused(Exception):
@@ -140,7 +144,8 @@ class Landing:
     def _write(self, directory: int, temporary: str, entry: OutputFile) -> None:
         descriptor = os.open(temporary, _NEW, 0o600, dir_fd=directory)
         try:
-            self.fetch(entry, descriptor)
+            with _similar(directory, PurePosixPath(entry.path).name) as similar:
+                self.fetch(entry, descriptor, similar)
             if digest_of(temporary, directory) != entry.blake3:
                 raise Damaged(f"{entry.path} arrived damaged")
             _finish(descriptor, entry)
@@ -149,6 +154,20 @@ class Landing:
             raise
         finally:
             os.close(descriptor)
+
+
+@contextmanager
+def _similar(directory: int, name: str) -> Iterator[int | None]:
+    """What has the result's name: an input that the job went on writing, or a live copy."""
+    try:
+        descriptor = os.open(name, _LOOK, dir_fd=directory)
+    except OSError:
+        yield None
+        return
+    try:
+        yield descriptor if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    finally:
+        os.close(descriptor)
 
 
 def digest_of(name: str, directory: int | None = None) -> str:
@@ -244,15 +263,14 @@ def _is(directory: int, name: str, seen: os.stat_result, entry: OutputFile) -> b
 def _continues(directory: int, name: str, result: str) -> bool:
     """True if the result begins with all bytes of the file: a live copy that nobody remembers
     (the proxy node went away). Replacing it loses nothing."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        descriptor = os.open(name, flags, dir_fd=directory)
+        descriptor = os.open(name, _LOOK, dir_fd=directory)
     except OSError:
         return False
     with os.fdopen(descriptor, "rb") as old:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return False
-        with os.fdopen(os.open(result, flags, dir_fd=directory), "rb") as new:
+        with os.fdopen(os.open(result, _LOOK, dir_fd=directory), "rb") as new:
             while block := old.read(BLOCK):
                 if new.read(len(block)) != block:
                     return False

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from burstd.agent.landing import digest_of
 from burstd.agent.memory import Memory
 from burstd.domain.data import InputFile, OutputFile
-from burstd.ports.depot import Depot, Execution, Growing
+from burstd.ports.depot import Came, Depot, Execution, Growing, Write
 
 
 @dataclass
@@ -41,15 +41,17 @@ class Metered:
     def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
         return self.depot.outputs(secret)
 
-    def fetch(self, entry: OutputFile, write: Callable[[bytes], object]) -> None:
+    def fetch(
+        self, entry: OutputFile, write: Write, came: Came = int, similar: int | None = None
+    ) -> None:
         """All of it: whether it is paid for was asked before the first one."""
 
-        def counted(block: bytes) -> None:
-            self.memory.pulled += len(block)
-            write(block)
+        def counted(size: int) -> None:
+            self.memory.pulled += size
+            came(size)
 
         try:
-            self.depot.fetch(entry, counted)
+            self.depot.fetch(entry, write, counted, similar)
         finally:
             self.memory.save()
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,6 @@ from burstd.domain.data import InputFile
 from burstd.far import chunks
 from burstd.ports.errors import Mismatch
 
-WINDOW = 4 * 2**20  #: bytes read at once
 BATCH_BYTES, BATCH_CHUNKS = 8 * 2**20, 2000
 LOOKED_UP = 500  #: files at once
 TRIES = 5
@@ -135,67 +134,27 @@ def _read(path: str, fresh: list[Known]) -> Iterator[_Found]:
     for _ in range(TRIES):
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            before, last = os.fstat(fd), None
-            sizes, names = array("I"), bytearray()
-            pieces = _small if before.st_size <= chunks.AVERAGE else _large
-            for piece in pieces(fd, before.st_size):
-                if last is not None:
-                    yield last.offset, last.chunks, None
-                last = piece
-                for chunk in piece.chunks:
-                    sizes.append(chunk.size)
-                    names += chunk.name
+            before, digest = os.fstat(fd), chunks.Blake3()
+            sizes, names, last = array("I"), bytearray(), (0, list[Chunk]())
+            for window in chunks.windows(fd, before.st_size):
+                if last[1]:
+                    yield *last, None
+                found = [Chunk(name, len(part), part) for name, _, part in window.pieces()]
+                last = (window.offset, found)
+                names += b"".join(window.names)
+                sizes.extend(chunk.size for chunk in found)
+                if len(sizes) > 1:  # the name of an only chunk is the file's digest
+                    digest.update(window.content)
             after = os.fstat(fd)
         finally:
             os.close(fd)
-        if last is not None and Stamp.of(before) == Stamp.of(after):
-            digest = last.digest()
-            fresh.append(Known(path, Stamp.of(after), digest, sizes.tobytes(), bytes(names)))
-            yield last.offset, last.chunks, _entry(path, after, digest.hex())
+        if Stamp.of(before) == Stamp.of(after) and sum(sizes) == after.st_size:
+            whole = bytes(names) if len(sizes) == 1 else digest.digest()
+            fresh.append(Known(path, Stamp.of(after), whole, sizes.tobytes(), bytes(names)))
+            yield *last, _entry(path, after, whole.hex())
             return
     raise NotStageable(f"{path} changes while it is read")
 
 
 def _entry(path: str, fact: os.stat_result, digest: str) -> InputFile:
     return InputFile(path, fact.st_size, digest, fact.st_mtime_ns, fact.st_mode & 0o777)
-
-
-@dataclass(frozen=True)
-class _Read:
-    """``digest`` of all that was read up to here."""
-
-    offset: int
-    chunks: Sequence[Chunk]
-    digest: Callable[[], bytes]
-
-
-def _small(fd: int, size: int) -> Iterator[_Read]:
-    """One chunk. What is read beyond its size only shows that it grows."""
-    content = os.read(fd, size + 1)
-    name = chunks.blake3(content)
-    yield _Read(0, [Chunk(name, len(content), content)] if content else [], lambda: name)
-
-
-def _large(fd: int, size: int) -> Iterator[_Read]:
-    digest, offset, rest = chunks.Blake3(), 0, memoryview(b"")
-    while offset < size:
-        window = bytearray(max(len(rest), min(WINDOW, size - offset)))
-        window[: len(rest)] = rest
-        have = len(rest)
-        while have < len(window):
-            if not (came := os.readv(fd, [memoryview(window)[have:]])):
-                return  # shorter than it was: it is read again
-            have += came
-        view = memoryview(window)
-        ends = chunks.cut(view)
-        if offset + len(window) < size:  # the last ends where the window does, not where it should
-            ends = [end for end in ends[:-1] if end <= len(window) - chunks.MOST] or ends[:1]
-        starts, names = [0, *ends[:-1]], chunks.names(view, ends)
-        digest.update(view[: ends[-1]])
-        found = [
-            Chunk(name, end - start, view[start:end])
-            for name, start, end in zip(names, starts, ends, strict=True)
-        ]
-        yield _Read(offset, found, digest.digest)
-        rest = view[ends[-1] :]
-        offset += ends[-1]

@@ -12,13 +12,14 @@ from typing import Any, BinaryIO, cast
 
 from burstd.agent.api import Api, Denied
 from burstd.agent.index import Index
+from burstd.agent.pull import Pull
 from burstd.agent.push import Push
 from burstd.domain.data import InputFile, OutputFile
 from burstd.far import order as far_order
 from burstd.far.client import Client
 from burstd.far.endrecord import EXITED, EndForged, EndRecord
 from burstd.far.errors import BROKEN, BUSY, FULL, MISMATCH, MISSING, FarError, FarLost
-from burstd.ports.depot import Depot, Execution, Growing
+from burstd.ports.depot import Came, Depot, Execution, Growing, Write
 from burstd.ports.errors import Mismatch, NoRoom, PortError, Rejected, Unreachable
 
 #: No program of the user's runs on a proxy node, whatever is in the job's PATH.
@@ -113,12 +114,9 @@ class SshDepot:
         ]
         return entries, list(end.outside), end.exit_code if end.reason == EXITED else None
 
-    def fetch(self, entry: OutputFile, write: Callable[[bytes], object]) -> None:
-        sink: Any = _Sink(write)
+    def fetch(self, entry: OutputFile, write: Write, came: Came, similar: int | None) -> None:
         with self._translated():
-            got = self._client.read_into({"path": entry.path}, sink, 0, entry.size)
-        if got != entry.size:
-            raise Unreachable(f"{entry.path} ends after {got} of {entry.size} bytes")
+            Pull(self._client, entry.path, entry.size, write, came).fetch(similar)
 
     def close(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
@@ -141,13 +139,6 @@ class SshDepot:
             raise _port_error(error) from error
         except (FarLost, BrokenPipeError, EOFError) as error:
             raise Unreachable(f"the way to the target is cut: {error}") from error
-
-
-class _Sink:
-    """A function as the file that ``Client.read_into`` writes to."""
-
-    def __init__(self, write: Callable[[bytes], object]) -> None:
-        self.write = write
 
 
 def _port_error(error: FarError) -> PortError:

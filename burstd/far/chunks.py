@@ -12,6 +12,7 @@ import platform
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Union
 
@@ -23,6 +24,7 @@ Data = Union[bytes, bytearray, memoryview]
 DIGEST = 32  #: bytes of a name
 PART = 1024 * 1024
 LEAST, AVERAGE, MOST = 16 * 1024, 64 * 1024, 256 * 1024  #: bytes of a chunk
+WINDOW = 4 * 1024 * 1024  #: bytes of a file in memory at once
 
 
 def blake3(data: Data) -> bytes:
@@ -105,6 +107,44 @@ def names(data: Data, ends: Sequence[int]) -> list[bytes]:
         raise MemoryError
     raw = found.raw
     return [raw[at : at + DIGEST] for at in range(0, DIGEST * count, DIGEST)]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Some chunks of a file that lie side by side, from `offset` on; `ends` count from there."""
+
+    offset: int
+    content: memoryview
+    ends: Sequence[int]
+    names: Sequence[bytes]
+
+    def pieces(self) -> Iterator[tuple[bytes, int, memoryview]]:
+        """Name, offset in the file and bytes of each chunk."""
+        start = 0
+        for name, end in zip(self.names, self.ends):  # noqa: B905 (Python 3.9)
+            yield name, self.offset + start, self.content[start:end]
+            start = end
+
+
+def windows(fd: int, size: int) -> Iterator[Window]:
+    """All chunks of an open file that has so many bytes; fewer if it is shorter by now."""
+    offset, rest = 0, memoryview(b"")
+    while offset < size:
+        window = bytearray(max(len(rest), min(WINDOW, size - offset)))
+        window[: len(rest)] = rest
+        have = len(rest)
+        while have < len(window):
+            came = os.preadv(fd, [memoryview(window)[have:]], offset + have)
+            if not came:
+                return
+            have += came
+        view = memoryview(window)
+        ends = [size] if size <= AVERAGE else cut(view)
+        if offset + len(window) < size:  # the last ends where the window does, not where it should
+            ends = [end for end in ends[:-1] if end <= len(window) - MOST] or ends[:1]
+        yield Window(offset, view[: ends[-1]], ends, names(view, ends))
+        rest = view[ends[-1] :]
+        offset += ends[-1]
 
 
 def compress(data: Data, level: int) -> bytes:

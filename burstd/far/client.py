@@ -167,6 +167,13 @@ class Client:
                 break  # the others come to nothing; they are read with the next answers
         return copied
 
+    def names(self, path: str) -> list[tuple[bytes, int]]:
+        """Names and sizes of the chunks that a file has now; none where they are too many."""
+        content = self._post({"op": "names", "path": path}).result()[1]
+        if len(content) % WANTED.size:
+            raise FarError(BROKEN, "names of chunks that are cut off")
+        return list(WANTED.iter_unpack(content))
+
     def outputs(self) -> bytes:
         """The end record as written; check it with `EndRecord.unseal`. FarError(missing) before."""
         return self._post({"op": "outputs"}).result()[1]

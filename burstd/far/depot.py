@@ -15,7 +15,7 @@ from burstd.far import chunks, endrecord, live, paths, postmortem, rundir, wire
 from burstd.far.errors import REFUSED, FarError, FarLost, from_os
 from burstd.far.fields import BadFields, Fields, canonical
 from burstd.far.order import Order, OrderError
-from burstd.far.parts import runs_of
+from burstd.far.parts import WANTED, runs_of
 from burstd.far.program import program_digest
 from burstd.far.staging import MAX_FILES, MAX_PACK, Staging
 from burstd.far.store import Store
@@ -23,6 +23,7 @@ from burstd.far.store import Store
 MAX_READ = 8 * 1024 * 1024
 LEVEL = 1  # of zstd; the next ones gain 3 % on solvers' files and cost twice the time
 LEAST, WORTH = 4096, 0.97  # bytes that are worth compressing, and what must come of it
+MAX_NAMED = 16 * 1024 * 1024 * 1024  # bytes of a file whose chunks are named: it takes seconds
 MAX_ORDER = 512 * 1024 * 1024
 #: Seconds. A network that is cut tells nobody: sshd would keep this end of the line for hours.
 SILENCE = 120
@@ -65,6 +66,7 @@ class Session:
             "order": self._order,
             "status": self._status,
             "read": self._read,
+            "names": self._names,
             "outputs": self._outputs,
         }
 
@@ -216,6 +218,21 @@ class Session:
         if len(frame) < WORTH * len(content):
             return {"total": total, "plain": len(content)}, frame
         return {"total": total}, content
+
+    def _names(self, fields: Fields) -> Answer:
+        fd = paths.open_regular(self._run().fd, (rundir.TREE, *paths.split(fields.text("path"))))
+        try:
+            size = os.fstat(fd).st_size
+            if size > MAX_NAMED:
+                return {}, b""
+            found = [
+                WANTED.pack(name, len(part))
+                for window in chunks.windows(fd, size)
+                for name, _, part in window.pieces()
+            ]
+        finally:
+            os.close(fd)
+        return {}, b"".join(found)
 
     def _outputs(self, _: Fields) -> Answer:
         return {}, postmortem.end_of(self._run())

@@ -34,6 +34,10 @@ class Growing:
     files: Mapping[str, int] = field(default_factory=dict)
 
 
+Write = Callable[[bytes], object]
+Came = Callable[[int], object]
+
+
 class Depot(Protocol):
     """Every method may raise ``Unreachable`` (cut: call again), ``NoRoom`` or ``Rejected``."""
 
@@ -58,8 +62,9 @@ class Depot(Protocol):
         All empty where the work never started. Raises ``Mismatch`` for a forged record.
         """
 
-    def fetch(self, entry: OutputFile, write: Callable[[bytes], object]) -> None:
-        """All bytes of a result, in order."""
+    def fetch(self, entry: OutputFile, write: Write, came: Came, similar: int | None) -> None:
+        """All bytes of a result, in order. ``came`` is told of those that the far end has sent;
+        others may be taken from ``similar``, an open file that may have some of them."""
 
     def close(self) -> None:
         """Give the connection back."""

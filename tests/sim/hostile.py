@@ -32,7 +32,7 @@ def land(
 ) -> None:
     """One result into ``home``, if it may; its marks are those of now if ``known``."""
 
-    def fetch(_entry: OutputFile, descriptor: int) -> None:
+    def fetch(_entry: OutputFile, descriptor: int, _similar: int | None) -> None:
         os.write(descriptor, content)
         meanwhile()
 

@@ -77,7 +77,7 @@ def land(root: Path) -> None:
     """All of it."""
     content = {str(root / r.name): r.content for r in SCENE}
 
-    def fetch(entry: OutputFile, descriptor: int) -> None:
+    def fetch(entry: OutputFile, descriptor: int, _similar: int | None) -> None:
         whole = content[entry.path]
         for start in range(0, len(whole), 1024):
             os.write(descriptor, whole[start : start + 1024])

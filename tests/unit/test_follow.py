@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 from burstd.agent.follow import Follower
 from burstd.agent.inputs import marks
 from burstd.domain.data import InputFile, Mark, OutputFile
-from burstd.ports.depot import Execution, Growing
+from burstd.ports.depot import Came, Execution, Growing, Write
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Far:
     def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
         return [], [], None
 
-    def fetch(self, entry: OutputFile, write: Callable[[bytes], object]) -> None: ...
+    def fetch(self, entry: OutputFile, write: Write, came: Came, similar: int | None) -> None: ...
 
     def close(self) -> None: ...
 

@@ -42,7 +42,7 @@ def land(home: Path) -> Land:
     def one(
         what: OutputFile, content: bytes = b"result", meanwhile: Callable[[], object] = lambda: None
     ) -> Landing:
-        def fetch(_entry: OutputFile, descriptor: int) -> None:
+        def fetch(_entry: OutputFile, descriptor: int, _similar: int | None) -> None:
             os.write(descriptor, content)
             meanwhile()
 
@@ -80,7 +80,7 @@ def test_a_result_that_its_owner_may_not_read_lands_all_the_same() -> None:
     home = Path(tempfile.mkdtemp())
     home.chmod(0o777)
 
-    def fetch(_entry: OutputFile, descriptor: int) -> None:
+    def fetch(_entry: OutputFile, descriptor: int, _similar: int | None) -> None:
         os.write(descriptor, b"result")
 
     pid = os.fork()
@@ -272,7 +272,7 @@ def small(home: Path) -> Iterator[Path]:
 def test_a_full_disk_leaves_no_part_of_a_file_under_any_name(land: Land, small: Path) -> None:
     content = os.urandom(200_000)
 
-    def fetch(_entry: OutputFile, descriptor: int) -> None:
+    def fetch(_entry: OutputFile, descriptor: int, _similar: int | None) -> None:
         with os.fdopen(os.dup(descriptor), "wb") as file:
             file.write(content)
 

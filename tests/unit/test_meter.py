@@ -12,14 +12,16 @@ from burstd.agent.follow import Follower
 from burstd.agent.memory import Memory, recall
 from burstd.agent.meter import Metered
 from burstd.domain.data import Mark, OutputFile
-from burstd.ports.depot import Growing
+from burstd.ports.depot import Came, Growing, Write
 from tests.unit.test_follow import Far
 
 
 class Results(Far):
-    def fetch(self, entry: OutputFile, write: object) -> None:
+    def fetch(self, entry: OutputFile, write: Write, came: Came, similar: int | None) -> None:
         for at in range(0, entry.size, 4):
-            write(self.files[entry.path][at : at + 4])  # type: ignore[operator]
+            block = self.files[entry.path][at : at + 4]
+            came(len(block))
+            write(block)
 
 
 def followed(depot: Metered, root: Path) -> Follower:

@@ -141,7 +141,7 @@ def test_pressure_is_reckoned_by_what_such_jobs_used(site: Site) -> None:
     site.start(high="50", low="0.1", history="30d")
 
     site.until(lambda: "by 1 runs like it of alice's" in site.why(job), "accounting was asked")
-    assert "expected 0:30:0" in site.why(job)  # three seconds of an hour, and one that used all
+    assert "expected 30 min" in site.why(job)  # three seconds of an hour, and one that used all
 
 
 def test_a_policy_changes_under_way_and_a_bad_one_changes_nothing(site: Site) -> None:

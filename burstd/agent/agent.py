@@ -19,7 +19,7 @@ from burstd.agent import memory as remembered
 from burstd.agent.api import Api, Away, Denied
 from burstd.agent.decks import MissingInput
 from burstd.agent.follow import Follower
-from burstd.agent.inputs import NotStageable, find, marks, readable
+from burstd.agent.inputs import NotStageable, allowed, find, marks, readable
 from burstd.agent.landing import Damaged, Landing
 from burstd.agent.memory import Memory
 from burstd.agent.meter import Metered
@@ -138,6 +138,7 @@ class Agent:
 
         try:
             paths = readable(find(self.job, words["resolver"]))
+            allowed(paths, words["stays"], words["target"])
             known = marks(roots)
             self._with_depot(words, send)
         except (MissingInput, NotStageable) as error:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import translate
 from itertools import islice
 from pathlib import Path
 
@@ -149,6 +151,28 @@ def readable(paths: list[Path]) -> list[Path]:
         if not os.access(path, os.R_OK) and path.exists():
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     return paths
+
+
+def allowed(paths: Iterable[Path], stays: Sequence[tuple[str, Sequence[str]]], target: str) -> None:
+    """Raises ``NotStageable`` for the first file that is, or lies below, what a pattern names:
+    under its own name, or where links lead. ``stays``: classes with their patterns."""
+    patterns = [(name, re.compile("|".join(map(translate, globs)))) for name, globs in stays]
+    seen: dict[str, str | None] = {}
+
+    def of_class(path: str) -> str | None:
+        """Of this file or directory, or of one that it lies in."""
+        if path not in seen:
+            own = next((name for name, pattern in patterns if pattern.match(path)), None)
+            above = os.path.dirname(path)  # noqa: PTH120 - a hundred thousand of them
+            seen[path] = own or (of_class(above) if above != path else None)
+        return seen[path]
+
+    for path in paths if patterns else ():
+        for name in (str(path), os.path.realpath(path)):
+            if found := of_class(name):
+                raise NotStageable(
+                    f"the input {path} is of class {found}, whose data may not go to {target}"
+                )
 
 
 def marks(roots: Iterable[Path]) -> dict[str, Mark]:

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from burstd.api.bodies import read_body, refusal
 from burstd.api.desk import Desk, job_key, until
 from burstd.api.peers import peer_of
+from burstd.core.data import forbidden
 from burstd.core.orders import Order, ending, order_for, remark
 from burstd.domain.burst import Burst, Stage
 from burstd.domain.requests import RequestKind
@@ -93,6 +94,7 @@ def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
         "resolver": app.resolver if app else "all",
         "live": list(app.live) if app else [],
         "environment": list(app.environment) if app else [],
+        "stays": forbidden(burst, world.policy.data),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from burstd.domain.burst import Burst
 from burstd.domain.classes import DataClass, DataRules
 from burstd.domain.jobs import QueuedJob
 from burstd.domain.plan import Objection, Reason
@@ -31,6 +32,23 @@ def targets_of(found: Sequence[DataClass]) -> frozenset[TargetName] | None:
     """Where all of them may go; ``None``: anywhere."""
     limits = [known.targets for known in found if known.targets is not None]
     return frozenset.intersection(*limits) if limits else None
+
+
+def forbidden(burst: Burst, rules: DataRules) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Classes that may not go where this burst goes, each with the patterns of paths that are of
+    it: an input that lies there stays, wherever the job itself works."""
+    partition = burst.record.fields.get("partition", "") if burst.record else ""
+    found = []
+    for label in rules.labels:
+        known = rules.named(label.to) or DataClass(label.to, _NOWHERE)
+        if (
+            label.paths
+            and label.speaks_of(burst.identity.user, burst.account, partition.split(","))
+            and known.targets is not None
+            and burst.target not in known.targets
+        ):
+            found.append((known.name, label.paths))
+    return tuple(found)
 
 
 def _judged(site: list[DataClass], rules: DataRules, theirs: Sequence[str]) -> Objection | None:

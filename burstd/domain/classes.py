@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
@@ -26,7 +26,7 @@ class Label:
     """The jobs whose data are of one class: those that meet everything that is given here.
 
     ``paths`` are patterns (fnmatch(3), ``*`` matches a slash too) of the directory that a job works
-    in.
+    in. An input that lies below such a path is of that class, too.
     """
 
     to: str  #: name of the class
@@ -37,11 +37,16 @@ class Label:
 
     def covers(self, job: QueuedJob) -> bool:
         """True if it is labelled so."""
+        return self.speaks_of(job.identity.user, job.account, job.partitions) and (
+            not self.paths or self._pattern.match(job.directory) is not None
+        )
+
+    def speaks_of(self, user: str, account: str, partitions: Iterable[str]) -> bool:
+        """True if jobs of these can be labelled so, by where their data lie."""
         return (
-            (not self.users or job.identity.user in self.users)
-            and (not self.accounts or job.account in self.accounts)
-            and (not self.partitions or not self.partitions.isdisjoint(job.partitions))
-            and (not self.paths or self._pattern.match(job.directory) is not None)
+            (not self.users or user in self.users)
+            and (not self.accounts or account in self.accounts)
+            and (not self.partitions or not self.partitions.isdisjoint(partitions))
         )
 
     @cached_property

@@ -132,6 +132,20 @@ def test_a_user_who_changed_a_file_meanwhile_finds_both(site: Site) -> None:
     assert copy in site.ctl.sh(f"cat {home}/changed.out", user="alice")
 
 
+def test_an_input_that_lies_where_data_stay_keeps_its_job_here(site: Site) -> None:
+    """The job works elsewhere; only its deck knows of that file."""
+    site.fill()
+    job = site.submit("beam", "ccx -i beam", directory=site.study("beam"))
+    secret = '\n[policy.classes.secret]\ntargets = []\n[[policy.labels]]\nclass = "secret"\n'
+    tables = secret + 'paths = ["/home/alice/mesh*"]\n'
+    site.start(high="0.5", low="0.1", tables=tables)
+    site.until(lambda: "returned" in site.why(job), "it is back")
+
+    assert "mesh.inp is of class secret, whose data may not go to cloud" in site.why(job)
+    assert "Partition=cae" in site.show(job)
+    assert "" == site.lab.host("login").sh("find /scratch/burst/runs -name 'mesh*'")
+
+
 def test_pressure_is_reckoned_by_what_such_jobs_used(site: Site) -> None:
     run = "ccx -v; sleep 3"
     past = site.submit("case_1", run)

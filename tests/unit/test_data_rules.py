@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burstd.core import script
-from burstd.core.data import classes, targets_of
+from burstd.core.data import classes, forbidden, targets_of
 from burstd.core.decide import decide
 from burstd.core.eligible import Court
+from burstd.domain.burst import ZERO, Burst, BurstId
 from burstd.domain.classes import OPEN, DataClass, DataRules, Label
 from burstd.domain.directives import Directives
-from burstd.domain.jobs import CoreHours
+from burstd.domain.jobs import CoreHours, JobIdentity, JobKey
 from burstd.domain.plan import Reason, ScriptFacts
 from burstd.domain.policy import Ledger, Watermarks, Window
 from burstd.domain.targets import Money, TargetName
@@ -45,6 +46,34 @@ def judge(facts: ScriptFacts | None = None, rules: DataRules = RULES, **job: Any
     court = Court(judged.policy)
     found = court.objection(judged) if facts else court.before_reading(judged)
     return found[0] if found else None
+
+
+@pytest.mark.parametrize(
+    ("user", "account", "target", "stays"),
+    [
+        ("alice", "phys", CLOUD, {"secret"}),
+        ("alice", "phys", NEAR, {"secret", "eu"}),
+        ("bob", "phys", NEAR, {"secret"}),
+        ("alice", "chem", CLOUD, {"secret", "near", "unknown"}),
+        ("alice", "chem", NEAR, {"secret", "eu", "unknown"}),
+    ],
+)
+def test_where_inputs_lie_that_may_not_go_to_a_target(
+    user: str, account: str, target: TargetName, stays: set[str]
+) -> None:
+    chem = frozenset({"chem"})
+    labels = (
+        Label("secret", paths=("/vault/*",)),
+        Label("eu", paths=("/eu/*",), users=frozenset({"alice"})),
+        Label("near", paths=("/near/*",), accounts=chem),
+        Label("unknown", paths=("/unknown/*",), accounts=chem),
+        Label("open", paths=("/open/*",)),
+        Label("secret", accounts=frozenset({"phys"})),
+    )
+    job = JobIdentity(JobKey("onprem", 1), NOW, user, "beam")
+    away = Burst(BurstId("b"), job, target, "calculix", 1, ZERO, NOW, account=account)
+    found = forbidden(away, replace(RULES, labels=labels))
+    assert {(name, (f"/{'vault' if name == 'secret' else name}/*",)) for name in stays} == {*found}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Protocol
 import pytest
 
 from burstd.agent.decks import LEVELS, MissingInput, closure
-from burstd.agent.inputs import find, marks
+from burstd.agent.inputs import NotStageable, allowed, find, marks
 from burstd.agent.standin import StandIn, this_one
 from burstd.agent.words import directories, expand, words
 from burstd.domain.data import Mark
@@ -213,6 +213,42 @@ def test_words_of_comments_name_nothing() -> None:
     assert "beam.inp" not in set(words(text, ()))
     assert {"ccx", "a#b", "*"} <= set(words(text, ()))
     assert ["x y", "z"] == list(directories('cd "x y"\nif true; then cd z; fi\necho cd w'))
+
+
+# --- what may leave
+
+
+STAYS = [("secret", ["/vault/*", "{top}/vault*"]), ("near", ["{top}/near/mesh.inc"])]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("work/beam.inp", None),
+        ("vault/mesh.inc", "secret"),
+        ("vault-2/a/b/mesh.inc", "secret"),
+        ("work/link.inc", "secret"),
+        ("work/way/mesh.inc", "secret"),
+        ("near/mesh.inc", "near"),
+        ("near/mesh.inc.bak", None),
+    ],
+)
+def test_an_input_that_lies_where_data_stay_is_named(
+    put: Put, tmp_path: Path, path: str, name: str | None
+) -> None:
+    for there in ("work/beam.inp", "vault/mesh.inc", "vault-2/a/b/mesh.inc", "near/mesh.inc"):
+        put(there)
+    put("near/mesh.inc.bak")
+    (tmp_path / "work" / "link.inc").symlink_to("../vault/mesh.inc")
+    (tmp_path / "work" / "way").symlink_to(tmp_path / "vault")
+    stays = [(n, [glob.format(top=tmp_path) for glob in globs]) for n, globs in STAYS]
+    files = [tmp_path / "work/beam.inp", tmp_path / path]
+    allowed(files, [], "cloud")
+    if name is None:
+        allowed(files, stays, "cloud")
+        return
+    with pytest.raises(NotStageable, match=f"{path} is of class {name}, .* may not go to cloud"):
+        allowed(files, stays, "cloud")
 
 
 # --- marks

@@ -165,7 +165,7 @@ class Told:
     def post(self, route, body): print(body["kind"], body["body"]["cause"]); return {{}}
 where = Path({str(tmp_path)!r})
 agent = Agent(stand_in(where), Told(), Memory(where), None, None)
-agent._stage_in({{"burst": "b", "resolver": "all"}})
+agent._stage_in({{"burst": "b", "resolver": "all", "stays": [], "target": "far"}})
 """
     humble = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
     done = subprocess.run(
@@ -215,7 +215,10 @@ class Nowhere:
 
 def test_inputs_that_burstd_will_not_take_send_the_job_home(tmp_path: Path) -> None:
     api = Refusing()
-    words = {"burst": "b", "resolver": "all", "environment": [], "time_limit_s": 60, "live": []}
+    words = {
+        "burst": "b", "resolver": "all", "environment": [], "time_limit_s": 60, "live": [],
+        "stays": [], "target": "far",
+    }  # fmt: skip
     agent = Agent(stand_in(tmp_path), api, Memory(tmp_path), lambda *_: Nowhere(), None)  # type: ignore[arg-type]
     agent._stage_in(words)
     assert [("refused", {"cause": "the report is too long"})] == api.told

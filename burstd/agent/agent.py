@@ -25,6 +25,7 @@ from burstd.agent.memory import Memory
 from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
 from burstd.domain.data import InputFile, Mark, OutputFile
+from burstd.far.chunks import blake3
 from burstd.ports.depot import Depot, Execution
 from burstd.ports.errors import Mismatch, Permanent, Rejected, Transient
 
@@ -133,10 +134,10 @@ class Agent:
 
         def send(_words: Words, depot: Depot) -> None:
             files.extend(depot.push(paths))
-            execution = self._execution(words, secret)
-            depot.order(execution, files, self.job.script.read_bytes())
+            depot.order(self._execution(words, secret), files, script)
 
         try:
+            script = self.job.script.read_bytes()
             paths = readable(find(self.job, words["resolver"]))
             allowed(paths, words["stays"], words["target"])
             known = marks(roots)
@@ -154,6 +155,7 @@ class Agent:
             self._report(words, "refused", {"cause": str(error)})
             return
         body = remembered.to_report(files, known, [str(root) for root in roots])
+        body["script"] = {"size": len(script), "blake3": blake3(script).hex()}
         try:
             self._report(words, "staged_in", {**body, "secret": secret})
         except Denied as error:  # too many names in the directory

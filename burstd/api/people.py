@@ -13,6 +13,7 @@ from starlette.routing import Route
 from burstd.api.answers import burst_named, handler, iso, none, operators_only
 from burstd.api.decisions import decisions, placements
 from burstd.api.desk import Desk, job_key
+from burstd.api.manifest import manifest
 from burstd.api.peers import Peer
 from burstd.api.reasons import why
 from burstd.api.showback import showback
@@ -40,6 +41,7 @@ class PeopleRoutes:
             Route("/v1/jobs", handler(self._desk, self.jobs)),
             Route("/v1/jobs/{job}", handler(self._desk, self.show)),
             Route("/v1/jobs/{job}/why", handler(self._desk, self.why)),
+            Route("/v1/jobs/{job}/files", handler(self._desk, self.files)),
             Route("/v1/jobs/{job}/journal", handler(self._desk, self.journal)),
             Route("/v1/cost", handler(self._desk, self.cost)),
             Route("/v1/plan", handler(self._desk, self.plan)),
@@ -132,6 +134,13 @@ class PeopleRoutes:
                 for e in entries
             ],
         }
+
+    def files(self, request: Request, peer: Peer) -> Any:
+        """What of it has left the site."""
+        burst = self._burst(request)
+        if burst is None or not peer.may_see(burst.identity.user):
+            return none(request)
+        return manifest(self._desk, burst)
 
     def plan(self, _request: Request, peer: Peer) -> Any:
         """The decision of this moment, not carried out."""

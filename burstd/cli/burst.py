@@ -13,6 +13,7 @@ from burstd.cli.cost import cost
 from burstd.cli.decisions import decisions
 from burstd.cli.doctor import doctor
 from burstd.cli.estimate import WORDS, estimate
+from burstd.cli.files import files
 from burstd.cli.reasons import show_why
 from burstd.cli.simulate import simulate
 
@@ -94,6 +95,7 @@ app.add_typer(control.quarantine, name="quarantine")
 app.command("cost")(cost)
 app.command("estimate", context_settings=WORDS)(estimate)
 app.command("decisions")(decisions)
+app.command("files")(files)
 app.command("doctor")(doctor)
 app.command("simulate")(simulate)
 

@@ -153,14 +153,18 @@ def test_the_shape_goes_along(shape: Shape, words: set[str]) -> None:
     ("given", "mebibytes"), [("4000 MiB", 4000), ("500 GiB", 512_000), ("2 TiB", 2 * 1024**2)]
 )
 def test_a_nodes_memory_is_told_with_its_unit(given: str, mebibytes: int) -> None:
-    told = SlurmTargetSettings.model_validate({**SETTINGS.model_dump(), "node_memory": given})
+    told = SlurmTargetSettings.model_validate(
+        {**SETTINGS.model_dump(exclude_unset=True), "node_memory": given}
+    )
     assert mebibytes == told.node_memory
 
 
 @pytest.mark.parametrize("given", ["500", 500, "500 GB", "GiB", "-1 GiB", "1.5 TiB"])
 def test_memory_without_a_unit_that_is_known_is_an_error(given: object) -> None:
     with pytest.raises(ValidationError, match="expected a size like '4000 MiB'"):
-        SlurmTargetSettings.model_validate({**SETTINGS.model_dump(), "node_memory": given})
+        SlurmTargetSettings.model_validate(
+            {**SETTINGS.model_dump(exclude_unset=True), "node_memory": given}
+        )
 
 
 @given(st.integers(1, 10**6))

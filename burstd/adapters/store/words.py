@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,11 +10,15 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from burstd.adapters.store import chain
 from burstd.adapters.store import schema as t
 from burstd.adapters.store.database import Database
+from burstd.domain.audit import DAEMON, AuditRecord
 from burstd.domain.burst import BurstId
 from burstd.domain.requests import Request, RequestKind
 from burstd.ports.store import Report
+
+EGRESS = "staged_in"  #: the report that all inputs have left
 
 
 class Reports:
@@ -31,6 +36,8 @@ class Reports:
         row: dict[str, Any] = {"burst": burst, "kind": kind, "body": json.dumps(body)}
         row |= {"at": at.isoformat(), "bytes": _size(body.get("bytes"))}
         db.execute(insert(t.reports).values(**row))
+        if kind == EGRESS:
+            chain.add(db, AuditRecord(0, at, DAEMON, "egress", burst, _egress(body)))
 
     def of(self, burst: BurstId) -> Mapping[str, Report]:
         """All of them, with their bodies."""
@@ -90,3 +97,15 @@ class Requests:
 def _size(said: object) -> int:
     """An agent's figure for dashboards, as far as it is one."""
     return min(said, 2**62) if isinstance(said, int) and said > 0 else 0
+
+
+def _egress(body: Mapping[str, Any]) -> Mapping[str, object]:
+    """What the audit log says of inputs that have left: how many, and a digest of the report's
+    list, so that the list can be held against it later."""
+    files = body.get("files", [])
+    text = json.dumps(files, sort_keys=True, separators=(",", ":"))
+    return {
+        "files": len(files),
+        "bytes": _size(body.get("bytes")),
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -56,6 +58,18 @@ class StoreContract(RequestContract):
         assert [said, ()] == read
         assert ["user", "by"] == [*read[0][0].numbers], "in the order in which it was said"
         assert () == store.reasons(BurstId("no such"))
+        assert verify(store.audit()) == store.head()
+
+    def test_what_left_is_in_the_audit_log_by_its_digest(self, store: BurstStore) -> None:
+        (burst,) = store.record(plan(identity(1)))
+        files = [{"path": "/a/ü", "size": 3, "blake3": "ab"}]
+        store.report(burst.id, "staged_in", {"files": files, "bytes": 3})
+        store.report(burst.id, "staged_out", {"files": 1, "bytes": 3})
+
+        (left,) = (record for record in store.audit() if record.action == "egress")
+        text = json.dumps(files, sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        assert (burst.id, {"files": 1, "bytes": 3, "sha256": digest}) == (left.subject, left.detail)
         assert verify(store.audit()) == store.head()
 
     def test_elements_of_an_array_and_the_job_itself_are_three_jobs(

@@ -1,0 +1,33 @@
+"""``burst files``: what of a job has left the site."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from burstd.api.answers import iso
+from burstd.api.desk import Desk
+from burstd.domain.burst import Burst
+from burstd.ports.store import Report
+
+
+def manifest(desk: Desk, burst: Burst) -> dict[str, Any]:
+    """Path, bytes, BLAKE3, time of the last change (ns since 1970) and mode of each input, and of
+    the batch script its bytes and BLAKE3; as its agent reported them once all were there."""
+    reports = desk.world.store.reports(burst.id)
+    told = reports.get("staged_in")
+    files = told.body.get("files", []) if told else []
+    return {
+        "job": str(burst.job),
+        "burst": burst.id,
+        "user": burst.identity.user,
+        "target": burst.target,
+        "left_at": iso(told.at) if told else None,
+        "refused": _cause(reports.get("refused")),
+        "script": told.body.get("script") if told else None,
+        "files": files,
+        "bytes": sum(file["size"] for file in files),
+    }
+
+
+def _cause(refused: Report | None) -> str | None:
+    return str(refused.body.get("cause", "")) if refused else None

@@ -1,0 +1,44 @@
+"""``burst files``: what of a job has left the site."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from burstd.cli.answers import Job, Json, answer, lines
+
+Sums = Annotated[
+    bool, typer.Option("--sums", help="Digests and paths only, as b3sum prints and checks them.")
+]
+
+
+def files(job: Job, sums: Sums = False, as_json: Json = False) -> None:
+    """What of the job has left the site: every input with its size and BLAKE3, when, and to where.
+
+    Example: burst files 123 --sums | b3sum --check
+    """
+    answer(f"/v1/jobs/{job}/files", as_json, _sums if sums else _show)
+
+
+def _show(found: dict[str, Any]) -> None:
+    if found["left_at"] is None:
+        why = f": {found['refused']}" if found["refused"] else " yet"
+        lines([f"nothing of {found['user']}'s job {found['job']} has left{why}"])
+        return
+    count, size = len(found["files"]), found["bytes"] / 2**20
+    lines([
+        f"{found['left_at']}  {count} files, {size:.1f} MiB, of {found['user']}'s job "
+        f"{found['job']} to {found['target']}, burst {found['burst']}",
+        *(_line(file["size"], file["blake3"], file["path"]) for file in found["files"]),
+    ])  # fmt: skip
+    if script := found["script"]:
+        lines([_line(script["size"], script["blake3"], "(the batch script)")])
+
+
+def _line(size: int, digest: str, path: str) -> str:
+    return f"{size:>14}  {digest[:16]}  {path}"
+
+
+def _sums(found: dict[str, Any]) -> None:
+    lines([f"{file['blake3']}  {file['path']}" for file in found["files"]])

@@ -43,6 +43,7 @@ class Staging:
         self._bytes = 0
         self._file: Optional[_Growing] = None
         self._beside: Optional[tuple[paths.Parts, int]] = None
+        self._complete = False
 
     def want(self, wanted: bytes) -> bytes:
         """Takes notice of chunks, and says which of them are missing: a bit each, the lowest of a
@@ -101,8 +102,9 @@ class Staging:
             os.fchmod(fd, (mode & 0o777) | 0o700)
 
     def settle(self) -> None:
-        """All that came is on the disk."""
+        """All that came is on the disk, and all that will come is there."""
         with _answered():
+            self._complete = True
             self._drop()
             self._store.settle()
             # Not per file: twenty thousand of them would wait twenty thousand times.
@@ -110,11 +112,14 @@ class Staging:
                 raise OSError(ctypes.get_errno(), "the run directory could not be synced")
 
     def close(self, limit: int, days: int) -> None:
-        """Gives the descriptors back; what came is kept, within the store's limits."""
+        """Gives the descriptors back; what came is kept, within the store's limits. With none of
+        its own, what is incomplete is kept all the same: it would have to come again."""
         self._drop()
         self._leave()
         os.close(self._tree)
         try:
+            if limit == 0 and self._complete:
+                self._store.forget()
             self._store.settle()
             self._store.sweep(limit, days)
         finally:

@@ -46,6 +46,7 @@ class Store:
         #: By name: number of the pack, offset and size as one number, for a store has millions.
         self._places: dict[bytes, int] = {}
         self._writer: Optional[_Writer] = None
+        self._ours: list[bytes] = []
         self._used: set[int] = set()  #: packs that this conversation was glad to find
         for name in sorted(map(os.fsencode, os.listdir(directory))):
             if name.endswith(PACK):
@@ -84,6 +85,7 @@ class Store:
         if self._writer is None:
             self._writer = _Writer(self._directory, self._prefix)
             self._packs.append(self._writer.name)
+            self._ours.append(self._writer.name)
         number = len(self._packs) - 1
         for name, offset, size in self._writer.append(list(fresh.items())):
             self._places[name] = _place(number, offset, size)
@@ -109,6 +111,12 @@ class Store:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.finish()
+
+    def forget(self) -> None:
+        """Removes what this conversation has added."""
+        self.settle()
+        for pack in self._ours:
+            self._remove(pack)
 
     def sweep(self, limit: int, days: int) -> int:
         """Removes packs that nobody has used for so many days, then those that were not used for

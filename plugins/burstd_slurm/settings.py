@@ -66,6 +66,6 @@ class SlurmTargetSettings(BaseModel):
     """Their types, as gres.conf there has them. A job that names another one stays."""
     store_limit: Annotated[int, BeforeValidator(_mebibytes)] = 200 * 1024
     """Size up to which inputs of one user are kept in ``root`` for later jobs, like "200 GiB"; what
-    was not used for longest goes first."""
+    was not used for longest goes first. "0 GiB": none is kept once a job's inputs are there."""
     store_age: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(days=30)
     """Inputs that no job has used for so long are removed there; whole days."""

@@ -121,10 +121,12 @@ class FarEnd:
         return {"PATH": os.environ["PATH"], "TMPDIR": str(self.home / "tmp"), **self.env}
 
     @contextmanager
-    def serving(self, key: str = KEY) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
+    def serving(
+        self, key: str = KEY, *more: str
+    ) -> Iterator[tuple[Client, subprocess.Popen[bytes]]]:
         """A conversation over real pipes; the program must end well when the line closes."""
         with subprocess.Popen(
-            [key if word == KEY else word for word in self.argv("serve")],
+            [*(key if word == KEY else word for word in self.argv("serve")), *more],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=self.environment(),

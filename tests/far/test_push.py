@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from burstd.agent.index import Index
 from burstd.agent.push import Push
 from burstd.far.client import Client
 from burstd.far.errors import FarError, FarLost
-from tests.far.kit import FarEnd
+from tests.far.kit import FarEnd, order
 
 MIB = 2**20
 
@@ -151,3 +152,28 @@ def test_no_room_is_told_and_what_is_there_stays(
         client.hello()
         with pytest.raises(FarError, match="full"):
             Push(client, index).send(files(deck))
+
+
+def test_a_store_without_room_of_its_own_keeps_only_what_is_incomplete(
+    far: FarEnd, index: Index, deck: Path
+) -> None:
+    nothing = ("--store-bytes=0", "--store-days=30")
+    with far.serving("b-1", *nothing) as (client, _):
+        client.hello()
+        Push(client, index).send(files(deck))
+    assert list(far.root.glob("stores/*/*.pack"))
+    with far.serving("b-1", *nothing) as (client, _):
+        client.hello()
+        (deck / "more").write_bytes(b"x" * 100)
+        pipe = counted(client)
+        Push(client, index).send(files(deck))
+        assert pipe.bytes < MIB
+        client.order(order(key="b-1"), b"#!/bin/sh\n")
+    kept = list(far.root.glob("stores/*/*.pack"))
+    assert 1 == len(kept)
+    os.utime(kept[0].with_suffix(".idx"), (0, 0))
+    with far.serving("b-2", *nothing) as (client, _):
+        client.hello()
+        Push(client, index).send([deck / "more"])
+        client.order(order(key="b-2"), b"#!/bin/sh\n")
+    assert [] == list(far.root.glob("stores/*/*"))

@@ -147,12 +147,13 @@ def windows(fd: int, size: int) -> Iterator[Window]:
         offset += ends[-1]
 
 
-def compress(data: Data, level: int) -> bytes:
-    """As one zstd frame."""
-    library = _library()
-    room = library.burst_bound(len(data))
-    frame = ctypes.create_string_buffer(room)
-    size = library.burst_compress(frame, room, _pointer(data), len(data), level)
+def compress(data: Data, level: int, ends: Sequence[int] = ()) -> bytes:
+    """As one zstd frame; `ends`: of pieces that are of different kinds, by default one of all."""
+    library, pieces = _library(), ends or (len(data),)
+    room = library.burst_bound(len(data), len(pieces))
+    frame, count = ctypes.create_string_buffer(room), len(pieces)
+    borders = (ctypes.c_uint64 * count)(*pieces)
+    size = library.burst_compress(frame, room, _pointer(data), borders, count, level)
     if not size:
         raise MemoryError
     return ctypes.string_at(frame, size)
@@ -189,8 +190,8 @@ def _library() -> ctypes.CDLL:
         (library.burst_pair, None, (address, ctypes.c_int, address)),
         (library.burst_cut, size, (address, size, address, size)),
         (library.burst_names, ctypes.c_int, (address, address, size, address)),
-        (library.burst_bound, size, (size,)),
-        (library.burst_compress, size, (address, size, address, size, ctypes.c_int)),
+        (library.burst_bound, size, (size, size)),
+        (library.burst_compress, size, (address, size, address, address, size, ctypes.c_int)),
         (library.burst_decompress, ctypes.c_int, (address, size, address, size)),
     ):
         function.restype, function.argtypes = result, arguments

@@ -3,11 +3,29 @@
 
 #include <zstd.h>
 
-size_t burst_bound(size_t size) { return ZSTD_compressBound(size); }
+size_t burst_bound(size_t size, size_t count) {
+    return ZSTD_compressBound(size) + 16 * count; /* of each block that ends early, a header */
+}
 
-size_t burst_compress(uint8_t *to, size_t room, const uint8_t *from, size_t size, int level) {
-    size_t written = ZSTD_compress(to, room, from, size, level);
-    return ZSTD_isError(written) ? 0 : written;
+size_t burst_compress(uint8_t *to, size_t room, const uint8_t *from, const uint64_t *ends,
+                      size_t count, int level) {
+    ZSTD_CCtx *context = ZSTD_createCCtx();
+    ZSTD_outBuffer out = {to, room, 0};
+    size_t left = 1;
+    uint64_t start = 0;
+    if (context)
+        ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level);
+    for (size_t i = 0; context && i < count; start = ends[i++]) {
+        ZSTD_inBuffer in = {from + start, ends[i] - start, 0};
+        do
+            left = ZSTD_compressStream2(context, &out, &in,
+                                        i + 1 < count ? ZSTD_e_flush : ZSTD_e_end);
+        while (!ZSTD_isError(left) && left && out.pos < room);
+        if (left)
+            break;
+    }
+    ZSTD_freeCCtx(context);
+    return left ? 0 : out.pos;
 }
 
 int burst_decompress(uint8_t *to, size_t size, const uint8_t *from, size_t length) {

@@ -1,0 +1,1 @@
+"""How fast inputs travel, against what an administrator would use: ``python -m bench.transfer``."""

@@ -1,0 +1,145 @@
+"""``python -m bench.transfer``: how fast inputs travel, against rsync's daemon and a bare pipe.
+
+Over a wire of this machine at three settings. Needs root, rsync and gcc; all results are compared.
+Ours speaks plainly over TCP here, as rsync's daemon does: encryption is the link's business.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench.transfer import decks
+from bench.transfer.tools import COMPRESSED, Bench, Cost, same, several
+from bench.transfer.wire import Setting, wire
+from burstd.far.pack import build
+
+SETTINGS = (
+    Setting("unlimited"),
+    Setting("1 Gbit/s 10 ms", 1000, 10),
+    Setting("100 Mbit/s 30 ms", 100, 30),
+)
+CASES = ("small", "large", "resync", "nochange", "study")
+Row = tuple[str, str, Cost]  #: case, tool, what it cost
+
+
+def cold(bench: Bench, name: str) -> Iterator[Row]:
+    """Nothing is there yet."""
+    source = decks.made(bench.scratch, name)
+    bench.fresh()
+    yield name, "pipe", bench.pipe(source)
+    for tool, options in (("rsync -a", ("-a",)), ("rsync -az", COMPRESSED)):
+        bench.fresh()
+        yield name, tool, bench.rsync(options, source, "d")
+        same(source, bench.there / "d")
+    bench.fresh()
+    yield name, "burstd", bench.ours(source, "b1")
+    same(source, bench.tree("b1", source))
+
+
+def resync(bench: Bench) -> Iterator[Row]:
+    """A GiB is there; one part in a hundred is new: at its end, in it, over it."""
+    for change in (decks.append, decks.insert, decks.overwrite):
+        source = bench.scratch / "changing"
+        shutil.rmtree(source, ignore_errors=True)
+        shutil.copytree(decks.made(bench.scratch, "large"), source)
+        for name in ("d3plot02", "d3plot03"):
+            (source / name).unlink()
+        bench.fresh()
+        bench.rsync(COMPRESSED, source, "d")
+        bench.ours(source, "b1")
+        for path in sorted(source.iterdir()):
+            change(path)
+        case = f"resync {change.__name__}"
+        yield case, "rsync -az", bench.rsync(COMPRESSED, source, "d")
+        yield case, "burstd", bench.ours(source, "b2")
+        same(source, bench.there / "d")
+        same(source, bench.tree("b2", source))
+        shutil.rmtree(source)
+
+
+def nochange(bench: Bench) -> Iterator[Row]:
+    """20,000 files that are there already; as a new job, they have to be laid out once more."""
+    source = decks.made(bench.scratch, "small")
+    bench.fresh()
+    bench.rsync(("-a",), source, "d")
+    bench.ours(source, "b1")
+    bench.ours(source, "b1")  # what was read just after it was written is read once more
+    yield "no change", "rsync -a", bench.rsync(("-a",), source, "d")
+    yield "no change", "burstd", bench.ours(source, "b1")
+    yield "no change, new job", "rsync -a", bench.rsync(("-a",), source, "e")
+    yield "no change, new job", "burstd", bench.ours(source, "b2")
+
+
+def study(bench: Bench) -> Iterator[Row]:
+    """Twenty jobs, each by a program of its own."""
+    source = decks.made(bench.scratch, "study")
+    jobs = sorted(source.iterdir())
+    correct = ("-azc", "--zc=zstd", "--zl=1", "--copy-dest=../job000")
+    for tool, options in (("rsync -az", COMPRESSED), ("rsync -azc --copy-dest", correct)):
+        bench.fresh()
+        yield "study", tool, several([bench.rsync(options, job, job.name) for job in jobs])
+        same(source, bench.there)
+    bench.fresh()
+    yield "study", "burstd", several([bench.ours(job, job.name) for job in jobs])
+    for job in jobs:
+        same(job, bench.tree(job.name, job))
+
+
+def rows(bench: Bench, cases: Sequence[str]) -> Iterator[Row]:
+    """All that was asked for."""
+    for case in cases:
+        if case in decks.DECKS and case != "study":
+            yield from cold(bench, case)
+        else:
+            yield from {"resync": resync, "nochange": nochange, "study": study}[case](bench)
+
+
+def main(argv: Sequence[str]) -> int:
+    """0 once all is measured."""
+    parser = argparse.ArgumentParser(prog="python -m bench.transfer", description=__doc__)
+    parser.add_argument("--scratch", type=Path, default=Path("/dev/shm/burst-bench"))  # noqa: S108
+    parser.add_argument("--setting", action="append", choices=[s.name for s in SETTINGS])
+    parser.add_argument("--case", action="append", choices=CASES)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(argv)
+    options.scratch.mkdir(parents=True, exist_ok=True)
+    build(options.scratch / "burst-far.pyz")
+    for setting in SETTINGS:
+        if options.setting and setting.name not in options.setting:
+            continue
+        with wire(setting, options.scratch) as found:
+            best: dict[str, Cost] = {}
+            for case, tool, cost in rows(Bench(found, options.scratch), options.case or CASES):
+                _tell(setting, case, tool, cost, best, options.json)
+    return 0
+
+
+def _tell(
+    setting: Setting, case: str, tool: str, cost: Cost, best: dict[str, Cost], as_json: bool
+) -> None:
+    """A line; ratios to the best of the others so far, a bare pipe left out."""
+    if as_json:
+        found = {"setting": setting.name, "case": case, "tool": tool, **vars(cost)}
+        sys.stdout.write(json.dumps(found) + "\n")
+        return
+    line = (
+        f"{setting.name:<17} {case:<20} {tool:<23} {cost.seconds:7.2f} s {cost.wire / 1e6:9.1f} MB"
+    )
+    if tool == "burstd":
+        peer = best[case]
+        ratios = cost.seconds / peer.seconds, cost.wire / peer.wire
+        line += f"  {ratios[0]:.2f} of the best's time, {ratios[1]:.2f} of its bytes"
+    elif tool != "pipe":
+        known = best.get(case, cost)
+        best[case] = Cost(min(known.seconds, cost.seconds), min(known.wire, cost.wire))
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,54 @@
+"""What runs at the near end: ``push`` as the agent does it, or ``pipe``: bytes and nothing else."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from burstd.agent.index import Index
+from burstd.agent.push import Push
+from burstd.far.client import Client
+
+
+def _files(top: Path) -> Iterator[Path]:
+    for directory, below, names in os.walk(top):
+        below.sort()
+        for name in sorted(names):
+            yield Path(directory, name)
+
+
+def _push(line: socket.socket, top: Path, key: str, place: Path) -> None:
+    line.sendall(f"{key}\n".encode())
+    with line.makefile("rb") as back, line.makefile("wb") as to:
+        client, index = Client(cast(BinaryIO, to), cast(BinaryIO, back)), Index(place)
+        client.hello()
+        Push(client, index).send(_files(top))
+        index.close()
+
+
+def _pipe(line: socket.socket, top: Path) -> None:
+    line.sendall(b"\n")
+    for path in _files(top):
+        with path.open("rb") as file:
+            line.sendfile(file)
+    line.shutdown(socket.SHUT_WR)
+    line.recv(1)
+
+
+def main() -> None:
+    """``near.py HOST PORT DIRECTORY [KEY INDEX]``."""
+    host, port, top, *rest = sys.argv[1:]
+    with socket.create_connection((host, int(port))) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if rest:
+            _push(line, Path(top), rest[0], Path(rest[1]))
+        else:
+            _pipe(line, Path(top))
+
+
+if __name__ == "__main__":
+    main()

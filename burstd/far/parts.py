@@ -6,7 +6,7 @@ import struct
 from collections.abc import Sequence
 from typing import Optional
 
-from burstd.far import chunks, paths
+from burstd.far import chunks
 from burstd.far.fields import BadFields, Fields
 from burstd.far.order import InputFile
 
@@ -24,12 +24,11 @@ class Part:
 
     @classmethod
     def read(cls, fields: Fields) -> Part:
-        """Raises BadFields or FarError(refused)."""
+        """Raises BadFields or FarError(refused). Its path is looked at when it is used."""
         entry = None
         if fields.has("file"):
             entry = InputFile.read(Fields(fields.raw("file"), "part.file"))
         path = entry.path if entry else fields.text("path")
-        paths.split(path)
         return cls(path, fields.integer("offset"), runs_of(fields, "runs"), entry)
 
     def to_dict(self) -> dict[str, object]:

@@ -177,16 +177,15 @@ class _Growing:
     """A file of the tree that is being written, from its first byte on."""
 
     def __init__(self, parent: int, name: bytes, first: Part) -> None:
-        self.path, self.size = first.path, 0
-        self._there = first.entry is not None and _is_right(parent, name, first.entry)
-        if self._there:
-            return
+        self.path, self.size, self._there = first.path, 0, False
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._fd = os.open(name, flags, 0o600, dir_fd=parent)
         except FileExistsError:
-            os.unlink(name, dir_fd=parent)
-            self._fd = os.open(name, flags, 0o600, dir_fd=parent)
+            self._there = first.entry is not None and _is_right(parent, name, first.entry)
+            if not self._there:
+                os.unlink(name, dir_fd=parent)
+                self._fd = os.open(name, flags, 0o600, dir_fd=parent)
 
     def write(self, content: Union[bytes, memoryview], size: int) -> None:
         """Appends a chunk that was announced with this size."""

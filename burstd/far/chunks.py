@@ -10,7 +10,7 @@ import ctypes
 import os
 import platform
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -167,6 +167,37 @@ def decompress(frame: Data, size: int) -> bytearray:
     return content
 
 
+def inflated(blocks: Iterable[bytes], size: int) -> Iterator[bytearray]:
+    """What is in a frame, as it comes. Raises FarError(broken) unless that is `size` bytes."""
+    library = _library()
+    state = library.burst_inflater()
+    if not state:
+        raise MemoryError
+    read, written, left, ended = ctypes.c_size_t(), ctypes.c_size_t(), size, 0
+    try:
+        for block in blocks:
+            rest = memoryview(bytearray(block))
+            while rest and not ended:
+                # One byte more than there may be: then it shows.
+                out = bytearray(min(4 * len(block) + MOST, left + 1))
+                ended = library.burst_inflate(
+                    state, _pointer(out), len(out), _pointer(rest), len(rest),
+                    ctypes.byref(read), ctypes.byref(written),
+                )  # fmt: skip
+                left -= written.value
+                if ended < 0 or left < 0:
+                    raise FarError(BROKEN, f"a frame that does not hold {size} bytes")
+                rest = rest[read.value :]
+                del out[written.value :]
+                yield out
+            if rest:
+                raise FarError(BROKEN, "more than a frame")
+    finally:
+        library.burst_inflated(state)
+    if left or not ended:
+        raise FarError(BROKEN, f"a frame that does not hold {size} bytes")
+
+
 def _pointer(data: Data) -> object:
     """Something that ctypes takes as an address; the data are not copied."""
     if isinstance(data, bytes):
@@ -184,6 +215,7 @@ def _library() -> ctypes.CDLL:
     except OSError as error:
         raise FarError(REFUSED, f"{name} can't be used here: {error}") from error
     address, size = ctypes.c_void_p, ctypes.c_size_t
+    sizes = (ctypes.POINTER(size), ctypes.POINTER(size))
     for function, result, arguments in (
         (library.burst_blake3, ctypes.c_int, (address, size, address)),
         (library.burst_part, ctypes.c_int, (address, size, ctypes.c_uint64, address)),
@@ -192,6 +224,9 @@ def _library() -> ctypes.CDLL:
         (library.burst_names, ctypes.c_int, (address, address, size, address)),
         (library.burst_bound, size, (size, size)),
         (library.burst_compress, size, (address, size, address, address, size, ctypes.c_int)),
+        (library.burst_inflater, address, ()),
+        (library.burst_inflate, ctypes.c_int, (address, address, size, address, size, *sizes)),
+        (library.burst_inflated, None, (address,)),
         (library.burst_decompress, ctypes.c_int, (address, size, address, size)),
     ):
         function.restype, function.argtypes = result, arguments

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Callable, Optional, Union
@@ -107,10 +107,10 @@ class Session:
             return _refusal(from_os(error))
         return {"ok": True, **answer}, payload
 
-    def _blocks(self) -> Iterator[bytes]:
+    def _blocks(self, size: int = wire.BLOCK) -> Iterator[bytes]:
         while self._left:
             with _at_most(self._silence):
-                block = wire.read_exactly(self._in, min(self._left, wire.BLOCK))
+                block = wire.read_exactly(self._in, min(self._left, size))
             self._left -= len(block)
             yield block
 
@@ -144,8 +144,13 @@ class Session:
         return {}, self._staging().want(self._payload(MAX_PACK))
 
     def _chunks(self, fields: Fields) -> Answer:
-        staging, content = self._staging(), self._payload(MAX_PACK)
-        staging.take(runs_of(fields, "runs"), _unpacked(fields, content, MAX_PACK))
+        if self._left > MAX_PACK or (fields.has("plain") and fields.integer("plain") > MAX_PACK):
+            raise FarError(REFUSED, "a pack that is too large")
+        # A cut costs the block that it falls in.
+        blocks: Iterable[Union[bytes, bytearray]] = self._blocks(chunks.AVERAGE)
+        if fields.has("plain"):
+            blocks = chunks.inflated(self._blocks(chunks.AVERAGE), fields.integer("plain"))
+        self._staging().take(runs_of(fields, "runs"), blocks)
         return {}, b""
 
     def _build(self, fields: Fields) -> Answer:

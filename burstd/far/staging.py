@@ -12,8 +12,10 @@ import json
 import os
 import stat
 from array import array
+from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import Optional, Union
 
 from burstd.far import chunks, paths
@@ -60,28 +62,37 @@ class Staging:
                 missing[number // 8] |= 1 << number % 8
         return bytes(missing)
 
-    def take(self, runs: Runs, content: Union[bytes, bytearray]) -> None:
-        """Keeps the chunks of a pack. Raises FarError(mismatch) if one is not what its name says,
-        and keeps none of them then."""
+    def take(self, runs: Runs, blocks: Iterable[Union[bytes, bytearray]]) -> None:
+        """Keeps the chunks of a pack as they come, so that a cut costs the one that it falls in.
+        Raises FarError(mismatch) if one is not what its name says."""
         numbers = [number for run in runs for number in self._of(run)]
-        ends, at = [], 0
-        for number in numbers:
-            at += self._sizes[number]
-            ends.append(at)
-        if at != len(content):
-            raise FarError(BROKEN, f"a pack of {len(content)} bytes for {at} bytes of chunks")
-        names = [self._name(number) for number in numbers]
-        if chunks.names(content, ends) != names:
+        ends = list(accumulate(self._sizes[number] for number in numbers))
+        content = memoryview(bytearray(ends[-1] if ends else 0))
+        have = done = 0
+        for block in blocks:
+            if have + len(block) > len(content):
+                raise FarError(BROKEN, f"a pack of more than {len(content)} bytes")
+            content[have : have + len(block)] = block
+            have += len(block)
+            if (whole := bisect_right(ends, have)) > done:
+                self._keep(numbers[done:whole], content, [0, *ends][done : whole + 1])
+                done = whole
+        if done < len(numbers) or have != len(content):
+            raise FarError(BROKEN, f"a pack of {have} bytes for {len(content)} bytes of chunks")
+
+    def _keep(self, numbers: Sequence[int], content: memoryview, borders: Sequence[int]) -> None:
+        start, names = borders[0], [self._name(number) for number in numbers]
+        view = content[start : borders[-1]]
+        if chunks.names(view, [border - start for border in borders[1:]]) != names:
             raise FarError(MISMATCH, "a chunk is not what its name says")
-        view = memoryview(content)
         found = [
-            (name, view[end - self._sizes[number] : end])
-            for name, number, end in zip(names, numbers, ends)  # noqa: B905 (Python 3.9)
+            (name, content[here:there])
+            for name, here, there in zip(names, borders, borders[1:])  # noqa: B905 (Python 3.9)
         ]
         with _answered():
             self._store.add(found)
         self._recent.update(found)
-        self._bytes += len(content)
+        self._bytes += len(view)
         while self._bytes > _RECENT and self._recent:
             self._bytes -= len(self._recent.popitem(last=False)[1])
 

@@ -14,6 +14,7 @@ import pytest
 from burstd.far import chunks
 from burstd.far.client import missing
 from burstd.far.errors import FarError, FarLost
+from burstd.far.fields import canonical
 from burstd.far.order import InputFile
 from burstd.far.parts import Part
 from tests.far.kit import KEY, MTIME, PYTHON, FarEnd, as_user, entry, order, put, submit
@@ -102,6 +103,34 @@ def test_what_came_before_a_cut_is_not_sent_again(far: FarEnd) -> None:
             client.hello()
             assert len(content) - ends[half] == put(client, one, content)
     assert content == far.file(one.path).read_bytes()
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("at", [0, 1, 100_000, 1_234_567, 3_000_000])
+def test_a_cut_within_a_pack_costs_less_than_a_chunk_and_a_block(
+    far: FarEnd, at: int, compressed: bool
+) -> None:
+    content = os.urandom(4 * MIB)
+    ends = list(chunks.cut(content))
+    wanted = [
+        (name, end - start)
+        for name, end, start in zip(chunks.names(content, ends), ends, [0, *ends], strict=False)
+    ]
+    with far.serving() as (client, program):
+        client.hello()
+        client.want(wanted).result()
+        pack = chunks.compress(content, 1, ends) if compressed else content
+        header = {"op": "chunks", "runs": [[0, len(ends)]], "size": len(pack)}
+        text = canonical({**header, "plain": len(content)} if compressed else header)
+        pipe = cast(BinaryIO, program.stdin)
+        pipe.write(struct.pack(">I", len(text)) + text + pack[:at])
+        pipe.flush()
+    with far.serving() as (client, _):
+        client.hello()
+        lacking = missing(client.want(wanted).result()[1], len(wanted))
+    kept = len(content) - sum(wanted[number][1] for number in lacking)
+    assert at - 2 * 65536 - chunks.MOST < kept <= at
+    assert kept > 0 or at < 500_000
 
 
 def test_what_another_job_has_sent_is_not_sent_again(far: FarEnd) -> None:

@@ -126,6 +126,24 @@ def test_pieces_of_a_frame_come_back_as_one(sizes: list[int], seed: int) -> None
     assert data == zstandard.ZstdDecompressor().decompressobj().decompress(frame)
 
 
+@given(st.integers(0, 300_000), st.integers(1, 5000), st.booleans())
+@settings(deadline=None, max_examples=40)
+def test_a_frame_is_read_as_it_comes(size: int, step: int, dull: bool) -> None:
+    data = b"a" * size if dull else noise(size)
+    frame = chunks.compress(data, 1)
+    blocks = [frame[at : at + step] for at in range(0, len(frame), step)]
+    assert data == b"".join(chunks.inflated(iter(blocks), size))
+    for wrong in (size - 1, size + 1):
+        with pytest.raises(FarError, match="does not hold"):
+            list(chunks.inflated(iter(blocks), wrong))
+    with pytest.raises(FarError, match="does not hold"):
+        list(chunks.inflated([frame[:-1]], size))
+    with pytest.raises(FarError, match="more than a frame"):
+        list(chunks.inflated([frame, b"x"], size))
+    with pytest.raises(FarError, match="does not hold"):
+        list(chunks.inflated([b"no frame at all"], size))
+
+
 def test_text_beside_numbers_is_compressed_as_if_it_were_alone() -> None:
     text = b"".join(b"(%.5g %.5g)\n" % (n / 7, n / 3) for n in range(40_000))
     numbers = array("f", (n / 7 for n in range(200_000))).tobytes()

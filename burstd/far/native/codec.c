@@ -31,3 +31,19 @@ size_t burst_compress(uint8_t *to, size_t room, const uint8_t *from, const uint6
 int burst_decompress(uint8_t *to, size_t size, const uint8_t *from, size_t length) {
     return ZSTD_decompress(to, size, from, length) == size ? 0 : -1;
 }
+
+void *burst_inflater(void) { return ZSTD_createDCtx(); }
+
+int burst_inflate(void *state, uint8_t *to, size_t room, const uint8_t *from, size_t size,
+                  size_t *read, size_t *written) {
+    ZSTD_inBuffer in = {from, size, 0};
+    ZSTD_outBuffer out = {to, room, 0};
+    size_t left = 1;
+    while (left && in.pos < size && out.pos < room)
+        if (ZSTD_isError(left = ZSTD_decompressStream(state, &out, &in)))
+            return -1;
+    *read = in.pos, *written = out.pos;
+    return left == 0;
+}
+
+void burst_inflated(void *state) { ZSTD_freeDCtx(state); }

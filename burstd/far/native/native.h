@@ -45,4 +45,11 @@ EXPORT size_t burst_compress(uint8_t *to, size_t room, const uint8_t *from, cons
 /* The content of one zstd frame, which must be `size` bytes. 0, or -1. */
 EXPORT int burst_decompress(uint8_t *to, size_t size, const uint8_t *from, size_t length);
 
+/* The same as it comes: `*read` bytes were taken, `*written` given. Continue with what is left; 1 at
+ * the frame's end, 0 before, -1 if it is none. */
+EXPORT void *burst_inflater(void);
+EXPORT int burst_inflate(void *state, uint8_t *to, size_t room, const uint8_t *from, size_t size,
+                         size_t *read, size_t *written);
+EXPORT void burst_inflated(void *state);
+
 #endif

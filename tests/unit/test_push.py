@@ -1,0 +1,50 @@
+"""How hard packs are compressed: as the link leaves time for."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+from typing import cast
+
+from burstd.agent.index import Index
+from burstd.agent.push import LEVELS, MADE, Push, _Pack
+from burstd.far.client import Client
+
+
+def pack(*, made: bool) -> Future[_Pack]:
+    future: Future[_Pack] = Future()
+    if made:
+        future.set_result(_Pack(b"", None))
+    return future
+
+
+def push(*waiting: bool) -> Push:
+    found = Push(cast(Client, None), Index(Path("/dev/null/none")))
+    found._outbox.extend(([(0, 1)], pack(made=made)) for made in waiting)
+    return found
+
+
+def test_while_packs_wait_for_the_link_they_are_compressed_more() -> None:
+    one = push(*[True] * MADE)
+    seen = []
+    for _ in range(4):
+        one._steer(pack(made=True))
+        seen.append(LEVELS[one._level])
+    assert [3, 6, 6, 6] == seen
+
+
+def test_while_the_link_waits_for_packs_they_are_compressed_less() -> None:
+    one = push(*[False] * MADE)
+    one._level = 2
+    seen = []
+    for _ in range(3):
+        one._steer(pack(made=False))
+        seen.append(LEVELS[one._level])
+    assert [3, 1, 1] == seen
+
+
+def test_else_they_stay_as_they_are() -> None:
+    for one in (push(*[True] * (MADE - 1), False), push(True)):
+        one._level = 1
+        one._steer(pack(made=True))
+        assert 1 == one._level

@@ -167,35 +167,33 @@ def decompress(frame: Data, size: int) -> bytearray:
     return content
 
 
-def inflated(blocks: Iterable[bytes], size: int) -> Iterator[bytearray]:
-    """What is in a frame, as it comes. Raises FarError(broken) unless that is `size` bytes."""
+def inflate(blocks: Iterable[bytes], into: memoryview) -> Iterator[int]:
+    """What is in a frame, as it comes: how much is there by now. Raises FarError(broken) unless
+    that fits exactly."""
     library = _library()
     state = library.burst_inflater()
     if not state:
         raise MemoryError
-    read, written, left, ended = ctypes.c_size_t(), ctypes.c_size_t(), size, 0
+    read, written, have, ended = ctypes.c_size_t(), ctypes.c_size_t(), 0, 0
     try:
         for block in blocks:
-            rest = memoryview(bytearray(block))
-            while rest and not ended:
-                # One byte more than there may be: then it shows.
-                out = bytearray(min(4 * len(block) + MOST, left + 1))
-                ended = library.burst_inflate(
-                    state, _pointer(out), len(out), _pointer(rest), len(rest),
-                    ctypes.byref(read), ctypes.byref(written),
-                )  # fmt: skip
-                left -= written.value
-                if ended < 0 or left < 0:
-                    raise FarError(BROKEN, f"a frame that does not hold {size} bytes")
-                rest = rest[read.value :]
-                del out[written.value :]
-                yield out
-            if rest:
-                raise FarError(BROKEN, "more than a frame")
+            # With no room left a frame can still end, so there must be a place to write nothing to.
+            room = into[have:] if have < len(into) else memoryview(bytearray(1))
+            ended = ended or library.burst_inflate(
+                state, _pointer(room), len(into) - have, block, len(block),
+                ctypes.byref(read), ctypes.byref(written),
+            )  # fmt: skip
+            if ended < 0 or read.value < len(block):
+                break
+            have += written.value
+            yield have
+            read.value = written.value = 0
+        else:
+            if ended > 0 and have == len(into):
+                return
     finally:
         library.burst_inflated(state)
-    if left or not ended:
-        raise FarError(BROKEN, f"a frame that does not hold {size} bytes")
+    raise FarError(BROKEN, f"a frame that does not hold {len(into)} bytes")
 
 
 def _pointer(data: Data) -> object:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Callable, Optional, Union
@@ -146,11 +146,9 @@ class Session:
     def _chunks(self, fields: Fields) -> Answer:
         if self._left > MAX_PACK or (fields.has("plain") and fields.integer("plain") > MAX_PACK):
             raise FarError(REFUSED, "a pack that is too large")
+        plain = fields.integer("plain") if fields.has("plain") else None
         # A cut costs the block that it falls in.
-        blocks: Iterable[Union[bytes, bytearray]] = self._blocks(chunks.AVERAGE)
-        if fields.has("plain"):
-            blocks = chunks.inflated(self._blocks(chunks.AVERAGE), fields.integer("plain"))
-        self._staging().take(runs_of(fields, "runs"), blocks)
+        self._staging().take(runs_of(fields, "runs"), self._blocks(chunks.AVERAGE), plain)
         return {}, b""
 
     def _build(self, fields: Fields) -> Answer:

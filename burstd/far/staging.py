@@ -62,23 +62,21 @@ class Staging:
                 missing[number // 8] |= 1 << number % 8
         return bytes(missing)
 
-    def take(self, runs: Runs, blocks: Iterable[Union[bytes, bytearray]]) -> None:
+    def take(self, runs: Runs, blocks: Iterable[bytes], plain: Optional[int]) -> None:
         """Keeps the chunks of a pack as they come, so that a cut costs the one that it falls in.
-        Raises FarError(mismatch) if one is not what its name says."""
+        `plain`: their bytes, where they come compressed. Raises FarError(mismatch) if one is not
+        what its name says."""
         numbers = [number for run in runs for number in self._of(run)]
         ends = list(accumulate(self._sizes[number] for number in numbers))
         content = memoryview(bytearray(ends[-1] if ends else 0))
-        have = done = 0
-        for block in blocks:
-            if have + len(block) > len(content):
-                raise FarError(BROKEN, f"a pack of more than {len(content)} bytes")
-            content[have : have + len(block)] = block
-            have += len(block)
+        if plain is not None and plain != len(content):
+            raise FarError(BROKEN, f"a pack of {plain} bytes for {len(content)} bytes of chunks")
+        done = 0
+        filling = _filled(blocks, content) if plain is None else chunks.inflate(blocks, content)
+        for have in filling:
             if (whole := bisect_right(ends, have)) > done:
                 self._keep(numbers[done:whole], content, [0, *ends][done : whole + 1])
                 done = whole
-        if done < len(numbers) or have != len(content):
-            raise FarError(BROKEN, f"a pack of {have} bytes for {len(content)} bytes of chunks")
 
     def _keep(self, numbers: Sequence[int], content: memoryview, borders: Sequence[int]) -> None:
         start, names = borders[0], [self._name(number) for number in numbers]
@@ -220,6 +218,21 @@ class _Growing:
         """Gives the descriptor back."""
         if not self._there:
             os.close(self._fd)
+
+
+def _filled(blocks: Iterable[bytes], into: memoryview) -> Iterator[int]:
+    """How much is there by now. Raises FarError(broken) unless it fits exactly."""
+    have = 0
+    for block in blocks:
+        if have + len(block) > len(into):
+            break
+        into[have : have + len(block)] = block
+        have += len(block)
+        yield have
+    else:
+        if have == len(into):
+            return
+    raise FarError(BROKEN, f"a pack that does not hold {len(into)} bytes of chunks")
 
 
 def _is_right(parent: int, name: bytes, entry: InputFile) -> bool:

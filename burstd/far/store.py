@@ -46,6 +46,7 @@ class Store:
         #: By name: number of the pack, offset and size as one number, for a store has millions.
         self._places: dict[bytes, int] = {}
         self._writer: Optional[_Writer] = None
+        self._buffer = memoryview(bytearray(chunks.MOST))
         self._ours: list[bytes] = []
         self._used: set[int] = set()  #: packs that this conversation was glad to find
         for name in sorted(map(os.fsencode, os.listdir(directory))):
@@ -90,18 +91,19 @@ class Store:
         for name, offset, size in self._writer.append(list(fresh.items())):
             self._places[name] = _place(number, offset, size)
 
-    def read(self, name: bytes) -> bytes:
-        """A chunk, looked at again: disks rot. Raises FarError(missing | mismatch)."""
+    def read(self, name: bytes) -> memoryview:
+        """A chunk, looked at again: disks rot. It is there until the next is read. Raises
+        FarError(missing | mismatch)."""
         place = self._places.get(name)
         if place is None:
             raise FarError(MISSING, f"no chunk {name.hex()}")
         number, offset, size = place >> 72, place >> 24 & (1 << 48) - 1, place & (1 << 24) - 1
-        content = b""
+        content, have = self._buffer[:size], -1
         with contextlib.suppress(FileNotFoundError):  # somebody has swept meanwhile
             if number not in self._open:
                 self._open[number] = paths.open_regular(self._directory, (self._packs[number],))
-            content = os.pread(self._open[number], size, offset)
-        if len(content) != size or chunks.blake3(content) != name:
+            have = os.preadv(self._open[number], [content], offset)
+        if have != size or chunks.blake3(content) != name:
             self._forget(number)
             raise FarError(MISMATCH, f"a chunk of the store is damaged or gone: {name.hex()}")
         return content

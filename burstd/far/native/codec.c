@@ -38,10 +38,12 @@ int burst_inflate(void *state, uint8_t *to, size_t room, const uint8_t *from, si
                   size_t *read, size_t *written) {
     ZSTD_inBuffer in = {from, size, 0};
     ZSTD_outBuffer out = {to, room, 0};
-    size_t left = 1;
-    while (left && in.pos < size && out.pos < room)
+    size_t left = 1, before;
+    do {
+        before = in.pos + out.pos;
         if (ZSTD_isError(left = ZSTD_decompressStream(state, &out, &in)))
             return -1;
+    } while (left && in.pos + out.pos > before);
     *read = in.pos, *written = out.pos;
     return left == 0;
 }

@@ -14,6 +14,8 @@ from burstd.ports.errors import Unreachable
 
 #: Below this a question costs more than it can save.
 LEAST = 2**20
+#: A larger one here takes longer to read than the far end waits for a word of ours.
+MOST = 4 * 2**30
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Pull:
     def fetch(self, similar: int | None) -> None:
         """``similar``: an open file with bytes that may be those. Raises ``Unreachable`` where the
         far end's file is shorter than it was."""
-        if similar is None or self.size < LEAST:
+        if similar is None or self.size < LEAST or os.fstat(similar).st_size > MOST:
             self._range(0, self.size)
             return
         for offset, size, content in self._plan(similar):

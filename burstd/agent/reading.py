@@ -110,7 +110,11 @@ _Found = tuple[int, Sequence[Chunk], InputFile | None]
 
 def _file(path: str, known: Known | None, fresh: list[Known]) -> Iterator[_Found]:
     if known is not None:
-        fact = os.stat(path)  # noqa: PTH116 - a hundred thousand of them
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fact = os.fstat(fd)  # of an open file: NFS may tell of another one from memory (nfs(5))
+        finally:
+            os.close(fd)
         if Stamp.of(fact) == known.stamp:
             yield from _unread(path, fact, known)
             return

@@ -15,7 +15,9 @@ def manifest(desk: Desk, burst: Burst) -> dict[str, Any]:
     the batch script its bytes and BLAKE3; as its agent reported them once all were there."""
     reports = desk.world.store.reports(burst.id)
     told = reports.get("staged_in")
-    files = told.body.get("files", []) if told else []
+    said = told.body.get("files") if told else None
+    # It is the word of a user's agent.
+    files = [f for f in said if _is_file(f)] if isinstance(said, list) else []
     return {
         "job": str(burst.job),
         "burst": burst.id,
@@ -27,6 +29,11 @@ def manifest(desk: Desk, burst: Burst) -> dict[str, Any]:
         "files": files,
         "bytes": sum(file["size"] for file in files),
     }
+
+
+def _is_file(said: object) -> bool:
+    kinds = {"path": str, "size": int, "blake3": str}
+    return isinstance(said, dict) and all(isinstance(said.get(n), k) for n, k in kinds.items())
 
 
 def _cause(refused: Report | None) -> str | None:

@@ -143,12 +143,23 @@ class Staging:
             file = self._file
             if file is None or (file.path, file.size) != (part.path, part.offset):
                 raise FarError(REFUSED, f"a part out of its turn: {part.path!r} {part.offset}")
-            for run in part.runs:
-                for number in self._of(run):
-                    file.write(self._content(self._name(number)), self._sizes[number])
-            if part.entry is not None:
-                file.finish(part.entry)
+            try:
+                for run in part.runs:
+                    for number in self._of(run):
+                        self._extend(file, number)
+                if part.entry is not None:
+                    file.finish(part.entry)
+                    self._drop()
+            except BaseException:  # the parts that follow must not go on behind a gap
                 self._drop()
+                raise
+
+    def _extend(self, file: _Growing, number: int) -> None:
+        size = self._sizes[number]
+        if file.there:
+            file.size += size
+        else:
+            file.write(self._content(self._name(number)), size)
 
     def _directory(self, parts: paths.Parts) -> int:
         """Most files lie beside the one before."""
@@ -186,13 +197,13 @@ class _Growing:
     """A file of the tree that is being written, from its first byte on."""
 
     def __init__(self, parent: int, name: bytes, first: Part) -> None:
-        self.path, self.size, self._there = first.path, 0, False
+        self.path, self.size, self.there = first.path, 0, False
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._fd = os.open(name, flags, 0o600, dir_fd=parent)
         except FileExistsError:
-            self._there = first.entry is not None and _is_right(parent, name, first.entry)
-            if not self._there:
+            self.there = first.entry is not None and _is_right(parent, name, first.entry)
+            if not self.there:
                 os.unlink(name, dir_fd=parent)
                 self._fd = os.open(name, flags, 0o600, dir_fd=parent)
 
@@ -202,21 +213,21 @@ class _Growing:
             raise FarError(REFUSED, f"a chunk of {len(content)} bytes was announced with {size}")
         self.size += size
         rest = memoryview(content)
-        while rest and not self._there:
+        while rest:
             rest = rest[os.write(self._fd, rest) :]
 
     def finish(self, entry: InputFile) -> None:
         """All of it is there: its mode and time."""
         if self.size != entry.size:
             raise FarError(REFUSED, f"{self.size} bytes of {entry.size}: {entry.path!r}")
-        if self._there:
+        if self.there:
             return
         os.fchmod(self._fd, entry.mode)
         os.utime(self._fd, ns=(entry.mtime_ns, entry.mtime_ns))
 
     def close(self) -> None:
         """Gives the descriptor back."""
-        if not self._there:
+        if not self.there:
             os.close(self._fd)
 
 

@@ -238,6 +238,20 @@ def test_a_full_disk_is_told_and_survived(small_site: FarEnd) -> None:
     assert content == small_site.file(one.path).read_bytes()
 
 
+def test_no_part_goes_on_behind_one_that_failed(far: FarEnd) -> None:
+    """What of the first part was written is no beginning of a file."""
+    pieces = [b"a" * 100, b"b" * 100, b"c" * 100]
+    one = entry(f"{STUDY}/f", pieces[0] + pieces[2])
+    with far.serving() as (client, _):
+        client.hello()
+        client.want([(bytes.fromhex(entry("/x", piece).blake3), 100) for piece in pieces])
+        client.chunks([(0, 1)], pieces[0], None).result()
+        client.chunks([(2, 1)], pieces[2], None).result()
+        first = client.build([Part(one.path, 0, [(0, 2)], None)])
+        second = client.build([Part(one.path, 100, [(2, 1)], one)])
+        assert ("missing", "refused") == (_code(first.result), _code(second.result))
+
+
 def test_inputs_are_closed_by_the_start(far: FarEnd) -> None:
     submit(far, "#!/bin/sh\n", {f"{STUDY}/f": b"x"})
     (far.run_dir / "start.1").touch()

@@ -68,3 +68,10 @@ def test_nothing_of_a_refused_job_has_left(scene: Scene) -> None:
 
 def test_nobody_is_told_of_a_job_that_is_not_there(scene: Scene) -> None:
     assert 4 == CliRunner().invoke(app, ["files", "77"]).exit_code
+
+
+@pytest.mark.parametrize("files", [7, "x", [1, {"path": "/a"}, {"path": 1, "size": "x"}], None])
+def test_words_of_an_agent_that_make_no_sense_are_no_files(scene: Scene, files: object) -> None:
+    scene.store.report(scene.burst().id, "staged_in", {"files": files, "bytes": "x"})
+    done = CliRunner().invoke(app, ["files", "1", "--json"])
+    assert (0, []) == (done.exit_code, json.loads(done.output)["files"])

@@ -102,7 +102,8 @@ def _size(said: object) -> int:
 def _egress(body: Mapping[str, Any]) -> Mapping[str, object]:
     """What the audit log says of inputs that have left: how many, and a digest of the report's
     list, so that the list can be held against it later."""
-    files = body.get("files", [])
+    files = body.get("files")
+    files = files if isinstance(files, list) else []  # it is the word of a user's agent
     text = json.dumps(files, sort_keys=True, separators=(",", ":"))
     return {
         "files": len(files),

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 from burstd.adapters.frames import frame, frames
-from burstd.core.chronicle import Kept, Reader, Writer, outline_of
+from burstd.core.chronicle import Kept, Reader, Writer, outline_of, start_of
 from burstd.core.codec import Unfit
 from burstd.domain.decision import Decision, Outline
 from burstd.domain.plan import Decline, Placement, Plan
@@ -55,6 +56,12 @@ class FileDecisions:
         for found in read(self._between(since, until), lost, whole=False):
             if since <= found.outline.at < until:
                 yield found
+
+    def last(self, until: datetime, lost: Lost) -> Decision | None:
+        for path in reversed(self._between(until - timedelta(days=1), until)):
+            if (found := _last(path, until, lost)) is not None:
+                return found
+        return None
 
     def _between(self, since: datetime, until: datetime) -> list[Path]:
         first, last = (moment.astimezone(UTC).date() for moment in (since, until))
@@ -147,6 +154,24 @@ def read(paths: Iterable[Path], lost: Lost, *, whole: bool = True) -> Iterator[F
                 yield FileKept(path, found)
         if skipped:
             lost(f"{path}: {skipped} decisions continue one that is lost")
+
+
+def _last(path: Path, until: datetime, lost: Lost) -> Decision | None:
+    """Two times through the file: what is before the last chain need not be understood."""
+    first = last = -1
+    for place, entry in enumerate(_entries(path, lost)):
+        with _from(path):
+            found, begins = start_of(entry)
+        if found.at > until:
+            break
+        first, last = place if begins else first, place
+    if first < 0:
+        return None
+    reader, kept = Reader(whole=True), None
+    with _from(path):
+        for entry in islice(_entries(path, lost), first, last + 1):
+            kept = reader.take(entry) or kept
+        return kept.decision() if kept else None
 
 
 def _entries(path: Path, lost: Lost) -> Iterator[str]:

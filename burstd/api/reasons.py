@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from burstd.api.answers import iso
@@ -15,13 +16,19 @@ from burstd.domain.burst import Burst
 from burstd.domain.jobs import JobKey, JobState, QueuedJob
 from burstd.domain.plan import Plan, Snapshot
 from burstd.domain.reasons import Step
+from burstd.ports.errors import PortError
+from burstd.ports.store import Verdict as Said
 from burstd.shell.tick import look
+
+#: A job's line in the queue, with the snapshot and the plan that go with it
+Seen = tuple[QueuedJob, Snapshot, Plan]
 
 
 def why(desk: Desk, key: JobKey, burst: Burst | None, peer: Peer) -> dict[str, Any] | None:
     """The chain of rules, the last verdict, and where its burst stands; ``None`` if nobody knows
     such a job, or the asking user may not see it. The rules speak of this moment; of a job that is
-    away, or was and is over, as they did when it left."""
+    away, or was and is over, as they did when it left; of one that never left and is over, as they
+    did at the last verdict on it, for as long as decisions are kept."""
     verdict = desk.world.store.verdict(key)
     seen = _seen(desk, key)
     line = seen[0] if seen else None
@@ -36,20 +43,51 @@ def why(desk: Desk, key: JobKey, burst: Burst | None, peer: Peer) -> dict[str, A
     if burst is not None:
         cause = f" ({burst.cause})" if burst.cause else ""
         lines.append(f"{iso(burst.stage_since)}  burst {burst.id} is {burst.stage.value}{cause}")
-    if seen is not None and (burst is None or burst.stage.at_rest):
-        job, snapshot, plan = seen
-        ledger, left = desk.world.store.ledger(), None
-        steps = explain(job, snapshot, desk.world.policy, ledger, plan)
-        groups = verdicts(job, plan)
-    else:
-        steps, groups = desk.world.store.reasons(burst.id) if burst else (), ()
-        left = burst.created_at if burst and steps else None
-    return {
-        "job": str(key),
-        "why": lines,
-        "left_at": iso(left),
-        **told(groups, steps),
-    }
+    steps, groups, when = _now(desk, seen, burst) or _then(desk, key, burst, verdict)
+    if line is not None and burst is None and line.state is not JobState.PENDING:
+        then = _then(desk, key, burst, verdict)
+        lines.append(f"{iso(desk.world.clock.now())}  it is {line.state.value} on-prem")
+        steps, groups, when = then if then[0] else (steps, groups, when)
+    return {"job": str(key), "why": lines, **when, **told(groups, steps)}
+
+
+#: Every rule's word, the plan's on groups, and of which moment they are
+Told = tuple[tuple[Step, ...], tuple[Verdict, ...], dict[str, str | None]]
+
+
+def _now(desk: Desk, seen: Seen | None, burst: Burst | None) -> Told | None:
+    """Of one that is in the queue, and at home."""
+    if seen is None or (burst is not None and not burst.stage.at_rest):
+        return None
+    job, snapshot, plan = seen
+    steps = explain(job, snapshot, desk.world.policy, desk.world.store.ledger(), plan)
+    return steps, verdicts(job, plan), _moments()
+
+
+def _then(desk: Desk, key: JobKey, burst: Burst | None, verdict: Said | None) -> Told:
+    """Of one that is away, or is over: as it was when it left, or when it last was to stay."""
+    if burst is not None and (verdict is None or verdict.placed):
+        steps = desk.world.store.reasons(burst.id)
+        return steps, (), _moments(left=burst.created_at if steps else None)
+    kept, lost = desk.world.decisions, list[str]()
+    if kept is None or verdict is None:
+        return (), (), _moments()
+    try:
+        decision = kept.last(verdict.at, lost.append)
+    except PortError:
+        decision = None  # burst decisions tells what is wrong with them
+    job = _line(decision.snapshot, key) if decision else None
+    if decision is None or job is None or job.identity.user != verdict.user:
+        return (), (), _moments()
+    plan = decision.plan
+    steps = explain(job, decision.snapshot, decision.policy, decision.ledger, plan)
+    return steps, (), _moments(decided=decision.at)
+
+
+def _moments(
+    left: datetime | None = None, decided: datetime | None = None
+) -> dict[str, str | None]:
+    return {"left_at": iso(left), "decided_at": iso(decided)}
 
 
 def told(groups: Sequence[Verdict], steps: Sequence[Step]) -> dict[str, Any]:
@@ -79,7 +117,7 @@ def told(groups: Sequence[Verdict], steps: Sequence[Step]) -> dict[str, Any]:
     }
 
 
-def _seen(desk: Desk, key: JobKey) -> tuple[QueuedJob, Snapshot, Plan] | None:
+def _seen(desk: Desk, key: JobKey) -> Seen | None:
     """Its line in the queue, with the snapshot and the plan that go with it. One that came after
     the last tick is looked for now."""
     memory = desk.memory

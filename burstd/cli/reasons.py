@@ -15,6 +15,8 @@ def show_why(found: dict[str, Any]) -> None:
         lines([f"now {word}, {_jobs(group['jobs'])}: {group['text']}"])
     if found.get("left_at"):
         lines([f"{found['left_at']}  when it left:"])
+    if found.get("decided_at"):
+        lines([f"{found['decided_at']}  when this was decided:"])
     lines([text for step in found["steps"] for text in _step(step)])
 
 

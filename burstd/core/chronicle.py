@@ -2,6 +2,8 @@
 
 An entry is three lines of JSON: a head with the outline, the plan, and what it was made from. The
 first of a chain says everything; every other one names the checksum of the one that it continues.
+A chain ends where its other entries are longer than its first: to read one entry is never much more
+than to read two of those, and all of them together take at most twice the room.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from burstd.domain.plan import Decline, Placement, Plan, Snapshot
 from burstd.domain.targets import Money
 
 FORMAT = 1
+SHORT = 1 << 20  #: characters; a chain may grow to that whatever its first entry has
 _DECISION = Fields(Decision, {name: node(hint) for name, hint in parts(Decision).items()})
 _PLAN = Fields(Decision, {"plan": _DECISION.nodes["plan"]})
 _GIVEN = Fields(Decision, {n: inner for n, inner in _DECISION.nodes.items() if n != "plan"})
@@ -71,9 +74,12 @@ class Writer:
         """The next entry says everything: what was written last may be lost."""
         self._before: Any = NOTHING
         self._sum: int | None = None
+        self._room = 0  #: characters, until the chain ends
 
     def entry(self, decision: Decision) -> str:
         """Its text; what it continues must have been kept, or ``begin`` said."""
+        if self._room < 0:
+            self.begin()
         decision = replace(decision, plan=in_queue_order(decision.plan, decision.snapshot))
         head = {
             "format": FORMAT,
@@ -83,6 +89,7 @@ class Writer:
         }
         plan, given = (part.diff(self._before, decision) or "{}" for part in (_PLAN, _GIVEN))
         entry = f"{text(head)}\n{plan}\n{given}\n"
+        self._room = max(len(entry), SHORT) if self._sum is None else self._room - len(entry)
         self._before, self._sum = decision, zlib.crc32(entry.encode())
         return entry
 
@@ -118,9 +125,14 @@ class Kept:
 
 def outline_of(entry: str) -> Outline:
     """By its head alone. Raises ``Unfit``."""
+    return start_of(entry)[0]
+
+
+def start_of(entry: str) -> tuple[Outline, bool]:
+    """By its head alone: the outline, and whether a chain begins with it. Raises ``Unfit``."""
     with _fitting():
-        found: Outline = _OUTLINE.decode(_head(entry.partition("\n")[0])["outline"])
-        return found
+        head = _head(entry.partition("\n")[0])
+        return _OUTLINE.decode(head["outline"]), head["after"] is None
 
 
 class Reader:

@@ -41,3 +41,7 @@ class Decisions(Protocol):
 
     def kept(self, since: datetime, until: datetime, lost: Callable[[str], None]) -> Iterator[Kept]:
         """The same with their plans."""
+
+    def last(self, until: datetime, lost: Callable[[str], None]) -> Decision | None:
+        """The last one that was made by then, with all that it was made from; ``None`` if there is
+        none, or none of that day or the day before can be read."""

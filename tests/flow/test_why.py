@@ -98,6 +98,28 @@ def test_what_runs_at_home_and_what_nobody_knows(scene: Scene) -> None:
     assert 4 == CliRunner().invoke(app, ["why", "77"]).exit_code
 
 
+def test_what_never_left_is_explained_by_the_last_decision_on_it(
+    tmp_path: Path, serve: Serve
+) -> None:
+    scene = Scene(database=in_file(tmp_path / "ledger.db"), decisions=tmp_path / "decisions")
+    serve(scene)
+    key = scene.slurm.submit(name="beam", minutes=6, partition="long")
+    scene.turn(1)
+    waiting = why(key)
+    assert ("partition" in against(waiting), None) == (True, waiting["decided_at"])
+    scene.turn(2)
+    other = scene.slurm.submit(name="other", minutes=6)  # decisions go on
+    scene.slurm.cancel(key)
+    scene.turn(3)
+
+    over = why(key)
+    assert waiting["steps"] == over["steps"]
+    assert over["why"][-1].startswith(over["decided_at"])
+    lines = CliRunner().invoke(app, ["why", key]).output.splitlines()
+    assert f"{over['decided_at']}  when this was decided:" in lines
+    assert None is why(other)["decided_at"]
+
+
 def test_the_lines_name_rule_numbers_setting_and_cure(scene: Scene) -> None:
     scene.slurm.submit(name="beam", minutes=6, partition="long")
     scene.tick()

@@ -261,6 +261,25 @@ def test_what_was_written_after_a_loss_begins_anew() -> None:
     assert decisions[2] == kept.decision()
 
 
+def test_a_chain_ends_once_what_follows_is_longer_than_its_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(chronicle, "SHORT", 0)
+    texts, decisions = entries(30)
+    reader, first, more, chains = Reader(whole=True), 0, 0, 0
+    for entry, one in zip(texts, decisions, strict=True):
+        kept = reader.take(entry)
+        assert kept is not None
+        assert one == kept.decision()
+        if chronicle.start_of(entry)[1]:
+            assert chains == 0 or more > first
+            first, more, chains = len(entry), 0, chains + 1
+        else:
+            assert more <= first
+            more += len(entry)
+    assert 1 < chains < 10
+
+
 def test_plans_are_read_without_what_they_were_made_from() -> None:
     texts, decisions = entries()
     reader = Reader(whole=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import io
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ import pytest
 from burstd.adapters import decisions as adapter
 from burstd.adapters.decisions import FileDecisions, days, read
 from burstd.adapters.frames import frame, frames
+from burstd.core import chronicle
 from burstd.core.chronicle import in_queue_order
 from burstd.core.decide import decide
 from burstd.domain.decision import Decision
@@ -208,6 +210,25 @@ def test_none_are_kept_where_that_is_said_and_those_that_were_go(directory: Path
 
 def _fail(what: str) -> None:
     raise AssertionError(what)
+
+
+def test_the_last_one_until_a_moment_is_read_with_all_that_it_was_made_from(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chronicle, "SHORT", 0)  # chains of a few entries, three days of them
+    store = files(directory)
+    made = [decision(NOW + n * timedelta(hours=2), jobs=1 + n % 4) for n in range(30)]
+    for one in made:
+        store.keep(one)
+    begun = [head["after"] is None for _, path in days(directory) for head in heads(path)]
+    assert len(days(directory)) + 2 < sum(begun) < len(made) - 4
+
+    for before, one in itertools.pairwise(made):
+        assert before == store.last(one.at - timedelta(seconds=1), _fail)
+        assert one == store.last(one.at, _fail)
+    assert made[-1] == store.last(made[-1].at + timedelta(hours=20), _fail)
+    assert None is store.last(NOW - timedelta(seconds=1), _fail)
+    assert None is store.last(made[-1].at + 3 * DAY, _fail)
 
 
 def test_a_span_of_time_is_read_by_outline_and_by_plan(directory: Path) -> None:

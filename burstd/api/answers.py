@@ -54,8 +54,12 @@ def operators_only() -> Response:
 
 
 def none(request: Request) -> Response:
-    """There is none, or it is somebody else's: no difference to who asks."""
-    text = f"burstd knows no job {request.path_params['job']} of yours"
+    """There is none, or it is somebody else's: no difference to who asks. Or no cycle has ever seen
+    it pend: then nothing was decided on it."""
+    text = (
+        f"burstd knows no job {request.path_params['job']} of yours; one that started here before "
+        "a cycle saw it pend was never considered (sacct tells of it)"
+    )
     return JSONResponse({"error": text}, status_code=404)
 
 

@@ -216,8 +216,7 @@ class Agent:
         follower.streams(now)
 
         def fetch(entry: OutputFile, descriptor: int, similar: int | None) -> None:
-            with os.fdopen(os.dup(descriptor), "wb") as file:
-                depot.fetch(entry, file.write, similar=similar)
+            depot.fetch(entry, descriptor, similar=similar)
 
         landing = Landing(words["burst"], roots, {**known, **self.memory.copies}, fetch)
         # Directories last and deepest first: their modes must not hinder the files in them.

@@ -8,7 +8,9 @@ cut takes away: bytes, mode, time, the name and all directories on the way to it
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import stat
@@ -23,7 +25,8 @@ from burstd.far.chunks import Blake3
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: A fifo that somebody has put there must not hang us.
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_AGAIN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 #: What a shell or a daemon would run or believe; a job that writes these gets a copy beside it.
 _NEVER = frozenset(
     {
@@ -34,11 +37,12 @@ _NEVER = frozenset(
     }
 )  # fmt: skip
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 BLOCK = 2**20
 LONGEST_NAME = 255  #: bytes
 
-#: Writes the file's bytes into the descriptor; the other, if there is one, is an open file of that
-#: name, which may have some of them.
+#: Writes the file's bytes into the descriptor, which may have a beginning of them; the other, if
+#: there is one, is an open file of that name, which may have some of them.
 Fetch = Callable[[OutputFile, int, int | None], None]
 
 
@@ -104,12 +108,21 @@ class Landing:
 
     def _file(self, directory: int, name: str, entry: OutputFile) -> None:
         temporary = f".burst-{self.burst}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
-        _discard(directory, temporary)  # left by an interrupted landing of ours
         existing = _look(directory, name)
         if existing is not None and _is(directory, name, existing, entry):
+            _discard(directory, temporary)  # left by an interrupted landing of ours
             _keep(directory, name, existing, entry)
             return
-        self._write(directory, temporary, entry)
+        descriptor = self._written(directory, temporary, entry)
+        try:  # open, and so locked, until it has its name
+            self._place(directory, temporary, existing, entry)
+        finally:
+            os.close(descriptor)
+
+    def _place(
+        self, directory: int, temporary: str, existing: os.stat_result | None, entry: OutputFile
+    ) -> None:
+        name = PurePosixPath(entry.path).name
         if existing is None:
             try:  # link() never replaces: a name that appeared meanwhile is the user's
                 os.link(
@@ -141,19 +154,48 @@ class Landing:
             return True
         return self.marks.get(path) != Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
 
-    def _write(self, directory: int, temporary: str, entry: OutputFile) -> None:
-        descriptor = os.open(temporary, _NEW, 0o600, dir_fd=directory)
+    def _written(self, directory: int, temporary: str, entry: OutputFile) -> int:
+        """What came before a cut stays for the next time; what is wrong goes."""
+        descriptor = _begun(directory, temporary)
         try:
             with _similar(directory, PurePosixPath(entry.path).name) as similar:
                 self.fetch(entry, descriptor, similar)
             if digest_of(temporary, directory) != entry.blake3:
+                _discard(directory, temporary)
                 raise Damaged(f"{entry.path} arrived damaged")
             _finish(descriptor, entry)
-        except BaseException:
-            _discard(directory, temporary)
-            raise
-        finally:
+        except BaseException as error:
             os.close(descriptor)
+            if isinstance(error, OSError) and error.errno in _FULL:
+                _discard(directory, temporary)  # others need the room while we wait for more
+            raise
+        return descriptor
+
+
+def _begun(directory: int, temporary: str) -> int:
+    """The file of an interrupted landing of ours, or a new one; locked. One that is not ours alone
+    is not written to: it has another name too, somebody else has put it there, or another agent of
+    this burst, that was thought dead, still writes to it."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(temporary, _AGAIN, dir_fd=directory)
+        seen = os.fstat(descriptor)
+        ours = stat.S_ISREG(seen.st_mode) and (seen.st_nlink, seen.st_uid) == (1, os.geteuid())
+        if ours and _lock(descriptor):
+            return descriptor
+        os.close(descriptor)
+    _discard(directory, temporary)
+    descriptor = os.open(temporary, _NEW, 0o600, dir_fd=directory)
+    _lock(descriptor)
+    return descriptor
+
+
+def _lock(descriptor: int) -> bool:
+    """False if another has it, or where there are no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from burstd.agent.landing import digest_of
 from burstd.agent.memory import Memory
 from burstd.domain.data import InputFile, OutputFile
-from burstd.ports.depot import Came, Depot, Execution, Growing, Write
+from burstd.ports.depot import Came, Depot, Execution, Growing
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Metered:
         return self.depot.outputs(secret)
 
     def fetch(
-        self, entry: OutputFile, write: Write, came: Came = int, similar: int | None = None
+        self, entry: OutputFile, into: int, came: Came = int, similar: int | None = None
     ) -> None:
         """All of it: whether it is paid for was asked before the first one."""
 
@@ -51,7 +51,7 @@ class Metered:
             came(size)
 
         try:
-            self.depot.fetch(entry, write, counted, similar)
+            self.depot.fetch(entry, into, counted, similar)
         finally:
             self.memory.save()
 

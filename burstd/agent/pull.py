@@ -1,75 +1,112 @@
-"""Results on their way home. Of a file that the site has much of already, a live copy or the input
-that the job went on writing, only the rest travels."""
+"""Results on their way home. What an attempt that was cut has brought stays; of a file that the
+site has much of already, a live copy or the input that the job went on writing, only the rest
+travels."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from burstd.far import chunks
-from burstd.far.client import Client
+from burstd.far.client import Client, chunks_of
 from burstd.ports.errors import Unreachable
 
 #: Below this a question costs more than it can save.
 LEAST = 2**20
-#: A larger one here takes longer to read than the far end waits for a word of ours.
-MOST = 4 * 2**30
+#: Bytes that both ends look at between two words: neither waits long, or keeps many names.
+SEGMENT = 2**30
+#: Bytes of zeros, at a multiple of their count, that become a hole.
+HOLE = 64 * 2**10
+_ZEROS = bytes(HOLE)
 
 
 @dataclass
 class Pull:
-    """Fetches one file of the far tree, by its bytes in order; see ``ports.depot.Depot.fetch``."""
+    """Fetches one file of the far tree; see ``ports.depot.Depot.fetch``."""
 
     client: Client
     path: str
     size: int  #: bytes
-    write: Callable[[bytes], object]
-    came: Callable[[int], object]  #: told of bytes that the far end has sent, before compression
+    into: int
+    came: Callable[[int], object]
+    _at: int = field(default=0, init=False)
 
     def fetch(self, similar: int | None) -> None:
-        """``similar``: an open file with bytes that may be those. Raises ``Unreachable`` where the
-        far end's file is shorter than it was."""
-        if similar is None or self.size < LEAST or os.fstat(similar).st_size > MOST:
-            self._range(0, self.size)
-            return
-        for offset, size, content in self._plan(similar):
-            if content is None:
-                self._range(offset, size)
-            else:
-                self.write(content)
+        """Raises ``Unreachable`` where the far end's file is shorter than it was."""
+        os.ftruncate(self.into, self._kept())
+        if similar is not None and os.fstat(similar).st_size >= LEAST:
+            for size, content in self._plan(similar):
+                if content is None:
+                    self._range(size)
+                else:
+                    self._put(content)
+        self._range(self.size - self._at)
+        os.ftruncate(self.into, self.size)
 
-    def _plan(self, similar: int) -> Iterator[tuple[int, int, bytes | None]]:
-        """Ranges in order: with bytes that are here, or those between them."""
-        here = {
-            name: (offset, len(part))
-            for window in chunks.windows(similar, os.fstat(similar).st_size)
-            for name, offset, part in window.pieces()
-        }
-        lacking = at = 0
-        for name, size in self.client.names(self.path) if here else ():
-            content = _right(similar, name, *here[name]) if name in here else None
-            at += size
-            if content is None:
-                continue
-            start = at - size
-            if lacking < start:
-                yield lacking, start - lacking, None
-            yield start, size, content
-            lacking = at
-        if lacking < self.size:
-            yield lacking, self.size - lacking, None
+    def _kept(self) -> int:
+        """How much of the beginning is there and right. The last chunk before a cut is not whole,
+        and counts as missing."""
+        have = min(os.fstat(self.into).st_size, self.size)
+        while have >= LEAST and self._at < have:
+            end = min(self._at + SEGMENT, self.size)
+            pending = self.client.names(self.path, self._at, end - self._at)
+            windows = chunks.windows(self.into, min(end, have), self._at)
+            pieces = [(name, len(part)) for w in windows for name, _, part in w.pieces()]
+            right = 0
+            for mine, theirs in zip(pieces, chunks_of(pending), strict=False):
+                if mine != theirs:
+                    break
+                right += mine[1]
+            self._at += right
+            if self._at < end:
+                break
+        return self._at
 
-    def _range(self, offset: int, size: int) -> None:
+    def _plan(self, similar: int) -> Iterator[tuple[int, bytes | None]]:
+        """What comes next: bytes that are here, or so many that are not."""
+        have = os.fstat(similar).st_size
+        while (begin := self._at) < min(have, self.size):
+            end = min(begin + SEGMENT, self.size)
+            pending = self.client.names(self.path, begin, end - begin)
+            here = {
+                name: (offset, len(part))
+                for window in chunks.windows(similar, min(have, begin + SEGMENT), begin)
+                for name, offset, part in window.pieces()
+            }
+            lacking = 0
+            for name, size in chunks_of(pending):
+                content = _right(similar, name, *here[name]) if name in here else None
+                if content is None:
+                    lacking += size
+                    continue
+                if lacking:
+                    yield lacking, None
+                yield size, content
+                lacking = 0
+            yield end - self._at, None
+
+    def _range(self, size: int) -> None:
         sink: Any = _Sink(self._take)
-        got = self.client.read_into({"path": self.path}, sink, offset, size)
+        got = self.client.read_into({"path": self.path}, sink, self._at, size)
         if got != size:
-            raise Unreachable(f"{self.path} ends after {offset + got} of {self.size} bytes")
+            raise Unreachable(f"{self.path} ends after {self._at} of {self.size} bytes")
 
     def _take(self, block: bytes) -> None:
         self.came(len(block))
-        self.write(block)
+        self._put(block)
+
+    def _put(self, content: bytes) -> None:
+        """Zeros become a hole: a sparse file stays one."""
+        view = memoryview(content)
+        while view:
+            part, hole = _next(view, self._at)
+            while part and not hole:
+                written = os.pwrite(self.into, part, self._at)
+                part, view, self._at = part[written:], view[written:], self._at + written
+            self._at += len(part)
+            view = view[len(part) :]
 
 
 class _Sink:
@@ -77,6 +114,18 @@ class _Sink:
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
         self.write = write
+
+
+def _next(view: memoryview, at: int) -> tuple[memoryview, bool]:
+    """The longest beginning that is all hole, or has none."""
+    first = -at % HOLE
+    hole = view[first : first + HOLE] == _ZEROS if not first else False
+    end = first
+    while end + HOLE <= len(view) and (view[end : end + HOLE] == _ZEROS) == hole:
+        end += HOLE
+    if not hole and end + HOLE > len(view):
+        end = len(view)
+    return view[:end], hole
 
 
 def _right(fd: int, name: bytes, offset: int, size: int) -> bytes | None:

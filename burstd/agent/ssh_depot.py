@@ -19,7 +19,7 @@ from burstd.far import order as far_order
 from burstd.far.client import Client
 from burstd.far.endrecord import EXITED, EndForged, EndRecord
 from burstd.far.errors import BROKEN, BUSY, FULL, MISMATCH, MISSING, FarError, FarLost
-from burstd.ports.depot import Came, Depot, Execution, Growing, Write
+from burstd.ports.depot import Came, Depot, Execution, Growing
 from burstd.ports.errors import Mismatch, NoRoom, PortError, Rejected, Unreachable
 
 #: No program of the user's runs on a proxy node, whatever is in the job's PATH.
@@ -114,9 +114,9 @@ class SshDepot:
         ]
         return entries, list(end.outside), end.exit_code if end.reason == EXITED else None
 
-    def fetch(self, entry: OutputFile, write: Write, came: Came, similar: int | None) -> None:
+    def fetch(self, entry: OutputFile, into: int, came: Came, similar: int | None) -> None:
         with self._translated():
-            Pull(self._client, entry.path, entry.size, write, came).fetch(similar)
+            Pull(self._client, entry.path, entry.size, into, came).fetch(similar)
 
     def close(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):

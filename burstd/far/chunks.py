@@ -126,9 +126,10 @@ class Window:
             start = end
 
 
-def windows(fd: int, size: int) -> Iterator[Window]:
-    """All chunks of an open file that has so many bytes; fewer if it is shorter by now."""
-    offset, rest = 0, memoryview(b"")
+def windows(fd: int, size: int, start: int = 0) -> Iterator[Window]:
+    """All chunks of an open file that has so many bytes, or of those from `start` on, which are cut
+    as if the file began there; fewer if it is shorter by now."""
+    offset, rest = start, memoryview(b"")
     while offset < size:
         window = bytearray(max(len(rest), min(WINDOW, size - offset)))
         window[: len(rest)] = rest
@@ -139,7 +140,7 @@ def windows(fd: int, size: int) -> Iterator[Window]:
                 return
             have += came
         view = memoryview(window)
-        ends = [size] if size <= AVERAGE else cut(view)
+        ends = [len(view)] if size - start <= AVERAGE else cut(view)
         if offset + len(window) < size:  # the last ends where the window does, not where it should
             ends = [end for end in ends[:-1] if end <= len(window) - MOST] or ends[:1]
         yield Window(offset, view[: ends[-1]], ends, names(view, ends))

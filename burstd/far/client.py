@@ -167,12 +167,10 @@ class Client:
                 break  # the others come to nothing; they are read with the next answers
         return copied
 
-    def names(self, path: str) -> list[tuple[bytes, int]]:
-        """Names and sizes of the chunks that a file has now; none where they are too many."""
-        content = self._post({"op": "names", "path": path}).result()[1]
-        if len(content) % WANTED.size:
-            raise FarError(BROKEN, "names of chunks that are cut off")
-        return list(WANTED.iter_unpack(content))
+    def names(self, path: str, offset: int, length: int) -> Pending:
+        """Asks how a file's bytes are cut now, as if they were a file. The answer: `chunks_of`."""
+        header: wire.Header = {"op": "names", "path": path, "offset": offset, "length": length}
+        return self._post(header)
 
     def outputs(self) -> bytes:
         """The end record as written; check it with `EndRecord.unseal`. FarError(missing) before."""
@@ -213,6 +211,14 @@ def missing(bits: bytes, count: int) -> list[int]:
     if len(bits) != (count + 7) // 8:
         raise FarError(BROKEN, "an answer of the wrong length")
     return [number for number in range(count) if bits[number // 8] >> number % 8 & 1]
+
+
+def chunks_of(pending: Pending) -> list[tuple[bytes, int]]:
+    """Names and sizes, by the answer to `names`. Raises FarError(broken), and as `result` does."""
+    content = pending.result()[1]
+    if len(content) % WANTED.size:
+        raise FarError(BROKEN, "names of chunks that are cut off")
+    return list(WANTED.iter_unpack(content))
 
 
 def _plain(answer: Fields, content: bytes, most: int) -> bytes:

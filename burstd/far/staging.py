@@ -30,6 +30,8 @@ MAX_PACK = 16 * 1024 * 1024  #: bytes in a pack, as they are and as they travel
 MAX_FILES = 64 * 1024 * 1024  #: bytes of one list of files
 _RECENT = 32 * 1024 * 1024
 _BLOCK = 1024 * 1024
+_HOLE = 64 * 1024  #: bytes of zeros that are not written
+_ZEROS = memoryview(bytes(chunks.MOST))
 
 
 class Staging:
@@ -213,6 +215,9 @@ class _Growing:
             raise FarError(REFUSED, f"a chunk of {len(content)} bytes was announced with {size}")
         self.size += size
         rest = memoryview(content)
+        if size >= _HOLE and rest == _ZEROS[:size]:  # a sparse file stays one
+            os.lseek(self._fd, size, os.SEEK_CUR)
+            return
         while rest:
             rest = rest[os.write(self._fd, rest) :]
 
@@ -222,6 +227,7 @@ class _Growing:
             raise FarError(REFUSED, f"{self.size} bytes of {entry.size}: {entry.path!r}")
         if self.there:
             return
+        os.ftruncate(self._fd, self.size)  # it may end with a hole
         os.fchmod(self._fd, entry.mode)
         os.utime(self._fd, ns=(entry.mtime_ns, entry.mtime_ns))
 

@@ -34,7 +34,6 @@ class Growing:
     files: Mapping[str, int] = field(default_factory=dict)
 
 
-Write = Callable[[bytes], object]
 Came = Callable[[int], object]
 
 
@@ -62,9 +61,11 @@ class Depot(Protocol):
         All empty where the work never started. Raises ``Mismatch`` for a forged record.
         """
 
-    def fetch(self, entry: OutputFile, write: Write, came: Came, similar: int | None) -> None:
-        """All bytes of a result, in order. ``came`` is told of those that the far end has sent;
-        others may be taken from ``similar``, an open file that may have some of them."""
+    def fetch(self, entry: OutputFile, into: int, came: Came, similar: int | None) -> None:
+        """All bytes of a result into an open file, in order: what is there may be a beginning of
+        them, by a call that was cut, and stays as far as it is right. ``came`` is told of those
+        that the far end has sent; others may be taken from ``similar``, an open file that may have
+        some of them. Raises ``OSError`` where they can't be written."""
 
     def close(self) -> None:
         """Give the connection back."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from burstd.agent import pull
 from burstd.agent.pull import Pull
-from burstd.far.client import Client
+from burstd.far.client import Client, Pending
 from burstd.ports.errors import Unreachable
 from tests.far.kit import FarEnd, entry, put
 
@@ -19,15 +25,21 @@ OLD = random.Random(3).randbytes(9 * MIB)
 MORE = random.Random(4).randbytes(MIB)
 
 
-def pulled(client: Client, size: int, here: Path | None) -> tuple[bytes, int]:
-    found, came = bytearray(), list[int]()
-    pull = Pull(client, PATH, size, found.extend, came.append)
-    if here is None:
-        pull.fetch(None)
-    else:
-        with here.open("rb") as similar:
-            pull.fetch(similar.fileno())
-    return bytes(found), sum(came)
+def pulled(
+    client: Client, size: int, here: Path | None, begun: bytes = b""
+) -> tuple[bytes, int]:
+    came = list[int]()
+    with TemporaryFile() as into:
+        into.write(begun)
+        into.flush()
+        one = Pull(client, PATH, size, into.fileno(), came.append)
+        if here is None:
+            one.fetch(None)
+        else:
+            with here.open("rb") as similar:
+                one.fetch(similar.fileno())
+        into.seek(0)
+        return into.read(), sum(came)
 
 
 @pytest.mark.parametrize(
@@ -66,16 +78,16 @@ def test_a_copy_that_changes_meanwhile_does_no_harm(
     with far.serving() as (client, _):
         client.hello()
         put(client, entry(PATH, OLD), OLD)
-        real = client.names
+        real = pull.chunks_of
 
-        def names(path: str) -> list[tuple[bytes, int]]:
+        def chunks_of(pending: Pending) -> list[tuple[bytes, int]]:
             with here.open("r+b") as file:
                 file.seek(MIB)
                 file.write(b"changed")
                 file.truncate(5 * MIB)
-            return real(path)
+            return real(pending)
 
-        monkeypatch.setattr(client, "names", names)
+        monkeypatch.setattr(pull, "chunks_of", chunks_of)
         content, came = pulled(client, len(OLD), here)
     assert content == OLD
     assert 4 * MIB <= came < 5 * MIB
@@ -92,3 +104,85 @@ def test_a_result_that_is_shorter_than_it_was_is_no_result(far: FarEnd, tmp_path
         os.truncate(far.file(PATH), 4 * MIB)
         with pytest.raises(Unreachable, match="ends after"):
             pulled(client, len(OLD), None)
+
+
+@pytest.mark.parametrize("cut", [0, 100, MIB, MIB + 1, 5 * MIB, 9 * MIB - 1, 9 * MIB])
+def test_what_came_before_a_cut_does_not_come_again(far: FarEnd, cut: int) -> None:
+    with far.serving() as (client, _):
+        client.hello()
+        put(client, entry(PATH, OLD), OLD)
+        content, came = pulled(client, len(OLD), None, OLD[:cut])
+    assert content == OLD
+    kept = cut if cut >= MIB else 0
+    assert len(OLD) - kept <= came <= min(len(OLD), len(OLD) - kept + 256 * 2**10)
+
+
+@pytest.mark.parametrize("segment", [2 * MIB, pull.SEGMENT])
+def test_a_beginning_that_is_wrong_somewhere_stays_up_to_there(
+    far: FarEnd, monkeypatch: pytest.MonkeyPatch, segment: int
+) -> None:
+    monkeypatch.setattr(pull, "SEGMENT", segment)
+    begun = OLD[: 5 * MIB] + b"x" + OLD[5 * MIB + 1 : 8 * MIB]
+    with far.serving() as (client, _):
+        client.hello()
+        put(client, entry(PATH, OLD), OLD)
+        content, came = pulled(client, len(OLD), None, begun)
+        assert content == OLD
+        assert 4 * MIB <= came <= 4.3 * MIB
+
+
+def test_both_what_came_before_and_what_is_here_is_used(
+    far: FarEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pull, "SEGMENT", 2 * MIB)
+    here = tmp_path / "copy"
+    here.write_bytes(OLD[: 6 * MIB])
+    with far.serving() as (client, _):
+        client.hello()
+        put(client, entry(PATH, OLD), OLD)
+        content, came = pulled(client, len(OLD), here, OLD[: 3 * MIB])
+    assert content == OLD
+    assert 3 * MIB <= came <= 3.5 * MIB
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pieces=st.lists(
+        st.tuples(st.booleans(), st.integers(1, 200_000)), min_size=1, max_size=8
+    ),
+    blocks=st.lists(st.integers(1, 300_000), min_size=1, max_size=5),
+)
+def test_zeros_become_holes_and_nothing_else_does(
+    pieces: list[tuple[bool, int]], blocks: list[int]
+) -> None:
+    content = b"".join(bytes(size) if zero else b"x" * size for zero, size in pieces)
+    client: Any = None
+    with TemporaryFile() as into:
+        one = Pull(client, PATH, len(content), into.fileno(), int)
+        at = 0
+        for size in itertools.cycle(blocks):
+            if at >= len(content):
+                break
+            one._put(content[at : at + size])
+            at += size
+        os.ftruncate(into.fileno(), len(content))
+        assert content == into.read()
+
+
+def test_a_sparse_file_stays_one(far: FarEnd, tmp_path: Path) -> None:
+    size = 40 * MIB
+    with (tmp_path / "sparse").open("w+b") as file:
+        file.write(MORE)
+        file.seek(30 * MIB)
+        file.write(MORE)
+        file.truncate(size)
+        file.seek(0)
+        content = file.read()
+    with far.serving() as (client, _):
+        client.hello()
+        put(client, entry(PATH, content), content)
+        with (tmp_path / "result").open("w+b") as into:
+            Pull(client, PATH, size, into.fileno(), int).fetch(None)
+            assert content == into.read()
+            assert os.fstat(into.fileno()).st_blocks * 512 < 3 * MIB
+    assert os.stat(far.file(PATH)).st_blocks * 512 < 3 * MIB

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import stat
@@ -33,7 +34,8 @@ def land(
     """One result into ``home``, if it may; its marks are those of now if ``known``."""
 
     def fetch(_entry: OutputFile, descriptor: int, _similar: int | None) -> None:
-        os.write(descriptor, content)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, content, 0)
         meanwhile()
 
     digest = blake3.blake3(RESULT).hexdigest()
@@ -85,13 +87,34 @@ def _turned_aside(home: Path) -> Iterator[str]:
 
 
 def _existing_temporary(home: Path) -> Iterator[str]:
-    """Somebody holds the temporary name open, and writes after we have checked the bytes."""
+    """Somebody else holds the temporary name open, and writes after we have checked the bytes."""
     (home / _TEMPORARY).write_bytes(b"theirs")
+    os.chown(home / _TEMPORARY, 65534, 65534)
     with (home / _TEMPORARY).open("r+b") as theirs:
         land(home)
         theirs.write(b"forged")
     if (home / "out.frd").read_bytes() != RESULT:
         yield "8: a file that somebody else holds open becomes the result"
+
+
+def _twin(home: Path) -> Iterator[str]:
+    """Another agent of the burst, that was thought dead, goes on writing to the temporary name."""
+    (home / _TEMPORARY).write_bytes(b"res")
+    with (home / _TEMPORARY).open("r+b") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        land(home)
+        theirs.write(b"forged")
+    if (home / "out.frd").read_bytes() != RESULT:
+        yield "8: a file that another agent holds open becomes the result"
+
+
+def _second_name(home: Path) -> Iterator[str]:
+    """The temporary name is another one of a file of the user's."""
+    (home / "precious").write_bytes(b"precious")
+    os.link(home / "precious", home / _TEMPORARY)
+    land(home)
+    if (home / "precious").read_bytes() != b"precious":
+        yield "8: a file of the user's is written to by another name"
 
 
 def _changed_meanwhile(home: Path) -> Iterator[str]:
@@ -134,6 +157,8 @@ TRIES: Mapping[str, Callable[[Path], Iterator[str]]] = {
     "a name that is a link": _onto_a_link,
     "turned aside": _turned_aside,
     "a temporary file that is there": _existing_temporary,
+    "a twin": _twin,
+    "a second name": _second_name,
     "changed meanwhile": _changed_meanwhile,
     "changed in the last moment": _changed_in_the_last_moment,
     "damaged": _damaged,

@@ -80,7 +80,7 @@ def land(root: Path) -> None:
     def fetch(entry: OutputFile, descriptor: int, _similar: int | None) -> None:
         whole = content[entry.path]
         for start in range(0, len(whole), 1024):
-            os.write(descriptor, whole[start : start + 1024])
+            os.pwrite(descriptor, whole[start : start + 1024], start)
 
     known = {p: m for p, m in marks([root]).items() if p.endswith(REPLACED)}
     landing = Landing("b1", (root,), known, fetch)

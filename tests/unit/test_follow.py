@@ -13,7 +13,7 @@ import pytest
 from burstd.agent.follow import Follower
 from burstd.agent.inputs import marks
 from burstd.domain.data import InputFile, Mark, OutputFile
-from burstd.ports.depot import Came, Execution, Growing, Write
+from burstd.ports.depot import Came, Execution, Growing
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Far:
     def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
         return [], [], None
 
-    def fetch(self, entry: OutputFile, write: Write, came: Came, similar: int | None) -> None: ...
+    def fetch(self, entry: OutputFile, into: int, came: Came, similar: int | None) -> None: ...
 
     def close(self) -> None: ...
 

@@ -43,7 +43,8 @@ def land(home: Path) -> Land:
         what: OutputFile, content: bytes = b"result", meanwhile: Callable[[], object] = lambda: None
     ) -> Landing:
         def fetch(_entry: OutputFile, descriptor: int, _similar: int | None) -> None:
-            os.write(descriptor, content)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, content, 0)
             meanwhile()
 
         landing = Landing("b1", (home,), known, fetch)
@@ -81,7 +82,7 @@ def test_a_result_that_its_owner_may_not_read_lands_all_the_same() -> None:
     home.chmod(0o777)
 
     def fetch(_entry: OutputFile, descriptor: int, _similar: int | None) -> None:
-        os.write(descriptor, b"result")
+        os.pwrite(descriptor, b"result", 0)
 
     pid = os.fork()
     if pid == 0:
@@ -142,15 +143,31 @@ def test_what_landed_already_is_left_in_place(land: Land, home: Path) -> None:
     assert (inode, []) == ((home / "out.frd").stat().st_ino, landing.notes)
 
 
-def test_what_an_interrupted_landing_left_is_cleared_away(land: Land, home: Path) -> None:
+def test_what_an_interrupted_landing_left_is_where_the_next_one_begins(
+    land: Land, home: Path
+) -> None:
     def dies() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        land(entry(home / "out.frd"), meanwhile=dies)
-    assert {} == tree(home)
+        land(entry(home / "out.frd"), b"res", meanwhile=dies)
+    assert [b"res"] == list(tree(home).values())
+    begun: list[bytes] = []
+
+    def fetch(_entry: OutputFile, descriptor: int, _similar: int | None) -> None:
+        begun.append(os.pread(descriptor, 10, 0))
+        os.pwrite(descriptor, b"ult", 3)
+
+    Landing("b1", (home,), {}, fetch).land(entry(home / "out.frd"))
+    assert ([b"res"], {"out.frd": b"result"}) == (begun, tree(home))
+
+
+def test_what_an_interrupted_landing_left_goes_where_the_result_is_there(
+    land: Land, home: Path
+) -> None:
     name = hashlib.sha256(b"out.frd").hexdigest()[:16]
     (home / f".burst-b1-{name}").write_bytes(b"half")
+    (home / "out.frd").write_bytes(b"result")
     land(entry(home / "out.frd"))
 
     assert {"out.frd": b"result"} == tree(home)

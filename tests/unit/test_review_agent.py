@@ -297,7 +297,7 @@ def test_a_long_name_can_have_a_copy_beside_it(tmp_path: Path) -> None:
 def landed(root: Path, results: Mapping[str, bytes]) -> Landing:
 
     def fetch(entry: OutputFile, descriptor: int, _similar: int | None) -> None:
-        os.write(descriptor, results[Path(entry.path).name])
+        os.pwrite(descriptor, results[Path(entry.path).name], 0)
 
     landing = Landing("b", (root,), {}, fetch)
     for name, content in results.items():

@@ -136,13 +136,13 @@ KEPT: tuple[Defect, ...] = (
         (
             Edit(
                 "agent/landing.py",
-                "_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC\n",
-                "_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC\n",
+                "_AGAIN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC\n",
+                "_AGAIN = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC\n",
             ),
             Edit(
                 "agent/landing.py",
-                "        _discard(directory, temporary)  # left by an interrupted landing of ours\n",
-                "",
+                "        if ours and _lock(descriptor):\n",
+                "        if seen or ours:\n",
             ),
         ),
         LANDING,
@@ -152,20 +152,18 @@ KEPT: tuple[Defect, ...] = (
         (
             Edit(
                 "agent/landing.py",
-                "        temporary = f\".burst-{self.burst}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}\"\n"
-                "        _discard(directory, temporary)  # left by an interrupted landing of ours\n",
+                "        temporary = f\".burst-{self.burst}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}\"\n",
                 "        temporary = name\n",
             ),
             Edit(
                 "agent/landing.py",
-                "        self._write(directory, temporary, entry)\n        if existing is None:\n",
+                "        descriptor = self._written(directory, temporary, entry)\n",
+                "        temporary = name if existing is None else name + \".new\"\n"
+                "        descriptor = self._written(directory, temporary, entry)\n"
                 "        if existing is None:\n"
-                "            self._write(directory, temporary, entry)\n"
+                "            os.close(descriptor)\n"
                 "            os.fsync(directory)\n"
-                "            return\n"
-                "        temporary = name + \".new\"\n"
-                "        self._write(directory, temporary, entry)\n"
-                "        if existing is None:\n",
+                "            return\n",
             ),
         ),
         LANDING,

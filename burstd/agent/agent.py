@@ -18,8 +18,9 @@ from typing import Any, NoReturn
 from burstd.agent import memory as remembered
 from burstd.agent.api import Api, Away, Denied
 from burstd.agent.decks import MissingInput
+from burstd.agent.demand import Demand
 from burstd.agent.follow import Follower
-from burstd.agent.inputs import NotStageable, allowed, find, marks, readable
+from burstd.agent.inputs import NotStageable, allowed, find, hollow, marks, readable
 from burstd.agent.landing import Damaged, Landing
 from burstd.agent.memory import Memory
 from burstd.agent.meter import Metered
@@ -42,6 +43,7 @@ _WORTH_STAYING = frozenset({"running", "cancelling", "ended", "staging_out", "st
 PATIENCE = 20.0  #: seconds of trouble before the job's output says so
 
 Words = Mapping[str, Any]
+Directories = list[tuple[str, int]]
 
 
 @dataclass
@@ -134,13 +136,15 @@ class Agent:
 
         def send(_words: Words, depot: Depot) -> None:
             files.extend(depot.push(paths))
-            depot.order(self._execution(words, secret), files, script)
+            depot.order(execution, files, script)
 
         try:
             script = self.job.script.read_bytes()
             paths = readable(find(self.job, words["resolver"]))
             allowed(paths, words["stays"], words["target"])
             known = marks(roots)
+            made = hollow(self.job.directory, paths, words["stays"])
+            execution = self._execution(words, secret, made)
             self._with_depot(words, send)
         except (MissingInput, NotStageable) as error:
             self._report(words, "refused", {"cause": str(error)})
@@ -161,7 +165,7 @@ class Agent:
         except Denied as error:  # too many names in the directory
             self._report(words, "refused", {"cause": str(error)})
 
-    def _execution(self, words: Words, secret: str) -> Execution:
+    def _execution(self, words: Words, secret: str, made: Directories) -> Execution:
         patterns = (*_ALWAYS, *words["environment"])
         return Execution(
             arguments=self.job.arguments,
@@ -173,6 +177,7 @@ class Agent:
             },
             exports=self.job.exports,
             roots=(str(self.job.directory),),
+            directories=tuple(made),
             merged=self.job.merged,
             time_limit_s=float(words["time_limit_s"]),
             live=tuple(words["live"]),
@@ -181,11 +186,18 @@ class Agent:
 
     # --- while it runs, and out
 
-    def _follow(self, words: Words, depot: Depot) -> None:
+    def _follow(self, words: Words, depot: Metered) -> None:
         staged = self._reported(words, "staged_in")
         if staged is None:
             return
-        self._follower(depot, *remembered.from_report(staged)).once()
+        known, roots = remembered.from_report(staged)
+        self._follower(depot, known, roots).once()
+        if asked := words.get("pull"):
+            landing = self._landing(words, depot, known, roots)
+            demand = Demand(depot, landing, self.memory.copies, self.memory.save)
+            here = f"{self.job.directory}/"
+            found = demand.bring([glob.removeprefix(here) for glob in asked["globs"]])
+            self._report(words, "pulled", {"id": asked["id"], **found})
         most = words.get("most_bytes")
         if most is not None and self.memory.pulled >= most:
             self._say(f"its output is more than the {most / 1e9:.1f} GB that are paid for")
@@ -194,6 +206,14 @@ class Agent:
         memory = self.memory
         writing = (memory.before_writing, memory.save)
         return Follower(depot, memory.positions, known, memory.copies, roots, *writing)
+
+    def _landing(
+        self, words: Words, depot: Metered, known: Mapping[str, Mark], roots: tuple[Path, ...]
+    ) -> Landing:
+        def fetch(entry: OutputFile, descriptor: int, similar: int | None) -> None:
+            depot.fetch(entry, descriptor, similar=similar)
+
+        return Landing(words["burst"], roots, {**known, **self.memory.copies}, fetch)
 
     def _stage_out(self, words: Words, depot: Metered) -> None:
         if self._reported(words, "staged_out") is not None:
@@ -215,10 +235,7 @@ class Agent:
             )
         follower.streams(now)
 
-        def fetch(entry: OutputFile, descriptor: int, similar: int | None) -> None:
-            depot.fetch(entry, descriptor, similar=similar)
-
-        landing = Landing(words["burst"], roots, {**known, **self.memory.copies}, fetch)
+        landing = self._landing(words, depot, known, roots)
         # Directories last and deepest first: their modes must not hinder the files in them.
         for entry in sorted(entries, key=lambda e: (e.kind == "dir", -e.path.count("/"), e.path)):
             try:

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import translate
 from itertools import islice
 from pathlib import Path
@@ -21,6 +21,10 @@ MOST_FILES, MOST_BYTES = 100_000, 200 * 2**30
 BLOCK = 2**20
 LONGEST_SCRIPT = 2**20
 MOST_MATCHES = 10_000
+MOST_DIRECTORIES = 10_000
+
+#: Classes whose data may not go to a target, with their patterns.
+Stays = Sequence[tuple[str, Sequence[str]]]
 
 
 class NotStageable(Exception):
@@ -120,9 +124,41 @@ def _of_the_system(path: Path) -> bool:
     return len(path.parts) > 1 and path.parts[1] in _SYSTEM
 
 
+def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As os.walk, into directories that links lead to as well: each once on any way down."""
+    ways = {str(top): {os.path.realpath(top)}}
+    for directory, below, names in os.walk(top, followlinks=True):
+        above, kept = ways.pop(directory), []
+        for name in below:
+            path = os.path.join(directory, name)  # noqa: PTH118 - a hundred thousand of them
+            linked = os.path.islink(path)  # noqa: PTH114
+            real = os.path.realpath(path) if linked else ""
+            if not linked or not (real in above or _of_the_system(Path(real)) or real == "/"):
+                kept.append(name)
+                ways[path] = above | {real} if linked else above
+        below[:] = kept
+        yield directory, below, names
+
+
+def hollow(top: Path, files: Iterable[Path], stays: Stays) -> list[tuple[str, int]]:
+    """Directories below ``top`` that none of the files lies in, with their modes: a program that
+    writes into one expects it. None of a class that stays, none that links lead to; of more than
+    ``MOST_DIRECTORIES`` those nearest to ``top``."""
+    made = {directory for file in files for directory in map(str, file.parents)}
+    found = []
+    for directory, below, _ in os.walk(top):
+        for name in below:
+            path = os.path.join(directory, name)  # noqa: PTH118 - as above
+            if path not in made and stat.S_ISDIR((seen := os.lstat(path)).st_mode):
+                found.append((path, stat.S_IMODE(seen.st_mode)))
+    found.sort(key=lambda one: (one[0].count("/"), one[0]))
+    of_class = _classes(stays)
+    return [one for one in found[:MOST_DIRECTORIES] if of_class(one[0]) is None]
+
+
 def _files_below(top: Path) -> Iterator[Path]:
     files, total = 0, 0
-    for directory, _, names in os.walk(top):
+    for directory, _, names in _walk(top):
         for name in names:
             path = Path(directory, name)
             try:
@@ -153,26 +189,31 @@ def readable(paths: list[Path]) -> list[Path]:
     return paths
 
 
-def allowed(paths: Iterable[Path], stays: Sequence[tuple[str, Sequence[str]]], target: str) -> None:
+def allowed(paths: Iterable[Path], stays: Stays, target: str) -> None:
     """Raises ``NotStageable`` for the first file that is, or lies below, what a pattern names:
-    under its own name, or where links lead. ``stays``: classes with their patterns."""
+    under its own name, or where links lead."""
+    of_class = _classes(stays)
+    for path in paths if stays else ():
+        for name in (str(path), os.path.realpath(path)):
+            if found := of_class(name):
+                raise NotStageable(
+                    f"the input {path} is of class {found}, whose data may not go to {target}"
+                )
+
+
+def _classes(stays: Stays) -> Callable[[str], str | None]:
+    """Of which class a file or directory is, or one that it lies in."""
     patterns = [(name, re.compile("|".join(map(translate, globs)))) for name, globs in stays]
     seen: dict[str, str | None] = {}
 
     def of_class(path: str) -> str | None:
-        """Of this file or directory, or of one that it lies in."""
         if path not in seen:
             own = next((name for name, pattern in patterns if pattern.match(path)), None)
             above = os.path.dirname(path)  # noqa: PTH120 - a hundred thousand of them
             seen[path] = own or (of_class(above) if above != path else None)
         return seen[path]
 
-    for path in paths if patterns else ():
-        for name in (str(path), os.path.realpath(path)):
-            if found := of_class(name):
-                raise NotStageable(
-                    f"the input {path} is of class {found}, whose data may not go to {target}"
-                )
+    return of_class
 
 
 def marks(roots: Iterable[Path]) -> dict[str, Mark]:

@@ -14,9 +14,9 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from burstd.domain.data import Mark, OutputFile
@@ -60,7 +60,8 @@ class Landing:
 
     burst: str
     roots: tuple[Path, ...]
-    marks: Mapping[str, Mark]  #: how names looked when the inputs were taken, or live copies since
+    #: How names looked when the inputs were taken, or live copies since.
+    marks: MutableMapping[str, Mark]
     fetch: Fetch
     notes: list[str] = field(default_factory=list)
     _synced: set[Path] = field(default_factory=set)  #: directories whose names are on disk
@@ -68,26 +69,37 @@ class Landing:
     def land(self, entry: OutputFile) -> None:
         """Put one entry in place; again after any interruption. Raises ``OSError`` (no space
         among them) and ``Damaged``."""
+        if entry.kind == "file" and not entry.blake3:
+            raise Damaged(f"{entry.path} has no digest in the far end's record")
+        self._land(entry)
+
+    def copy(self, entry: OutputFile) -> Mark | None:
+        """Put a file in place that is still being written, so that nobody knows its digest; later
+        its end takes its place. What it looks like now; nothing where it is not under its own name.
+        Raises ``OSError``."""
+        return self.marks[entry.path] if self._land(replace(entry, blake3="")) else None
+
+    def _land(self, entry: OutputFile) -> bool:
         try:
             root, parts = inside(entry.path, self.roots)
         except Refused as error:
             self.notes.append(f"{entry.path} was not brought back: {error}")
-            return
+            return False
         if entry.kind not in {"file", "dir"}:
             self.notes.append(f"{entry.path} was not brought back: it is a {entry.kind}")
-            return
+            return False
         parents = parts if entry.kind == "dir" else parts[:-1]
         try:
             directory = descend(root, parents, synced=self._synced)
         except Refused as error:
             self.notes.append(f"{entry.path} was not brought back: {error}")
-            return
+            return False
         try:
             if entry.kind == "file":
-                self._file(directory, parts[-1], entry)
-            else:
-                os.fchmod(directory, entry.mode & 0o777)
-                os.fsync(directory)
+                return self._file(directory, parts[-1], entry)
+            os.fchmod(directory, entry.mode & 0o777)
+            os.fsync(directory)
+            return True
         finally:
             os.close(directory)
 
@@ -106,22 +118,27 @@ class Landing:
             finally:
                 os.close(directory)
 
-    def _file(self, directory: int, name: str, entry: OutputFile) -> None:
+    def _file(self, directory: int, name: str, entry: OutputFile) -> bool:
         temporary = f".burst-{self.burst}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
         existing = _look(directory, name)
         if existing is not None and _is(directory, name, existing, entry):
             _discard(directory, temporary)  # left by an interrupted landing of ours
             _keep(directory, name, existing, entry)
-            return
+            return True
         descriptor = self._written(directory, temporary, entry)
         try:  # open, and so locked, until it has its name
-            self._place(directory, temporary, existing, entry)
+            own = self._place(directory, temporary, existing, entry)
+            if own and not entry.blake3:
+                seen = os.fstat(descriptor)
+                self.marks[entry.path] = Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
+            return own
         finally:
             os.close(descriptor)
 
     def _place(
         self, directory: int, temporary: str, existing: os.stat_result | None, entry: OutputFile
-    ) -> None:
+    ) -> bool:
+        """False where its name is the user's, and it lies beside that."""
         name = PurePosixPath(entry.path).name
         if existing is None:
             try:  # link() never replaces: a name that appeared meanwhile is the user's
@@ -131,14 +148,15 @@ class Landing:
                 )  # fmt: skip
                 os.unlink(temporary, dir_fd=directory)
                 os.fsync(directory)
-                return
+                return True
             except FileExistsError:
                 existing = _look(directory, name)
-        if (
+        theirs = (
             existing is not None
             and self._changed(entry.path, existing)
             and not _continues(directory, name, temporary)
-        ):
+        )
+        if theirs:
             copy = _beside(name, f".burst-{self.burst}")
             os.rename(temporary, copy, src_dir_fd=directory, dst_dir_fd=directory)
             self.notes.append(
@@ -147,6 +165,7 @@ class Landing:
         else:
             os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         os.fsync(directory)
+        return not theirs
 
     def _changed(self, path: str, seen: os.stat_result) -> bool:
         """True unless the name is the very file that was there at stage-in, or our live copy."""
@@ -160,7 +179,7 @@ class Landing:
         try:
             with _similar(directory, PurePosixPath(entry.path).name) as similar:
                 self.fetch(entry, descriptor, similar)
-            if digest_of(temporary, directory) != entry.blake3:
+            if entry.blake3 and digest_of(temporary, directory) != entry.blake3:
                 _discard(directory, temporary)
                 raise Damaged(f"{entry.path} arrived damaged")
             _finish(descriptor, entry)

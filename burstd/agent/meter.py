@@ -9,7 +9,7 @@ from pathlib import Path
 from burstd.agent.landing import digest_of
 from burstd.agent.memory import Memory
 from burstd.domain.data import InputFile, OutputFile
-from burstd.ports.depot import Came, Depot, Execution, Growing
+from burstd.ports.depot import Came, Depot, Execution, Growing, Seen
 
 
 @dataclass
@@ -37,6 +37,14 @@ class Metered:
         block = self.depot.read(what, offset, length) if length > 0 else b""
         self.memory.pulled += len(block)
         return block
+
+    def matching(self, patterns: Sequence[str]) -> Sequence[Seen]:
+        return self.depot.matching(patterns)
+
+    @property
+    def left(self) -> int | None:
+        """Bytes that are paid for and have not come; ``None``: no limit."""
+        return None if self.most is None else max(0, self.most - self.memory.pulled)
 
     def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
         return self.depot.outputs(secret)

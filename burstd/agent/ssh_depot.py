@@ -19,7 +19,7 @@ from burstd.far import order as far_order
 from burstd.far.client import Client
 from burstd.far.endrecord import EXITED, EndForged, EndRecord
 from burstd.far.errors import BROKEN, BUSY, FULL, MISMATCH, MISSING, FarError, FarLost
-from burstd.ports.depot import Came, Depot, Execution, Growing
+from burstd.ports.depot import Came, Depot, Execution, Growing, Seen
 from burstd.ports.errors import Mismatch, NoRoom, PortError, Rejected, Unreachable
 
 #: No program of the user's runs on a proxy node, whatever is in the job's PATH.
@@ -81,8 +81,10 @@ class SshDepot:
         except far_order.OrderError as error:
             raise Rejected(str(error)) from error
         with self._translated():
-            for root in execution.roots:
-                self._client.mkdir(root, 0o755)
+            made = [self._client.mkdir(root, 0o755) for root in execution.roots]
+            made += [self._client.mkdir(path, mode) for path, mode in execution.directories]
+            for pending in made:
+                pending.result()
             self._client.order(order, script)
 
     def growing(self) -> Growing:
@@ -95,6 +97,10 @@ class SshDepot:
         which = what if what in {"stdout", "stderr"} else {"path": what}
         with self._translated():
             return self._client.read(which, offset, length)
+
+    def matching(self, patterns: Sequence[str]) -> list[Seen]:
+        with self._translated():
+            return [Seen(**vars(found)) for found in self._client.files(patterns)]
 
     def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
         with self._translated():

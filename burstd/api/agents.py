@@ -14,6 +14,7 @@ from starlette.routing import Route
 from burstd.api.bodies import read_body, refusal
 from burstd.api.desk import Desk, job_key, until
 from burstd.api.peers import peer_of
+from burstd.api.pulls import may_pull, unanswered
 from burstd.core.data import forbidden
 from burstd.core.orders import Order, ending, order_for, remark
 from burstd.domain.burst import Burst, Stage
@@ -38,7 +39,7 @@ class Told(BaseModel):
     """A report; ``body`` is kept as it is and given back to a restarted agent."""
 
     model_config = ConfigDict(extra="forbid")
-    kind: str = Field(pattern=r"^(staged_in|refused|oversized|staged_out|recalled|notes)$")
+    kind: str = Field(pattern=r"^(staged_in|refused|oversized|staged_out|recalled|notes|pulled)$")
     body: dict[str, Any]
 
     @classmethod
@@ -62,7 +63,7 @@ def _order(burst: Burst, desk: Desk, own: int | None) -> Order:
     """Which life the stand-in is in matters only where somebody has stopped the twin."""
     if burst.outcome is None or burst.outcome.reason != "cancelled":
         return order_for(burst, own=own)
-    reports = desk.world.store.reports(burst.id)
+    reports = desk.world.store.reports(burst.id, "hello", "recalled")
     lives = {
         kind: int(reports[kind].body.get("restarts", 0))
         for kind in ("hello", "recalled")
@@ -95,6 +96,7 @@ def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
         "live": list(app.live) if app else [],
         "environment": list(app.environment) if app else [],
         "stays": forbidden(burst, world.policy.data),
+        "pull": unanswered(world.store, burst.id) if may_pull(burst) else None,
     }
 
 
@@ -180,8 +182,8 @@ class AgentRoutes:
         burst = await self._own(request)
         if isinstance(burst, Response):
             return burst
-        reports = await run_in_threadpool(self._desk.world.store.reports, burst.id)
         kind = request.path_params["kind"]
+        reports = await run_in_threadpool(self._desk.world.store.reports, burst.id, kind)
         if kind not in reports:
             return refusal(404, f"no report {kind}")
         return Response(json.dumps(reports[kind].body), media_type="application/json")
@@ -216,7 +218,7 @@ class AgentRoutes:
     def _is_news(self, burst: Burst, said: Hello) -> bool:
         """Keep the greeting of an agent's each start; one that asks again says nothing new."""
         store, body = self._desk.world.store, {"restarts": said.restarts}
-        known = store.reports(burst.id).get("hello")
+        known = store.reports(burst.id, "hello").get("hello")
         if known is not None and known.body == body:
             return False
         store.report(burst.id, "hello", body)

@@ -13,7 +13,7 @@ from burstd.ports.store import Report
 def manifest(desk: Desk, burst: Burst) -> dict[str, Any]:
     """Path, bytes, BLAKE3, time of the last change (ns since 1970) and mode of each input, and of
     the batch script its bytes and BLAKE3; as its agent reported them once all were there."""
-    reports = desk.world.store.reports(burst.id)
+    reports = desk.world.store.reports(burst.id, "staged_in", "refused")
     told = reports.get("staged_in")
     said = told.body.get("files") if told else None
     # It is the word of a user's agent.

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import Route
 
+from burstd.api import pulls
 from burstd.api.answers import burst_named, handler, iso, none, operators_only, too_late, why_of
 from burstd.api.desk import Desk
 from burstd.api.peers import Peer
@@ -35,6 +36,7 @@ class OperatorRoutes:
             "/v1/return": self.give_all_back,
             "/v1/jobs/{job}/return": self.give_back,
             "/v1/jobs/{job}/cancel": self.cancel,
+            "/v1/jobs/{job}/pull": self.pull,
             "/v1/jobs/{job}/approve": self.approve,
             "/v1/approve": self.approve_all,
             "/v1/quarantine/{job}/{verb}": self.judge,
@@ -128,6 +130,17 @@ class OperatorRoutes:
             return too_late(f"burst {burst.id} of job {burst.job} is {burst.stage.value}: scancel")
         self._desk.nudge.set()
         return {"burst": burst.id, "job": str(burst.job), "stage": burst.stage.value}
+
+    def pull(self, request: Request, peer: Peer) -> Any:
+        """Files of a job that runs elsewhere shall come now. For its user and for operators."""
+        burst = self._theirs(request, peer)
+        if burst is None:
+            return none(request)
+        if not pulls.may_pull(burst):
+            where = f"burst {burst.id} of job {burst.job} is {burst.stage.value}"
+            return too_late(f"{where}: only of one that runs at a target files can be pulled")
+        pulls.ask(self._desk, burst, request.query_params.getlist("glob"), peer.user)
+        return pulls.answered(self._desk, burst)
 
     # --- what waits for an operator's yes
 

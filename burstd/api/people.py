@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from burstd.api import pulls
 from burstd.api.answers import burst_named, handler, iso, none, operators_only
 from burstd.api.decisions import decisions, placements
 from burstd.api.desk import Desk, job_key
@@ -42,6 +43,7 @@ class PeopleRoutes:
             Route("/v1/jobs/{job}", handler(self._desk, self.show)),
             Route("/v1/jobs/{job}/why", handler(self._desk, self.why)),
             Route("/v1/jobs/{job}/files", handler(self._desk, self.files)),
+            Route("/v1/jobs/{job}/pull", handler(self._desk, self.pulled)),
             Route("/v1/jobs/{job}/journal", handler(self._desk, self.journal)),
             Route("/v1/cost", handler(self._desk, self.cost)),
             Route("/v1/plan", handler(self._desk, self.plan)),
@@ -141,6 +143,13 @@ class PeopleRoutes:
         if burst is None or not peer.may_see(burst.identity.user):
             return none(request)
         return manifest(self._desk, burst)
+
+    def pulled(self, request: Request, peer: Peer) -> Any:
+        """What came of the last burst pull."""
+        burst = self._burst(request)
+        if burst is None or not peer.may_see(burst.identity.user):
+            return none(request)
+        return pulls.answered(self._desk, burst)
 
     def plan(self, _request: Request, peer: Peer) -> Any:
         """The decision of this moment, not carried out."""

@@ -14,6 +14,7 @@ from burstd.cli.decisions import decisions
 from burstd.cli.doctor import doctor
 from burstd.cli.estimate import WORDS, estimate
 from burstd.cli.files import files
+from burstd.cli.pull import pull
 from burstd.cli.reasons import show_why
 from burstd.cli.simulate import simulate
 
@@ -96,6 +97,7 @@ app.command("cost")(cost)
 app.command("estimate", context_settings=WORDS)(estimate)
 app.command("decisions")(decisions)
 app.command("files")(files)
+app.command("pull")(pull)
 app.command("doctor")(doctor)
 app.command("simulate")(simulate)
 

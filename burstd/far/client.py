@@ -84,6 +84,17 @@ class Status:
     live: tuple[LiveFile, ...]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A file of the tree as it is now; two that are equal are the same bytes."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    mode: int
+    inode: int
+
+
 class Client:
     """Talks to one `serve`. Raises FarError for refusals and FarLost when the line ends."""
 
@@ -115,9 +126,9 @@ class Client:
         document = canonical([part.to_dict() for part in parts])
         return self._post({"op": "build", "plain": len(document)}, compress(document, 1))
 
-    def mkdir(self, path: str, mode: int) -> None:
+    def mkdir(self, path: str, mode: int) -> Pending:
         """Makes a directory of the tree (for those that hold no file)."""
-        self._ask({"op": "mkdir", "path": path, "mode": mode})
+        return self._post({"op": "mkdir", "path": path, "mode": mode})
 
     def order(self, order: Order, script: bytes) -> None:
         """Hands over what to run. Replaces an order that has not started."""
@@ -171,6 +182,17 @@ class Client:
         """Asks how a file's bytes are cut now, as if they were a file. The answer: `chunks_of`."""
         header: wire.Header = {"op": "names", "path": path, "offset": offset, "length": length}
         return self._post(header)
+
+    def files(self, patterns: Sequence[str]) -> list[Seen]:
+        """Regular files whose path below the job's directory matches a glob."""
+        answer = self._ask({"op": "files", "patterns": list(patterns)})
+        return [
+            Seen(
+                f.text("path"), f.integer("size"), f.integer("mtime_ns", -(2**63)),
+                f.integer("mode"), f.integer("inode"),
+            )
+            for f in (Fields(entry, "files") for entry in answer.items("files"))
+        ]  # fmt: skip
 
     def outputs(self) -> bytes:
         """The end record as written; check it with `EndRecord.unseal`. FarError(missing) before."""

@@ -67,6 +67,7 @@ class Session:
             "status": self._status,
             "read": self._read,
             "names": self._names,
+            "files": self._files,
             "outputs": self._outputs,
         }
 
@@ -236,6 +237,27 @@ class Session:
         finally:
             os.close(fd)
         return {}, b"".join(found)
+
+    def _files(self, fields: Fields) -> Answer:
+        """What is there now of some names below the job's directory."""
+        document = self._run().read(rundir.LIVE)
+        if document is None:
+            return {"files": []}, b""
+        cwd = Fields.parse(document, "live").text("cwd")
+        with paths.directory(self._run().fd, (rundir.TREE,), create=True) as tree:
+            found = live.matching(tree, cwd, fields.texts("patterns"))
+        return {
+            "files": [
+                {
+                    "path": path,
+                    "size": fact.st_size,
+                    "mtime_ns": fact.st_mtime_ns,
+                    "mode": stat.S_IMODE(fact.st_mode),
+                    "inode": fact.st_ino,
+                }
+                for path, fact in found.items()
+            ]
+        }, b""
 
     def _outputs(self, _: Fields) -> Answer:
         return {}, postmortem.end_of(self._run())

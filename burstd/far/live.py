@@ -10,14 +10,22 @@ from collections.abc import Sequence
 from burstd.far import paths
 
 
-def sizes(tree: int, cwd: str, patterns: Sequence[str]) -> list[dict[str, object]]:
-    """Path, size and mtime of every regular file that matches; links are not followed."""
-    found: dict[str, dict[str, object]] = {}
+def matching(tree: int, cwd: str, patterns: Sequence[str]) -> dict[str, os.stat_result]:
+    """Every regular file that matches one, by its path; links are not followed."""
+    found: dict[str, os.stat_result] = {}
     base = paths.split(cwd)
     for pattern in patterns:
         for parts in _match(tree, base, paths.split("/" + pattern)):
             _look(tree, parts, found)
-    return [found[path] for path in sorted(found)]
+    return dict(sorted(found.items()))
+
+
+def sizes(tree: int, cwd: str, patterns: Sequence[str]) -> list[dict[str, object]]:
+    """Path, size and mtime of the same."""
+    return [
+        {"path": path, "size": fact.st_size, "mtime_ns": fact.st_mtime_ns}
+        for path, fact in matching(tree, cwd, patterns).items()
+    ]
 
 
 def _match(tree: int, base: paths.Parts, pattern: paths.Parts) -> list[paths.Parts]:
@@ -40,12 +48,11 @@ def _names(tree: int, parts: paths.Parts) -> list[bytes]:
         return []
 
 
-def _look(tree: int, parts: paths.Parts, found: dict[str, dict[str, object]]) -> None:
+def _look(tree: int, parts: paths.Parts, found: dict[str, os.stat_result]) -> None:
     try:
         with paths.directory(tree, parts[:-1]) as parent:
             fact = os.stat(parts[-1], dir_fd=parent, follow_symlinks=False)
     except OSError:
         return
     if stat.S_ISREG(fact.st_mode):
-        path = paths.join(parts)
-        found[path] = {"path": path, "size": fact.st_size, "mtime_ns": fact.st_mtime_ns}
+        found[paths.join(parts)] = fact

@@ -19,6 +19,7 @@ class Execution:
     environment: Mapping[str, str]
     exports: Mapping[str, str]  #: SLURM_ variables with the on-prem values
     roots: tuple[str, ...]  #: directories whose new and changed files come back
+    directories: tuple[tuple[str, int], ...]  #: with their modes, of those that hold no input
     merged: bool
     time_limit_s: float
     live: tuple[str, ...]
@@ -32,6 +33,17 @@ class Growing:
     stdout: int = 0
     stderr: int = 0
     files: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A file at the far end as it is now; two that are equal are the same bytes."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    mode: int
+    inode: int
 
 
 Came = Callable[[int], object]
@@ -53,6 +65,9 @@ class Depot(Protocol):
 
     def read(self, what: str, offset: int, length: int) -> bytes:
         """Bytes of ``"stdout"``, ``"stderr"`` or of an absolute path; fewer at its end."""
+
+    def matching(self, patterns: Sequence[str]) -> Sequence[Seen]:
+        """Files of the running job whose path below its directory matches a glob."""
 
     def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
         """The end record: results, paths that were written outside the roots, and the exit code of

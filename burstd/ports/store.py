@@ -162,8 +162,8 @@ class BurstStore(Protocol):
     def report(self, burst: BurstId, kind: str, body: Mapping[str, Any]) -> None:
         """Keep what the agent said; a later report of the same kind replaces it."""
 
-    def reports(self, burst: BurstId) -> Mapping[str, Report]:
-        """What the agent has said so far, by kind."""
+    def reports(self, burst: BurstId, *kinds: str) -> Mapping[str, Report]:
+        """What the agent has said so far, by kind; with ``kinds`` only those."""
 
     def said(self, burst: BurstId) -> frozenset[str]:
         """The kinds of its reports, without their bodies: a manifest may be many megabytes."""

@@ -97,7 +97,7 @@ def own_code(burst: Burst, world: World) -> int | None:
     """What the agent found in the end record; it is its user's word on its user's job."""
     if burst.outcome is None or "staged_out" not in world.store.said(burst.id):
         return None
-    code = world.store.reports(burst.id)["staged_out"].body.get("exit_code")
+    code = world.store.reports(burst.id, "staged_out")["staged_out"].body.get("exit_code")
     return code if isinstance(code, int) and 0 <= code <= 255 else None
 
 

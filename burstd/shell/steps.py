@@ -99,7 +99,8 @@ def stage_in(burst: Burst, world: World, sight: Sight) -> Event | None:
     site.target.prepare(world.images[world.applications[burst.application].image])
     said = world.store.said(burst.id)
     if "refused" in said:
-        return ev.Refused(_plain(world.store.reports(burst.id)["refused"].body.get("cause")))
+        refused = world.store.reports(burst.id, "refused")["refused"]
+        return ev.Refused(_plain(refused.body.get("cause")))
     return ev.Done() if "staged_in" in said else None
 
 
@@ -285,7 +286,7 @@ def _came_home(burst: Burst, world: World) -> int:
     and no word of its spends more than was reserved, or an operator has approved."""
     if "staged_out" not in world.store.said(burst.id):
         return 0
-    size = world.store.reports(burst.id)["staged_out"].body.get("bytes")
+    size = world.store.reports(burst.id, "staged_out")["staged_out"].body.get("bytes")
     if not isinstance(size, int) or not 0 <= size < MOST_BYTES:
         return burst.most_output or 0  # no size: what was put by for it is gone
     asked = world.store.requests().get(burst.id, frozenset())

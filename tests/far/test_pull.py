@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from burstd.agent import pull
 from burstd.agent.pull import Pull
-from burstd.far.client import Client, Pending
+from burstd.far.client import Client, Pending, chunks_of
 from burstd.ports.errors import Unreachable
 from tests.far.kit import FarEnd, entry, put
 
@@ -25,9 +25,7 @@ OLD = random.Random(3).randbytes(9 * MIB)
 MORE = random.Random(4).randbytes(MIB)
 
 
-def pulled(
-    client: Client, size: int, here: Path | None, begun: bytes = b""
-) -> tuple[bytes, int]:
+def pulled(client: Client, size: int, here: Path | None, begun: bytes = b"") -> tuple[bytes, int]:
     came = list[int]()
     with TemporaryFile() as into:
         into.write(begun)
@@ -78,16 +76,15 @@ def test_a_copy_that_changes_meanwhile_does_no_harm(
     with far.serving() as (client, _):
         client.hello()
         put(client, entry(PATH, OLD), OLD)
-        real = pull.chunks_of
 
-        def chunks_of(pending: Pending) -> list[tuple[bytes, int]]:
+        def changing(pending: Pending) -> list[tuple[bytes, int]]:
             with here.open("r+b") as file:
                 file.seek(MIB)
                 file.write(b"changed")
                 file.truncate(5 * MIB)
-            return real(pending)
+            return chunks_of(pending)
 
-        monkeypatch.setattr(pull, "chunks_of", chunks_of)
+        monkeypatch.setattr(pull, "chunks_of", changing)
         content, came = pulled(client, len(OLD), here)
     assert content == OLD
     assert 4 * MIB <= came < 5 * MIB
@@ -147,9 +144,7 @@ def test_both_what_came_before_and_what_is_here_is_used(
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    pieces=st.lists(
-        st.tuples(st.booleans(), st.integers(1, 200_000)), min_size=1, max_size=8
-    ),
+    pieces=st.lists(st.tuples(st.booleans(), st.integers(1, 200_000)), min_size=1, max_size=8),
     blocks=st.lists(st.integers(1, 300_000), min_size=1, max_size=5),
 )
 def test_zeros_become_holes_and_nothing_else_does(
@@ -185,4 +180,4 @@ def test_a_sparse_file_stays_one(far: FarEnd, tmp_path: Path) -> None:
             Pull(client, PATH, size, into.fileno(), int).fetch(None)
             assert content == into.read()
             assert os.fstat(into.fileno()).st_blocks * 512 < 3 * MIB
-    assert os.stat(far.file(PATH)).st_blocks * 512 < 3 * MIB
+    assert far.file(PATH).stat().st_blocks * 512 < 3 * MIB

@@ -28,7 +28,7 @@ def test_a_file_goes_there_and_back(far: FarEnd) -> None:
     one = entry(f"{STUDY}/beam.inp", content, mode=0o4751)
     with far.serving() as (client, _):
         hello = client.hello()
-        assert hello.protocol == 2 and hello.free > 0 and len(hello.program or "") == 64
+        assert hello.protocol == 3 and hello.free > 0 and len(hello.program or "") == 64
         assert put(client, one, content) == len(content)
         back = io.BytesIO()
         assert client.read_into({"path": one.path}, back, 0, 10 * MIB) == len(content)
@@ -50,7 +50,7 @@ def test_many_files_of_any_name_and_size(far: FarEnd) -> None:
         client.hello()
         for name, content in contents.items():
             put(client, entry(name, content), content)
-        client.mkdir(f"{STUDY}/hollow/inner", 0o750)
+        client.mkdir(f"{STUDY}/hollow/inner", 0o750).result()
     assert (far.file(STUDY) / "hollow/inner").is_dir()
     assert (far.file(STUDY) / os.fsdecode(b"\xff\xfe")).is_file()
     assert contents == {name: far.file(name).read_bytes() for name in names}
@@ -188,7 +188,7 @@ def test_hostile_paths_are_refused(far: FarEnd, path: str) -> None:
     with far.serving() as (client, _):
         client.hello()
         assert _code(lambda: put(client, bad, b"x")) == "refused"
-        assert _code(lambda: client.mkdir(path, 0o700)) == "refused"
+        assert _code(lambda: client.mkdir(path, 0o700).result()) == "refused"
         assert _code(lambda: client.read({"path": path}, 0, 1)) == "refused"
         put(client, good, b"x")  # the line is still in step
 
@@ -200,13 +200,13 @@ def test_planted_links_lead_nowhere(far: FarEnd) -> None:
     (outside / "secret").write_text("s")
     with far.serving() as (client, _):
         client.hello()
-        client.mkdir(STUDY, 0o700)
+        client.mkdir(STUDY, 0o700).result()
         (far.file(STUDY) / "dir").symlink_to(outside)
         (far.file(STUDY) / "file").symlink_to(outside / "secret")
         os.mkfifo(far.file(STUDY) / "pipe")
         below = entry(f"{STUDY}/dir/new", b"x")
         assert _code(lambda: put(client, below, b"x")) == "refused"
-        assert _code(lambda: client.mkdir(f"{STUDY}/dir/new", 0o700)) == "refused"
+        assert _code(lambda: client.mkdir(f"{STUDY}/dir/new", 0o700).result()) == "refused"
         for name in ("dir/secret", "file", "pipe"):
             assert _code(lambda n=name: client.read({"path": f"{STUDY}/{n}"}, 0, 1)) == "refused"
         over = entry(f"{STUDY}/file", b"new")
@@ -260,7 +260,7 @@ def test_inputs_are_closed_by_the_start(far: FarEnd) -> None:
         one = entry(f"{STUDY}/f", b"y")
         assert _code(lambda: put(client, one, b"y")) == "refused"
         assert _code(lambda: client.build([]).result()) == "refused"
-        assert _code(lambda: client.mkdir(f"{STUDY}/d", 0o700)) == "refused"
+        assert _code(lambda: client.mkdir(f"{STUDY}/d", 0o700).result()) == "refused"
         assert _code(lambda: client.order(order(), b"")) == "refused"
         client.order(order(attempt=2), b"#!/bin/sh\n")
         assert _code(client.outputs) == "missing"
@@ -356,3 +356,23 @@ def _code(act: object) -> str:
     with pytest.raises(FarError) as refusal:
         act()  # type: ignore[operator]
     return refusal.value.code
+
+
+def test_what_matches_below_the_jobs_directory_is_told(far: FarEnd) -> None:
+    with far.serving() as (client, _):
+        client.hello()
+        assert [] == client.files(["*"])
+        for name in ("a.vtk", "b.vtk", "r/c.vtk", "d.log", "\udcff.vtk"):
+            put(client, entry(f"{STUDY}/{name}", b"text"), b"text")
+        far.file(f"{STUDY}/link.vtk").symlink_to("/etc/passwd")
+        client.order(order(cwd=STUDY), b"#!/bin/sh\n")
+        found = client.files(["*.vtk", "r/?.vtk", "none"])
+        assert [f"{STUDY}/{n}" for n in ("a.vtk", "b.vtk", "r/c.vtk", "\udcff.vtk")] == [
+            seen.path for seen in found
+        ]
+        assert {(4, MTIME, 0o640)} == {(seen.size, seen.mtime_ns, seen.mode) for seen in found}
+        before = found[0]
+        far.file(before.path).write_bytes(b"else")
+        assert before != client.files(["a.vtk"])[0]
+        with pytest.raises(FarError, match="not a plain path"):
+            client.files(["../x"])

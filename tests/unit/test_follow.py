@@ -13,7 +13,7 @@ import pytest
 from burstd.agent.follow import Follower
 from burstd.agent.inputs import marks
 from burstd.domain.data import InputFile, Mark, OutputFile
-from burstd.ports.depot import Came, Execution, Growing
+from burstd.ports.depot import Came, Execution, Growing, Seen
 
 
 @dataclass
@@ -37,6 +37,9 @@ class Far:
 
     def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
         return [], [], None
+
+    def matching(self, patterns: Sequence[str]) -> Sequence[Seen]:
+        return []
 
     def fetch(self, entry: OutputFile, into: int, came: Came, similar: int | None) -> None: ...
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import pytest
 
 from burstd.agent.decks import LEVELS, MissingInput, closure
-from burstd.agent.inputs import NotStageable, allowed, find, marks
+from burstd.agent.inputs import NotStageable, allowed, find, hollow, marks
 from burstd.agent.standin import StandIn, this_one
 from burstd.agent.words import directories, expand, words
 from burstd.domain.data import Mark
@@ -198,6 +198,38 @@ def test_without_a_deck_the_whole_directory_goes(put: Put, tmp_path: Path) -> No
     job = stand_in(tmp_path, "#!/bin/bash\nmake all\n")
 
     assert [".hidden", "a/b.txt", "link", "run.sh"] == found(job) == found(job, "all")
+
+
+def test_directories_that_links_lead_to_go_along_each_once_on_any_way(
+    put: Put, tmp_path: Path
+) -> None:
+    top = tmp_path / "job"
+    put("job/run.sh"), put("shared/mesh/a.inc"), put("shared/b.inc")
+    (top / "shared").symlink_to(tmp_path / "shared")
+    (top / "twice").symlink_to(tmp_path / "shared/mesh")
+    (tmp_path / "shared/back").symlink_to(top)  # from there it would go round and round
+    (tmp_path / "shared/mesh/self").symlink_to(".")
+    (top / "programs").symlink_to("/usr/bin")
+    (top / "root").symlink_to("/")
+    (top / "dangling").symlink_to("gone")
+    job = stand_in(top, "#!/bin/bash\nmake all\n")
+
+    assert ["run.sh", "shared/b.inc", "shared/mesh/a.inc", "twice/a.inc"] == found(job)
+
+
+def test_directories_that_hold_no_input_are_made(put: Put, tmp_path: Path) -> None:
+    files = [put("a/b/in.dat"), put("run.sh")]
+    for name in ("a/b/results", "a/empty/deep", "vault/x", "r"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "r").chmod(0o2775)
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    stays = [("secret", [f"{tmp_path}/vault"])]
+    made = dict(hollow(tmp_path, files, stays))
+
+    assert [f"{tmp_path}/{name}" for name in ("r", "a/empty", "a/b/results", "a/empty/deep")] == (
+        list(made)
+    )
+    assert 0o2775 == made[f"{tmp_path}/r"]
 
 
 def test_programs_of_the_system_are_not_inputs(put: Put, tmp_path: Path) -> None:

@@ -149,8 +149,8 @@ class SqlStore:
     def verdict(self, job: JobKey) -> Verdict | None:
         return self._verdicts.last(job)
 
-    def reports(self, burst: BurstId) -> Mapping[str, Report]:
-        return self._reports.of(burst)
+    def reports(self, burst: BurstId, *kinds: str) -> Mapping[str, Report]:
+        return self._reports.of(burst, kinds)
 
     def said(self, burst: BurstId) -> frozenset[str]:
         return self._reports.kinds(burst)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -39,9 +39,10 @@ class Reports:
         if kind == EGRESS:
             chain.add(db, AuditRecord(0, at, DAEMON, "egress", burst, _egress(body)))
 
-    def of(self, burst: BurstId) -> Mapping[str, Report]:
-        """All of them, with their bodies."""
-        rows = self._database.read(select(t.reports).where(t.reports.c.burst == burst))
+    def of(self, burst: BurstId, kinds: Collection[str] = ()) -> Mapping[str, Report]:
+        """With their bodies; all, or those of ``kinds``."""
+        asked = select(t.reports).where(t.reports.c.burst == burst)
+        rows = self._database.read(asked.where(t.reports.c.kind.in_(kinds)) if kinds else asked)
         return {
             r.kind: Report(r.kind, datetime.fromisoformat(r.at), json.loads(r.body)) for r in rows
         }

@@ -205,6 +205,8 @@ class StoreContract(RequestContract):
 
         assert {"restarts": 1} == store.reports(burst.id)["hello"].body
         assert {(CLOUD, "in"): 100} == store.staged()
+        assert {"hello"} == store.reports(burst.id, "hello", "refused").keys()
+        assert {"hello", "staged_in"} == store.reports(burst.id).keys()
         assert {} == dict(store.reports(BurstId("nobody")))
 
     def test_a_verdict_is_the_last_one_and_counts_for_an_array_too(

@@ -1,0 +1,131 @@
+"""``burst pull`` at the agent: files as they are now, of one moment where that can be had."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import blake3
+import pytest
+
+from burstd.agent.demand import TRIES, Demand
+from burstd.agent.landing import Damaged, Landing
+from burstd.agent.memory import Memory, recall
+from burstd.agent.meter import Metered
+from burstd.domain.data import Mark, OutputFile
+from burstd.ports.depot import Came, Seen
+
+Tree = dict[str, bytes]
+
+
+@dataclass
+class Running:
+    """As much of a depot as is asked for. ``writes``: what the job does while a file is read."""
+
+    tree: Tree
+    writes: list[Callable[[Tree], object]] = field(default_factory=list)
+
+    def matching(self, patterns: Sequence[str]) -> list[Seen]:
+        return [
+            Seen(path, len(content), 10**18 + len(content), 0o640, 1)
+            for path, content in sorted(self.tree.items())
+            if any(fnmatch(Path(path).name, glob) for glob in patterns)
+        ]
+
+    def fetch(self, entry: OutputFile, into: int, came: Came, similar: int | None) -> None:
+        content = self.tree[entry.path][: entry.size]
+        os.ftruncate(into, 0)
+        os.pwrite(into, content, 0)
+        came(len(content))
+        if self.writes:
+            self.writes.pop(0)(self.tree)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The job's directory; the agent's is beside it."""
+    monkeypatch.setenv("BURST_AGENT_DIR", str(tmp_path / "agent"))
+    for name in ("agent", "job"):
+        (tmp_path / name).mkdir()
+    return tmp_path / "job"
+
+
+def demand(far: Running, home: Path, most: int | None = None) -> Demand:
+    one: Any = far
+    memory = Memory(home.parent / "agent")
+    depot = Metered(one, memory, most)
+
+    def fetch(entry: OutputFile, descriptor: int, similar: int | None) -> None:
+        depot.fetch(entry, descriptor, similar=similar)
+
+    landing = Landing("b1", (home,), {**memory.copies}, fetch)
+    return Demand(depot, landing, memory.copies, memory.save)
+
+
+def test_what_matches_comes_as_it_is_now(home: Path) -> None:
+    far = Running({f"{home}/t1.vtk": b"one", f"{home}/t2.vtk": b"two", f"{home}/x.log": b"log"})
+    found = demand(far, home).bring(["*.vtk"])
+
+    assert {"t1.vtk": b"one", "t2.vtk": b"two"} == {p.name: p.read_bytes() for p in home.iterdir()}
+    whole = [{"path": f"{home}/t{n}.vtk", "bytes": 3, "whole": True} for n in (1, 2)]
+    assert {"files": whole, "notes": []} == found
+    seen = (home / "t1.vtk").stat()
+    assert Mark(3, seen.st_mtime_ns, seen.st_ino) == recall().copies[f"{home}/t1.vtk"]
+    assert (10**18 + 3, 0o640) == (seen.st_mtime_ns, seen.st_mode & 0o7777)
+
+
+def test_a_file_that_is_written_to_meanwhile_is_read_again(home: Path) -> None:
+    path = f"{home}/field.bin"
+    far = Running({path: b"old"}, [lambda tree: tree.update({path: b"newer"})])
+    found = demand(far, home).bring(["field.bin"])
+
+    assert b"newer" == (home / "field.bin").read_bytes()
+    assert [{"path": path, "bytes": 5, "whole": True}] == found["files"]
+
+
+def test_one_that_is_always_written_to_comes_and_is_not_called_whole(home: Path) -> None:
+    path = f"{home}/field.bin"
+
+    def grow(tree: Tree) -> None:
+        tree[path] += b"more"
+
+    found = demand(Running({path: b""}, [grow] * 9), home).bring(["*"])
+    assert [{"path": path, "bytes": 4 * (TRIES - 1), "whole": False}] == found["files"]
+    assert b"more" * (TRIES - 1) == (home / "field.bin").read_bytes()
+
+
+def test_what_the_user_has_by_that_name_stays_and_the_end_replaces_a_copy(home: Path) -> None:
+    (home / "notes.txt").write_bytes(b"the user's own words")
+    far = Running({f"{home}/notes.txt": b"far", f"{home}/out.frd": b"half"})
+    one = demand(far, home)
+    found = one.bring(["*"])
+
+    assert b"the user's own words" == (home / "notes.txt").read_bytes()
+    assert [f"{home}/out.frd"] == [file["path"] for file in found["files"]]
+    assert "was changed on-prem while the job ran" in found["notes"][0]
+
+    far.tree[f"{home}/out.frd"] = b"half and half"
+    digest = blake3.blake3(b"half and half").hexdigest()
+    one.landing.land(OutputFile(f"{home}/out.frd", "file", 13, digest, 10**18))
+    assert b"half and half" == (home / "out.frd").read_bytes()
+
+
+def test_nothing_comes_that_is_not_paid_for_or_leads_elsewhere(home: Path) -> None:
+    outside = f"{home.parent}/outside"
+    far = Running({f"{home}/big": b"x" * 11, f"{home}/small": b"x" * 9, outside: b"x"})
+    found = demand(far, home, 10).bring(["*"])
+
+    assert {"small"} == {path.name for path in home.iterdir()}
+    assert [f"{home}/small"] == [file["path"] for file in found["files"]]
+    assert ["more than is paid for" in found["notes"][0], len(found["notes"])] == [True, 2]
+    assert not Path(outside).exists()
+
+
+def test_a_result_without_a_digest_is_no_result(home: Path) -> None:
+    far = Running({f"{home}/out.frd": b"half"})
+    with pytest.raises(Damaged, match="no digest"):
+        demand(far, home).landing.land(OutputFile(f"{home}/out.frd", "file", 4, "", 0))

@@ -133,11 +133,18 @@ def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
             path = os.path.join(directory, name)  # noqa: PTH118 - a hundred thousand of them
             linked = os.path.islink(path)  # noqa: PTH114
             real = os.path.realpath(path) if linked else ""
-            if not linked or not (real in above or _of_the_system(Path(real)) or real == "/"):
+            if not linked or not (
+                _leads_back(real, directory, above) or _of_the_system(Path(real))
+            ):
                 kept.append(name)
                 ways[path] = above | {real} if linked else above
         below[:] = kept
         yield directory, below, names
+
+
+def _leads_back(real: str, directory: str, above: set[str]) -> bool:
+    """A link to where we are, or have been on our way."""
+    return real in above or f"{os.path.realpath(directory)}/".startswith(f"{real.rstrip('/')}/")
 
 
 def hollow(top: Path, files: Iterable[Path], stays: Stays) -> list[tuple[str, int]]:

@@ -251,7 +251,10 @@ class _Builder:
         target = self.settings.plugins[name].open(self.settings.tables[name], context)
         link = None if table.link is None else self.wire("link", self._link(table.link))
         vouched = VouchedTarget(target, self.store, self._config.site.cluster, name)
-        return Site(AuditedTarget(vouched, self._tell), link)
+        way = (table.link or "", table.rate)
+        if table.link is not None:
+            way = (table.link, self._config.links[table.link].rate)
+        return Site(AuditedTarget(vouched, self._tell), link, *way)
 
     def _link(self, name: str) -> Link:
         """A link whose gate is told of session keys by SSH through the link itself."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from burstd.agent.api import Api, Denied
+from burstd.agent.api import Api, Away, Denied
 from burstd.agent.index import Index
+from burstd.agent.pace import Pace
 from burstd.agent.pull import Pull
 from burstd.agent.push import Push
 from burstd.domain.data import InputFile, OutputFile
@@ -40,11 +41,12 @@ class SshTicket:
 class SshDepot:
     """One connection; the far program serves one run directory and nothing else."""
 
-    def __init__(self, process: subprocess.Popen[bytes], key: str) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], key: str, pace: Pace) -> None:
         if process.stdin is None or process.stdout is None:
             raise Unreachable("ssh without pipes")
         self._process, self._key = process, key
-        self._client = Client(cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout))
+        pipes = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
+        self._client = Client(*pipes, pace)
         try:
             with self._translated():
                 self._client.hello()
@@ -185,9 +187,19 @@ def connector(api: Api) -> Callable[[Mapping[str, Any], Path], Depot]:
         ticket = SshTicket(**fields)
         (directory / "id-cert.pub").write_text(ticket.certificate + "\n")
         (directory / "known_hosts").write_text(ticket.known_hosts)
-        return SshDepot(_ssh(ticket, directory), words["key"])
+        pace = Pace(lambda moved: _share(api, words["burst"], moved))
+        return SshDepot(_ssh(ticket, directory), words["key"], pace)
 
     return connect
+
+
+def _share(api: Api, burst: str, moved: int) -> float | None:
+    """How fast we may move files; without burstd's word as fast as the line carries."""
+    try:
+        rate = api.get(f"/v1/standins/{burst}/share?moved={moved}")["rate"]
+    except (Away, Denied, KeyError):
+        return None
+    return float(rate) if rate else None
 
 
 def _ssh(ticket: SshTicket, directory: Path) -> subprocess.Popen[bytes]:

@@ -17,6 +17,7 @@ from burstd.api.peers import peer_of
 from burstd.api.pulls import may_pull, unanswered
 from burstd.core.data import forbidden
 from burstd.core.orders import Order, ending, order_for, remark
+from burstd.core.shares import weight
 from burstd.domain.burst import Burst, Stage
 from burstd.domain.requests import RequestKind
 from burstd.ports.errors import PortError, Transient
@@ -124,6 +125,7 @@ class AgentRoutes:
             Route("/v1/standins/{burst}", self.order),
             Route("/v1/standins/{burst}/reports", self.report, methods=["POST"]),
             Route("/v1/standins/{burst}/reports/{kind}", self.reported),
+            Route("/v1/standins/{burst}/share", self.share),
             Route("/v1/standins/{burst}/ticket", self.ticket, methods=["POST"]),
             Route("/v1/wait/{job}", self.wait),
         ]
@@ -187,6 +189,19 @@ class AgentRoutes:
         if kind not in reports:
             return refusal(404, f"no report {kind}")
         return Response(json.dumps(reports[kind].body), media_type="application/json")
+
+    async def share(self, request: Request) -> Response:
+        """How many bytes a second it may move over its line; ``null``: as many as it can."""
+        burst = await self._own(request)
+        if isinstance(burst, Response):
+            return burst
+        site = self._desk.world.sites[burst.target]
+        if site.rate is None:
+            return JSONResponse({"rate": None})
+        moved, now = int(request.query_params.get("moved", "0")), self._desk.world.clock.now()
+        line = (site.line or burst.target, float(site.rate))
+        rate = self._desk.lines.share(*line, burst.id, weight(burst), moved, now)
+        return JSONResponse({"rate": rate})
 
     async def ticket(self, request: Request) -> Response:
         """A short-lived right to the burst's run directory at the target."""

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from burstd.api.lines import Lines
 from burstd.domain.burst import Burst
 from burstd.domain.jobs import JobKey
 from burstd.shell.tick import Memory
@@ -70,6 +71,7 @@ class Desk:
     bell: Bell = field(default_factory=Bell)
     #: Asks the daemon for a tick soon: an agent has said something new.
     nudge: threading.Event = field(default_factory=threading.Event)
+    lines: Lines = field(default_factory=Lines)
 
     def burst_of(self, job: JobKey) -> Burst | None:
         """The open burst of a job, else its latest."""

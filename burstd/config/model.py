@@ -20,6 +20,7 @@ from burstd.config.units import (
     Periodical,
     PressureValue,
     Price,
+    Rate,
     Size,
 )
 from burstd.domain.policy import HardMark, Mode, Order
@@ -241,6 +242,9 @@ class LinkTable(Table):
     """How that account runs wg(8): ["wg"] or ["sudo", "-n", "wg"]."""
     known_hosts: ExistingPath = Field(default=Path("/etc/burstd/known_hosts"))
     """File with the gate's SSH host key."""
+    rate: Rate | None = Field(default=None, examples=["500 Mbit/s"])
+    """What files of all bursts may take of the line together, each way counted; inputs get more of
+    it than live files, and those more than results. Left out: all that it carries."""
 
 
 class TargetTable(Table):
@@ -263,6 +267,8 @@ class TargetTable(Table):
     measured: by runs of the same users' jobs here and there."""
     link: str | None = None
     """Name of the link that leads there; none where the network is private already."""
+    rate: Rate | None = Field(default=None, examples=["2 Gbit/s"])
+    """As [links.*] has it, for a target without a link."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """The plugin's own table."""
 

@@ -214,6 +214,8 @@ def _target_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], st
     for name, target in config.targets.items():
         if target.link is not None and target.link not in config.links:
             yield ("targets", name, "link"), f"there is no [links.{target.link}]"
+        if target.link is not None and target.rate is not None:
+            yield ("targets", name, "rate"), f"it has a link: say it in [links.{target.link}]"
         for key in ("price", "egress", "gpu_price"):
             paid = getattr(target, key)
             if paid is not None and paid[1] != currency:

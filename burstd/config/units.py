@@ -19,6 +19,8 @@ _PERIODICAL = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/(day|week|month)$")
 _EGRESS = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/GB$")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(MB|GB|TB)$")
 _BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
+_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(Mbit|Gbit)/s$")
+_BITS = {"Mbit": 10**6, "Gbit": 10**9}
 _PRICE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/core-hour$")
 _GPU_PRICE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/GPU-hour$")
 _PRESSURE = re.compile(r"(\d+(?:\.\d+)?)\s*(core|GPU)-hours$")
@@ -105,6 +107,14 @@ def size(value: object) -> int:
     return int(Decimal(found[1]) * _BYTES[found[2]])
 
 
+def rate(value: object) -> int:
+    """``500 Mbit/s``: bytes a second. Raises ``ValueError``."""
+    found = _RATE.match(str(value).strip())
+    if found is None or not (least := int(Decimal(found[1]) * _BITS[found[2]] / 8)):
+        raise ValueError("expected a rate with its unit, like '500 Mbit/s' or '2.5 Gbit/s'")
+    return least
+
+
 def cron(value: object) -> str:
     """Five fields of crontab(5), as APScheduler reads them. Raises ``ValueError``."""
     try:
@@ -138,6 +148,7 @@ Egress = Annotated[tuple[Decimal, str], BeforeValidator(egress)]
 GpuPrice = Annotated[tuple[Decimal, str], BeforeValidator(gpu_price)]
 PressureValue = Annotated[tuple[float, str], BeforeValidator(pressure)]
 Size = Annotated[int, BeforeValidator(size)]
+Rate = Annotated[int, BeforeValidator(rate)]
 Periodical = Annotated[tuple[Decimal, str, str], BeforeValidator(periodical)]
 Cron = Annotated[str, BeforeValidator(cron)]
 Period = Annotated[tuple[date, date], BeforeValidator(period)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Optional, Union
+from typing import BinaryIO, Callable, Optional, Union
 
 from burstd.far import wire
 from burstd.far.chunks import compress, decompress
@@ -98,10 +98,14 @@ class Seen:
 class Client:
     """Talks to one `serve`. Raises FarError for refusals and FarLost when the line ends."""
 
-    def __init__(self, stdin: BinaryIO, stdout: BinaryIO) -> None:
-        """`stdin` and `stdout` are those of the far program: we write the one, read the other."""
+    def __init__(
+        self, stdin: BinaryIO, stdout: BinaryIO, pace: Callable[[int], object] = int
+    ) -> None:
+        """`stdin` and `stdout` are those of the far program: we write the one, read the other.
+        `pace` is told of each payload's bytes before it goes, and once it has come."""
         self._to = stdin
         self._from = stdout
+        self._pace = pace
         self._waiting: deque[Pending] = deque()
 
     def hello(self) -> Hello:
@@ -205,6 +209,8 @@ class Client:
         """Send a request; its answer comes in its turn."""
         while len(self._waiting) >= _AHEAD:
             self._take()
+        if payload:
+            self._pace(len(payload))
         wire.send(self._to, header, payload)
         pending = Pending(self)
         self._waiting.append(pending)
@@ -223,6 +229,8 @@ class Client:
         if header is None:
             raise FarLost("the other end has closed the line")
         content = wire.read_exactly(self._from, wire.payload_size(header))
+        if content:
+            self._pace(len(content))
         if "error" in header:
             raise FarError(str(header["error"]), str(header.get("message", "")))
         return Fields(header, "answer"), content

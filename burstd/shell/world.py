@@ -21,10 +21,16 @@ from burstd.ports.witness import Witness
 
 @dataclass(frozen=True)
 class Site:
-    """A target with the way to it. ``link`` is ``None`` where the network is already private."""
+    """A target with the way to it. ``link`` is ``None`` where the network is already private.
+
+    ``line``: what the way is called, for those that share it; empty: nobody does. ``rate``: bytes
+    a second that files of all bursts may take of it together; ``None``: all.
+    """
 
     target: Target
     link: Link | None = None
+    line: str = ""
+    rate: int | None = None
 
 
 @dataclass

@@ -18,7 +18,7 @@ from burstd.app import check, licence_sources
 from burstd.config.example import render
 from burstd.config.policy import policy_of
 from burstd.config.read import ConfigError, applications, read
-from burstd.config.units import budget, core_hours, duration, price
+from burstd.config.units import budget, core_hours, duration, price, rate
 from burstd.domain.licences import Formula, Pool
 from burstd.domain.policy import Mode
 
@@ -123,6 +123,16 @@ def test_a_bound_of_results_has_its_unit(tmp_path: Path, paths: str) -> None:
     for value in ("50", "-1", "true"):
         (found,) = problems(tmp_path, f"[policy]\nmax_output = {value}\n" + paths)
         assert "expected a size with its unit" in found
+
+
+def test_a_rate_has_its_unit_and_is_said_where_the_line_is(tmp_path: Path, paths: str) -> None:
+    assert (62_500_000, 312_500_000) == (rate("500 Mbit/s"), rate("2.5 Gbit/s"))
+    for value in ('"500"', '"0 Mbit/s"', '"500 MB/s"', "true"):
+        (found,) = problems(tmp_path, f"[targets.cloud]\nrate = {value}\n" + paths)
+        assert "targets.cloud.rate: expected a rate with its unit" in found
+    text = f'[targets.cloud]\nlink = "wan"\nrate = "1 Gbit/s"\n[links.wan]\n{paths}'
+    found = " ".join(problems(tmp_path, text))
+    assert "3: targets.cloud.rate: it has a link: say it in [links.wan]" in found
 
 
 def test_money_and_core_hours_have_units_too() -> None:

@@ -21,6 +21,7 @@ from burstd.agent.follow import Follower
 from burstd.agent.inputs import find
 from burstd.agent.landing import Landing
 from burstd.agent.memory import Memory
+from burstd.agent.pace import Pace
 from burstd.agent.ssh_depot import SshDepot, connector
 from burstd.agent.standin import StandIn
 from burstd.core.orders import ending
@@ -253,7 +254,7 @@ def test_a_full_disk_under_the_agents_memory_does_not_end_the_users_job(
 def test_a_way_that_is_cut_leaves_no_dead_children(tmp_path: Path) -> None:
     child = subprocess.Popen(["true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with pytest.raises(Unreachable):
-        SshDepot(child, "b-1")
+        SshDepot(child, "b-1", Pace(lambda _moved: None))
     assert child.returncode is not None
 
 

@@ -40,6 +40,7 @@ _ALWAYS = ("HOME", "USER", "LOGNAME", "LANG", "LC_*", "TZ")
 #: After TERM the agent stays only while there is something to bring home.
 _WORTH_STAYING = frozenset({"running", "cancelling", "ended", "staging_out", "staged_out"})
 
+ASIDE = 3  #: times that a result arrives damaged before it is put beside its place
 PATIENCE = 20.0  #: seconds of trouble before the job's output says so
 
 Words = Mapping[str, Any]
@@ -238,10 +239,10 @@ class Agent:
         landing = self._landing(words, depot, known, roots)
         # Directories last and deepest first: their modes must not hinder the files in them.
         for entry in sorted(entries, key=lambda e: (e.kind == "dir", -e.path.count("/"), e.path)):
-            try:
-                landing.land(entry)
-            except Damaged as error:
-                raise Transient(str(error)) from error
+            self._land(landing, entry)
+        if again := [path for path, times in self.memory.damaged.items() if times < ASIDE]:
+            self.memory.save()
+            raise Transient(f"{again[0]} arrived damaged")
         ours = set(self.memory.copies) - {entry.path for entry in entries}
         landing.discard(sorted(ours))
         landing.notes += [f"{path} was written outside the job's directory" for path in outside]
@@ -252,6 +253,28 @@ class Agent:
         came = max(self.memory.pulled, sum(entry.size for entry in entries))
         body = {"files": len(entries), "bytes": came, "notes": landing.notes}
         self._report(words, "staged_out", {**body, "exit_code": code})
+
+    def _land(self, landing: Landing, entry: OutputFile) -> None:
+        """One that arrives damaged keeps no other one from its place, and is tried again a few
+        times: what is wrong at the far end stays so."""
+        damaged = self.memory.damaged
+        if damaged.get(entry.path, 0) >= ASIDE:
+            self._aside(landing, entry)
+            return
+        try:
+            landing.land(entry)
+        except (Damaged, Mismatch):
+            damaged[entry.path] = damaged.get(entry.path, 0) + 1
+            if damaged[entry.path] >= ASIDE:
+                self._aside(landing, entry)
+        else:
+            damaged.pop(entry.path, None)
+
+    def _aside(self, landing: Landing, entry: OutputFile) -> None:
+        try:
+            landing.aside(entry)
+        except Mismatch as error:
+            landing.notes.append(f"{entry.path} was not brought back: {error}")
 
     def _with_depot(self, words: Words, work: Callable[[Words, Metered], None]) -> None:
         depot = Metered(

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from burstd.domain.data import Mark, OutputFile
 from burstd.far.chunks import Blake3
+from burstd.ports.errors import Mismatch
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: A fifo that somebody has put there must not hang us.
@@ -40,6 +41,8 @@ _NEVER = frozenset(
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 BLOCK = 2**20
 LONGEST_NAME = 255  #: bytes
+#: Directories below a root, and bytes: what lies deeper its user could hardly remove.
+DEEPEST, LONGEST_PATH = 200, 4000
 
 #: Writes the file's bytes into the descriptor, which may have a beginning of them; the other, if
 #: there is one, is an open file of that name, which may have some of them.
@@ -79,7 +82,16 @@ class Landing:
         Raises ``OSError``."""
         return self.marks[entry.path] if self._land(replace(entry, blake3="")) else None
 
-    def _land(self, entry: OutputFile) -> bool:
+    def aside(self, entry: OutputFile) -> None:
+        """Put what arrives damaged again and again beside its place: better than nothing, and
+        nobody takes it for the result. Raises ``OSError``."""
+        name = _beside(PurePosixPath(entry.path).name, f".burst-{self.burst}.damaged")
+        if self._land(replace(entry, blake3=""), name):
+            self.notes.append(
+                f"{entry.path} is not what the far end's record says: what came is in {name}"
+            )
+
+    def _land(self, entry: OutputFile, name: str = "") -> bool:
         try:
             root, parts = inside(entry.path, self.roots)
         except Refused as error:
@@ -96,7 +108,7 @@ class Landing:
             return False
         try:
             if entry.kind == "file":
-                return self._file(directory, parts[-1], entry)
+                return self._file(directory, name or parts[-1], entry)
             os.fchmod(directory, entry.mode & 0o777)
             os.fsync(directory)
             return True
@@ -125,9 +137,9 @@ class Landing:
             _discard(directory, temporary)  # left by an interrupted landing of ours
             _keep(directory, name, existing, entry)
             return True
-        descriptor = self._written(directory, temporary, entry)
+        descriptor = self._written(directory, temporary, name, entry)
         try:  # open, and so locked, until it has its name
-            own = self._place(directory, temporary, existing, entry)
+            own = self._place(directory, temporary, name, existing, entry)
             if own and not entry.blake3:
                 seen = os.fstat(descriptor)
                 self.marks[entry.path] = Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
@@ -136,10 +148,14 @@ class Landing:
             os.close(descriptor)
 
     def _place(
-        self, directory: int, temporary: str, existing: os.stat_result | None, entry: OutputFile
+        self,
+        directory: int,
+        temporary: str,
+        name: str,
+        existing: os.stat_result | None,
+        entry: OutputFile,
     ) -> bool:
         """False where its name is the user's, and it lies beside that."""
-        name = PurePosixPath(entry.path).name
         if existing is None:
             try:  # link() never replaces: a name that appeared meanwhile is the user's
                 os.link(
@@ -173,11 +189,11 @@ class Landing:
             return True
         return self.marks.get(path) != Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
 
-    def _written(self, directory: int, temporary: str, entry: OutputFile) -> int:
+    def _written(self, directory: int, temporary: str, name: str, entry: OutputFile) -> int:
         """What came before a cut stays for the next time; what is wrong goes."""
         descriptor = _begun(directory, temporary)
         try:
-            with _similar(directory, PurePosixPath(entry.path).name) as similar:
+            with _similar(directory, name) as similar:
                 self.fetch(entry, descriptor, similar)
             if entry.blake3 and digest_of(temporary, directory) != entry.blake3:
                 _discard(directory, temporary)
@@ -185,8 +201,9 @@ class Landing:
             _finish(descriptor, entry)
         except BaseException as error:
             os.close(descriptor)
-            if isinstance(error, OSError) and error.errno in _FULL:
-                _discard(directory, temporary)  # others need the room while we wait for more
+            full = isinstance(error, OSError) and error.errno in _FULL
+            if full or isinstance(error, Mismatch):  # others need the room; it has no good end
+                _discard(directory, temporary)
             raise
         return descriptor
 
@@ -256,6 +273,8 @@ def inside(path: str, roots: Iterable[Path]) -> tuple[Path, tuple[str, ...]]:
                 raise Refused(f"{bad} is never written from elsewhere")
             if any(len(os.fsencode(part)) > LONGEST_NAME for part in parts):
                 raise Refused("its name is too long")
+            if len(parts) > DEEPEST or len(os.fsencode(path)) > LONGEST_PATH:
+                raise Refused("it lies too deep")
             return root, parts
     raise Refused("it is outside the job's directory")
 
@@ -328,13 +347,16 @@ def _continues(directory: int, name: str, result: str) -> bool:
         descriptor = os.open(name, _LOOK, dir_fd=directory)
     except OSError:
         return False
-    with os.fdopen(descriptor, "rb") as old:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return False
-        with os.fdopen(os.open(result, _LOOK, dir_fd=directory), "rb") as new:
-            while block := old.read(BLOCK):
-                if new.read(len(block)) != block:
-                    return False
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return False
+    with (
+        os.fdopen(descriptor, "rb") as old,
+        os.fdopen(os.open(result, _LOOK, dir_fd=directory), "rb") as new,
+    ):
+        while block := old.read(BLOCK):
+            if new.read(len(block)) != block:
+                return False
     return True
 
 
@@ -359,7 +381,8 @@ def _keep(directory: int, name: str, seen: os.stat_result, entry: OutputFile) ->
 def _finish(descriptor: int, entry: OutputFile) -> None:
     """Mode and time first: what is set after a sync is not synced."""
     os.fchmod(descriptor, entry.mode & 0o777)
-    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+    with contextlib.suppress(OverflowError):  # a time beyond all times
+        os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
     os.fsync(descriptor)
 
 

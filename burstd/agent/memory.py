@@ -32,6 +32,7 @@ class Memory:
     said: list[str] = field(default_factory=list)
     trouble_since: float | None = None  #: seconds since 1970
     pulled: int = 0  #: bytes that came from the far end, those that came twice counted twice
+    damaged: dict[str, int] = field(default_factory=dict)  #: how often results have arrived so
     #: The stream that is being written to, and before that: where its descriptor stood, its
     #: position. Nothing once that is remembered.
     writing: tuple[str, int, int] | None = None
@@ -65,6 +66,7 @@ class Memory:
             "said": self.said,
             "trouble_since": self.trouble_since,
             "pulled": self.pulled,
+            "damaged": self.damaged,
             "writing": self.writing,
         }
         temporary = self.directory / "state.new"

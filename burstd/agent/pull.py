@@ -11,7 +11,7 @@ from typing import Any
 
 from burstd.far import chunks
 from burstd.far.client import Client, chunks_of
-from burstd.ports.errors import Unreachable
+from burstd.ports.errors import Mismatch
 
 #: Below this a question costs more than it can save.
 LEAST = 2**20
@@ -34,7 +34,7 @@ class Pull:
     _at: int = field(default=0, init=False)
 
     def fetch(self, similar: int | None) -> None:
-        """Raises ``Unreachable`` where the far end's file is shorter than it was."""
+        """Raises ``Mismatch`` where the far end's file is shorter than it was."""
         os.ftruncate(self.into, self._kept())
         if similar is not None and os.fstat(similar).st_size >= LEAST:
             for size, content in self._plan(similar):
@@ -91,7 +91,7 @@ class Pull:
         sink: Any = _Sink(self._take)
         got = self.client.read_into({"path": self.path}, sink, self._at, size)
         if got != size:
-            raise Unreachable(f"{self.path} ends after {self._at} of {self.size} bytes")
+            raise Mismatch(f"{self.path} ends after {self._at} of {self.size} bytes")
 
     def _take(self, block: bytes) -> None:
         self.came(len(block))

@@ -20,6 +20,7 @@ from burstd.far.parts import WANTED, Part, Runs
 
 Which = Union[str, Mapping[str, str]]
 
+MOST_ANSWER = 512 * 1024 * 1024  #: bytes; an end record of a million results
 #: Requests in flight: all their answers fit a pipe's buffer, or both ends would wait for each
 #: other. The longest are those to `want`, a bit for each chunk; blocks that are read are fewer.
 _AHEAD = 48
@@ -228,7 +229,10 @@ class Client:
         header = wire.receive(self._from)
         if header is None:
             raise FarLost("the other end has closed the line")
-        content = wire.read_exactly(self._from, wire.payload_size(header))
+        size = wire.payload_size(header)
+        if size > MOST_ANSWER:
+            raise FarError(BROKEN, f"an answer of {size} bytes")
+        content = wire.read_exactly(self._from, size)
         if content:
             self._pace(len(content))
         if "error" in header:

@@ -80,7 +80,8 @@ class Depot(Protocol):
         """All bytes of a result into an open file, in order: what is there may be a beginning of
         them, by a call that was cut, and stays as far as it is right. ``came`` is told of those
         that the far end has sent; others may be taken from ``similar``, an open file that may have
-        some of them. Raises ``OSError`` where they can't be written."""
+        some of them. Raises ``OSError`` where they can't be written, ``Mismatch`` where there are
+        fewer."""
 
     def close(self) -> None:
         """Give the connection back."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from burstd.agent import pull
 from burstd.agent.pull import Pull
 from burstd.far.client import Client, Pending, chunks_of
-from burstd.ports.errors import Unreachable
+from burstd.ports.errors import Mismatch
 from tests.far.kit import FarEnd, entry, put
 
 PATH = "/home/alice/study/field.bin"
@@ -96,10 +96,10 @@ def test_a_result_that_is_shorter_than_it_was_is_no_result(far: FarEnd, tmp_path
     with far.serving() as (client, _):
         client.hello()
         put(client, entry(PATH, OLD), OLD)
-        with pytest.raises(Unreachable, match="ends after"):
+        with pytest.raises(Mismatch, match="ends after"):
             pulled(client, len(OLD) + 1, here)
         os.truncate(far.file(PATH), 4 * MIB)
-        with pytest.raises(Unreachable, match="ends after"):
+        with pytest.raises(Mismatch, match="ends after"):
             pulled(client, len(OLD), None)
 
 
@@ -142,10 +142,12 @@ def test_both_what_came_before_and_what_is_here_is_used(
     assert 3 * MIB <= came <= 3.5 * MIB
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     pieces=st.lists(st.tuples(st.booleans(), st.integers(1, 200_000)), min_size=1, max_size=8),
-    blocks=st.lists(st.integers(1, 300_000), min_size=1, max_size=5),
+    blocks=st.lists(st.integers(1000, 300_000), min_size=1, max_size=5),
 )
 def test_zeros_become_holes_and_nothing_else_does(
     pieces: list[tuple[bool, int]], blocks: list[int]

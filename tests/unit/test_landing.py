@@ -173,6 +173,32 @@ def test_what_an_interrupted_landing_left_goes_where_the_result_is_there(
     assert {"out.frd": b"result"} == tree(home)
 
 
+def test_a_result_that_was_a_directory_on_prem_lies_beside_it(land: Land, home: Path) -> None:
+    (home / "out.frd").mkdir()
+    before = len([*Path("/proc/self/fd").iterdir()])
+    landing = land(entry(home / "out.frd"))
+
+    assert {"out.frd.burst-b1": b"result"} == tree(home)
+    assert (1, before) == (len(landing.notes), len([*Path("/proc/self/fd").iterdir()]))
+
+
+@pytest.mark.parametrize("below", [200, 201])
+def test_nothing_lands_deeper_than_its_user_can_reach(land: Land, home: Path, below: int) -> None:
+    landing = land(entry(home.joinpath(*"d" * (below - 1), "out.frd")))
+    assert (below == 201) == bool(landing.notes)
+    assert (below == 201) != bool(tree(home))
+
+
+def test_what_arrives_damaged_can_be_put_beside_its_place(home: Path) -> None:
+    def fetch(_entry: OutputFile, descriptor: int, _similar: int | None) -> None:
+        os.pwrite(descriptor, b"Result", 0)
+
+    landing = Landing("b1", (home,), {}, fetch)
+    landing.aside(entry(home / "out.frd"))
+    assert {"out.frd.burst-b1.damaged": b"Result"} == tree(home)
+    assert "is not what the far end's record says" in landing.notes[0]
+
+
 @pytest.mark.parametrize("content", [b"", b"resul", b"Result", b"result and more"])
 def test_damaged_bytes_leave_nothing_behind(land: Land, home: Path, content: bytes) -> None:
     with pytest.raises(Damaged):

@@ -70,8 +70,8 @@ KEPT: tuple[Defect, ...] = (
     # --- files
     file(
         "no file sync", "the name is made before the bytes are on disk", "8",
-        "    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n    os.fsync(descriptor)\n",
-        "    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n",
+        "        os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n    os.fsync(descriptor)\n",
+        "        os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n",
     ),
     file(
         "no directory sync", "the bytes are on disk, their new name is not", "11",
@@ -86,11 +86,13 @@ KEPT: tuple[Defect, ...] = (
     file(
         "mode after sync", "mode and time are set when the file was synced", "11",
         "    os.fchmod(descriptor, entry.mode & 0o777)\n"
-        "    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n"
+        "    with contextlib.suppress(OverflowError):  # a time beyond all times\n"
+        "        os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n"
         "    os.fsync(descriptor)\n",
         "    os.fsync(descriptor)\n"
         "    os.fchmod(descriptor, entry.mode & 0o777)\n"
-        "    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n",
+        "    with contextlib.suppress(OverflowError):  # a time beyond all times\n"
+        "        os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n",
     ),
     file(
         "landed is durable", "a file that is whole already counts as landed as it is", "11",
@@ -157,9 +159,9 @@ KEPT: tuple[Defect, ...] = (
             ),
             Edit(
                 "agent/landing.py",
-                "        descriptor = self._written(directory, temporary, entry)\n",
+                "        descriptor = self._written(directory, temporary, name, entry)\n",
                 "        temporary = name if existing is None else name + \".new\"\n"
-                "        descriptor = self._written(directory, temporary, entry)\n"
+                "        descriptor = self._written(directory, temporary, name, entry)\n"
                 "        if existing is None:\n"
                 "            os.close(descriptor)\n"
                 "            os.fsync(directory)\n"

@@ -21,6 +21,7 @@ from burstd.far import chunks, paths
 from burstd.far.errors import MISMATCH, MISSING, FarError
 
 MAGIC, INDEX_MAGIC = b"burstpk1", b"burstix1"
+_ANY = MAGIC[:-1]  # of a pack that another burstd has written in a form of its own
 PACK, INDEX = b".pack", b".idx"
 _RECORD = struct.Struct(f"<{chunks.DIGEST}sI")  # a chunk's name and size; its bytes follow
 _PLACE = struct.Struct(f"<{chunks.DIGEST}sQI")  # a chunk's name, where its bytes begin, its size
@@ -253,6 +254,9 @@ def _indexed(directory: int, pack: bytes, ours: bool) -> Iterator[tuple[bytes, i
     except FileNotFoundError:
         return iter(())
     try:
+        magic = os.pread(fd, len(MAGIC), 0)
+        if magic.startswith(_ANY) and magic != MAGIC:  # it is that one's
+            return iter(())
         free = _lock(fd)
         if not free and not ours:
             return iter(())

@@ -28,6 +28,7 @@ _PLACE = struct.Struct(f"<{chunks.DIGEST}sQI")  # a chunk's name, where its byte
 _FULL = 256 * 1024 * 1024  #: bytes of a pack from which on another one is begun
 _AT_ONCE = 400  #: records in one writev(2), which takes 1024 pieces
 _IN_USE = 3600  #: seconds since its last use in which a pack is not swept away
+_TOUCHED = 600  #: seconds after which a pack that is used on is marked once more
 _ABANDONED = 1800  #: seconds without a write
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -49,7 +50,9 @@ class Store:
         self._writer: Optional[_Writer] = None
         self._buffer = memoryview(bytearray(chunks.MOST))
         self._ours: list[bytes] = []
-        self._used: set[int] = set()  #: packs that this conversation was glad to find
+        self._used: dict[
+            int, float
+        ] = {}  #: packs that this conversation was glad to find, and when
         for name in sorted(map(os.fsencode, os.listdir(directory))):
             if name.endswith(PACK):
                 self._learn(name, _indexed(directory, name, name.startswith(self._prefix)))
@@ -70,12 +73,25 @@ class Store:
         place = self._places.get(name)
         if place is None:
             return False
-        number = place >> 72
-        if number not in self._used:
-            self._used.add(number)
-            with contextlib.suppress(OSError):  # no index yet, or just swept away
-                os.utime(_index_of(self._packs[number]), dir_fd=self._directory)
+        return self._in_use(place >> 72)
+
+    def _in_use(self, number: int) -> bool:
+        """Marks a pack as used, now and then. False if it was swept away: we were silent for
+        long."""
+        now = time.monotonic()
+        if now - self._used.get(number, -_TOUCHED) >= _TOUCHED:
+            if not self._touch(self._packs[number]):
+                self._forget(number)
+                return False
+            self._used[number] = now
         return True
+
+    def _touch(self, pack: bytes) -> bool:
+        for name in (_index_of(pack), pack):  # the latter while there is no index
+            with contextlib.suppress(OSError):
+                os.utime(name, dir_fd=self._directory)
+                return True
+        return False
 
     def add(self, found: Sequence[Chunk]) -> None:
         """Keeps chunks whose names are right. Raises OSError; what is whole by then stays."""
@@ -84,6 +100,9 @@ class Store:
             return
         if self._writer is not None and self._writer.size >= _FULL:
             self.settle()
+        if self._writer is not None and not self._in_use(len(self._packs) - 1):
+            self.add(found)  # its pack is gone, and what that had: into another one
+            return
         if self._writer is None:
             self._writer = _Writer(self._directory, self._prefix)
             self._packs.append(self._writer.name)
@@ -164,6 +183,9 @@ class Store:
         """A pack with damage is not used again: what it had is asked for again."""
         self._places = {n: place for n, place in self._places.items() if place >> 72 != number}
         self._remove(self._packs[number])
+        if self._writer is not None and self._writer.name == self._packs[number]:
+            self._writer.give_up()
+            self._writer = None
 
     def _remove(self, pack: bytes) -> None:
         for name in (pack, _index_of(pack)):
@@ -210,6 +232,10 @@ class _Writer:
         except OSError:
             os.ftruncate(self._fd, self.size)
             raise
+
+    def give_up(self) -> None:
+        """It has been removed."""
+        os.close(self._fd)
 
     def finish(self) -> None:
         """Raises OSError; the pack can be read without an index, too."""

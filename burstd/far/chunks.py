@@ -102,6 +102,8 @@ def cut(data: Data) -> Sequence[int]:
 def names(data: Data, ends: Sequence[int]) -> list[bytes]:
     """The digest of each piece."""
     count = len(ends)
+    if count == 1 and ends[0] == len(data):
+        return [blake3(data)]
     found = ctypes.create_string_buffer(DIGEST * count)
     if _library().burst_names(_pointer(data), (ctypes.c_uint64 * count)(*ends), count, found):
         raise MemoryError
@@ -198,10 +200,11 @@ def inflate(blocks: Iterable[bytes], into: memoryview) -> Iterator[int]:
 
 
 def _pointer(data: Data) -> object:
-    """Something that ctypes takes as an address; the data are not copied."""
+    """Something that ctypes takes as an address; the data are not copied. (An array of their size
+    would be a new type for each size.)"""
     if isinstance(data, bytes):
         return data
-    return (ctypes.c_char * len(data)).from_buffer(data)
+    return ctypes.byref(ctypes.c_char.from_buffer(data)) if len(data) else None
 
 
 @lru_cache(maxsize=1)

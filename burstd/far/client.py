@@ -128,7 +128,7 @@ class Client:
 
     def build(self, parts: Sequence[Part]) -> Pending:
         """Has parts of files written."""
-        document = canonical([part.to_dict() for part in parts])
+        document = canonical([part.row() for part in parts])
         return self._post({"op": "build", "plain": len(document)}, compress(document, 1))
 
     def mkdir(self, path: str, mode: int) -> Pending:

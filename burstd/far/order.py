@@ -7,7 +7,7 @@ refuse the same things.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from burstd.far import paths
@@ -41,18 +41,22 @@ class InputFile:
     @classmethod
     def read(cls, fields: Fields) -> InputFile:
         """Reads one entry of a manifest. Raises BadFields or FarError(refused)."""
-        entry = cls(
-            path=fields.text("path"),
-            size=fields.integer("size"),
-            blake3=fields.text("blake3"),
-            mtime_ns=fields.integer("mtime_ns", least=-(2**63)),
-            mode=fields.integer("mode") & 0o777,
-        )
+        row = [fields.raw(name) for name in ("path", "size", "blake3", "mtime_ns", "mode")]
         fields.done()
-        paths.split(entry.path)
-        if not _DIGEST.fullmatch(entry.blake3):
+        return cls.of(row)
+
+    @classmethod
+    def of(cls, row: Sequence[object]) -> InputFile:
+        """The same of its values, in the order of the fields."""
+        path, size, digest, mtime_ns, mode = row
+        if not (type(path) is str and type(size) is type(mtime_ns) is type(mode) is int):
+            raise BadFields("not a file's path, size, time and mode")
+        if size < 0 or mode < 0 or not -(2**63) <= mtime_ns < 2**63:
+            raise BadFields("a file with a size, time or mode that none has")
+        if not (isinstance(digest, str) and _DIGEST.fullmatch(digest)):
             raise BadFields("blake3 is not a digest")
-        return entry
+        paths.split(path)
+        return cls(path, size, digest, mtime_ns, mode & 0o777)
 
     def to_dict(self) -> dict[str, object]:
         """The entry as JSON has it."""

@@ -23,26 +23,33 @@ class Part:
         self.path, self.offset, self.runs, self.entry = path, offset, runs, entry
 
     @classmethod
-    def read(cls, fields: Fields) -> Part:
-        """Raises BadFields or FarError(refused). Its path is looked at when it is used."""
-        entry = None
-        if fields.has("file"):
-            entry = InputFile.read(Fields(fields.raw("file"), "part.file"))
-        path = entry.path if entry else fields.text("path")
-        return cls(path, fields.integer("offset"), runs_of(fields, "runs"), entry)
+    def read(cls, row: object) -> Part:
+        """Of a row: path, offset, runs, and for the last part of a file its size, digest, time and
+        mode. Raises BadFields or FarError(refused). A path is looked at when it is used."""
+        if not isinstance(row, list) or len(row) not in (3, 7):
+            raise BadFields("a part of three or seven values")
+        path, offset, runs, *more = row
+        if not isinstance(path, str) or type(offset) is not int or offset < 0:
+            raise BadFields("not a part's path and offset")
+        return cls(path, offset, _runs(runs, "runs"), InputFile.of([path, *more]) if more else None)
 
-    def to_dict(self) -> dict[str, object]:
+    def row(self) -> list[object]:
         """As `read` has it."""
-        runs = [list(run) for run in self.runs]
-        if self.entry is not None:
-            return {"file": self.entry.to_dict(), "offset": self.offset, "runs": runs}
-        return {"path": self.path, "offset": self.offset, "runs": runs}
+        entry, runs = self.entry, [list(run) for run in self.runs]
+        if entry is None:
+            return [self.path, self.offset, runs]
+        more = [entry.size, entry.blake3, entry.mtime_ns, entry.mode]
+        return [entry.path, self.offset, runs, *more]
 
 
 def runs_of(fields: Fields, name: str) -> list[tuple[int, int]]:
     """Pairs of a first number and a count. Raises BadFields."""
+    return _runs(fields.items(name), name)
+
+
+def _runs(value: object, name: str) -> list[tuple[int, int]]:
     found = []
-    for run in fields.items(name):
+    for run in value if isinstance(value, list) else [None]:
         if not isinstance(run, list) or len(run) != 2 or not all(type(n) is int for n in run):
             raise BadFields(f"{name} is not a list of pairs of numbers")
         found.append((run[0], run[1]))

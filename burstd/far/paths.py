@@ -20,6 +20,7 @@ Parts = tuple[bytes, ...]
 MAX_NAME = 255
 MAX_PATH = 4096
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_PLAIN = re.compile(rb"(?:/(?!\.\.?(?:/|\Z))[^/\0]{1,%d})+" % MAX_NAME, re.DOTALL)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -48,10 +49,9 @@ def split(path: str) -> Parts:
         raise FarError(REFUSED, f"not a file name: {path!r}") from error
     if not raw.startswith(b"/") or len(raw) >= MAX_PATH or b"\0" in raw:
         raise FarError(REFUSED, f"not an absolute path: {path!r:.200}")
-    parts = tuple(raw[1:].split(b"/"))
-    if any(part in (b"", b".", b"..") or len(part) > MAX_NAME for part in parts):
+    if not _PLAIN.fullmatch(raw):
         raise FarError(REFUSED, f"not a plain path: {path!r:.200}")
-    return parts
+    return tuple(raw[1:].split(b"/"))
 
 
 def join(parts: Sequence[bytes]) -> str:

@@ -20,7 +20,7 @@ from typing import Optional, Union
 
 from burstd.far import chunks, paths
 from burstd.far.errors import BROKEN, MISMATCH, REFUSED, FarError, from_os
-from burstd.far.fields import BadFields, Fields
+from burstd.far.fields import BadFields
 from burstd.far.order import InputFile
 from burstd.far.parts import WANTED, Part, Runs
 from burstd.far.rundir import TREE, RunDir
@@ -105,7 +105,7 @@ class Staging:
         if not isinstance(parts, list):
             raise BadFields("parts is not a list")
         for part in parts:
-            self._grow(Part.read(Fields(part, "part")))
+            self._grow(Part.read(part))
 
     def mkdir(self, path: str, mode: int) -> None:
         """Makes a directory. The owner can always enter it: files may still have to come."""
@@ -199,7 +199,7 @@ class _Growing:
     """A file of the tree that is being written, from its first byte on."""
 
     def __init__(self, parent: int, name: bytes, first: Part) -> None:
-        self.path, self.size, self.there = first.path, 0, False
+        self.path, self.size, self.there, self._ends_in_hole = first.path, 0, False, False
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._fd = os.open(name, flags, 0o600, dir_fd=parent)
@@ -217,7 +217,9 @@ class _Growing:
         rest = memoryview(content)
         if size >= _HOLE and rest == _ZEROS[:size]:  # a sparse file stays one
             os.lseek(self._fd, size, os.SEEK_CUR)
+            self._ends_in_hole = True
             return
+        self._ends_in_hole = False
         while rest:
             rest = rest[os.write(self._fd, rest) :]
 
@@ -227,7 +229,8 @@ class _Growing:
             raise FarError(REFUSED, f"{self.size} bytes of {entry.size}: {entry.path!r}")
         if self.there:
             return
-        os.ftruncate(self._fd, self.size)  # it may end with a hole
+        if self._ends_in_hole:
+            os.ftruncate(self._fd, self.size)
         os.fchmod(self._fd, entry.mode)
         os.utime(self._fd, ns=(entry.mtime_ns, entry.mtime_ns))
 

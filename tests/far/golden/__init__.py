@@ -61,7 +61,7 @@ def said() -> bytes:
     client.want([(name, len(piece)) for name, piece in found])
     client.chunks([(0, len(found))], b"".join(piece for _, piece in found), None)
     part = Part(FILE, 0, [(0, len(found))], entry())
-    client._post({"op": "build"}, canonical([part.to_dict()]))
+    client._post({"op": "build"}, canonical([part.row()]))
     client.mkdir("/home/alice/study/r", 0o750)
     document = order().to_json()
     client._post({"op": "order", "order_size": len(document)}, document + b"#!/bin/sh\n")

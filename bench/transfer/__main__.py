@@ -16,6 +16,7 @@ from pathlib import Path
 from bench.transfer import decks
 from bench.transfer.tools import COMPRESSED, Bench, Cost, same, several
 from bench.transfer.wire import Setting, wire
+from burstd.far.chunks import blake3
 from burstd.far.pack import build
 
 SETTINGS = (
@@ -23,7 +24,7 @@ SETTINGS = (
     Setting("1 Gbit/s 10 ms", 1000, 10),
     Setting("100 Mbit/s 30 ms", 100, 30),
 )
-CASES = ("small", "large", "resync", "nochange", "study")
+CASES = ("small", "large", "resync", "nochange", "study", "results")
 Row = tuple[str, str, Cost]  #: case, tool, what it cost
 
 
@@ -90,13 +91,42 @@ def study(bench: Bench) -> Iterator[Row]:
         same(job, bench.tree(job.name, job))
 
 
+def results(bench: Bench) -> Iterator[Row]:
+    """20,000 small files come home, each on the disk before the next: rsync syncs nothing."""
+    source = decks.made(bench.scratch, "small")
+    home, listing = bench.scratch / "home", bench.scratch / "listing.json"
+    shutil.rmtree(home, ignore_errors=True)
+    shutil.copytree(source, home)
+    bench.fresh()
+    bench.rsync(("-a",), home, "d")
+    bench.ours(home, "b1")
+    listing.write_text(
+        json.dumps([_result(path) for path in sorted(home.rglob("*")) if path.is_file()])
+    )
+    for tool, options in (("rsync -a", ("-a",)), ("rsync -az", COMPRESSED)):
+        shutil.rmtree(home)
+        home.mkdir()
+        yield "results", tool, bench.rsync_home(options, "d", home)
+        same(source, home)
+    shutil.rmtree(home)
+    home.mkdir()
+    yield "results", "burstd", bench.ours_home(home, "b1", listing)
+    same(source, home)
+
+
+def _result(path: Path) -> tuple[str, str, int, str, int, int]:
+    fact = path.stat()
+    return str(path), "file", fact.st_size, blake3(path.read_bytes()).hex(), fact.st_mtime_ns, 0o644
+
+
 def rows(bench: Bench, cases: Sequence[str]) -> Iterator[Row]:
     """All that was asked for."""
     for case in cases:
         if case in decks.DECKS and case != "study":
             yield from cold(bench, case)
         else:
-            yield from {"resync": resync, "nochange": nochange, "study": study}[case](bench)
+            cases_of = {"resync": resync, "nochange": nochange, "study": study, "results": results}
+            yield from cases_of[case](bench)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,7 +1,9 @@
-"""What runs at the near end: ``push`` as the agent does it, or ``pipe``: bytes and nothing else."""
+"""What runs at the near end: inputs and results as the agent moves them, or bytes and nothing
+else."""
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -9,8 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from burstd.agent.ahead import Ahead
 from burstd.agent.index import Index
+from burstd.agent.landing import Landing
+from burstd.agent.pull import Pull
 from burstd.agent.push import Push
+from burstd.domain.data import OutputFile
 from burstd.far.client import Client
 
 
@@ -30,6 +36,29 @@ def _push(line: socket.socket, top: Path, key: str, place: Path) -> None:
         index.close()
 
 
+def _home(line: socket.socket, top: Path, key: str, listing: Path) -> None:
+    """All results of a listing to where they belong, as the agent does it."""
+    entries = [OutputFile(*row) for row in json.loads(listing.read_text())]
+    line.sendall(f"{key}\n".encode())
+    with line.makefile("rb") as back, line.makefile("wb") as to:
+        client = Client(cast(BinaryIO, to), cast(BinaryIO, back))
+        client.hello()
+        ahead = Ahead(client)
+        ahead.expect(entries)
+
+        def fetch(entry: OutputFile, into: int, similar: int | None) -> None:
+            pull = Pull(client, entry.path, entry.size, into, int)
+            content = ahead.take(entry.path)
+            if content is None:
+                pull.fetch(similar)
+            else:
+                pull.put(content)
+
+        landing = Landing(key, (top,), {}, fetch)
+        for entry in entries:
+            landing.land(entry)
+
+
 def _pipe(line: socket.socket, top: Path) -> None:
     line.sendall(b"\n")
     for path in _files(top):
@@ -40,11 +69,13 @@ def _pipe(line: socket.socket, top: Path) -> None:
 
 
 def main() -> None:
-    """``near.py HOST PORT DIRECTORY [KEY INDEX]``."""
+    """``near.py HOST PORT DIRECTORY [KEY INDEX [LISTING]]``."""
     host, port, top, *rest = sys.argv[1:]
     with socket.create_connection((host, int(port))) as line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if rest:
+        if len(rest) == 3:
+            _home(line, Path(top), rest[0], Path(rest[2]))
+        elif rest:
             _push(line, Path(top), rest[0], Path(rest[1]))
         else:
             _pipe(line, Path(top))

@@ -77,6 +77,16 @@ class Bench:
         argv = [sys.executable, "-m", "bench.transfer.near", ADDRESS[FAR], str(OURS)]
         return self._timed([*argv, str(source), key, str(self.scratch / "index")])
 
+    def rsync_home(self, options: Sequence[str], name: str, into: Path) -> Cost:
+        """``there/name/`` becomes ``into/``."""
+        there = f"rsync://{ADDRESS[FAR]}:{RSYNC}/there/{name}/"
+        return self._timed(["rsync", *options, there, f"{into}/"])
+
+    def ours_home(self, into: Path, key: str, listing: Path) -> Cost:
+        """What the run directory ``key`` has of a listing."""
+        argv = [sys.executable, "-m", "bench.transfer.near", ADDRESS[FAR], str(OURS)]
+        return self._timed([*argv, str(into), key, "none", str(listing)])
+
     def tree(self, key: str, source: Path) -> Path:
         """Where ours has put it."""
         return Path(f"{self.root}/runs/{key}/tree{source}")

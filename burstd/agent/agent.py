@@ -238,7 +238,9 @@ class Agent:
 
         landing = self._landing(words, depot, known, roots)
         # Directories last and deepest first: their modes must not hinder the files in them.
-        for entry in sorted(entries, key=lambda e: (e.kind == "dir", -e.path.count("/"), e.path)):
+        ordered = sorted(entries, key=lambda e: (e.kind == "dir", -e.path.count("/"), e.path))
+        depot.expect([entry for entry in ordered if not landing.seems_landed(entry)])
+        for entry in ordered:
             self._land(landing, entry)
         if again := [path for path, times in self.memory.damaged.items() if times < ASIDE]:
             self.memory.save()

@@ -9,7 +9,7 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from burstd.agent.landing import Refused, descend, inside
+from burstd.agent.ways import Refused, descend, inside
 from burstd.domain.data import Mark
 from burstd.ports.depot import Depot, Growing
 

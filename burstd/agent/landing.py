@@ -1,9 +1,8 @@
 """Results into the user's directory: whole or not at all, never through a link, never over a
 file that the user changed meanwhile.
 
-Directories are held open and every name is used relative to them; each component is opened with
-O_NOFOLLOW, so nobody can turn a path aside while we write. What ``land`` has returned from no power
-cut takes away: bytes, mode, time, the name and all directories on the way to it are synced.
+What ``land`` has returned from no power cut takes away: bytes, mode, time, the name and all
+directories on the way to it are synced.
 """
 
 from __future__ import annotations
@@ -19,38 +18,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
+from burstd.agent.ways import LONGEST_NAME, Refused, descend, inside
 from burstd.domain.data import Mark, OutputFile
 from burstd.far.chunks import Blake3
 from burstd.ports.errors import Mismatch
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: A fifo that somebody has put there must not hang us.
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _AGAIN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-#: What a shell or a daemon would run or believe; a job that writes these gets a copy beside it.
-_NEVER = frozenset(
-    {
-        ".ssh", ".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".profile", ".zshrc",
-        ".zshenv", ".zprofile", ".zlogin", ".login", ".cshrc", ".tcshrc", ".kshrc", ".rhosts",
-        ".shosts", ".forward", ".netrc", ".k5login", ".pam_environment", ".config", ".local",
-        ".gnupg", ".git", ".gitconfig", ".vimrc", ".exrc", ".inputrc", ".xinitrc", ".xsession",
-    }
-)  # fmt: skip
-
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 BLOCK = 2**20
-LONGEST_NAME = 255  #: bytes
-#: Directories below a root, and bytes: what lies deeper its user could hardly remove.
-DEEPEST, LONGEST_PATH = 200, 4000
 
 #: Writes the file's bytes into the descriptor, which may have a beginning of them; the other, if
 #: there is one, is an open file of that name, which may have some of them.
 Fetch = Callable[[OutputFile, int, int | None], None]
-
-
-class Refused(Exception):
-    """This entry may not be landed under its name."""
 
 
 class Damaged(Exception):
@@ -75,6 +57,15 @@ class Landing:
         if entry.kind == "file" and not entry.blake3:
             raise Damaged(f"{entry.path} has no digest in the far end's record")
         self._land(entry)
+
+    def seems_landed(self, entry: OutputFile) -> bool:
+        """By its name, size and time alone: its bytes are most likely not needed."""
+        try:
+            root, parts = inside(entry.path, self.roots)
+            seen = root.joinpath(*parts).lstat()
+        except (Refused, OSError):
+            return False
+        return (seen.st_size, seen.st_mtime_ns) == (entry.size, entry.mtime_ns)
 
     def copy(self, entry: OutputFile) -> Mark | None:
         """Put a file in place that is still being written, so that nobody knows its digest; later
@@ -256,72 +247,6 @@ def digest_of(name: str, directory: int | None = None) -> str:
         while block := file.read(BLOCK):
             digest.update(block)
         return digest.hexdigest()
-
-
-def inside(path: str, roots: Iterable[Path]) -> tuple[Path, tuple[str, ...]]:
-    """The root that a path of the far end's lies below, and the way down from there.
-
-    Raises ``Refused`` where nothing of the far end's may be written.
-    """
-    pure = PurePosixPath(path)
-    if not pure.is_absolute() or ".." in pure.parts or "\0" in path:
-        raise Refused("its name is not an absolute path")
-    for root in roots:
-        if PurePosixPath(root) in pure.parents:
-            parts = pure.relative_to(root).parts
-            if bad := next((part for part in parts if part in _NEVER), None):
-                raise Refused(f"{bad} is never written from elsewhere")
-            if any(len(os.fsencode(part)) > LONGEST_NAME for part in parts):
-                raise Refused("its name is too long")
-            if len(parts) > DEEPEST or len(os.fsencode(path)) > LONGEST_PATH:
-                raise Refused("it lies too deep")
-            return root, parts
-    raise Refused("it is outside the job's directory")
-
-
-def descend(
-    root: Path,
-    parts: tuple[str, ...],
-    *,
-    make: bool = True,
-    synced: set[Path] | None = None,
-) -> int:
-    """A descriptor of the directory ``root/parts``, made where missing; the caller closes it.
-
-    With ``synced`` every name on the way that is not in it is synced and added. Raises ``Refused``
-    where the way leads through a link or a file.
-    """
-    current, way = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), root
-    for part in parts:
-        way /= part
-        try:
-            try:
-                following = os.open(part, _DIRECTORY, dir_fd=current)
-            except FileNotFoundError:
-                if not make:
-                    raise
-                os.mkdir(part, 0o777, dir_fd=current)
-                following = os.open(part, _DIRECTORY, dir_fd=current)
-            if synced is not None and way not in synced:
-                _sync(current, following)
-                synced.add(way)
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENOTDIR):
-                raise Refused(f"{part} is a link or a file on-prem") from error
-            raise
-        finally:
-            os.close(current)
-        current = following
-    return current
-
-
-def _sync(directory: int, following: int) -> None:
-    """The directory's names to disk; where that fails, nobody closes ``following`` but we."""
-    try:
-        os.fsync(directory)
-    except OSError:
-        os.close(following)
-        raise
 
 
 def _look(directory: int, name: str) -> os.stat_result | None:

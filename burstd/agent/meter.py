@@ -49,6 +49,9 @@ class Metered:
     def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
         return self.depot.outputs(secret)
 
+    def expect(self, entries: Sequence[OutputFile]) -> None:
+        self.depot.expect(entries)
+
     def fetch(
         self, entry: OutputFile, into: int, came: Came = int, similar: int | None = None
     ) -> None:

@@ -45,6 +45,14 @@ class Pull:
         self._range(self.size - self._at)
         os.ftruncate(self.into, self.size)
 
+    def put(self, content: bytes) -> None:
+        """All of it has come already, with others. Raises as ``fetch`` does."""
+        os.ftruncate(self.into, 0)
+        self._take(content)
+        if self._at != self.size:
+            raise Mismatch(f"{self.path} has {self._at} bytes, not {self.size}")
+        os.ftruncate(self.into, self.size)
+
     def _kept(self) -> int:
         """How much of the beginning is there and right. The last chunk before a cut is not whole,
         and counts as missing."""

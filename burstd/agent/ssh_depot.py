@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
+from burstd.agent.ahead import Ahead
 from burstd.agent.api import Api, Away, Denied
 from burstd.agent.index import Index
 from burstd.agent.pace import Pace
@@ -47,6 +48,7 @@ class SshDepot:
         self._process, self._key = process, key
         pipes = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
         self._client = Client(*pipes, pace)
+        self._ahead = Ahead(self._client)
         try:
             with self._translated():
                 self._client.hello()
@@ -122,9 +124,18 @@ class SshDepot:
         ]
         return entries, list(end.outside), end.exit_code if end.reason == EXITED else None
 
+    def expect(self, entries: Sequence[OutputFile]) -> None:
+        with self._translated():
+            self._ahead.expect(entries)
+
     def fetch(self, entry: OutputFile, into: int, came: Came, similar: int | None) -> None:
         with self._translated():
-            Pull(self._client, entry.path, entry.size, into, came).fetch(similar)
+            pull = Pull(self._client, entry.path, entry.size, into, came)
+            content = self._ahead.take(entry.path)
+            if content is None:
+                pull.fetch(similar)
+            else:
+                pull.put(content)
 
     def close(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):

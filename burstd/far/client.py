@@ -21,6 +21,7 @@ from burstd.far.parts import WANTED, Part, Runs
 Which = Union[str, Mapping[str, str]]
 
 MOST_ANSWER = 512 * 1024 * 1024  #: bytes; an end record of a million results
+MAX_GATHERED = 8 * 1024 * 1024  #: bytes of small files in one answer
 #: Requests in flight: all their answers fit a pipe's buffer, or both ends would wait for each
 #: other. The longest are those to `want`, a bit for each chunk; blocks that are read are fewer.
 _AHEAD = 48
@@ -183,6 +184,10 @@ class Client:
                 break  # the others come to nothing; they are read with the next answers
         return copied
 
+    def gather(self, paths: Sequence[str], most: int) -> Pending:
+        """Asks for several files at once, at most so many bytes of them. The answer: `gathered`."""
+        return self._post({"op": "gather", "paths": list(paths), "most": most})
+
     def names(self, path: str, offset: int, length: int) -> Pending:
         """Asks how a file's bytes are cut now, as if they were a file. The answer: `chunks_of`."""
         header: wire.Header = {"op": "names", "path": path, "offset": offset, "length": length}
@@ -253,6 +258,22 @@ def chunks_of(pending: Pending) -> list[tuple[bytes, int]]:
     if len(content) % WANTED.size:
         raise FarError(BROKEN, "names of chunks that are cut off")
     return list(WANTED.iter_unpack(content))
+
+
+def gathered(pending: Pending, count: int) -> list[Optional[bytes]]:
+    """The files' bytes, by the answer to `gather`; None for one that must be read alone. Raises
+    FarError(broken), and as `result` does."""
+    answer, content = pending.result()
+    sizes = [size if type(size) is int else -1 for size in answer.items("sizes")]
+    total = sum(size for size in sizes if size > 0)
+    plain = memoryview(_plain(answer, content, MAX_GATHERED))
+    if len(sizes) != count or total != len(plain):
+        raise FarError(BROKEN, "an answer of other sizes than its bytes")
+    found: list[Optional[bytes]] = []
+    for size in sizes:
+        found.append(bytes(plain[:size]) if size >= 0 else None)
+        plain = plain[max(0, size) :]
+    return found
 
 
 def _plain(answer: Fields, content: bytes, most: int) -> bytes:

@@ -6,9 +6,10 @@ import json
 import os
 import signal
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import BinaryIO, Callable, Optional, Union
 
 from burstd.far import chunks, endrecord, live, paths, postmortem, rundir, wire
@@ -67,6 +68,7 @@ class Session:
             "status": self._status,
             "read": self._read,
             "names": self._names,
+            "gather": self._gather,
             "files": self._files,
             "outputs": self._outputs,
         }
@@ -218,10 +220,22 @@ class Session:
             total = os.fstat(fd).st_size
         finally:
             os.close(fd)
-        frame = chunks.compress(content, LEVEL) if len(content) >= LEAST else content
-        if len(frame) < WORTH * len(content):
-            return {"total": total, "plain": len(content)}, frame
-        return {"total": total}, content
+        packed, payload = _compressed(content)
+        return {"total": total, **packed}, payload
+
+    def _gather(self, fields: Fields) -> Answer:
+        """Whole files, as long as all have at most so many bytes; those that can't be had with the
+        others are asked for alone, and refused then."""
+        left, found, sizes = min(fields.integer("most"), MAX_READ), [], []
+        with paths.directory(self._run().fd, (rundir.TREE,), create=True) as tree:
+            for path in fields.texts("paths"):
+                content = _whole(tree, path, left)
+                sizes.append(-1 if content is None else len(content))
+                found.append(content or b"")
+                left -= len(found[-1])
+        ends = list(accumulate(map(len, found)))
+        packed, payload = _compressed(b"".join(found), ends)
+        return {"sizes": sizes, **packed}, payload
 
     def _names(self, fields: Fields) -> Answer:
         offset, length = fields.integer("offset"), fields.integer("length")
@@ -303,6 +317,26 @@ def _unpacked(fields: Fields, content: bytes, most: int) -> Union[bytes, bytearr
     if size > most:
         raise FarError(REFUSED, f"a payload of {size} bytes")
     return chunks.decompress(content, size)
+
+
+def _compressed(content: bytes, ends: Sequence[int] = ()) -> Answer:
+    """What of the answer says so, and the payload. `ends`: of pieces of different kinds."""
+    frame = chunks.compress(content, LEVEL, ends) if len(content) >= LEAST else content
+    if len(frame) < WORTH * len(content):
+        return {"plain": len(content)}, frame
+    return {}, content
+
+
+def _whole(tree: int, path: str, most: int) -> Optional[bytes]:
+    try:
+        fd = paths.open_regular(tree, paths.split(path))
+    except (OSError, FarError):
+        return None
+    try:
+        content = os.pread(fd, most + 1, 0) if os.fstat(fd).st_size <= most else b""
+        return content if len(content) == os.fstat(fd).st_size else None
+    finally:
+        os.close(fd)
 
 
 def _size(parent: int, name: bytes) -> Optional[int]:

@@ -76,6 +76,9 @@ class Depot(Protocol):
         All empty where the work never started. Raises ``Mismatch`` for a forged record.
         """
 
+    def expect(self, entries: Sequence[OutputFile]) -> None:
+        """These will be fetched, in this order: they may be read ahead."""
+
     def fetch(self, entry: OutputFile, into: int, came: Came, similar: int | None) -> None:
         """All bytes of a result into an open file, in order: what is there may be a beginning of
         them, by a call that was cut, and stays as far as it is right. ``came`` is told of those

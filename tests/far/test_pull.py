@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -13,9 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from burstd.agent import pull
+from burstd.agent import ahead, pull
+from burstd.agent.ahead import Ahead
 from burstd.agent.pull import Pull
-from burstd.far.client import Client, Pending, chunks_of
+from burstd.domain.data import OutputFile
+from burstd.far import wire
+from burstd.far.client import Client, Pending, chunks_of, gathered
+from burstd.far.errors import FarError
+from burstd.far.fields import BadFields
 from burstd.ports.errors import Mismatch
 from tests.far.kit import FarEnd, entry, put
 
@@ -183,3 +190,86 @@ def test_a_sparse_file_stays_one(far: FarEnd, tmp_path: Path) -> None:
             assert content == into.read()
             assert os.fstat(into.fileno()).st_blocks * 512 < 3 * MIB
     assert far.file(PATH).stat().st_blocks * 512 < 3 * MIB
+
+
+# --- many small files
+
+
+def small(far: FarEnd, client: Client, count: int) -> dict[str, bytes]:
+    dice, found = random.Random(6), dict[str, bytes]()
+    for n in range(count):
+        content = dice.randbytes(dice.choice((1, 700, 5000))) * dice.choice((1, 3))
+        found[f"/home/alice/study/t{n}"] = content
+        put(client, entry(f"/home/alice/study/t{n}", content), content)
+    return found
+
+
+def results(files: dict[str, bytes]) -> list[OutputFile]:
+    return [OutputFile(path, "file", len(content)) for path, content in files.items()]
+
+
+def test_small_files_come_together_and_in_any_order_that_was_said(
+    far: FarEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "GROUP_FILES", 7)
+    with far.serving() as (client, _):
+        client.hello()
+        files = small(far, client, 60)
+        one, asked = Ahead(client), list[object]()
+        real = client.gather
+
+        def gather(paths: Sequence[str], most: int) -> Pending:
+            asked.append(paths)
+            return real(paths, most)
+
+        monkeypatch.setattr(client, "gather", gather)
+        one.expect(results(files))
+        skipped = {path for n, path in enumerate(files) if n % 5 == 0 or 20 < n < 40}
+        for path, content in files.items():
+            if path not in skipped:
+                assert content == one.take(path)
+        assert 9 == len(asked)
+        assert None is one.take("/home/alice/study/t0")
+        one.expect(results(files)[:3])
+        assert files["/home/alice/study/t2"] == one.take("/home/alice/study/t2")
+        assert [] == list(client._waiting)
+
+
+def test_what_cannot_be_had_with_others_is_asked_for_alone(far: FarEnd) -> None:
+    with far.serving() as (client, _):
+        client.hello()
+        files = small(far, client, 6)
+        far.file("/home/alice/study/t1").unlink()
+        far.file("/home/alice/study/t2").unlink()
+        far.file("/home/alice/study/t2").symlink_to("/etc/passwd")
+        far.file("/home/alice/study/t3").write_bytes(b"x" * (ahead.GROUP_BYTES + 1))
+        one = Ahead(client)
+        one.expect([*results(files), OutputFile("/../x", "file", 5), OutputFile("/d", "dir")])
+        found = [one.take(path) for path in files]
+        assert [
+            None if n in {1, 2, 3} else content for n, content in enumerate(files.values())
+        ] == (found)
+        assert None is one.take("/../x") is one.take("/d")
+
+
+def test_an_answer_that_lies_about_its_sizes_is_refused(far: FarEnd) -> None:
+    for sizes in ([3, 3], [7], [5, "2"], [-7, 12], 7):
+        line = io.BytesIO()
+        wire.send(line, {"ok": True, "sizes": sizes}, b"1234567")
+        line.seek(0)
+        client = Client(io.BytesIO(), line)
+        with pytest.raises((FarError, BadFields)):
+            gathered(client.gather(["/a", "/b"], 100), 2)
+
+
+def test_what_came_with_others_is_written_whole_or_not_believed(tmp_path: Path) -> None:
+    nobody: Any = None
+    with TemporaryFile() as into:
+        into.write(b"an older beginning")
+        into.flush()
+        came = list[int]()
+        Pull(nobody, PATH, 6, into.fileno(), came.append).put(b"result")
+        into.seek(0)
+        assert (b"result", [6]) == (into.read(), came)
+        with pytest.raises(Mismatch, match="has 4 bytes, not 6"):
+            Pull(nobody, PATH, 6, into.fileno(), came.append).put(b"resu")

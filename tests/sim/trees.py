@@ -189,6 +189,8 @@ class Depot:
     def outputs(self, _secret: str) -> tuple[list[OutputFile], list[str], int | None]:
         return [one.entry for one in self._world.listed], [], 0
 
+    def expect(self, entries: Sequence[OutputFile]) -> None: ...
+
     def fetch(self, entry: OutputFile, into: int, came: Came, similar: int | None) -> None:
         self._world.meanwhile.get(self._fetches, lambda: None)()
         self._fetches += 1

@@ -33,9 +33,11 @@ def one(name: str, what: str, ought: str, file: str, old: str, new: str) -> Defe
     return Defect(name, what, ought, (Edit(file, old, new),))
 
 
-def file(name: str, what: str, ought: str, old: str, new: str) -> Defect:
+def file(
+    name: str, what: str, ought: str, old: str, new: str, where: str = "agent/landing.py"
+) -> Defect:
     """One of the landing."""
-    return Defect(name, what, ought, (Edit("agent/landing.py", old, new),), LANDING)
+    return Defect(name, what, ought, (Edit(where, old, new),), LANDING)
 
 
 STEPS, QUEUE, SQL = "shell/steps.py", "adapters/slurm/queue.py", "adapters/store/sql.py"

@@ -25,6 +25,7 @@ from burstd.agent.landing import Damaged, Landing
 from burstd.agent.memory import Memory
 from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
+from burstd.agent.tiers import coming
 from burstd.domain.data import InputFile, Mark, OutputFile
 from burstd.far.chunks import blake3
 from burstd.ports.depot import Depot, Execution
@@ -226,7 +227,8 @@ class Agent:
         known, roots = remembered.from_report(staged)
         follower = self._follower(depot, known, roots)
         now = depot.growing()
-        entries, outside, code = depot.outputs(staged["secret"])
+        found, outside, code = depot.outputs(staged["secret"])
+        entries, left = coming(found, str(self.job.directory), words["scratch"], known)
         if size := depot.unpaid(now, entries):
             self._report(words, "oversized", {"bytes": size})
             raise Transient(
@@ -245,7 +247,8 @@ class Agent:
         if again := [path for path, times in self.memory.damaged.items() if times < ASIDE]:
             self.memory.save()
             raise Transient(f"{again[0]} arrived damaged")
-        ours = set(self.memory.copies) - {entry.path for entry in entries}
+        landing.notes += [left] if left else []
+        ours = set(self.memory.copies) - {entry.path for entry in found}
         landing.discard(sorted(ours))
         landing.notes += [f"{path} was written outside the job's directory" for path in outside]
         for note in landing.notes:

@@ -18,6 +18,7 @@ class Application:
     detect: tuple[str, ...]
     resolver: str = "all"  #: how inputs are found: ``calculix`` or ``all`` (the whole directory)
     live: tuple[str, ...] = ()  #: globs, relative to the working directory, copied while running
+    scratch: tuple[str, ...] = ()  #: globs of what the job writes and nobody wants home
     environment: tuple[str, ...] = ()  #: globs of variables that go along
     licences: Mapping[str, Tokens] = field(default_factory=dict)  #: that one job checks out
 

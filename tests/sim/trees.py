@@ -19,6 +19,7 @@ from burstd.agent.api import Denied
 from burstd.agent.inputs import marks
 from burstd.agent.memory import Memory, to_report
 from burstd.agent.meter import Metered
+from burstd.agent.standin import StandIn
 from burstd.domain.data import OutputFile
 from burstd.ports.depot import Came, Growing
 from burstd.ports.errors import Mismatch, Transient
@@ -225,8 +226,9 @@ def land(world: World, private: Path) -> Mapping[str, Any] | None:
     staged = to_report([], marks([world.home]), [str(world.home)])
     api: Any = Api({**staged, "secret": "00"})
     depot: Any = Depot(world)
-    agent = Agent(None, api, Memory(private), None, None)  # type: ignore[arg-type]
-    words = {"burst": "b1", "most_bytes": None}
+    job = StandIn("1", 0, private, (), world.home, {}, merged=False)
+    agent = Agent(job, api, Memory(private), None, None)  # type: ignore[arg-type]
+    words = {"burst": "b1", "most_bytes": None, "scratch": ["*.scratch"]}
     for _ in range(ROUNDS):
         try:
             agent._stage_out(words, Metered(depot, agent.memory, None))

@@ -1,0 +1,31 @@
+"""Which results come home: all but what the profile calls scratch."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Sequence
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from burstd.domain.data import OutputFile
+
+
+def coming(
+    entries: Iterable[OutputFile], directory: str, scratch: Sequence[str], known: Container[str]
+) -> tuple[list[OutputFile], str]:
+    """Those that come, and a line about the others, if there are any. ``scratch``: globs on the
+    path below the job's directory, in which ``*`` crosses directories; without a slash: on the
+    name alone. A file that was there when the job left (``known``) always comes."""
+    kept, left = list[OutputFile](), list[OutputFile]()
+    for entry in entries:
+        is_left = entry.path not in known and _matches(entry.path, directory, scratch)
+        (left if is_left else kept).append(entry)
+    if not left:
+        return kept, ""
+    files = [entry.size for entry in left if entry.kind == "file"]
+    return kept, f"{len(files)} scratch files, {sum(files) / 1e6:.1f} MB, were not brought back"
+
+
+def _matches(path: str, directory: str, globs: Sequence[str]) -> bool:
+    below = path.removeprefix(f"{directory}/")
+    name = PurePosixPath(path).name
+    return any(fnmatchcase(below if "/" in glob else name, glob) for glob in globs)

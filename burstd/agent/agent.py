@@ -215,7 +215,8 @@ class Agent:
         def fetch(entry: OutputFile, descriptor: int, similar: int | None) -> None:
             depot.fetch(entry, descriptor, similar=similar)
 
-        return Landing(words["burst"], roots, {**known, **self.memory.copies}, fetch)
+        marks = {**known, **self.memory.copies}
+        return Landing(words["burst"], roots, marks, fetch, links=words["links"])
 
     def _stage_out(self, words: Words, depot: Metered) -> None:
         if self._reported(words, "staged_out") is not None:

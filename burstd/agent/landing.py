@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from burstd.agent.ways import LONGEST_NAME, Refused, descend, inside
+from burstd.agent.ways import LONGEST_NAME, Refused, beneath, descend, inside
 from burstd.domain.data import Mark, OutputFile
 from burstd.far.chunks import Blake3
 from burstd.ports.errors import Mismatch
@@ -49,6 +49,7 @@ class Landing:
     marks: MutableMapping[str, Mark]
     fetch: Fetch
     notes: list[str] = field(default_factory=list)
+    links: bool = False  #: links that lead below their own directory may be landed
     _synced: set[Path] = field(default_factory=set)  #: directories whose names are on disk
 
     def land(self, entry: OutputFile) -> None:
@@ -88,11 +89,14 @@ class Landing:
         except Refused as error:
             self.notes.append(f"{entry.path} was not brought back: {error}")
             return False
-        if entry.kind not in {"file", "dir"}:
+        if entry.kind not in {"file", "dir", "symlink"} or (
+            entry.kind == "symlink" and not self.links
+        ):
             self.notes.append(f"{entry.path} was not brought back: it is a {entry.kind}")
             return False
         parents = parts if entry.kind == "dir" else parts[:-1]
         try:
+            target = beneath(entry.target) if entry.kind == "symlink" else ""
             directory = descend(root, parents, synced=self._synced)
         except Refused as error:
             self.notes.append(f"{entry.path} was not brought back: {error}")
@@ -100,6 +104,8 @@ class Landing:
         try:
             if entry.kind == "file":
                 return self._file(directory, name or parts[-1], entry)
+            if entry.kind == "symlink":
+                return self._link(directory, parts[-1], entry.path, target)
             os.fchmod(directory, entry.mode & 0o777)
             os.fsync(directory)
             return True
@@ -121,8 +127,31 @@ class Landing:
             finally:
                 os.close(directory)
 
+    def _link(self, directory: int, name: str, path: str, target: str) -> bool:
+        """Where nobody has put something else meanwhile."""
+        existing = _look(directory, name)
+        if existing is None:
+            with contextlib.suppress(FileExistsError):  # symlink() never replaces
+                os.symlink(target, name, dir_fd=directory)
+                os.fsync(directory)
+                return True
+        elif stat.S_ISLNK(existing.st_mode) and os.readlink(name, dir_fd=directory) == target:
+            return True
+        elif self.marks.get(path) == _mark(existing):
+            temporary = self._temporary(name)
+            _discard(directory, temporary)
+            os.symlink(target, temporary, dir_fd=directory)
+            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            os.fsync(directory)
+            return True
+        self.notes.append(f"{path} was changed on-prem while the job ran: it is no link now")
+        return False
+
+    def _temporary(self, name: str) -> str:
+        return f".burst-{self.burst}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
+
     def _file(self, directory: int, name: str, entry: OutputFile) -> bool:
-        temporary = f".burst-{self.burst}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
+        temporary = self._temporary(name)
         existing = _look(directory, name)
         if existing is not None and _is(directory, name, existing, entry):
             _discard(directory, temporary)  # left by an interrupted landing of ours
@@ -132,8 +161,7 @@ class Landing:
         try:  # open, and so locked, until it has its name
             own = self._place(directory, temporary, name, existing, entry)
             if own and not entry.blake3:
-                seen = os.fstat(descriptor)
-                self.marks[entry.path] = Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
+                self.marks[entry.path] = _mark(os.fstat(descriptor))
             return own
         finally:
             os.close(descriptor)
@@ -178,7 +206,7 @@ class Landing:
         """True unless the name is the very file that was there at stage-in, or our live copy."""
         if not stat.S_ISREG(seen.st_mode):
             return True
-        return self.marks.get(path) != Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
+        return self.marks.get(path) != _mark(seen)
 
     def _written(self, directory: int, temporary: str, name: str, entry: OutputFile) -> int:
         """What came before a cut stays for the next time; what is wrong goes."""
@@ -247,6 +275,10 @@ def digest_of(name: str, directory: int | None = None) -> str:
         while block := file.read(BLOCK):
             digest.update(block)
         return digest.hexdigest()
+
+
+def _mark(seen: os.stat_result) -> Mark:
+    return Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
 
 
 def _look(directory: int, name: str) -> os.stat_result | None:

@@ -119,7 +119,7 @@ class SshDepot:
         except EndForged as error:
             raise Mismatch(str(error)) from error
         entries = [
-            OutputFile(o.path, o.kind, o.size, o.blake3 or "", o.mtime_ns, o.mode)
+            OutputFile(o.path, o.kind, o.size, o.blake3 or "", o.mtime_ns, o.mode, o.target or "")
             for o in end.outputs
         ]
         return entries, list(end.outside), end.exit_code if end.reason == EXITED else None

@@ -52,6 +52,17 @@ def inside(path: str, roots: Iterable[Path]) -> tuple[Path, tuple[str, ...]]:
     raise Refused("it is outside the job's directory")
 
 
+def beneath(target: str) -> str:
+    """A link's text, if it leads below the directory that the link lies in, and to nothing that
+    would be believed. Raises ``Refused``."""
+    pure = PurePosixPath(target)
+    if not target or pure.is_absolute() or ".." in pure.parts or "\0" in target:
+        raise Refused("it is a link that may lead elsewhere")
+    if set(pure.parts) & _NEVER or len(os.fsencode(target)) > LONGEST_PATH:
+        raise Refused("it is a link to what is never written from elsewhere")
+    return target
+
+
 def descend(
     root: Path,
     parts: tuple[str, ...],

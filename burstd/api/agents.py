@@ -95,6 +95,7 @@ def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
         "time_limit_s": limit.total_seconds() if limit else 0,
         "resolver": app.resolver if app else "all",
         "live": list(app.live) if app else [],
+        "links": world.policy.links,
         "scratch": list(app.scratch) if app else [],
         "environment": list(app.environment) if app else [],
         "stays": forbidden(burst, world.policy.data),

@@ -193,6 +193,9 @@ class PolicyTable(Table):
     """How long a job that leaves takes to begin at a target where none has run yet."""
     sold_out_after: Duration = Field(default="1h", validate_default=True)
     """A target where a job of ours has waited this long for its cores gets no others."""
+    links: bool = True
+    """Symbolic links among results come home where they lead below their own directory, by a
+    relative path; others never do."""
     veto: bool = True
     """Let who will be over sooner here stay, even if it starts as late as estimates have ever been
     wrong: docs/policy.md."""

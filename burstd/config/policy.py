@@ -33,6 +33,7 @@ def policy_of(config: Config, layers: Layers | None = None) -> BurstPolicy:
         order=p.order,
         modes=frozenset(p.modes),
         veto=p.veto,
+        links=p.links,
         most_output=p.max_output,
         start_delay=p.start_delay,
         sold_out_after=p.sold_out_after,

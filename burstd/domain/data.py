@@ -18,7 +18,8 @@ class InputFile:
 
 @dataclass(frozen=True)
 class OutputFile:
-    """A result as the far end lists it. ``kind``: file, dir, or what is never landed."""
+    """A result as the far end lists it. ``kind``: file, dir, symlink, or what is never landed;
+    ``target``: a symlink's text."""
 
     path: str
     kind: str
@@ -26,6 +27,7 @@ class OutputFile:
     blake3: str = ""
     mtime_ns: int = 0
     mode: int = 0o644
+    target: str = ""
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,7 @@ class BurstPolicy:
     sold_out_after: timedelta = timedelta(hours=1)  #: that a twin waits: nothing more goes there
     modes: frozenset[str] = frozenset({"prefer"})  #: that users may ask for
     most_output: int = 50 * 10**9  #: bytes that come home from where that costs
+    links: bool = True  #: symbolic links among results come home, if they lead below their place
     veto: bool = False  #: who will be over sooner here stays
     steer: bool = False  #: nobody leaves below the price at which the budget lasts the month
     theta: float = 0.2  #: how much more a large job's hour of waiting counts: 0 to 1

@@ -125,6 +125,21 @@ def _kind(world: World, n: int) -> list[Listed]:
     return _bad(world, f"{world.home}/kind{n}", kind=kind)
 
 
+def _link(world: World, n: int) -> list[Listed]:
+    """Links that lead elsewhere, or onto what is there."""
+    target = world.dice.choice(
+        ("/etc/passwd", "../outside/secret.txt", "a/../../outside", "", ".ssh/authorized_keys",
+         "sub/.git/config", "x" * 5000, "a\0b", str(world.outside), "..", "sub/..")
+    )  # fmt: skip
+    return _bad(world, f"{world.home}/link{n}", kind="symlink", target=target)
+
+
+def _good_link(world: World, n: int) -> list[Listed]:
+    """Below its directory; and more results through it, which are refused."""
+    entry = OutputFile(f"{world.home}/latest{n}", "symlink", target="sub")
+    return [Listed(entry, b"", good=True), *_bad(world, f"{world.home}/latest{n}/through")]
+
+
 def _lies(world: World, n: int) -> list[Listed]:
     changes = world.dice.choice(
         ({"size": 0}, {"size": 10**6}, {"size": 2**70}, {"size": 3}, {"blake3": "00" * 32},
@@ -173,6 +188,7 @@ def _turned(world: World, n: int) -> list[Listed]:
 
 HOSTILE: Sequence[Callable[[World, int], list[Listed]]] = (
     _leads_out, _leads_out, _onto_special, _startup, _kind, _lies, _lies, _odd, _long, _twice,
+    _link, _good_link,
     _turned,
 )  # fmt: skip
 
@@ -228,7 +244,7 @@ def land(world: World, private: Path) -> Mapping[str, Any] | None:
     depot: Any = Depot(world)
     job = StandIn("1", 0, private, (), world.home, {}, merged=False)
     agent = Agent(job, api, Memory(private), None, None)  # type: ignore[arg-type]
-    words = {"burst": "b1", "most_bytes": None, "scratch": ["*.scratch"]}
+    words = {"burst": "b1", "most_bytes": None, "scratch": ["*.scratch"], "links": True}
     for _ in range(ROUNDS):
         try:
             agent._stage_out(words, Metered(depot, agent.memory, None))
@@ -282,7 +298,7 @@ def _odd_one(path: Path) -> Iterator[str]:
     if stat.S_IMODE(mode) & 0o7000:
         yield f"{path.name!r} has special bits"
     plain = stat.S_ISREG(mode) or stat.S_ISDIR(mode)
-    if not plain and path.name not in OURS and not path.name.startswith("turn"):
+    if not plain and path.name not in OURS and not path.name.startswith(("turn", "latest")):
         yield f"{path.name!r} is special"
     if path.name.startswith(".burst-"):
         yield f"{path.name!r} was left"
@@ -290,6 +306,12 @@ def _odd_one(path: Path) -> Iterator[str]:
 
 def _good(one: Listed) -> Iterator[str]:
     path = Path(one.entry.path)
+    if one.entry.kind == "symlink":
+        if path.exists() and not (path.is_symlink() and path.readlink() == Path("sub")):
+            return  # its own name was needed for a directory: which of both comes first is chance
+        if not path.is_symlink():
+            yield f"{path.name!r} did not land"
+        return
     if not path.is_file() or path.read_bytes() != one.content:
         yield f"{path.name!r} did not land"
     elif stat.S_IMODE(path.stat().st_mode) != one.entry.mode & 0o777:

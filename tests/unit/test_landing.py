@@ -234,6 +234,54 @@ def test_what_is_no_file_is_not_brought_back(land: Land, home: Path, kind: str) 
     assert {} == tree(home)
 
 
+def link(home: Path, target: str, name: str = "latest") -> OutputFile:
+    return OutputFile(str(home / name), "symlink", target=target)
+
+
+def linking(home: Path) -> Landing:
+    """A landing that may make links, of a directory as it is now."""
+    return Landing("b1", (home,), marks([home]), lambda _entry, _into, _similar: None, links=True)
+
+
+@pytest.mark.parametrize("target", ["run42", "a/b/c.dat", "./x", "...", "a b\n"])
+def test_a_link_below_its_own_directory_comes_home(home: Path, target: str) -> None:
+    landing = linking(home)
+    for _ in range(2):
+        landing.land(link(home, target))
+    assert (Path(target), []) == ((home / "latest").readlink(), landing.notes)
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["", "/etc/passwd", "..", "../x", "a/../../x", "a/..", ".ssh/id", "a/.git/config", "x\0",
+     "y" * 5000],
+)  # fmt: skip
+def test_a_link_that_may_lead_elsewhere_does_not(home: Path, target: str) -> None:
+    landing = linking(home)
+    landing.land(link(home, target))
+    assert ([], 1) == (list(home.iterdir()), len(landing.notes))
+
+
+def test_a_link_takes_the_place_of_nothing_but_an_older_one_that_nobody_changed(
+    home: Path,
+) -> None:
+    for name in ("old", "changed", "file"):
+        (home / name).symlink_to("run41")
+    (home / "file").unlink()
+    (home / "file").write_bytes(b"mine")
+    landing = linking(home)
+    (home / "changed").unlink()
+    (home / "changed").symlink_to("elsewhere")
+    (home / "file").write_bytes(b"mine, later")
+    for name in ("old", "changed", "file"):
+        landing.land(link(home, "run42", name))
+
+    assert [Path("run42"), Path("elsewhere")] == [(home / n).readlink() for n in ("old", "changed")]
+    assert b"mine, later" == (home / "file").read_bytes()
+    assert 2 == len(landing.notes)
+    assert 3 == len(list(home.iterdir()))
+
+
 def test_no_component_is_followed_when_it_is_a_link(land: Land, home: Path, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

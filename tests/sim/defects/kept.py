@@ -112,7 +112,7 @@ KEPT: tuple[Defect, ...] = (
     ),
     file(
         "over the user's file", "a result replaces what is there", "10",
-        "        return self.marks.get(path) != Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)\n",
+        "        return self.marks.get(path) != _mark(seen)\n",
         "        return False\n",
     ),
     file(
@@ -157,8 +157,8 @@ KEPT: tuple[Defect, ...] = (
         (
             Edit(
                 "agent/landing.py",
-                "        temporary = f\".burst-{self.burst}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}\"\n",
-                "        temporary = name\n",
+                "        temporary = self._temporary(name)\n        existing = _look(directory, name)\n",
+                "        temporary, existing = name, _look(directory, name)\n",
             ),
             Edit(
                 "agent/landing.py",

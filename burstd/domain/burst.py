@@ -119,7 +119,9 @@ class Burst:
         return WorkKey(f"b-{self.id}")
 
     def moved_to(self, stage: Stage) -> Self:
-        return replace(self, stage=stage, attempt=0, due_at=None, version=self.version + 1)
+        cause = "" if self.attempt else self.cause  # what has deferred it is over
+        moved = replace(self, stage=stage, attempt=0, due_at=None, cause=cause)
+        return replace(moved, version=self.version + 1)
 
     def delayed_until(self, due_at: datetime, cause: str) -> Self:
         return replace(

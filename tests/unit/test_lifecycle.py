@@ -112,6 +112,13 @@ def test_a_move_takes_its_evidence_along_and_forgets_the_waiting() -> None:
     )  # fmt: skip
 
 
+def test_what_has_deferred_a_move_is_not_told_any_more_once_it_is_made() -> None:
+    waiting = advance(burst(Stage.SUBMITTING), ev.Deferred(NOW, "the link is down"))
+    assert "" == advance(waiting, ev.Accepted(RemoteId("7"), SEEN)).cause
+    refused = advance(burst(Stage.STAGING_IN), ev.Refused("no such file"))
+    assert "no such file" == refused.cause == advance(refused, ev.Done()).cause
+
+
 def test_a_submission_once_intended_stays_intended() -> None:
     submitting = advance(burst(Stage.STAGED_IN), ev.Begun())
     home = advance(submitting, ev.Refused("no"))

@@ -31,7 +31,7 @@ def _push(line: socket.socket, top: Path, key: str, place: Path) -> None:
     line.sendall(f"{key}\n".encode())
     with line.makefile("rb") as back, line.makefile("wb") as to:
         client, index = Client(cast(BinaryIO, to), cast(BinaryIO, back)), Index(place)
-        client.hello()
+        client.greet()
         Push(client, index).send(_files(top))
         index.close()
 
@@ -42,7 +42,7 @@ def _home(line: socket.socket, top: Path, key: str, listing: Path) -> None:
     line.sendall(f"{key}\n".encode())
     with line.makefile("rb") as back, line.makefile("wb") as to:
         client = Client(cast(BinaryIO, to), cast(BinaryIO, back))
-        client.hello()
+        client.greet()
         ahead = Ahead(client)
         ahead.expect(entries)
 

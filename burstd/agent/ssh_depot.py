@@ -40,7 +40,8 @@ class SshTicket:
 
 
 class SshDepot:
-    """One connection; the far program serves one run directory and nothing else."""
+    """One connection; the far program serves one run directory and nothing else. Whether there is a
+    way at all shows with the first question."""
 
     def __init__(self, process: subprocess.Popen[bytes], key: str, pace: Pace) -> None:
         if process.stdin is None or process.stdout is None:
@@ -49,12 +50,8 @@ class SshDepot:
         pipes = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
         self._client = Client(*pipes, pace)
         self._ahead = Ahead(self._client)
-        try:
-            with self._translated():
-                self._client.hello()
-        except PortError:
-            self.close()  # the agent lives on as another program: nobody would reap the child
-            raise
+        with self._translated():
+            self._client.greet()  # inputs are read while the way is opened
 
     def push(self, paths: Iterable[Path]) -> list[InputFile]:
         index = Index.own()

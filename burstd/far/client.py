@@ -109,12 +109,17 @@ class Client:
         self._from = stdout
         self._pace = pace
         self._waiting: deque[Pending] = deque()
+        self._greeting: Optional[Pending] = None
 
     def hello(self) -> Hello:
         """Agrees on the protocol and makes the run directory."""
         answer = self._ask({"op": "hello", "protocol": wire.PROTOCOL})
         program = answer.text("program") if answer.has("program") else None
         return Hello(answer.integer("protocol"), program, answer.integer("free"))
+
+    def greet(self) -> None:
+        """The same without waiting: a refusal is raised where the first answer is waited for."""
+        self._greeting = self._post({"op": "hello", "protocol": wire.PROTOCOL})
 
     def want(self, wanted: Sequence[tuple[bytes, int]]) -> Pending:
         """Gives chunks (name, size) the next numbers. The answer: see `missing`."""
@@ -228,7 +233,10 @@ class Client:
             self._to.flush()
         except BrokenPipeError as error:
             raise FarLost("the other end has closed the line") from error
-        self._waiting.popleft().settle()
+        pending = self._waiting.popleft()
+        pending.settle()
+        if pending is self._greeting:
+            pending.result()
 
     def _receive(self) -> tuple[Fields, bytes]:
         header = wire.receive(self._from)

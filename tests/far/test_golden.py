@@ -78,3 +78,8 @@ def test_an_agent_that_is_told_of_another_protocol_says_so() -> None:
     answer.seek(0)
     with pytest.raises(FarError, match="this end speaks protocol 9"):
         Client(io.BytesIO(), answer).hello()
+    answer.seek(0)
+    client = Client(io.BytesIO(), answer)
+    client.greet()
+    with pytest.raises(FarError, match="this end speaks protocol 9"):
+        client.status()

@@ -138,8 +138,10 @@ def test_a_program_on_the_users_path_is_not_run_on_the_proxy_node(
         def post(self, route: str, body: Mapping[str, Any]) -> dict[str, Any]:
             return {"kind": "ssh", "fields": ticket}
 
+    depot = connector(Issuing())({"burst": "b", "key": "b-b"}, tmp_path)  # type: ignore[arg-type]
     with pytest.raises(Unreachable):
-        connector(Issuing())({"burst": "b", "key": "b-b"}, tmp_path)  # type: ignore[arg-type]
+        depot.growing()
+    depot.close()
     assert [] == list(tmp_path.glob("ran-*"))
 
 
@@ -253,8 +255,10 @@ def test_a_full_disk_under_the_agents_memory_does_not_end_the_users_job(
 
 def test_a_way_that_is_cut_leaves_no_dead_children(tmp_path: Path) -> None:
     child = subprocess.Popen(["true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    depot = SshDepot(child, "b-1", Pace(lambda _moved: None))
     with pytest.raises(Unreachable):
-        SshDepot(child, "b-1", Pace(lambda _moved: None))
+        depot.growing()
+    depot.close()
     assert child.returncode is not None
 
 

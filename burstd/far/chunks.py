@@ -22,6 +22,7 @@ from burstd.far.program import archive, resource
 Data = Union[bytes, bytearray, memoryview]
 
 DIGEST = 32  #: bytes of a name
+ROW = 48  #: bytes of a row of a table of chunks
 PART = 1024 * 1024
 LEAST, AVERAGE, MOST = 16 * 1024, 64 * 1024, 256 * 1024  #: bytes of a chunk
 WINDOW = 4 * 1024 * 1024  #: bytes of a file in memory at once
@@ -150,6 +151,24 @@ def windows(fd: int, size: int, start: int = 0) -> Iterator[Window]:
         offset += ends[-1]
 
 
+def sort_rows(rows: bytearray) -> None:
+    """Puts rows of ROW bytes into the order of the names that they begin with."""
+    if rows:
+        _library().burst_sort(_pointer(rows), len(rows) // ROW)
+
+
+def find_rows(rows: Data, wanted: Data, width: int) -> Sequence[int]:
+    """The number of each name's row, or -1; the names lie `width` bytes apart."""
+    many = len(wanted) // width
+    found = (ctypes.c_int64 * many)()
+    if many and len(rows):
+        _library().burst_find(
+            _pointer(rows), len(rows) // ROW, _pointer(wanted), width, many, found
+        )
+        return found[:]
+    return [-1] * many
+
+
 def compress(data: Data, level: int, ends: Sequence[int] = ()) -> bytes:
     """As one zstd frame; `ends`: of pieces that are of different kinds, by default one of all."""
     library, pieces = _library(), ends or (len(data),)
@@ -224,6 +243,8 @@ def _library() -> ctypes.CDLL:
         (library.burst_pair, None, (address, ctypes.c_int, address)),
         (library.burst_cut, size, (address, size, address, size)),
         (library.burst_names, ctypes.c_int, (address, address, size, address)),
+        (library.burst_sort, None, (address, size)),
+        (library.burst_find, None, (address, size, address, size, size, address)),
         (library.burst_bound, size, (size, size)),
         (library.burst_compress, size, (address, size, address, address, size, ctypes.c_int)),
         (library.burst_inflater, address, ()),

@@ -55,6 +55,7 @@ class Staging:
         if len(wanted) % WANTED.size:
             raise FarError(BROKEN, "names of chunks that are cut off")
         missing = bytearray((len(wanted) // WANTED.size + 7) // 8)
+        self._store.look(wanted, WANTED.size)
         for number, (name, size) in enumerate(WANTED.iter_unpack(wanted)):
             if size > chunks.MOST:
                 raise FarError(REFUSED, f"a chunk of {size} bytes")

@@ -19,6 +19,7 @@ from typing import Optional, Union
 
 from burstd.far import chunks, paths
 from burstd.far.errors import MISMATCH, MISSING, FarError
+from burstd.far.table import Table
 
 MAGIC, INDEX_MAGIC = b"burstpk1", b"burstix1"
 _ANY = MAGIC[:-1]  # of a pack that another burstd has written in a form of its own
@@ -29,6 +30,7 @@ _FULL = 256 * 1024 * 1024  #: bytes of a pack from which on another one is begun
 _AT_ONCE = 400  #: records in one writev(2), which takes 1024 pieces
 _IN_USE = 3600  #: seconds since its last use in which a pack is not swept away
 _TOUCHED = 600  #: seconds after which a pack that is used on is marked once more
+_LOOSE = 16  #: packs that are not in the table
 _ABANDONED = 1800  #: seconds without a write
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -50,12 +52,19 @@ class Store:
         self._writer: Optional[_Writer] = None
         self._buffer = memoryview(bytearray(chunks.MOST))
         self._ours: list[bytes] = []
-        self._used: dict[
-            int, float
-        ] = {}  #: packs that this conversation was glad to find, and when
-        for name in sorted(map(os.fsencode, os.listdir(directory))):
-            if name.endswith(PACK):
-                self._learn(name, _indexed(directory, name, name.startswith(self._prefix)))
+        #: Packs that this conversation was glad to find, and when.
+        self._used: dict[int, float] = {}
+        self._gone: set[int] = set()
+        listed = {name for name in map(os.fsencode, os.listdir(directory)) if name.endswith(PACK)}
+        self._table = Table.open(directory)
+        #: Here, of each pack of the table.
+        self._numbers = [self._number(name) if name in listed else -1 for name in self._table.packs]
+        for name in sorted(listed.difference(self._table.packs)):
+            self._learn(name, _indexed(directory, name, name.startswith(self._prefix)))
+
+    def _number(self, pack: bytes) -> int:
+        self._packs.append(pack)
+        return len(self._packs) - 1
 
     @classmethod
     def at(cls, root: str, key: str) -> Store:
@@ -71,9 +80,14 @@ class Store:
     def has(self, name: bytes) -> bool:
         """Whether there is a chunk of that name; its pack counts as used."""
         place = self._places.get(name)
-        if place is None:
-            return False
-        return self._in_use(place >> 72)
+        return place is not None and self._in_use(place >> 72)
+
+    def look(self, wanted: bytes, width: int) -> None:
+        """Before others are asked for: looks for chunks whose names lie so many bytes apart."""
+        for name, pack, offset, size in self._table.find(wanted, width):
+            number = self._numbers[pack]
+            if number >= 0 and number not in self._gone and name not in self._places:
+                self._places[name] = _place(number, offset, size)
 
     def _in_use(self, number: int) -> bool:
         """Marks a pack as used, now and then. False if it was swept away: we were silent for
@@ -165,23 +179,38 @@ class Store:
             fact = os.stat(_index_of(pack), dir_fd=self._directory)
         return fact.st_mtime
 
+    def gather(self) -> None:
+        """Packs that came since the table was written go into it, once there are many."""
+        listed = {name for name in map(os.fsencode, os.listdir(self._directory))}
+        loose = sorted(
+            name
+            for name in listed.difference(self._table.packs)
+            if name.endswith(PACK) and _index_of(name) in listed
+        )
+        if len(loose) >= _LOOSE:
+            gone = (n for n, pack in enumerate(self._table.packs) if pack not in listed)
+            more = ((pack, _indexed(self._directory, pack, False)) for pack in loose)
+            self._table.with_more(self._directory, more, gone)
+
     def close(self) -> None:
         """Settles, and gives the descriptors back."""
         try:
             self.settle()
+            with contextlib.suppress(OSError):  # all is found without it, too
+                self.gather()
         finally:
             for fd in (*self._open.values(), self._directory):
                 os.close(fd)
 
     def _learn(self, pack: bytes, found: Iterator[tuple[bytes, int, int]]) -> None:
-        number = len(self._packs)
-        self._packs.append(pack)
+        number = self._number(pack)
         for name, offset, size in found:
             self._places[name] = _place(number, offset, size)
 
     def _forget(self, number: int) -> None:
         """A pack with damage is not used again: what it had is asked for again."""
         self._places = {n: place for n, place in self._places.items() if place >> 72 != number}
+        self._gone.add(number)
         self._remove(self._packs[number])
         if self._writer is not None and self._writer.name == self._packs[number]:
             self._writer.give_up()

@@ -59,6 +59,7 @@ class Story:
     def push(self) -> None:
         """Ask, send what is missing."""
         talk, chosen = self._one(), self.dice.sample(range(len(CHUNKS)), self.dice.randint(0, 5))
+        talk.store.look(b"".join(NAMES[n] for n in chosen), 32)
         lacking = [n for n in chosen if not talk.store.has(NAMES[n])]
         talk.store.add([(NAMES[n], CHUNKS[n]) for n in lacking])
         talk.promised |= dict.fromkeys(chosen, self.clock)
@@ -103,6 +104,7 @@ class Story:
     def look(self) -> None:
         """A newcomer is told nothing that is false; unlike has(), this does not count as use."""
         newcomer = Store.at(str(self.root), "b9")
+        newcomer.look(b"".join(NAMES), 32)
         for name, content in zip(NAMES, CHUNKS, strict=True):
             if name in newcomer._places:
                 assert content == bytes(newcomer.read(name))
@@ -117,6 +119,7 @@ class Story:
 def test_what_a_burst_was_told_is_there_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("burstd.far.store._LOOSE", 2)
     for seed in range(150):
         story = Story(tmp_path / str(seed), seed)
         monkeypatch.setattr(
@@ -157,3 +160,53 @@ def test_a_pack_that_is_used_on_is_marked_again_and_one_that_is_gone_is_not_writ
     newcomer = Talk(tmp_path, 3)
     assert [False, False, True] == [newcomer.store.has(NAMES[n]) for n in (1, 2, 3)]
     newcomer.store.close()
+
+
+def test_many_packs_are_found_by_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("burstd.far.store._LOOSE", 4)
+    for n in range(10):
+        store = Store.at(str(tmp_path), f"b{n}")
+        store.add([(NAMES[n], CHUNKS[n])])
+        store.close()
+    (table,) = tmp_path.glob("stores/*/all.table")
+    newcomer = Store.at(str(tmp_path), "b")
+    assert (8, 2) == (len(newcomer._table), len(newcomer._places))
+    assert not newcomer.has(NAMES[0])
+    newcomer.look(b"".join(NAMES), 32)
+    assert [n < 10 for n in range(12)] == [newcomer.has(name) for name in NAMES]
+    assert CHUNKS[:10] == [bytes(newcomer.read(name)) for name in NAMES[:10]]
+    newcomer.close()
+
+    (pack,) = tmp_path.glob("stores/*/b3.*.pack")
+    pack.unlink()
+    content = bytearray(table.read_bytes())
+    for damaged in (False, True):
+        if damaged:
+            content[100] ^= 1
+            table.write_bytes(content)
+        later = Store.at(str(tmp_path), "b")
+        assert (0 if damaged else 8) == len(later._table)
+        later.look(b"".join(NAMES), 32)
+        assert [n < 10 and n != 3 for n in range(12)] == [later.has(name) for name in NAMES]
+        later.close()  # of the damaged one another is made
+    last = Store.at(str(tmp_path), "b")
+    assert (9, 0) == (len(last._table), len(last._places))
+    last.close()
+
+
+def test_a_pack_of_the_table_that_is_gone_goes_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("burstd.far.store._LOOSE", 3)
+    for n in range(6):
+        store = Store.at(str(tmp_path), f"b{n}")
+        store.add([(NAMES[n], CHUNKS[n])])
+        store.close()
+        if n == 3:
+            next(iter(tmp_path.glob("stores/*/b1.*.pack"))).unlink()
+    newcomer = Store.at(str(tmp_path), "b")
+    assert (5, 5) == (len(newcomer._table), len(newcomer._table.packs))
+    newcomer.look(b"".join(NAMES), 32)
+    assert [0, 2, 3, 4, 5] == [n for n in range(12) if newcomer.has(NAMES[n])]
+    assert CHUNKS[5] == bytes(newcomer.read(NAMES[5]))
+    newcomer.close()

@@ -52,4 +52,12 @@ EXPORT int burst_inflate(void *state, uint8_t *to, size_t room, const uint8_t *f
                          size_t *read, size_t *written);
 EXPORT void burst_inflated(void *state);
 
+/* Put rows into the order of the names that they begin with. */
+enum { ROW = 48 };
+EXPORT void burst_sort(uint8_t *rows, size_t count);
+
+/* For each of `many` names, which lie `width` bytes apart, the number of its row, or -1. */
+EXPORT void burst_find(const uint8_t *rows, size_t count, const uint8_t *wanted, size_t width,
+                       size_t many, int64_t *found);
+
 #endif

@@ -7,11 +7,13 @@ import json
 import os
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from burstd.agent.ahead import Ahead
+from burstd.agent.arrivals import Arrivals
 from burstd.agent.index import Index
 from burstd.agent.landing import Landing
 from burstd.agent.pull import Pull
@@ -46,17 +48,18 @@ def _home(line: socket.socket, top: Path, key: str, listing: Path) -> None:
         ahead = Ahead(client)
         ahead.expect(entries)
 
+        talk = threading.Lock()
+
         def fetch(entry: OutputFile, into: int, similar: int | None) -> None:
             pull = Pull(client, entry.path, entry.size, into, int)
-            content = ahead.take(entry.path)
-            if content is None:
-                pull.fetch(similar)
-            else:
-                pull.put(content)
+            with talk:
+                content = ahead.take(entry.path)
+                if content is None:
+                    pull.fetch(similar)
+                else:
+                    pull.put(content)
 
-        landing = Landing(key, (top,), {}, fetch)
-        for entry in entries:
-            landing.land(entry)
+        Arrivals(Landing(key, (top,), {}, fetch), {}).land(entries)
 
 
 def _pipe(line: socket.socket, top: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import secrets
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -17,11 +18,12 @@ from typing import Any, NoReturn
 
 from burstd.agent import memory as remembered
 from burstd.agent.api import Api, Away, Denied
+from burstd.agent.arrivals import Arrivals, in_order
 from burstd.agent.decks import MissingInput
 from burstd.agent.demand import Demand
 from burstd.agent.follow import Follower
 from burstd.agent.inputs import NotStageable, allowed, find, hollow, marks, readable
-from burstd.agent.landing import Damaged, Landing
+from burstd.agent.landing import Landing
 from burstd.agent.memory import Memory
 from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
@@ -41,7 +43,6 @@ _ALWAYS = ("HOME", "USER", "LOGNAME", "LANG", "LC_*", "TZ")
 #: After TERM the agent stays only while there is something to bring home.
 _WORTH_STAYING = frozenset({"running", "cancelling", "ended", "staging_out", "staged_out"})
 
-ASIDE = 3  #: times that a result arrives damaged before it is put beside its place
 PATIENCE = 20.0  #: seconds of trouble before the job's output says so
 
 Words = Mapping[str, Any]
@@ -212,8 +213,11 @@ class Agent:
     def _landing(
         self, words: Words, depot: Metered, known: Mapping[str, Mark], roots: tuple[Path, ...]
     ) -> Landing:
+        line = threading.Lock()  # several land at once, one at a time speaks with the far end
+
         def fetch(entry: OutputFile, descriptor: int, similar: int | None) -> None:
-            depot.fetch(entry, descriptor, similar=similar)
+            with line:
+                depot.fetch(entry, descriptor, similar=similar)
 
         marks = {**known, **self.memory.copies}
         return Landing(words["burst"], roots, marks, fetch, links=words["links"])
@@ -240,12 +244,10 @@ class Agent:
         follower.streams(now)
 
         landing = self._landing(words, depot, known, roots)
-        # Directories last and deepest first: their modes must not hinder the files in them.
-        ordered = sorted(entries, key=lambda e: (e.kind == "dir", -e.path.count("/"), e.path))
+        arrivals, ordered = Arrivals(landing, self.memory.damaged), in_order(entries)
         depot.expect([entry for entry in ordered if not landing.seems_landed(entry)])
-        for entry in ordered:
-            self._land(landing, entry)
-        if again := [path for path, times in self.memory.damaged.items() if times < ASIDE]:
+        arrivals.land(ordered)
+        if again := arrivals.again:
             self.memory.save()
             raise Transient(f"{again[0]} arrived damaged")
         landing.notes += [left] if left else []
@@ -259,28 +261,6 @@ class Agent:
         came = max(self.memory.pulled, sum(entry.size for entry in entries))
         body = {"files": len(entries), "bytes": came, "notes": landing.notes}
         self._report(words, "staged_out", {**body, "exit_code": code})
-
-    def _land(self, landing: Landing, entry: OutputFile) -> None:
-        """One that arrives damaged keeps no other one from its place, and is tried again a few
-        times: what is wrong at the far end stays so."""
-        damaged = self.memory.damaged
-        if damaged.get(entry.path, 0) >= ASIDE:
-            self._aside(landing, entry)
-            return
-        try:
-            landing.land(entry)
-        except (Damaged, Mismatch):
-            damaged[entry.path] = damaged.get(entry.path, 0) + 1
-            if damaged[entry.path] >= ASIDE:
-                self._aside(landing, entry)
-        else:
-            damaged.pop(entry.path, None)
-
-    def _aside(self, landing: Landing, entry: OutputFile) -> None:
-        try:
-            landing.aside(entry)
-        except Mismatch as error:
-            landing.notes.append(f"{entry.path} was not brought back: {error}")
 
     def _with_depot(self, words: Words, work: Callable[[Words, Metered], None]) -> None:
         depot = Metered(

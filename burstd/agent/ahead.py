@@ -22,7 +22,8 @@ class Ahead:
     client: Client
     _groups: deque[Sequence[str]] = field(default_factory=deque)
     _coming: deque[tuple[Sequence[str], Pending]] = field(default_factory=deque)
-    _here: dict[str, bytes | None] = field(default_factory=dict)
+    #: Of the last groups: those who take them do so nearly in order.
+    _here: deque[dict[str, bytes | None]] = field(default_factory=lambda: deque(maxlen=2))
 
     def expect(self, entries: Iterable[OutputFile]) -> None:
         """In place of what was expected before."""
@@ -33,11 +34,16 @@ class Ahead:
     def take(self, path: str) -> bytes | None:
         """All bytes of a file; nothing where it was not expected, or could not be read with
         others. Raises what the client raises."""
-        while path not in self._here and any(path in paths for paths, _ in self._coming):
+        found = self._there(path)
+        while found is None and any(path in paths for paths, _ in self._coming):
             paths, pending = self._coming.popleft()
-            self._here = dict(zip(paths, gathered(pending, len(paths)), strict=True))
+            self._here.append(dict(zip(paths, gathered(pending, len(paths)), strict=True)))
             self._ask()
-        return self._here.pop(path, None)
+            found = self._there(path)
+        return found.pop(path) if found is not None else None
+
+    def _there(self, path: str) -> dict[str, bytes | None] | None:
+        return next((group for group in self._here if path in group), None)
 
     def _ask(self) -> None:
         while self._groups and len(self._coming) < UNDER_WAY:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from burstd.agent.landing import digest_of
 from burstd.agent.memory import Memory
 from burstd.domain.data import InputFile, OutputFile
 from burstd.ports.depot import Came, Depot, Execution, Growing, Seen
+
+SAVED_EVERY = 4 * 2**20  #: bytes that a power cut may leave uncounted; small results are many
 
 
 @dataclass
@@ -20,6 +22,7 @@ class Metered:
     depot: Depot
     memory: Memory
     most: int | None
+    _saved: int | None = field(default=None, init=False)
 
     def push(self, paths: Iterable[Path]) -> Sequence[InputFile]:
         return self.depot.push(paths)
@@ -61,10 +64,16 @@ class Metered:
             self.memory.pulled += size
             came(size)
 
+        before = self._saved
         try:
             self.depot.fetch(entry, into, counted, similar)
+        except BaseException:
+            before = None
+            raise
         finally:
-            self.memory.save()
+            if before is None or self.memory.pulled - before >= SAVED_EVERY:
+                self.memory.save()
+                self._saved = self.memory.pulled
 
     def close(self) -> None:
         self.depot.close()

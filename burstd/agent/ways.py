@@ -6,6 +6,7 @@ O_NOFOLLOW, so nobody can turn a path aside meanwhile.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from collections.abc import Iterable
@@ -84,7 +85,8 @@ def descend(
             except FileNotFoundError:
                 if not make:
                     raise
-                os.mkdir(part, 0o777, dir_fd=current)
+                with contextlib.suppress(FileExistsError):  # another file's landing was first
+                    os.mkdir(part, 0o777, dir_fd=current)
                 following = os.open(part, _DIRECTORY, dir_fd=current)
             if synced is not None and way not in synced:
                 _sync(current, following)

@@ -3,6 +3,7 @@ whatever it says: nothing outside the job's directory, nothing special in it, th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tempfile
@@ -14,8 +15,9 @@ from typing import Any
 
 import blake3
 
-from burstd.agent.agent import ASIDE, Agent
+from burstd.agent.agent import Agent
 from burstd.agent.api import Denied
+from burstd.agent.arrivals import ASIDE
 from burstd.agent.inputs import marks
 from burstd.agent.memory import Memory, to_report
 from burstd.agent.meter import Metered
@@ -25,7 +27,7 @@ from burstd.ports.depot import Came, Growing
 from burstd.ports.errors import Mismatch, Transient
 
 MTIME = 1_700_000_000_000_000_000
-ROUNDS = ASIDE + 2
+ROUNDS = ASIDE + 6
 OTHERWISE = blake3.blake3(b"otherwise").hexdigest()
 
 
@@ -177,9 +179,10 @@ def _turned(world: World, n: int) -> list[Listed]:
 
     def turn() -> None:
         place = world.home / name
-        if place.is_dir() and not place.is_symlink():
-            place.rename(world.home / f"{name}-was")
-            place.symlink_to(world.outside)
+        with contextlib.suppress(OSError):  # others make directories meanwhile
+            if place.is_dir() and not place.is_symlink():
+                place.rename(world.home / f"{name}-was")
+                place.symlink_to(world.outside)
 
     for fetch in range(40):
         world.meanwhile.setdefault(fetch, turn)

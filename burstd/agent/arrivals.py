@@ -1,0 +1,70 @@
+"""All results of a job on their way to their places, several at once: each waits for the disk."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, MutableMapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from burstd.agent.landing import Damaged, Landing
+from burstd.domain.data import OutputFile
+from burstd.ports.errors import Mismatch
+
+LANES = 6  #: files that are written, synced and named at once
+ASIDE = 3  #: times that a result arrives damaged before it is put beside its place
+
+
+def in_order(entries: Iterable[OutputFile]) -> list[OutputFile]:
+    """Directories last and deepest first: their modes must not hinder the files in them."""
+    return sorted(entries, key=lambda e: (e.kind == "dir", -e.path.count("/"), e.path))
+
+
+@dataclass
+class Arrivals:
+    """``damaged``: how often results have arrived so, by path; it outlives the agent."""
+
+    landing: Landing
+    damaged: MutableMapping[str, int]
+
+    def land(self, ordered: Sequence[OutputFile]) -> None:
+        """Put all in place; of a name that is listed twice the last. Raises ``OSError`` and what
+        the landing's fetch raises, once none is under way any more."""
+        files = [entry for entry in ordered if entry.kind != "dir"]
+        once = {entry.path: entry for entry in files}
+        under_way: deque[Future[None]] = deque()
+        with ThreadPoolExecutor(LANES) as lanes:
+            for entry in once.values():
+                under_way.append(lanes.submit(self._one, entry))
+                if len(under_way) > 2 * LANES:
+                    under_way.popleft().result()
+            while under_way:
+                under_way.popleft().result()
+        for entry in ordered[len(files) :]:
+            self._one(entry)
+
+    @property
+    def again(self) -> Sequence[str]:
+        """Those that arrived damaged and shall be tried once more."""
+        return [path for path, times in self.damaged.items() if times < ASIDE]
+
+    def _one(self, entry: OutputFile) -> None:
+        """One that arrives damaged keeps no other one from its place, and is tried again a few
+        times: what is wrong at the far end stays so."""
+        if self.damaged.get(entry.path, 0) >= ASIDE:
+            self._aside(entry)
+            return
+        try:
+            self.landing.land(entry)
+        except (Damaged, Mismatch):
+            self.damaged[entry.path] = self.damaged.get(entry.path, 0) + 1
+            if self.damaged[entry.path] >= ASIDE:
+                self._aside(entry)
+        else:
+            self.damaged.pop(entry.path, None)
+
+    def _aside(self, entry: OutputFile) -> None:
+        try:
+            self.landing.aside(entry)
+        except Mismatch as error:
+            self.landing.notes.append(f"{entry.path} was not brought back: {error}")

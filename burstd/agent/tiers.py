@@ -1,4 +1,4 @@
-"""Which results come home: all but what the profile calls scratch."""
+"""Which results come home: all but what the profile calls scratch, and not without end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from burstd.domain.data import OutputFile
+
+#: Of one job: names of a million files take an agent a GB, and a directory server an hour.
+MOST_RESULTS = 1_000_000
 
 
 def coming(
@@ -19,6 +22,9 @@ def coming(
     for entry in entries:
         is_left = entry.path not in known and _matches(entry.path, directory, scratch)
         (left if is_left else kept).append(entry)
+    if len(kept) > MOST_RESULTS:
+        many = f"of {len(kept)} results {MOST_RESULTS} were brought back: no job has more"
+        return kept[:MOST_RESULTS], many
     if not left:
         return kept, ""
     files = [entry.size for entry in left if entry.kind == "file"]

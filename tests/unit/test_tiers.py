@@ -35,3 +35,9 @@ def test_what_matches_is_left(glob: str, left: set[str]) -> None:
 
 def test_without_scratch_all_comes() -> None:
     assert (listed("a", "b"), "") == coming(listed("a", "b"), HOME, [], {})
+
+
+def test_there_is_an_end_to_the_results_of_one_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("burstd.agent.tiers.MOST_RESULTS", 2)
+    found, line = coming(listed("a", "b", "c.tmp", "d"), HOME, ["*.tmp"], {})
+    assert (listed("a", "b"), "of 3 results 2 were brought back: no job has more") == (found, line)

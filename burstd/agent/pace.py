@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,10 +24,15 @@ class Pace:
     _rate: float | None = field(default=None, init=False)
     _asked_at: float = field(default=-ASK_EVERY, init=False)
     _moved: int = field(default=0, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _ready_at: float = field(default=0.0, init=False)  #: when all that has gone may have gone
 
     def __call__(self, size: int) -> None:
-        """Wait until these bytes may go, or may have come."""
+        """Wait until these bytes may go, or may have come. For all lines of a burst together."""
+        with self._lock:
+            self._wait(size)
+
+    def _wait(self, size: int) -> None:
         now = time.monotonic()
         self._moved += size
         if now - self._asked_at >= ASK_EVERY:

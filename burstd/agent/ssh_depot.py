@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
+from burstd.agent import streams
 from burstd.agent.ahead import Ahead
 from burstd.agent.api import Api, Away, Denied
-from burstd.agent.index import Index
 from burstd.agent.pace import Pace
 from burstd.agent.pull import Pull
-from burstd.agent.push import Push
 from burstd.domain.data import InputFile, OutputFile
 from burstd.far import order as far_order
 from burstd.far.client import Client
@@ -39,27 +39,58 @@ class SshTicket:
     certificate: str
 
 
-class SshDepot:
-    """One connection; the far program serves one run directory and nothing else. Whether there is a
-    way at all shows with the first question."""
+class SshLine:
+    """One ssh process; the far program serves one run directory and nothing else."""
 
-    def __init__(self, process: subprocess.Popen[bytes], key: str, pace: Pace) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], pace: Pace) -> None:
         if process.stdin is None or process.stdout is None:
             raise Unreachable("ssh without pipes")
-        self._process, self._key = process, key
+        self._process = process
         pipes = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
-        self._client = Client(*pipes, pace)
+        self.client = Client(*pipes, pace)
+        self.client.greet()  # inputs are read while the way is opened
+
+    def end(self) -> None:
+        """At once: who writes to it hears of it."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """Ends it; again is well."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    continue
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class SshDepot:
+    """``another`` opens one more line to the same run directory. Whether there is a way at all
+    shows with the first question."""
+
+    def __init__(self, line: SshLine, key: str, another: Callable[[], SshLine]) -> None:
+        self._line, self._key, self._another = line, key, another
+        self._client = line.client
         self._ahead = Ahead(self._client)
-        with self._translated():
-            self._client.greet()  # inputs are read while the way is opened
 
     def push(self, paths: Iterable[Path]) -> list[InputFile]:
-        index = Index.own()
-        try:
-            with self._translated():
-                return Push(self._client, index).send(paths)
-        finally:
-            index.close()
+        files = list(paths)
+        size = sum(path.stat().st_size for path in files)
+        with self._translated():
+            lines = streams.wanted(self._round_trip(), size) if size >= streams.WORTH else 1
+            piles = streams.dealt(files, lines) if lines > 1 else [files]
+            return streams.Streams(self._line, self._another).push(piles)
+
+    def _round_trip(self) -> float:
+        self._client.hello()  # the first one waits for the way
+        began = time.monotonic()
+        self._client.hello()
+        return time.monotonic() - began
 
     def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None:
         paths = (execution.directory, *execution.roots, *(file.path for file in files))
@@ -135,17 +166,7 @@ class SshDepot:
                 pull.put(content)
 
     def close(self) -> None:
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:
-                    continue
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._line.close()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -196,7 +217,11 @@ def connector(api: Api) -> Callable[[Mapping[str, Any], Path], Depot]:
         (directory / "id-cert.pub").write_text(ticket.certificate + "\n")
         (directory / "known_hosts").write_text(ticket.known_hosts)
         pace = Pace(lambda moved: _share(api, words["burst"], moved))
-        return SshDepot(_ssh(ticket, directory), words["key"], pace)
+
+        def line() -> SshLine:
+            return SshLine(_ssh(ticket, directory), pace)
+
+        return SshDepot(line(), words["key"], line)
 
     return connect
 

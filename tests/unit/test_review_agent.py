@@ -22,7 +22,7 @@ from burstd.agent.inputs import find
 from burstd.agent.landing import Landing
 from burstd.agent.memory import Memory
 from burstd.agent.pace import Pace
-from burstd.agent.ssh_depot import SshDepot, connector
+from burstd.agent.ssh_depot import SshDepot, SshLine, connector
 from burstd.agent.standin import StandIn
 from burstd.core.orders import ending
 from burstd.domain.data import Mark, OutputFile
@@ -253,9 +253,13 @@ def test_a_full_disk_under_the_agents_memory_does_not_end_the_users_job(
     assert 3 == len(turns)
 
 
+def no_other() -> SshLine:
+    raise AssertionError
+
+
 def test_a_way_that_is_cut_leaves_no_dead_children(tmp_path: Path) -> None:
     child = subprocess.Popen(["true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    depot = SshDepot(child, "b-1", Pace(lambda _moved: None))
+    depot = SshDepot(SshLine(child, Pace(lambda _moved: None)), "b-1", no_other)
     with pytest.raises(Unreachable):
         depot.growing()
     depot.close()

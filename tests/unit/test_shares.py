@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burstd.agent.pace import LONGEST, Pace
@@ -26,6 +26,7 @@ flows = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(flows)
 def test_all_of_the_line_is_given_and_no_more(found: dict[BurstId, Flow]) -> None:
     given = shares(RATE, found)
@@ -33,6 +34,7 @@ def test_all_of_the_line_is_given_and_no_more(found: dict[BurstId, Flow]) -> Non
     assert RATE == pytest.approx(sum(given.values()))
 
 
+@settings(deadline=None)
 @given(flows)
 def test_who_wants_more_has_no_less_than_anybody_by_weight(found: dict[BurstId, Flow]) -> None:
     given = shares(RATE, found)
@@ -43,6 +45,7 @@ def test_who_wants_more_has_no_less_than_anybody_by_weight(found: dict[BurstId, 
             assert mine >= theirs * 0.999
 
 
+@settings(deadline=None)
 @given(flows)
 def test_nobody_gets_less_than_both_its_want_and_its_part(found: dict[BurstId, Flow]) -> None:
     total = sum(flow.weight for flow in found.values())

@@ -7,7 +7,6 @@ import os
 import secrets
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -213,11 +212,8 @@ class Agent:
     def _landing(
         self, words: Words, depot: Metered, known: Mapping[str, Mark], roots: tuple[Path, ...]
     ) -> Landing:
-        line = threading.Lock()  # several land at once, one at a time speaks with the far end
-
         def fetch(entry: OutputFile, descriptor: int, similar: int | None) -> None:
-            with line:
-                depot.fetch(entry, descriptor, similar=similar)
+            depot.fetch(entry, descriptor, similar=similar)
 
         marks = {**known, **self.memory.copies}
         return Landing(words["burst"], roots, marks, fetch, links=words["links"])

@@ -291,7 +291,8 @@ def _look(directory: int, name: str) -> os.stat_result | None:
 def _is(directory: int, name: str, seen: os.stat_result, entry: OutputFile) -> bool:
     """Landed already: same size and digest, in a plain file."""
     return (
-        stat.S_ISREG(seen.st_mode)
+        bool(entry.blake3)
+        and stat.S_ISREG(seen.st_mode)
         and seen.st_size == entry.size
         and digest_of(name, directory) == entry.blake3
     )

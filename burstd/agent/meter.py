@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ class Metered:
     memory: Memory
     most: int | None
     _saved: int | None = field(default=None, init=False)
+    _saving: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def push(self, paths: Iterable[Path]) -> Sequence[InputFile]:
         return self.depot.push(paths)
@@ -64,16 +66,18 @@ class Metered:
             self.memory.pulled += size
             came(size)
 
-        before = self._saved
         try:
             self.depot.fetch(entry, into, counted, similar)
         except BaseException:
-            before = None
+            self._save()
             raise
-        finally:
-            if before is None or self.memory.pulled - before >= SAVED_EVERY:
-                self.memory.save()
-                self._saved = self.memory.pulled
+        if self._saved is None or self.memory.pulled - self._saved >= SAVED_EVERY:
+            self._save()
+
+    def _save(self) -> None:
+        with self._saving:
+            self.memory.save()
+            self._saved = self.memory.pulled
 
     def close(self) -> None:
         self.depot.close()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from burstd.agent.api import Away
 
 ASK_EVERY = 2.0  #: seconds
 #: The far end ends a conversation that is silent for two minutes.
@@ -18,7 +21,7 @@ Share = Callable[[int], float | None]
 
 @dataclass
 class Pace:
-    """A token bucket; both directions count. ``share`` raises nothing."""
+    """A token bucket; both directions count. ``share`` may raise ``Away``."""
 
     share: Share
     _rate: float | None = field(default=None, init=False)
@@ -36,7 +39,9 @@ class Pace:
         now = time.monotonic()
         self._moved += size
         if now - self._asked_at >= ASK_EVERY:
-            self._rate, self._asked_at, self._moved = self.share(self._moved), now, 0
+            with contextlib.suppress(Away):  # what held last holds on
+                self._rate, self._moved = self.share(self._moved), 0
+            self._asked_at = now
         if self._rate is None:
             return
         self._ready_at = max(self._ready_at, now - BURST) + size / self._rate

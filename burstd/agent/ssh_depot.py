@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +26,7 @@ from burstd.far.errors import BROKEN, BUSY, FULL, MISMATCH, MISSING, FarError, F
 from burstd.ports.depot import Came, Depot, Execution, Growing, Seen
 from burstd.ports.errors import Mismatch, NoRoom, PortError, Rejected, Unreachable
 
+WORD_EVERY, WORD_WAITS = 30.0, 5.0  #: seconds
 #: No program of the user's runs on a proxy node, whatever is in the job's PATH.
 _OURS = {"PATH": "/usr/bin:/bin:/usr/local/bin", "LC_ALL": "C.UTF-8"}
 
@@ -71,12 +74,23 @@ class SshLine:
 
 class SshDepot:
     """``another`` opens one more line to the same run directory. Whether there is a way at all
-    shows with the first question."""
+    shows with the first question. For threads: one after the other speaks."""
 
     def __init__(self, line: SshLine, key: str, another: Callable[[], SshLine]) -> None:
         self._line, self._key, self._another = line, key, another
         self._client = line.client
         self._ahead = Ahead(self._client)
+        self._lock, self._over = threading.RLock(), threading.Event()
+        self._alive = threading.Thread(target=self._say_so, daemon=True)
+        self._alive.start()
+
+    def _say_so(self) -> None:
+        """The far end takes two minutes' silence for a cut; the digest of a large result that has
+        landed takes longer."""
+        while not self._over.wait(WORD_EVERY):
+            with contextlib.suppress(PortError), self._translated():
+                if not self._over.is_set():
+                    self._client.hello()
 
     def push(self, paths: Iterable[Path]) -> list[InputFile]:
         files = list(paths)
@@ -166,12 +180,18 @@ class SshDepot:
                 pull.put(content)
 
     def close(self) -> None:
+        self._over.set()
+        self._alive.join(WORD_WAITS)
+        if self._alive.is_alive():
+            self._line.end()
         self._line.close()
+        self._alive.join()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
-            yield
+            with self._lock:
+                yield
         except FarError as error:
             raise _port_error(error) from error
         except (FarLost, BrokenPipeError, EOFError) as error:
@@ -227,11 +247,11 @@ def connector(api: Api) -> Callable[[Mapping[str, Any], Path], Depot]:
 
 
 def _share(api: Api, burst: str, moved: int) -> float | None:
-    """How fast we may move files; without burstd's word as fast as the line carries."""
+    """How fast we may move files; nothing: as fast as the line carries. Raises ``Away``."""
     try:
         rate = api.get(f"/v1/standins/{burst}/share?moved={moved}")["rate"]
-    except (Away, Denied, KeyError):
-        return None
+    except Denied as error:
+        raise Away(str(error)) from error
     return float(rate) if rate else None
 
 

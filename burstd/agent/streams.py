@@ -67,9 +67,10 @@ class Streams:
         """Each pile over a line of its own; all files in the order of their names. Raises what
         ``Push.send`` raises, for the first that does; the others end then."""
         with ExitStack() as opened, ThreadPoolExecutor(len(piles)) as threads:
-            lines = [self.first, *(self.another() for _ in piles[1:])]
-            for line in lines[1:]:
-                opened.callback(line.close)
+            lines = [self.first]
+            for _ in piles[1:]:
+                lines.append(self.another())
+                opened.callback(lines[-1].close)
             sent = [threads.submit(_send, *one) for one in zip(lines, piles, strict=True)]
             try:
                 found = [file for one in as_completed(sent) for file in one.result()]

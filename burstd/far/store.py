@@ -179,7 +179,7 @@ class Store:
             fact = os.stat(_index_of(pack), dir_fd=self._directory)
         return fact.st_mtime
 
-    def gather(self) -> None:
+    def tabulate(self) -> None:
         """Packs that came since the table was written go into it, once there are many."""
         listed = {name for name in map(os.fsencode, os.listdir(self._directory))}
         loose = sorted(
@@ -197,7 +197,7 @@ class Store:
         try:
             self.settle()
             with contextlib.suppress(OSError):  # all is found without it, too
-                self.gather()
+                self.tabulate()
         finally:
             for fd in (*self._open.values(), self._directory):
                 os.close(fd)

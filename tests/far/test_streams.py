@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import subprocess
+import time
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -11,10 +12,13 @@ import pytest
 
 from burstd.agent import streams
 from burstd.agent.index import Index
+from burstd.agent.pace import Pace
+from burstd.agent.ssh_depot import SshDepot, SshLine
 from burstd.agent.streams import Streams, dealt, wanted
 from burstd.far.client import Client
 from burstd.far.errors import FarError, FarLost
-from tests.far.kit import FarEnd
+from burstd.ports.errors import Unreachable
+from tests.far.kit import KEY, FarEnd
 
 MIB = 2**20
 
@@ -87,6 +91,49 @@ def test_where_one_line_fails_all_end(far: FarEnd, files: list[Path]) -> None:
     assert all(line.process.returncode is not None for line in opened)
     first.close()
     assert first.process.returncode
+
+
+def test_a_line_that_cannot_be_opened_leaves_no_other_open(far: FarEnd, files: list[Path]) -> None:
+    first, opened = Line(far), list[Line]()
+
+    def another() -> Line:
+        if opened:
+            raise OSError("no more processes")
+        opened.append(Line(far))
+        return opened[-1]
+
+    with pytest.raises(OSError, match="no more processes"):
+        Streams(first, another).push(dealt(files, 3))
+    assert all(line.process.returncode is not None for line in opened)
+    first.close()
+
+
+def spoken(far: FarEnd) -> SshDepot:
+    """The agent's depot, with a far program here that takes two seconds' silence for a cut."""
+    pipe = subprocess.PIPE
+    argv = [*far.argv("serve"), "--silence", "2"]
+    process = subprocess.Popen(argv, stdin=pipe, stdout=pipe, env=far.environment())
+
+    def none() -> SshLine:
+        raise AssertionError
+
+    return SshDepot(SshLine(process, Pace(lambda _moved: None)), KEY, none)
+
+
+@pytest.mark.parametrize("every", [0.4, 30.0])
+def test_a_depot_that_has_nothing_to_say_says_so(
+    far: FarEnd, monkeypatch: pytest.MonkeyPatch, every: float
+) -> None:
+    monkeypatch.setattr("burstd.agent.ssh_depot.WORD_EVERY", every)
+    depot = spoken(far)
+    depot.growing()
+    time.sleep(3.5)
+    if every > 1:
+        with pytest.raises(Unreachable):
+            depot.growing()
+    else:
+        depot.growing()
+    depot.close()
 
 
 def test_files_are_dealt_by_their_size_and_in_their_order(files: list[Path]) -> None:

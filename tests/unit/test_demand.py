@@ -18,6 +18,7 @@ from burstd.agent.memory import Memory, recall
 from burstd.agent.meter import Metered
 from burstd.domain.data import Mark, OutputFile
 from burstd.ports.depot import Came, Seen
+from burstd.ports.errors import Mismatch, Rejected
 
 Tree = dict[str, bytes]
 
@@ -30,6 +31,8 @@ class Running:
     writes: list[Callable[[Tree], object]] = field(default_factory=list)
 
     def matching(self, patterns: Sequence[str]) -> list[Seen]:
+        if any(glob.startswith("/") for glob in patterns):
+            raise Rejected("the far end says refused: not a plain path")
         return [
             Seen(path, len(content), 10**18 + len(content), 0o640, 1)
             for path, content in sorted(self.tree.items())
@@ -37,7 +40,12 @@ class Running:
         ]
 
     def fetch(self, entry: OutputFile, into: int, came: Came, similar: int | None) -> None:
-        content = self.tree[entry.path][: entry.size]
+        content = self.tree.get(entry.path)
+        if content is None:
+            raise Rejected(f"missing: {entry.path}")
+        if len(content) < entry.size:
+            raise Mismatch(f"{entry.path} ends after {len(content)} of {entry.size} bytes")
+        content = content[: entry.size]
         os.ftruncate(into, 0)
         os.pwrite(into, content, 0)
         came(len(content))
@@ -96,6 +104,43 @@ def test_one_that_is_always_written_to_comes_and_is_not_called_whole(home: Path)
     found = demand(Running({path: b""}, [grow] * 9), home).bring(["*"])
     assert [{"path": path, "bytes": 4 * (TRIES - 1), "whole": False}] == found["files"]
     assert b"more" * (TRIES - 1) == (home / "field.bin").read_bytes()
+
+
+def test_one_that_is_begun_anew_meanwhile_comes_as_it_is_then(home: Path) -> None:
+    one, two = f"{home}/one.rst", f"{home}/two.rst"
+    far = Running({one: b"x", two: b"long and long"}, [lambda tree: tree.update({two: b"new"})])
+    found = demand(far, home).bring(["*.rst"])
+
+    assert {"one.rst": b"x", "two.rst": b"new"} == {p.name: p.read_bytes() for p in home.iterdir()}
+    assert [(1, True), (3, True)] == [(file["bytes"], file["whole"]) for file in found["files"]]
+
+
+def test_one_that_is_removed_meanwhile_keeps_no_other_back(home: Path) -> None:
+    one, three, two = (f"{home}/{name}" for name in ("one", "three", "two"))
+    far = Running({one: b"a", three: b"c", two: b"b"}, [lambda tree: tree.pop(three)])
+    found = demand(far, home).bring(["*"])
+
+    assert [one, two] == [file["path"] for file in found["files"]]
+    assert [f"{three} was not brought: missing: {three}"] == found["notes"]
+
+
+def test_what_the_far_end_refuses_and_a_full_disk_are_answers_too(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far = Running({f"{home}/one": b"x"})
+    found = demand(far, home).bring(["/etc/passwd"])
+    assert ([], ["nothing was brought: the far end says refused: not a plain path"]) == (
+        found["files"], found["notes"],
+    )  # fmt: skip
+
+    def full(*_words: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(far, "fetch", full)
+    found = demand(far, home).bring(["*"])
+    assert ([], [f"{home}/one was not brought: No space left on device"]) == (
+        found["files"], found["notes"],
+    )  # fmt: skip
 
 
 def test_what_the_user_has_by_that_name_stays_and_the_end_replaces_a_copy(home: Path) -> None:

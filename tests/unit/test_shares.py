@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from burstd.agent.api import Away
 from burstd.agent.pace import LONGEST, Pace
 from burstd.api.lines import SILENT, Lines
 from burstd.core.shares import LEAST, Flow, shares
@@ -125,3 +126,17 @@ def test_without_a_rate_nobody_waits_and_no_wait_is_longer_than_the_far_ends_pat
     thin(64 * 2**20)
     thin(1)
     assert LONGEST == clock.longest
+
+
+def test_while_burstd_is_away_the_last_rate_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, answers = Clock(monkeypatch), [1e6]
+
+    def share(_moved: int) -> float:
+        if not answers:
+            raise Away("it restarts")
+        return answers.pop()
+
+    pace, began = Pace(share), clock.now
+    for _ in range(100):
+        pace(100_000)
+    assert 10 == pytest.approx(clock.now - began, abs=1)

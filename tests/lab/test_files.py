@@ -12,13 +12,15 @@ from tests.lab.conftest import Site
 pytestmark = pytest.mark.lab
 
 BODY = """\
-cd results
-echo one > one.txt
-head -c 3000000 /dev/zero > zeros.bin
-ln -s one.txt latest
-ln -s /etc/passwd elsewhere
-for step in $(seq 1 40); do echo "$step" >> steps.csv; sleep 0.5; done
-ccx -i ../beam || true
+(
+  cd results
+  echo one > one.txt
+  head -c 3000000 /dev/zero > zeros.bin
+  ln -s one.txt latest
+  ln -s /etc/passwd elsewhere
+  for step in $(seq 1 40); do echo "$step" >> steps.csv; sleep 0.5; done
+)
+ccx -i beam
 """
 
 

@@ -3,6 +3,7 @@ or the CPUs are always busy."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,10 +12,13 @@ from itertools import accumulate
 from pathlib import Path
 
 from burstd.agent.index import Index
+from burstd.agent.passage import Left, Pack, Passage
 from burstd.agent.reading import Batch, Changed, Chunk, batches
 from burstd.domain.data import InputFile
 from burstd.far import chunks
 from burstd.far.client import Client, Pending, missing
+from burstd.far.errors import BUSY, MISMATCH, MISSING, FarError
+from burstd.far.objects import BucketError
 from burstd.far.order import InputFile as Entry
 from burstd.far.parts import Part
 
@@ -27,21 +31,27 @@ WORTH = 0.97  #: a pack that compresses to more of its size travels as it is
 AHEAD, ASKED, MADE = 2, 3, 6
 REMEMBERED = 200_000  #: names; who comes later is asked for again, which costs a few bytes
 UNHEARD = 32  #: answers
+#: A pack that is left in a bucket ends, from so many bytes on, with a chunk whose name begins low:
+#: there it ends in other trees too, which then have packs in common.
+COMMON, LOW = 2**20, 8
 
 Runs = list[tuple[int, int]]
+Made = Pack | Left
 
 
 @dataclass
 class Push:
-    """Sends files over one line; see ``ports.depot.Depot.push``."""
+    """Sends files over one line, or through ``passage``; see ``ports.depot.Depot.push``."""
 
     client: Client
     index: Index
+    passage: Passage | None = None
     _numbers: dict[bytes, int] = field(default_factory=dict)
     _level: int = 0  #: of LEVELS
     _next: int = 0  #: of the chunks that the far end has been told of
-    _outbox: deque[tuple[Runs, Future[_Pack]] | list[Part]] = field(default_factory=deque)
-    _unheard: deque[Pending] = field(default_factory=deque)
+    _outbox: deque[tuple[Runs, Future[Made]] | list[Part]] = field(default_factory=deque)
+    #: Answers that are still to come, with the pack that they are about if it lies in the bucket.
+    _unheard: deque[tuple[Pending, str]] = field(default_factory=deque)
 
     def send(self, paths: Iterable[Path]) -> list[InputFile]:
         """Returns once all is there; the entries as they were read. Raises what ``batches`` and
@@ -55,7 +65,8 @@ class Push:
     def _send(self, paths: Iterable[Path]) -> list[InputFile]:
         entries: list[InputFile] = []
         asked: deque[_Asked] = deque()
-        with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(2) as packing:
+        lanes = 2 if self.passage is None else MADE  # those mostly wait for the bucket
+        with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(lanes) as packing:
             for batch in _ahead(reading, batches(paths, self.index)):
                 entries += [piece.entry for piece in batch.pieces if piece.entry is not None]
                 asked.append(self._ask(batch))
@@ -67,7 +78,7 @@ class Push:
                 self._post(MADE)
             self._post(0)
         while self._unheard:
-            self._unheard.popleft().result()
+            self._hear()
         return entries
 
     def _ask(self, batch: Batch) -> _Asked:
@@ -90,10 +101,10 @@ class Push:
         if asked.answer is not None:
             bits = asked.answer.result()[1]
             lacking = [asked.fresh[at] for at in missing(bits, len(asked.fresh))]
-        for group in _groups(lacking):
+        for group in _groups(lacking, common=self.passage is not None):
             runs = _runs([number for number, _ in group])
             found = [chunk for _, chunk in group]
-            made = packing.submit(_packed, found, LEVELS[self._level])
+            made = packing.submit(_made, found, LEVELS[self._level], self.passage)
             self._outbox.append((runs, made))
         self._outbox.append([
             Part(
@@ -106,19 +117,44 @@ class Push:
 
     def _post(self, most: int) -> None:
         """Send what is made; wait for it where more than so many are in the making."""
-        while self._outbox and (len(self._outbox) > most or _made(self._outbox[0])):
+        while self._outbox and (len(self._outbox) > most or _is_made(self._outbox[0])):
             found = self._outbox.popleft()
             if isinstance(found, list):
-                self._unheard.append(self.client.build(found))
+                self._unheard.append((self.client.build(found), ""))
             else:
-                runs, made = found
-                self._steer(made)
-                pack = made.result()
-                self._unheard.append(self.client.chunks(runs, pack.content, pack.plain))
+                self._send_pack(*found)
             while len(self._unheard) > UNHEARD:
-                self._unheard.popleft().result()
+                self._hear()
 
-    def _steer(self, first: Future[_Pack]) -> None:
+    def _send_pack(self, runs: Runs, made: Future[Made]) -> None:
+        if self.passage is None:
+            self._steer(made)
+        pack = made.result()
+        if isinstance(pack, Left):
+            self._steer_by(pack)
+            told = self.client.chunks_via(runs, pack.address, pack.name)
+            self._unheard.append((told, pack.name))
+        else:
+            self._unheard.append((self.client.chunks(runs, pack.content, pack.plain), ""))
+
+    def _hear(self) -> None:
+        pending, left = self._unheard.popleft()
+        try:
+            pending.result()
+        except FarError as error:
+            if not left or self.passage is None or error.code not in {MISMATCH, MISSING}:
+                raise
+            self.passage.distrust(left)
+            raise BucketError(BUSY, f"{left} is left in the bucket once more: {error}") from error
+
+    def _steer_by(self, pack: Left) -> None:
+        """The same by the times of a pack, since several are on their way at once."""
+        if pack.sent > MADE * pack.made > 0:
+            self._level = min(len(LEVELS) - 1, self._level + 1)
+        elif pack.sent < pack.made:
+            self._level = max(0, self._level - 1)
+
+    def _steer(self, first: Future[Made]) -> None:
         """Compress as much as the link leaves time for."""
         waiting = [found[1] for found in self._outbox if not isinstance(found, list)]
         if not first.done():
@@ -137,31 +173,32 @@ class _Asked:
     answer: Pending | None
 
 
-@dataclass(frozen=True)
-class _Pack:
-    """``plain``: its size before it was compressed, if it is."""
+def _made(found: Sequence[Chunk], level: int, passage: Passage | None) -> Made:
+    if passage is None:
+        return _packed(found, level)
+    names = [chunk.name for chunk in found]
+    return passage.leave(names, lambda: _packed(found, level), time.monotonic)
 
-    content: bytes
-    plain: int | None
 
-
-def _packed(found: Sequence[Chunk], level: int) -> _Pack:
+def _packed(found: Sequence[Chunk], level: int) -> Pack:
     plain = b"".join(chunk.read() for chunk in found)
     ends = list(accumulate(chunk.size for chunk in found))
     frame = chunks.compress(plain, level, ends)
-    return _Pack(frame, len(plain)) if len(frame) < WORTH * len(plain) else _Pack(plain, None)
+    return Pack(frame, len(plain)) if len(frame) < WORTH * len(plain) else Pack(plain, None)
 
 
-def _made(found: tuple[Runs, Future[_Pack]] | list[Part]) -> bool:
+def _is_made(found: tuple[Runs, Future[Made]] | list[Part]) -> bool:
     return isinstance(found, list) or found[1].done()
 
 
-def _groups(found: Sequence[tuple[int, Chunk]]) -> Iterator[Sequence[tuple[int, Chunk]]]:
+def _groups(
+    found: Sequence[tuple[int, Chunk]], common: bool
+) -> Iterator[Sequence[tuple[int, Chunk]]]:
     group, size = list[tuple[int, Chunk]](), 0
     for number, chunk in found:
         group.append((number, chunk))
         size += chunk.size
-        if size >= PACK:
+        if size >= PACK or (common and size >= COMMON and chunk.name[0] < LOW):
             yield group
             group, size = [], 0
     if group:

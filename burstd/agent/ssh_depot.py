@@ -17,12 +17,14 @@ from burstd.agent import streams
 from burstd.agent.ahead import Ahead
 from burstd.agent.api import Api, Away, Denied
 from burstd.agent.pace import Pace
+from burstd.agent.passage import Addresses, Passage, addresses
 from burstd.agent.pull import Pull
 from burstd.domain.data import InputFile, OutputFile
 from burstd.far import order as far_order
 from burstd.far.client import Client
 from burstd.far.endrecord import EXITED, EndForged, EndRecord
 from burstd.far.errors import BROKEN, BUSY, FULL, MISMATCH, MISSING, FarError, FarLost
+from burstd.far.objects import BucketError
 from burstd.ports.depot import Came, Depot, Execution, Growing, Seen
 from burstd.ports.errors import Mismatch, NoRoom, PortError, Rejected, Unreachable
 
@@ -45,13 +47,17 @@ class SshTicket:
 class SshLine:
     """One ssh process; the far program serves one run directory and nothing else."""
 
-    def __init__(self, process: subprocess.Popen[bytes], pace: Pace) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], pace: Pace, passage: Passage | None = None
+    ) -> None:
         if process.stdin is None or process.stdout is None:
             raise Unreachable("ssh without pipes")
         self._process = process
         pipes = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
-        self.client = Client(*pipes, pace)
+        self.client, self.passage = Client(*pipes, pace, passage), passage
         self.client.greet()  # inputs are read while the way is opened
+        if passage is not None:
+            self.client.unlock(passage.key)
 
     def end(self) -> None:
         """At once: who writes to it hears of it."""
@@ -96,7 +102,9 @@ class SshDepot:
         files = list(paths)
         size = sum(path.stat().st_size for path in files)
         with self._translated():
-            lines = streams.wanted(self._round_trip(), size) if size >= streams.WORTH else 1
+            # Into a bucket several packs go at once, over one line.
+            several = size >= streams.WORTH and self._line.passage is None
+            lines = streams.wanted(self._round_trip(), size) if several else 1
             piles = streams.dealt(files, lines) if lines > 1 else [files]
             return streams.Streams(self._line, self._another).push(piles)
 
@@ -186,6 +194,8 @@ class SshDepot:
             self._line.end()
         self._line.close()
         self._alive.join()
+        if self._line.passage is not None:
+            self._line.passage.close()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -206,7 +216,7 @@ def _port_error(error: FarError) -> PortError:
         BROKEN: Unreachable,  # words that nobody can read refuse nothing
     }
     kind = kinds.get(error.code, Rejected)
-    return kind(f"the far end says {error}")
+    return kind(error.message if isinstance(error, BucketError) else f"the far end says {error}")
 
 
 def _entry(file: InputFile) -> far_order.InputFile:
@@ -237,13 +247,31 @@ def connector(api: Api) -> Callable[[Mapping[str, Any], Path], Depot]:
         (directory / "id-cert.pub").write_text(ticket.certificate + "\n")
         (directory / "known_hosts").write_text(ticket.known_hosts)
         pace = Pace(lambda moved: _share(api, words["burst"], moved))
+        passage = _passage(api, words["burst"], answer, pace)
 
         def line() -> SshLine:
-            return SshLine(_ssh(ticket, directory), pace)
+            return SshLine(_ssh(ticket, directory), pace, passage)
 
         return SshDepot(line(), words["key"], line)
 
     return connect
+
+
+def _passage(api: Api, burst: str, answer: Mapping[str, Any], pace: Pace) -> Passage | None:
+    """The bucket that files pass through; nothing: they go over the line."""
+    if answer["seal"] is None:
+        return None
+
+    def sign(
+        put: Sequence[str] = (), get: Sequence[str] = (), bad: Sequence[str] = ()
+    ) -> Addresses:
+        wish = {"put": list(put), "get": list(get), "bad": list(bad)}
+        try:
+            return addresses(api.post(f"/v1/standins/{burst}/addresses", wish))
+        except Denied as error:
+            raise Rejected(str(error)) from error
+
+    return Passage(bytes.fromhex(answer["seal"]), sign, pace)
 
 
 def _share(api: Api, burst: str, moved: int) -> float | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from burstd.agent.index import Index
+from burstd.agent.passage import Passage
 from burstd.agent.push import Push
 from burstd.domain.data import InputFile
 from burstd.far.client import Client
@@ -28,6 +29,7 @@ class Line(Protocol):
     """A conversation of its own with the same run directory."""
 
     client: Client
+    passage: Passage | None
 
     def close(self) -> None:
         """End it, once it has said all."""
@@ -84,6 +86,6 @@ class Streams:
 def _send(line: Line, paths: Sequence[Path]) -> list[InputFile]:
     index = Index.own()
     try:
-        return Push(line.client, index).send(paths)
+        return Push(line.client, index, line.passage).send(paths)
     finally:
         index.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Callable, Optional, Union
+from typing import BinaryIO, Callable, Optional, Protocol, Union
 
 from burstd.far import wire
 from burstd.far.chunks import compress, decompress
@@ -25,6 +25,7 @@ MAX_GATHERED = 8 * 1024 * 1024  #: bytes of small files in one answer
 #: Requests in flight: all their answers fit a pipe's buffer, or both ends would wait for each
 #: other. The longest are those to `want`, a bit for each chunk; blocks that are read are fewer.
 _AHEAD = 48
+_LEFT = 8 * 1024 * 1024  #: bytes of a file in one answer that is left in the bucket
 
 
 @dataclass(frozen=True)
@@ -97,17 +98,32 @@ class Seen:
     inode: int
 
 
+class Replies(Protocol):
+    """A bucket that long answers pass through."""
+
+    def place(self) -> wire.Header:
+        """Where the far end may leave one: the `reply` of a request."""
+
+    def bring(self, name: str, size: int) -> bytes:
+        """The payload that it has left there. Raises FarError."""
+
+
 class Client:
     """Talks to one `serve`. Raises FarError for refusals and FarLost when the line ends."""
 
     def __init__(
-        self, stdin: BinaryIO, stdout: BinaryIO, pace: Callable[[int], object] = int
+        self,
+        stdin: BinaryIO,
+        stdout: BinaryIO,
+        pace: Callable[[int], object] = int,
+        replies: Optional[Replies] = None,
     ) -> None:
         """`stdin` and `stdout` are those of the far program: we write the one, read the other.
         `pace` is told of each payload's bytes before it goes, and once it has come."""
         self._to = stdin
         self._from = stdout
         self._pace = pace
+        self._replies = replies
         self._waiting: deque[Pending] = deque()
         self._greeting: Optional[Pending] = None
 
@@ -121,6 +137,10 @@ class Client:
         """The same without waiting: a refusal is raised where the first answer is waited for."""
         self._greeting = self._post({"op": "hello", "protocol": wire.PROTOCOL})
 
+    def unlock(self, key: bytes) -> Pending:
+        """What passes through the bucket is sealed with this."""
+        return self._post({"op": "unlock", "key": key.hex()})
+
     def want(self, wanted: Sequence[tuple[bytes, int]]) -> Pending:
         """Gives chunks (name, size) the next numbers. The answer: see `missing`."""
         return self._post({"op": "want"}, b"".join(WANTED.pack(*chunk) for chunk in wanted))
@@ -131,6 +151,11 @@ class Client:
         if plain is not None:
             header["plain"] = plain
         return self._post(header, content)
+
+    def chunks_via(self, runs: Runs, address: str, name: str) -> Pending:
+        """The same with a pack that lies in the bucket."""
+        via = {"address": address, "name": name}
+        return self._post({"op": "chunks", "runs": [list(run) for run in runs], "via": via})
 
     def build(self, parts: Sequence[Part]) -> Pending:
         """Has parts of files written."""
@@ -175,10 +200,11 @@ class Client:
         """
         waiting: deque[tuple[int, Pending]] = deque()
         asked = copied = 0
+        most = wire.BLOCK if self._replies is None else _LEFT
         while waiting or asked < length:
             while asked < length and len(waiting) < 8:
-                block = min(wire.BLOCK, length - asked)
-                pending = self._post(_read_request(which, offset + asked, block))
+                block = min(most, length - asked)
+                pending = self._post(self._left(_read_request(which, offset + asked, block)))
                 waiting.append((block, pending))
                 asked += block
             wanted, pending = waiting.popleft()
@@ -191,7 +217,7 @@ class Client:
 
     def gather(self, paths: Sequence[str], most: int) -> Pending:
         """Asks for several files at once, at most so many bytes of them. The answer: `gathered`."""
-        return self._post({"op": "gather", "paths": list(paths), "most": most})
+        return self._post(self._left({"op": "gather", "paths": list(paths), "most": most}))
 
     def names(self, path: str, offset: int, length: int) -> Pending:
         """Asks how a file's bytes are cut now, as if they were a file. The answer: `chunks_of`."""
@@ -212,6 +238,10 @@ class Client:
     def outputs(self) -> bytes:
         """The end record as written; check it with `EndRecord.unseal`. FarError(missing) before."""
         return self._post({"op": "outputs"}).result()[1]
+
+    def _left(self, header: wire.Header) -> wire.Header:
+        """A request whose answer may be left in the bucket."""
+        return header if self._replies is None else {**header, "reply": self._replies.place()}
 
     def _ask(self, header: wire.Header, payload: bytes = b"") -> Fields:
         return self._post(header, payload).result()[0]
@@ -250,7 +280,14 @@ class Client:
             self._pace(len(content))
         if "error" in header:
             raise FarError(str(header["error"]), str(header.get("message", "")))
-        return Fields(header, "answer"), content
+        answer = Fields(header, "answer")
+        if self._replies is not None and answer.has("via"):
+            via = Fields(answer.raw("via"), "via")
+            size = via.integer("size")
+            if size > MAX_GATHERED:
+                raise FarError(BROKEN, f"an answer of {size} bytes")
+            content = self._replies.bring(via.text("name"), size)
+        return answer, content
 
 
 def missing(bits: bytes, count: int) -> list[int]:

@@ -17,6 +17,8 @@ from burstd.far.errors import REFUSED, FarError, FarLost, from_os
 from burstd.far.fields import BadFields, Fields, canonical
 from burstd.far.order import Order, OrderError
 from burstd.far.parts import WANTED, runs_of
+from burstd.far.passage import LEAST as WORTH_LEAVING
+from burstd.far.passage import Passage
 from burstd.far.program import program_digest
 from burstd.far.staging import MAX_FILES, MAX_PACK, Staging
 from burstd.far.store import Store
@@ -58,8 +60,10 @@ class Session:
         self._left = 0  # bytes of the current payload that nobody has read yet
         self._opened: Optional[rundir.RunDir] = None
         self._staged: Optional[Staging] = None
+        self._passage = Passage()
         self._ops: dict[str, Callable[[Fields], Answer]] = {
             "hello": self._hello,
+            "unlock": self._unlock,
             "want": self._want,
             "chunks": self._chunks,
             "build": self._build,
@@ -78,6 +82,7 @@ class Session:
         try:
             self._serve()
         finally:
+            self._passage.close()
             if self._staged is not None:
                 self._staged.close(self._limits.store_bytes, self._limits.store_days)
 
@@ -101,7 +106,11 @@ class Session:
             op = self._ops.get(str(header.get("op")))
             if op is None:
                 raise FarError(REFUSED, f"no such request: {header.get('op')!r}")
-            answer, payload = op(Fields(header, str(header["op"])))
+            fields = Fields(header, str(header["op"]))
+            answer, payload = op(fields)
+            if fields.has("reply") and len(payload) >= WORTH_LEAVING:
+                reply = Fields(fields.raw("reply"), "reply")
+                answer, payload = {**answer, **self._passage.leave(reply, payload)}, b""
         except FarError as error:
             return _refusal(error)
         except (BadFields, OrderError) as error:
@@ -146,7 +155,15 @@ class Session:
     def _want(self, _: Fields) -> Answer:
         return {}, self._staging().want(self._payload(MAX_PACK))
 
+    def _unlock(self, fields: Fields) -> Answer:
+        self._passage.unlock(fields.text("key"))
+        return {}, b""
+
     def _chunks(self, fields: Fields) -> Answer:
+        if fields.has("via"):
+            plain, content = self._passage.bring(Fields(fields.raw("via"), "via"), MAX_PACK)
+            self._staging().take(runs_of(fields, "runs"), [bytes(content)], plain)
+            return {}, b""
         if self._left > MAX_PACK or (fields.has("plain") and fields.integer("plain") > MAX_PACK):
             raise FarError(REFUSED, "a pack that is too large")
         plain = fields.integer("plain") if fields.has("plain") else None

@@ -12,7 +12,7 @@ from typing import BinaryIO, Optional
 
 from burstd.far.errors import BROKEN, FarError, FarLost
 
-PROTOCOL = 3
+PROTOCOL = 4
 MAX_HEADER = 16 * 1024 * 1024 - 1
 BLOCK = 1024 * 1024
 

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from burstd.far import wire
+from burstd.far import passage, wire
 from burstd.far.client import Client
 from burstd.far.errors import FarError
 from burstd.far.store import Store
-from tests.far.golden import FILE, HERE, KEY, content, pieces, written
+from tests.far.golden import FILE, HERE, KEY, OBJECT, content, pieces, written
 from tests.far.kit import FarEnd
 
 
-@pytest.mark.parametrize("name", ["cut.txt", "conversation.bin", "store.pack", "store.idx"])
+@pytest.mark.parametrize(
+    "name", ["cut.txt", "conversation.bin", "sealed.bin", "store.pack", "store.idx"]
+)
 def test_the_bytes_are_those_of_this_version(name: str) -> None:
     assert (HERE / name).read_bytes() == dict(written())[name], (
         "a format has changed: give it another number, and write its files anew"
@@ -36,6 +38,11 @@ def test_a_store_of_this_version_is_read(tmp_path: Path) -> None:
         store.close()
 
 
+def test_an_object_of_this_version_is_opened() -> None:
+    found = passage.opened(bytes(range(32)), OBJECT, (HERE / "sealed.bin").read_bytes())
+    assert (None, content() * 6) == (found[0], bytes(found[1]))
+
+
 def test_a_conversation_of_this_version_is_understood(far: FarEnd) -> None:
     done = subprocess.run(
         far.argv("serve"), input=(HERE / "conversation.bin").read_bytes(), capture_output=True,
@@ -45,18 +52,18 @@ def test_a_conversation_of_this_version_is_understood(far: FarEnd) -> None:
     answers = []
     while (header := wire.receive(line)) is not None:
         answers.append((header, wire.read_exactly(line, wire.payload_size(header))))
-    assert [True] * 9 == [header.get("ok") for header, _ in answers]
-    assert 3 == answers[0][0]["protocol"]
+    assert [True] * 10 == [header.get("ok") for header, _ in answers]
+    assert 4 == answers[0][0]["protocol"]
     assert content() == far.file(FILE).read_bytes()
     assert 0o640 == far.file(FILE).stat().st_mode & 0o777
-    assert content()[:10] == answers[8][1]
-    assert [FILE] == [seen["path"] for seen in answers[7][0]["files"]]  # type: ignore[attr-defined]
-    assert len(pieces()) * 36 == len(answers[6][1])
+    assert content()[:10] == answers[9][1]
+    assert [FILE] == [seen["path"] for seen in answers[8][0]["files"]]  # type: ignore[attr-defined]
+    assert len(pieces()) * 36 == len(answers[7][1])
 
 
 def test_another_protocol_is_refused_by_its_number(far: FarEnd) -> None:
-    with far.serving() as (client, _), pytest.raises(FarError, match="speaks protocol 3"):
-        client._ask({"op": "hello", "protocol": 2})
+    with far.serving() as (client, _), pytest.raises(FarError, match="speaks protocol 4"):
+        client._ask({"op": "hello", "protocol": 3})
 
 
 def test_a_store_of_a_later_version_is_left_alone(tmp_path: Path) -> None:

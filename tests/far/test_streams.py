@@ -13,6 +13,7 @@ import pytest
 from burstd.agent import streams
 from burstd.agent.index import Index
 from burstd.agent.pace import Pace
+from burstd.agent.passage import Passage
 from burstd.agent.ssh_depot import SshDepot, SshLine
 from burstd.agent.streams import Streams, dealt, wanted
 from burstd.far.client import Client
@@ -25,6 +26,8 @@ MIB = 2**20
 
 class Line:
     """A conversation with a program of its own."""
+
+    passage: Passage | None = None
 
     def __init__(self, far: FarEnd) -> None:
         pipe = subprocess.PIPE

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import cast
 
 from burstd.agent.index import Index
-from burstd.agent.push import LEVELS, MADE, Push, _Pack
+from burstd.agent.passage import Pack
+from burstd.agent.push import LEVELS, MADE, Made, Push
 from burstd.far.client import Client
 
 
-def pack(*, made: bool) -> Future[_Pack]:
-    future: Future[_Pack] = Future()
+def pack(*, made: bool) -> Future[Made]:
+    future: Future[Made] = Future()
     if made:
-        future.set_result(_Pack(b"", None))
+        future.set_result(Pack(b"", None))
     return future
 
 

@@ -10,8 +10,9 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
-from burstd.far import chunks, wire
+from burstd.far import chunks, passage, wire
 from burstd.far.client import Client
 from burstd.far.fields import canonical
 from burstd.far.order import InputFile, Order
@@ -20,6 +21,7 @@ from burstd.far.store import Store
 
 HERE = Path(__file__).parent
 KEY = "b-0123abcd"
+OBJECT = "packs/" + 64 * "a"
 FILE = "/home/alice/study/mesh.bin"
 
 
@@ -58,6 +60,7 @@ def said() -> bytes:
     line, found = io.BytesIO(), pieces()
     client = Client(line, io.BytesIO())
     client._post({"op": "hello", "protocol": wire.PROTOCOL})
+    client.unlock(bytes(range(32)))
     client.want([(name, len(piece)) for name, piece in found])
     client.chunks([(0, len(found))], b"".join(piece for _, piece in found), None)
     part = Part(FILE, 0, [(0, len(found))], entry())
@@ -80,10 +83,17 @@ def stored(directory: Path) -> tuple[bytes, bytes]:
     return pack.read_bytes(), pack.with_suffix(".idx").read_bytes()
 
 
+def sealed() -> bytes:
+    """A pack as it lies in a bucket, salted with zeros."""
+    with mock.patch("burstd.far.seal.os.urandom", bytes):
+        return passage.closed(bytes(range(32)), OBJECT, content() * 6, None)
+
+
 def written() -> Iterator[tuple[str, bytes]]:
     """All of it, as today's burstd writes it."""
     yield "cut.txt", "".join(f"{name.hex()} {len(piece)}\n" for name, piece in pieces()).encode()
     yield "conversation.bin", said()
+    yield "sealed.bin", sealed()
     with TemporaryDirectory() as directory:
         pack, index = stored(Path(directory))
         yield "store.pack", pack

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,6 +16,7 @@ from burstd.api.bodies import read_body, refusal
 from burstd.api.desk import Desk, job_key, until
 from burstd.api.peers import peer_of
 from burstd.api.pulls import may_pull, unanswered
+from burstd.api.rooms import Wish
 from burstd.core.data import forbidden
 from burstd.core.orders import Order, ending, order_for, remark
 from burstd.core.shares import weight
@@ -111,6 +113,16 @@ def _most_bytes(burst: Burst, desk: Desk) -> int | None:
     return None if any(one.kind is RequestKind.PAY for one in asked) else burst.most_output
 
 
+async def _answered(work: Callable[[], Mapping[str, Any]]) -> Response:
+    """What a seam says, or why it can't now, or never."""
+    try:
+        return JSONResponse(await run_in_threadpool(work))
+    except Transient as error:
+        return refusal(503, str(error))
+    except PortError as error:
+        return refusal(409, str(error))
+
+
 def _waiting(cause: str) -> dict[str, Any]:
     return {"burst": None, "version": 0, "order": Order.WAIT.value, "cause": cause}
 
@@ -128,6 +140,7 @@ class AgentRoutes:
             Route("/v1/standins/{burst}/reports", self.report, methods=["POST"]),
             Route("/v1/standins/{burst}/reports/{kind}", self.reported),
             Route("/v1/standins/{burst}/share", self.share),
+            Route("/v1/standins/{burst}/addresses", self.addresses, methods=["POST"]),
             Route("/v1/standins/{burst}/ticket", self.ticket, methods=["POST"]),
             Route("/v1/wait/{job}", self.wait),
         ]
@@ -223,14 +236,21 @@ class AgentRoutes:
                 "kind": ticket.kind,
                 "expires_at": ticket.expires_at.isoformat(),
                 "fields": dict(ticket.fields),
+                "seal": self._desk.rooms.seal(burst, self._desk.world),
             }
 
-        try:
-            return JSONResponse(await run_in_threadpool(issue))
-        except Transient as error:
-            return refusal(503, str(error))
-        except PortError as error:
-            return refusal(409, str(error))
+        return await _answered(issue)
+
+    async def addresses(self, request: Request) -> Response:
+        """Where objects of the burst lie in the bucket that its files pass through."""
+        burst = await self._own(request)
+        if isinstance(burst, Response):
+            return burst
+        if burst.stage.at_rest:
+            return refusal(409, f"this burst is {burst.stage.value}")
+        wish = Wish.model_validate_json(await read_body(request, LONGEST_WORDS))
+        rooms, world = self._desk.rooms, self._desk.world
+        return await _answered(lambda: rooms.addresses(burst, wish, world))
 
     def _is_news(self, burst: Burst, said: Hello) -> bool:
         """Keep the greeting of an agent's each start; one that asks again says nothing new."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from burstd.api.lines import Lines
+from burstd.api.rooms import Rooms
 from burstd.domain.burst import Burst
 from burstd.domain.jobs import JobKey
 from burstd.shell.tick import Memory
@@ -72,6 +73,7 @@ class Desk:
     #: Asks the daemon for a tick soon: an agent has said something new.
     nudge: threading.Event = field(default_factory=threading.Event)
     lines: Lines = field(default_factory=Lines)
+    rooms: Rooms = field(default_factory=Rooms)
 
     def burst_of(self, job: JobKey) -> Burst | None:
         """The open burst of a job, else its latest."""

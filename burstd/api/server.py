@@ -21,6 +21,7 @@ from burstd.api.estimates import EstimateRoutes
 from burstd.api.operators import OperatorRoutes
 from burstd.api.peers import PeerProtocol
 from burstd.api.people import PeopleRoutes
+from burstd.api.shredding import ShredRoutes
 from burstd.ports.errors import PortError
 
 log = structlog.get_logger()
@@ -44,6 +45,7 @@ def application(desk: Desk) -> Starlette:
             *PeopleRoutes(desk).routes(),
             *OperatorRoutes(desk).routes(),
             *EstimateRoutes(desk).routes(),
+            *ShredRoutes(desk).routes(),
         ],
         exception_handlers={
             ValidationError: bad_request,

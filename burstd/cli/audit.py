@@ -10,15 +10,18 @@ from typing import Annotated, Any
 
 import typer
 
+from burstd.adapters.vault import is_signed
 from burstd.cli.answers import Json, fail
 from burstd.cli.client import ERROR, NEGATIVE, Answerless, ask
-from burstd.core.audit import BrokenChain, from_json, verify
-from burstd.domain.audit import NOTHING, AuditHead
+from burstd.core.audit import BrokenChain, canonical, from_json, verify
+from burstd.domain.audit import NOTHING, AuditHead, AuditRecord
+from burstd.domain.keys import Signature
 
 app = typer.Typer(
     help="The audit log: every event of every burst and every run permit, hash-chained.",
     no_args_is_help=True,
 )
+_SIGNED = ("public_key", "signature")
 Known = Annotated[
     str, typer.Option("--against", metavar="SEQ:DIGEST", help="A head printed earlier.")
 ]
@@ -57,7 +60,9 @@ def check(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     try:
-        head = verify((from_json(found) for found in (_read(file) if file else _asked())), known)
+        signers = set[str]()
+        records = map(from_json, _read(file) if file else _asked())
+        head = verify((_certified(record, signers) for record in records), known)
     except Answerless as error:
         fail(str(error), error.code)
     except OSError as error:
@@ -69,9 +74,23 @@ def check(
         fail(f"the audit log is broken: {error}", NEGATIVE)
     else:
         if as_json:
-            typer.echo(json.dumps({"whole": True, "records": head.seq, "head": str(head)}))
+            found = {"whole": True, "records": head.seq, "head": str(head)}
+            typer.echo(json.dumps({**found, "certificates_by": sorted(signers)}))
         else:
             typer.echo(f"{head.seq} records, the chain is whole\nhead {head}")
+            for key in sorted(signers):
+                typer.echo(f"certificates of deletion are signed by key {key}")
+
+
+def _certified(record: AuditRecord, signers: set[str]) -> AuditRecord:
+    """The record; a certificate in it must be signed by the key that it names."""
+    if record.action == "shredded":
+        detail = {name: value for name, value in record.detail.items() if name not in _SIGNED}
+        by = Signature(*(str(record.detail.get(name)) for name in _SIGNED))
+        if not is_signed(canonical(detail).encode(), by):
+            raise BrokenChain(f"the certificate in record {record.seq} is not signed by its key")
+        signers.add(by.public_key)
+    return record
 
 
 def _asked() -> Iterator[dict[str, Any]]:

@@ -16,6 +16,7 @@ from burstd.cli.estimate import WORDS, estimate
 from burstd.cli.files import files
 from burstd.cli.pull import pull
 from burstd.cli.reasons import show_why
+from burstd.cli.shred import shred
 from burstd.cli.simulate import simulate
 
 HELP = """Ask burstd about jobs that run, or may run, in the cloud.
@@ -98,6 +99,7 @@ app.command("estimate", context_settings=WORDS)(estimate)
 app.command("decisions")(decisions)
 app.command("files")(files)
 app.command("pull")(pull)
+app.command("shred")(shred)
 app.command("doctor")(doctor)
 app.command("simulate")(simulate)
 

@@ -12,6 +12,7 @@ from burstd.domain.audit import AuditHead, AuditRecord
 from burstd.domain.burst import Burst, BurstId
 from burstd.domain.events import Event
 from burstd.domain.jobs import JobKey, JobRecord
+from burstd.domain.keys import WrappedKey
 from burstd.domain.plan import Plan
 from burstd.domain.policy import Ledger
 from burstd.domain.reasons import Step
@@ -167,6 +168,23 @@ class BurstStore(Protocol):
 
     def said(self, burst: BurstId) -> frozenset[str]:
         """The kinds of its reports, without their bodies: a manifest may be many megabytes."""
+
+    def seal_keys(self) -> tuple[WrappedKey, ...]:
+        """Of what lies in buckets: all that live, and those that were destroyed but whose objects
+        may be there; oldest first."""
+
+    def shreds(self, scope: str) -> tuple[AuditRecord, ...]:
+        """The certificates of what was sealed for a scope, oldest first: their details."""
+
+    def keep_key(self, fresh: WrappedKey) -> WrappedKey:
+        """The living key of its bucket and scope: this one where there was none."""
+
+    def destroy_key(self, place: str, by: str, why: str) -> None:
+        """What was sealed with it can't be read any more; in the audit log. Again: nothing."""
+
+    def shredded(self, key: WrappedKey, certificate: Mapping[str, object]) -> None:
+        """A destroyed key is forgotten, and the certificate is in the audit log: both or
+        neither. Again: nothing."""
 
     def staged(self) -> dict[tuple[str, str], int]:
         """Bytes by (target, ``in``/``out``) that agents have moved, for dashboards."""

@@ -15,6 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from burstd.obs.notify import notify
 from burstd.ports.errors import PortError
+from burstd.shell.keyring import Sweeper
 from burstd.shell.tend import lower_links, raise_links
 from burstd.shell.tick import Memory, pooled, tick
 from burstd.shell.world import World
@@ -23,6 +24,7 @@ log = structlog.get_logger()
 
 DRIVERS = 8  #: bursts driven at once; each mostly waits for a far answer
 LONGEST_TURN = timedelta(hours=2)
+SWEEP_EVERY = 20  #: seconds
 SOON = 1.0  #: seconds: least time between two ticks that agents ask for
 
 
@@ -41,6 +43,7 @@ class Daemon:
     _stop: threading.Event = field(default_factory=threading.Event)
     _turning: threading.Lock = field(default_factory=threading.Lock)
     _turned_at: float = 0.0  #: monotonic
+    _sweeper: Sweeper = field(default_factory=Sweeper)
 
     def run(self) -> None:
         """Until TERM or INT. Work under way is finished; what is not is found again at start."""
@@ -52,6 +55,8 @@ class Daemon:
         scheduler.add_job(
             self._turn, "interval", args=[pool], seconds=every, max_instances=1, coalesce=True
         )
+        if self.world.rooms:
+            scheduler.add_job(self._sweep, "interval", seconds=SWEEP_EVERY, max_instances=1)
         scheduler.add_job(self._alive, "interval", seconds=self.alive_every.total_seconds())
         self._turned_at = time.monotonic()
         scheduler.start()
@@ -81,6 +86,15 @@ class Daemon:
                 log.exception("tick.broken")
             self.after_tick()
             self._turned_at = time.monotonic()
+
+    def _sweep(self) -> None:
+        """Beside the ticks: a bucket that hangs holds up nothing."""
+        try:
+            self._sweeper.sweep(self.world)
+        except PortError as error:
+            log.warning("sweep.failed", cause=str(error))
+        except Exception:
+            log.exception("sweep.broken")
 
     def _alive(self) -> None:
         """Tell the watchdog that we live. A turn may take as long as the upload of an image; one

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from burstd.domain.applications import Application
 from burstd.domain.jobs import JobKey
+from burstd.domain.keys import Per
 from burstd.domain.policy import BurstPolicy
 from burstd.domain.targets import Image, TargetName
+from burstd.ports.bucket import Bucket
 from burstd.ports.clock import Clock
 from burstd.ports.decisions import Decisions
 from burstd.ports.licences import LicenceSource
@@ -16,6 +19,7 @@ from burstd.ports.link import Link
 from burstd.ports.queue import Queue
 from burstd.ports.store import BurstStore
 from burstd.ports.target import Target
+from burstd.ports.vault import Vault
 from burstd.ports.witness import Witness
 
 
@@ -23,6 +27,7 @@ from burstd.ports.witness import Witness
 class Site:
     """A target with the way to it. ``link`` is ``None`` where the network is already private.
 
+    ``room``: the name of the bucket that its files pass through; empty: they go over the line.
     ``line``: what the way is called, for those that share it; empty: nobody does. ``rate``: bytes
     a second that files of all bursts may take of it together; ``None``: all.
     """
@@ -31,6 +36,21 @@ class Site:
     link: Link | None = None
     line: str = ""
     rate: int | None = None
+    room: str = ""
+
+
+@dataclass(frozen=True)
+class Room:
+    """A bucket that files pass through, sealed. ``keep``: how long inputs of those who share a key
+    lie there. ``link``: the way to it, where it is one that we open."""
+
+    name: str
+    bucket: Bucket
+    vault: Vault
+    per: Per
+    keep: timedelta
+    where: str  #: in words: the bucket and its server
+    link: Link | None = None
 
 
 @dataclass
@@ -56,6 +76,7 @@ class World:
     images: Mapping[str, Image]
     licences: tuple[LicenceSource, ...] = ()
     decisions: Decisions | None = None  #: where they are kept; ``None``: they are not
+    rooms: Mapping[str, Room] = field(default_factory=dict)
     cluster: str = "onprem"  #: Slurm's ClusterName, part of every JobKey
     #: Wakes agents that wait for their burst to move.
     moved: Callable[[JobKey], None] = field(default=lambda _job: None)

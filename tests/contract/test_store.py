@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from burstd.ports.errors import NoRoom, Unreachable
 from burstd.ports.store import BurstStore
 from burstd.testing.bursts import identity, move, plan
 from burstd.testing.clock import SteppedClock
+from burstd.testing.contracts.keys import a_key
 from burstd.testing.contracts.store import StoreContract
 from burstd.testing.simulators import memory, store_in
 
@@ -112,6 +114,29 @@ def test_a_ledger_of_the_first_release_goes_on(v1: Path) -> None:
     again = open_store(v1, "onprem", SteppedClock())
     assert len(old) + 2 == verify(again.audit()).seq
     again.close()
+
+
+def test_the_ledger_before_this_one_goes_on(tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as db:
+        db.executescript(V1.with_name("ledger-v2.sql").read_text())
+        old = db.execute("select count(*) from audit").fetchone()[0]
+    store = open_store(tmp_path / "ledger.db", "onprem", SteppedClock())
+    assert (6, old, ()) == (len(store.bursts()), verify(store.audit()).seq, store.seal_keys())
+    assert a_key(1) == store.keep_key(a_key(1))
+    store.close()
+
+
+def test_of_a_destroyed_key_nothing_stays_in_the_file(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "ledger.db", "onprem", SteppedClock())
+    secret = "0123456789abcdef" * 4
+    store.keep_key(replace(a_key(1), wrapped=secret))
+    files = [tmp_path / name for name in ("ledger.db", "ledger.db-wal", "ledger.db-journal")]
+    there = b"".join(file.read_bytes() for file in files if file.exists())
+    assert secret.encode() in there
+    store.destroy_key(a_key(1).place, "root", "")
+    there = b"".join(file.read_bytes() for file in files if file.exists())
+    assert secret.encode() not in there
+    store.close()
 
 
 def test_a_ledger_of_a_later_burstd_is_refused_and_left_alone(tmp_path: Path) -> None:

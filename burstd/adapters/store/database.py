@@ -41,6 +41,12 @@ class Database:
                 self._guard(db)
             yield db
 
+    def scrub(self) -> None:
+        """What was overwritten is in no log of SQLite's either."""
+        with self._translated(), self._lock, self._engine.connect() as db:
+            if db.dialect.name == "sqlite":
+                db.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()

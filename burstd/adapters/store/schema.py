@@ -107,3 +107,25 @@ facts = Table(
     Column("name", String(32), primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+#: Of what lies in buckets: a row without ``wrapped`` is a destroyed key whose objects may be there.
+keys = Table(
+    "keys",
+    metadata,
+    Column("place", String(32), primary_key=True),
+    Column("bucket", String(64), nullable=False),
+    Column("scope", String(200), nullable=False),
+    Column("wrapped", Text),
+    Column("made_at", String(40), nullable=False),
+    Column("destroyed_at", String(40)),
+    Column("by", String(64), nullable=False),
+    Column("why", Text, nullable=False),
+)
+Index(
+    "one_living_key",
+    keys.c.bucket,
+    keys.c.scope,
+    unique=True,
+    sqlite_where=keys.c.wrapped.is_not(None),
+    postgresql_where=keys.c.wrapped.is_not(None),
+)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import TypeAdapter
 from sqlalchemy import (
     Connection,
     Engine,
@@ -24,16 +22,18 @@ from sqlalchemy.exc import IntegrityError
 from burstd.adapters.store import chain, facts, sums
 from burstd.adapters.store import schema as t
 from burstd.adapters.store.database import Database, Guard
+from burstd.adapters.store.keys import SHREDDED, Keys, subject_of
 from burstd.adapters.store.migrate import migrate
+from burstd.adapters.store.rows import BURST, decision, first_facts, may_ask, row_of
 from burstd.adapters.store.sqlite import engine_on
 from burstd.adapters.store.verdicts import Verdicts
 from burstd.adapters.store.words import Reports, Requests
-from burstd.core.lifecycle import RETURNABLE
 from burstd.domain.audit import DAEMON, AuditHead, AuditRecord
 from burstd.domain.budgets import Period
 from burstd.domain.burst import ZERO, Burst, BurstId, Stage
 from burstd.domain.events import Event, OperatorEvent
 from burstd.domain.jobs import JobKey, JobRecord
+from burstd.domain.keys import WrappedKey
 from burstd.domain.plan import Plan
 from burstd.domain.policy import Ledger
 from burstd.domain.reasons import Step
@@ -42,7 +42,6 @@ from burstd.domain.targets import TargetName
 from burstd.ports.clock import Clock
 from burstd.ports.store import NO_REASONS, JournalEntry, Reasons, Report, StaleBurst, Verdict
 
-_BURST = TypeAdapter(Burst)
 PLANNED = "Planned"  #: the event that a burst begins with
 NOTHING_MORE: Mapping[str, object] = MappingProxyType({})
 #: Not open, and yet their jobs are not free.
@@ -70,6 +69,7 @@ class SqlStore:
         self._reports = Reports(self._database)
         self._requests = Requests(self._database)
         self._audit = chain.Audit(self._database)
+        self._keys = Keys(self._database)
 
     def create(self) -> None:
         """Make the tables or upgrade them; refuse a ledger of a later burstd."""
@@ -84,12 +84,12 @@ class SqlStore:
 
     def open_bursts(self) -> tuple[Burst, ...]:
         asked = select(t.bursts.c.body).where(t.bursts.c.open).order_by(t.bursts.c.created_at)
-        return tuple(_BURST.validate_json(row.body) for row in self._read(asked))
+        return tuple(BURST.validate_json(row.body) for row in self._read(asked))
 
     def quarantined(self) -> tuple[Burst, ...]:
         stage = t.bursts.c.stage == Stage.QUARANTINED.value
         asked = select(t.bursts.c.body).where(stage).order_by(t.bursts.c.created_at)
-        return tuple(_BURST.validate_json(row.body) for row in self._read(asked))
+        return tuple(BURST.validate_json(row.body) for row in self._read(asked))
 
     def bursts(self, job: JobKey | None = None) -> tuple[Burst, ...]:
         asked = select(t.bursts.c.body).order_by(t.bursts.c.created_at.desc())
@@ -97,11 +97,11 @@ class SqlStore:
             asked = asked.where(t.bursts.c.job_id == job.job_id)
             if job.array_task is not None:
                 asked = asked.where(t.bursts.c.array_task == job.array_task)
-        return tuple(_BURST.validate_json(row.body) for row in self._read(asked))
+        return tuple(BURST.validate_json(row.body) for row in self._read(asked))
 
     def burst(self, id: BurstId) -> Burst | None:
         rows = self._read(select(t.bursts.c.body).where(t.bursts.c.id == id))
-        return _BURST.validate_json(rows[0].body) if rows else None
+        return BURST.validate_json(rows[0].body) if rows else None
 
     def ledger(self) -> Ledger:
         now = self._clock.now()
@@ -111,7 +111,7 @@ class SqlStore:
         bound = t.bursts.c.open | t.bursts.c.stage.in_(_BINDING)
         lately = (t.bursts.c.month == month) | (t.bursts.c.created_at >= week.isoformat())
         rows = self._read(select(t.bursts).where(lately | bound))
-        values = [_BURST.validate_json(row.body) for row in rows]
+        values = [BURST.validate_json(row.body) for row in rows]
         back = self._read(select(t.bursts).where(t.bursts.c.returned))
         known = {row.name: row.value for row in self._read(select(t.facts))}
         return replace(
@@ -161,6 +161,15 @@ class SqlStore:
     def staged(self) -> dict[tuple[str, str], int]:
         return self._reports.staged()
 
+    def shreds(self, scope: str) -> tuple[AuditRecord, ...]:
+        mine = (t.audit.c.subject == subject_of(scope)) & (t.audit.c.action == SHREDDED)
+        return tuple(
+            map(chain.read, self._read(select(t.audit).where(mine).order_by(t.audit.c.seq)))
+        )
+
+    def seal_keys(self) -> tuple[WrappedKey, ...]:
+        return self._keys.all()
+
     # --- writing
 
     def record(self, plan: Plan, reasons: Reasons = NO_REASONS) -> tuple[Burst, ...]:
@@ -191,7 +200,7 @@ class SqlStore:
                 if self._insert(db, burst, PLANNED, chain.rules(reasons.get(burst.job, ()))):
                     made.append(burst)
             if made or surged != plan.surging:
-                chain.add(db, AuditRecord(0, now, DAEMON, "decision", "", _decision(plan, made)))
+                chain.add(db, AuditRecord(0, now, DAEMON, "decision", "", decision(plan, made)))
         self._verdicts.remember(news)
         return tuple(made)
 
@@ -268,7 +277,7 @@ class SqlStore:
             done = db.execute(
                 update(t.bursts)
                 .where(t.bursts.c.id == before.id, t.bursts.c.version == before.version)
-                .values(**_row(after))
+                .values(**row_of(after))
             )
             if done.rowcount != 1:
                 raise StaleBurst(before.id)
@@ -279,7 +288,7 @@ class SqlStore:
     def request(self, burst: BurstId, request: Request) -> bool:
         with self._writing() as db:
             body = db.execute(select(t.bursts.c.body).where(t.bursts.c.id == burst)).scalar()
-            if body is None or not _may_ask(db, _BURST.validate_json(body), request.kind):
+            if body is None or not may_ask(db, BURST.validate_json(body), request.kind):
                 return False
             now = self._clock.now()
             if self._requests.keep(db, burst, request, now):
@@ -305,6 +314,19 @@ class SqlStore:
         with self._writing() as db:
             self._reports.keep(db, burst, kind, body, self._clock.now())
 
+    def keep_key(self, fresh: WrappedKey) -> WrappedKey:
+        with self._writing() as db:
+            return self._keys.keep(db, fresh)
+
+    def destroy_key(self, place: str, by: str, why: str) -> None:
+        with self._writing() as db:
+            self._keys.destroy(db, place, by, why, self._clock.now())
+        self._database.scrub()
+
+    def shredded(self, key: WrappedKey, certificate: Mapping[str, object]) -> None:
+        with self._writing() as db:
+            self._keys.forget(db, key, dict(certificate), self._clock.now())
+
     # --- inside
 
     def _key(self, row: Row[Any]) -> JobKey:
@@ -321,8 +343,8 @@ class SqlStore:
         taken = t.bursts.c.open | t.bursts.c.returned if burst.target else t.bursts.c.open
         if db.execute(select(t.bursts.c.id).where(same, taken)).first() is not None:
             return False
-        db.execute(insert(t.bursts).values(id=burst.id, **_row(burst)))
-        self._journal(db, burst, how, burst.created_at, more={**_first_facts(burst), **why})
+        db.execute(insert(t.bursts).values(id=burst.id, **row_of(burst)))
+        self._journal(db, burst, how, burst.created_at, more={**first_facts(burst), **why})
         return True
 
     def _journal(
@@ -338,60 +360,3 @@ class SqlStore:
         detail |= {"version": burst.version, **more}
         record = AuditRecord(0, at, who, f"{chain.EVENT}{event}", burst.id, detail)
         chain.add(db, record, burst.version)
-
-
-def _decision(plan: Plan, made: Sequence[Burst]) -> dict[str, object]:
-    stays = Counter(d.reason.name.lower() for d in plan.declined for _ in d.elements)
-    return {
-        "backlog_core_hours": round(plan.backlog, 3),
-        "surging": bool(plan.surging),
-        "pressures": sorted(plan.surging),
-        "placed": [burst.id for burst in made],
-        "declined": dict(stays),
-    }
-
-
-def _first_facts(burst: Burst) -> dict[str, object]:
-    return {
-        "job": str(burst.job),
-        "user": burst.identity.user,
-        "target": burst.target,
-        "application": burst.application,
-        "cores": burst.cores,
-        "reserved": str(burst.reserved),
-    }
-
-
-def _came_back(burst: Burst) -> bool:
-    """Its job was given back; or stopped to go on at home, unless it ended all the same."""
-    return burst.stage is Stage.RETURNED or (burst.stage is Stage.SETTLED and burst.stopping)
-
-
-def _may_ask(db: Connection, burst: Burst, kind: RequestKind) -> bool:
-    """It is not too late for that, nor too early."""
-    if kind is RequestKind.RETURN:
-        return burst.stage in RETURNABLE and not _permitted(db, burst.id)
-    if kind is RequestKind.CHECKPOINT:
-        return burst.may_stop
-    return not burst.stage.at_rest
-
-
-def _permitted(db: Connection, burst: BurstId) -> bool:
-    asked = select(t.permits.c.burst).where(t.permits.c.burst == burst)
-    return db.execute(asked).first() is not None
-
-
-def _row(burst: Burst) -> dict[str, Any]:
-    return {
-        "job_id": burst.job.job_id,
-        "array_task": burst.job.array_task,
-        "target": burst.target,
-        "stage": burst.stage.value,
-        "open": not burst.stage.at_rest,
-        # A declined wish has no target: its job may burst from its home partition later.
-        "returned": _came_back(burst) and burst.target != "",
-        "month": sums.month_of(burst),
-        "created_at": burst.created_at.isoformat(),
-        "version": burst.version,
-        "body": _BURST.dump_json(burst).decode(),
-    }

@@ -42,6 +42,9 @@ def engine_on(path: Path, mounts: Path = MOUNTS) -> Engine:
     def _pragmas(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA journal_mode={journal}")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(
+            "PRAGMA secure_delete=ON"
+        )  # of a destroyed key nothing stays in the file
 
     return engine
 

@@ -25,12 +25,13 @@ from burstd.domain.targets import Money, Outcome, RemoteId
 from burstd.ports.store import BurstStore, StaleBurst
 from burstd.testing.bursts import CLOUD, identity, money, move, plan, record, settled
 from burstd.testing.clock import SteppedClock
+from burstd.testing.contracts.keys import KeyContract
 from burstd.testing.contracts.requests import RequestContract
 
 RETURN = Request(RequestKind.RETURN, "bob", "there is room again")
 
 
-class StoreContract(RequestContract):
+class StoreContract(RequestContract, KeyContract):
     """Give a fixture ``open_store``: each call opens one more writer on the same ledger, whose time
     is ``clock``'s."""
 

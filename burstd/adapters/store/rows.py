@@ -1,0 +1,76 @@
+"""What of a burst and of a plan goes into which column."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import Connection, select
+
+from burstd.adapters.store import schema as t
+from burstd.adapters.store import sums
+from burstd.core.lifecycle import RETURNABLE
+from burstd.domain.burst import Burst, BurstId, Stage
+from burstd.domain.plan import Plan
+from burstd.domain.requests import RequestKind
+
+BURST = TypeAdapter(Burst)
+
+
+def decision(plan: Plan, made: Sequence[Burst]) -> dict[str, object]:
+    stays = Counter(d.reason.name.lower() for d in plan.declined for _ in d.elements)
+    return {
+        "backlog_core_hours": round(plan.backlog, 3),
+        "surging": bool(plan.surging),
+        "pressures": sorted(plan.surging),
+        "placed": [burst.id for burst in made],
+        "declined": dict(stays),
+    }
+
+
+def first_facts(burst: Burst) -> dict[str, object]:
+    return {
+        "job": str(burst.job),
+        "user": burst.identity.user,
+        "target": burst.target,
+        "application": burst.application,
+        "cores": burst.cores,
+        "reserved": str(burst.reserved),
+    }
+
+
+def _came_back(burst: Burst) -> bool:
+    """Its job was given back; or stopped to go on at home, unless it ended all the same."""
+    return burst.stage is Stage.RETURNED or (burst.stage is Stage.SETTLED and burst.stopping)
+
+
+def may_ask(db: Connection, burst: Burst, kind: RequestKind) -> bool:
+    """It is not too late for that, nor too early."""
+    if kind is RequestKind.RETURN:
+        return burst.stage in RETURNABLE and not permitted(db, burst.id)
+    if kind is RequestKind.CHECKPOINT:
+        return burst.may_stop
+    return not burst.stage.at_rest
+
+
+def permitted(db: Connection, burst: BurstId) -> bool:
+    asked = select(t.permits.c.burst).where(t.permits.c.burst == burst)
+    return db.execute(asked).first() is not None
+
+
+def row_of(burst: Burst) -> dict[str, Any]:
+    return {
+        "job_id": burst.job.job_id,
+        "array_task": burst.job.array_task,
+        "target": burst.target,
+        "stage": burst.stage.value,
+        "open": not burst.stage.at_rest,
+        # A declined wish has no target: its job may burst from its home partition later.
+        "returned": _came_back(burst) and burst.target != "",
+        "month": sums.month_of(burst),
+        "created_at": burst.created_at.isoformat(),
+        "version": burst.version,
+        "body": BURST.dump_json(burst).decode(),
+    }

@@ -1,0 +1,101 @@
+"""Addresses of single objects in a bucket, for agents: no credential of it leaves burstd."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from burstd.domain.burst import Burst
+from burstd.ports.errors import AccessDenied, Mismatch, Unreachable
+from burstd.shell.keyring import OpenKey, key_of, named
+from burstd.shell.world import Room, World
+
+GOOD_FOR = 3600  #: seconds that an address is
+#: An object that was left by others meanwhile is only left once more.
+LISTED_FOR = timedelta(minutes=2)
+
+Name = Annotated[str, Field(pattern=r"^(packs|results)/[0-9a-f]{64}$")]
+Names = Annotated[list[Name], Field(max_length=100)]
+
+
+class Wish(BaseModel):
+    """Which objects an agent wants to leave, to fetch, and to see removed."""
+
+    model_config = ConfigDict(extra="forbid")
+    put: Names = []
+    get: Names = []
+    bad: Names = []
+
+
+@dataclass
+class _Known:
+    at: datetime
+    names: set[str]
+
+
+@dataclass
+class Rooms:
+    """Forgets with the daemon: what lies in a bucket is listed anew then."""
+
+    _there: dict[str, _Known] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def seal(self, burst: Burst, world: World) -> str | None:
+        """The key that seals a burst's files, in hex; ``None`` where they go over the line. Raises
+        ``PortError``."""
+        room = _room(burst, world)
+        with _patient():
+            return None if room is None else key_of(burst, room, world).key.hex()
+
+    def addresses(self, burst: Burst, wish: Wish, world: World) -> dict[str, Sequence[str | None]]:
+        """``put``: ``null`` for a pack that lies there already. Raises ``PortError``, and
+        ``ValueError`` where its files pass through no bucket."""
+        room = _room(burst, world)
+        if room is None:
+            raise ValueError(f"files of burst {burst.id} pass through no bucket")
+        with _patient():
+            key = key_of(burst, room, world)
+            bad = {named(key.place, name, burst) for name in wish.bad}
+            for name in sorted(bad):
+                room.bucket.remove(name)
+            there = self._packs(key, room, world, without=bad)
+            put, get = (
+                [named(key.place, n, burst) for n in names] for names in (wish.put, wish.get)
+            )
+            return {
+                "put": [None if n in there else room.bucket.put_address(n, GOOD_FOR) for n in put],
+                "get": [room.bucket.get_address(n, GOOD_FOR) for n in get],
+            }
+
+    def _packs(self, key: OpenKey, room: Room, world: World, without: set[str]) -> set[str]:
+        """Names of packs that lie there."""
+        with self._lock:
+            now, known = world.clock.now(), self._there.get(key.place)
+            if known is None or now - known.at > LISTED_FOR:
+                found = {stored.name for stored in room.bucket.listed(f"{key.place}/packs/")}
+                known = self._there[key.place] = _Known(now, found)
+                for place in [p for p, k in self._there.items() if now - k.at > 5 * LISTED_FOR]:
+                    del self._there[place]
+            known.names -= without
+            return known.names
+
+
+@contextmanager
+def _patient() -> Iterator[None]:
+    """That our own rights do not do, or that our key is gone, is nothing wrong with the job: it
+    waits until somebody has seen to it."""
+    try:
+        yield
+    except (AccessDenied, Mismatch) as error:
+        raise Unreachable(str(error)) from error
+
+
+def _room(burst: Burst, world: World) -> Room | None:
+    name = world.sites[burst.target].room
+    return world.rooms[name] if name else None

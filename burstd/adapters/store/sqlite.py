@@ -42,9 +42,7 @@ def engine_on(path: Path, mounts: Path = MOUNTS) -> Engine:
     def _pragmas(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA journal_mode={journal}")
         connection.execute("PRAGMA synchronous=FULL")
-        connection.execute(
-            "PRAGMA secure_delete=ON"
-        )  # of a destroyed key nothing stays in the file
+        connection.execute("PRAGMA secure_delete=ON")  # nothing stays of a destroyed key
 
     return engine
 

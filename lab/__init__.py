@@ -3,12 +3,14 @@
 `python -m lab` is for people (see README.md); `Lab.here()` is for tests.
 """
 
+from lab.bucket import Bucket
 from lab.errors import CommandFailed, LabError, MachineLacks, NotUp
 from lab.host import Host, Spawned
 from lab.lab import Lab
 from lab.wan import Wan, Weather
 
 __all__ = [
+    "Bucket",
     "CommandFailed",
     "Host",
     "Lab",

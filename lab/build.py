@@ -63,11 +63,17 @@ class Builder:
 
     def legacy(self) -> None:
         """Make the legacy site's root if it is missing or its recipe changed."""
-        root = recipe.LEGACY_ROOT
-        if not self._there("legacy", root.digest()):
-            self.report("debian 12 with slurm 22.05 (about a minute)", None)
+        self._on_demand("legacy", recipe.LEGACY_ROOT, "debian 12 with slurm 22.05")
+
+    def rgw(self) -> None:
+        """Make the S3 server's root if it is missing or its recipe changed."""
+        self._on_demand("rgw", recipe.RGW_ROOT, "debian 13 with ceph's radosgw")
+
+    def _on_demand(self, name: str, root: recipe.Root, what: str) -> None:
+        if not self._there(name, root.digest()):
+            self.report(f"{what} (about a minute)", None)
             self._scratch.mkdir(parents=True, exist_ok=True)
-            self._make_root("legacy", root, root.digest())
+            self._make_root(name, root, root.digest())
 
     @property
     def _scratch(self) -> Path:

@@ -18,8 +18,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from lab import facts
+from lab.bucket import Bucket
 from lab.errors import LabError
-from lab.facts import HOSTS, OLD, SITES
+from lab.facts import HOSTS, OLD, RGW, SITES
 from lab.host import Host
 from lab.lab import Lab, Report
 from lab.status import Status, look
@@ -54,6 +55,9 @@ def up(
     legacy: Annotated[
         bool, typer.Option("--legacy", help="Start the host with Slurm 22.05, too.")
     ] = False,
+    bucket: Annotated[
+        bool, typer.Option("--bucket", help="Start an S3 server in the cloud, too.")
+    ] = False,
 ) -> None:
     """Bring both sites up; builds what is missing (minutes at the first time, seconds later)."""
     lab = Lab.here()
@@ -61,6 +65,8 @@ def up(
     _reported(lab.up, quiet=as_json)
     if legacy:
         _reported(lambda report: _ignore(lab.legacy_up(report)), quiet=as_json)
+    if bucket:
+        _reported(lambda report: _ignore(lab.bucket_up(report)), quiet=as_json)
     if as_json:
         print(json.dumps({"up": True, "seconds": round(time.monotonic() - started, 1)}))
     else:
@@ -131,7 +137,7 @@ def wan(
     print(_weather(now))
 
 
-def _ignore(_host: Host) -> None:
+def _ignore(_found: Host | Bucket) -> None:
     """A report's work gives nothing back."""
 
 
@@ -141,7 +147,7 @@ def _host_name(where: str) -> str:
         name = host or SITES[site].entry
         if HOSTS.get(name) and HOSTS[name].site == site:
             return name
-    elif where in {*HOSTS, OLD.name}:
+    elif where in {*HOSTS, OLD.name, RGW.name}:
         return where
     places = [f"{host.site}:{host.name}" for host in HOSTS.values() if host.site in SITES]
     raise LabError(f"there is no {where}", f"one of: {', '.join([*SITES, *places])}, wan")

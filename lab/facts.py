@@ -125,6 +125,14 @@ LEGACY = Site(
 )
 OLD = HostSpec("old", "legacy", "10.73.0.10", (*_CONTROL, "slurmds"))
 
+#: An S3 server in the cloud, at the gate's address inside the tunnel: a guest in the network of
+#: `login`. Started on demand.
+RGW = HostSpec("rgw", "bucket", GATE_ADDRESS, ("ceph-mon", "ceph-osd", "radosgw"))
+BUCKET_PORT = 7480
+BUCKET = "burst"
+#: What S3 calls the region that a client need not name.
+REGION = "us-east-1"
+
 
 def members_of(site: str) -> tuple[HostSpec, ...]:
     """The hosts of one site, in the order of the plan."""

@@ -21,7 +21,8 @@ from lab.procs import Process
 
 # The short name of a host's first process, once it has its root.
 INIT = "labinit"
-NAMESPACES = ("-m", "-n", "-u", "-i", "-p", "-f", "--propagation", "private")
+NETWORK = "-n"
+NAMESPACES = ("-m", NETWORK, "-u", "-i", "-p", "-f", "--propagation", "private")
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,47 @@ class Holders:
             return {}
         return {name: Process(*numbers) for name, numbers in json.loads(file.read_text()).items()}
 
-    def launch(self, host: HostSpec, base: Path) -> None:
-        """Start one host's first process over the root at `base`; it still has to get there."""
+    def start_one(self, host: HostSpec, base: Path, network: Process | None = None) -> Process:
+        """Start a host that is on demand, wait until it has its root, and record nothing yet.
+
+        What is left of an earlier start must be ended before (`end_one`). For `network` see
+        `launch`. Raises LabError if it does not come.
+        """
+        self.launch(host, base, network)
+        end = time.monotonic() + 20
+        while True:
+            for process, name in procs.marked(self.paths.base):
+                if name == host.name and procs.name_of(process) == INIT:
+                    return process
+            if time.monotonic() > end:
+                raise LabError(f"host {host.name} does not start: {self._complaint(host.name)}")
+            time.sleep(0.02)
+
+    def end_one(self, host: HostSpec) -> None:
+        """End all of a host that is on demand, recorded or not. Nothing if there is none.
+
+        Raises LabError if it does not end.
+        """
+        ours = [process for process, name in procs.marked(self.paths.base) if name == host.name]
+        if stuck := procs.end(ours):
+            raise LabError(f"these processes do not end: {', '.join(str(p.pid) for p in stuck)}")
+
+    def record(self, host: HostSpec, first: Process) -> None:
+        """Note a host that is on demand, once it is complete, for `recorded`."""
+        fresh = self._note(host).with_suffix(".new")
+        fresh.write_text(json.dumps([first.pid, first.started]))
+        fresh.rename(self._note(host))
+
+    def recorded(self, host: HostSpec) -> Process | None:
+        """The first process of a host that is on demand, dead or alive; None if never started."""
+        note = self._note(host)
+        return Process(*json.loads(note.read_text())) if note.exists() else None
+
+    def launch(self, host: HostSpec, base: Path, network: Process | None = None) -> None:
+        """Start one host's first process over the root at `base`; it still has to get there.
+
+        With `network` it is a guest in the network of that process.
+        """
         folder = self.paths.host(host.name)
         for part in ("layer", "work", "root"):
             (folder / part).mkdir(parents=True, exist_ok=True)
@@ -61,12 +101,17 @@ class Holders:
             str(base),
             str(folder),
         ]
+        enter: list[str] = []
+        new: tuple[str, ...] = NAMESPACES
+        if network:
+            enter = ["nsenter", "-t", str(network.pid), NETWORK]
+            new = tuple(option for option in NAMESPACES if option != NETWORK)
         marks = {procs.MARK: str(self.paths.base), procs.HOST_MARK: host.name}
         with (folder / "holder.log").open("wb") as log:
             # setsid -f: the holder is nobody's child, so it outlives the command that started the
             # lab.
             subprocess.run(
-                ["setsid", "-f", "unshare", *NAMESPACES, "sh", *script],
+                ["setsid", "-f", *enter, "unshare", *new, "sh", *script],
                 env={"PATH": PATH, "LC_ALL": "C.UTF-8", **marks},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True,
             )  # fmt: skip
@@ -101,9 +146,14 @@ class Holders:
             lost = [name for name in HOSTS if name not in alive]
             if lost or time.monotonic() > end:
                 name = (lost or [name for name in HOSTS if name not in firsts])[0]
-                log = self.paths.host(name) / "holder.log"
-                raise LabError(f"host {name} does not start: {log.read_text().strip()}")
+                raise LabError(f"host {name} does not start: {self._complaint(name)}")
             time.sleep(0.02)
+
+    def _complaint(self, name: str) -> str:
+        return (self.paths.host(name) / "holder.log").read_text().strip()
+
+    def _note(self, host: HostSpec) -> Path:
+        return self.paths.state / f"{host.name}.json"
 
 
 def cable(firsts: dict[str, Process]) -> None:

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import build, enrol, facts, layer, legacy, preflight, procs, pylib, pyslurm
+from lab import bucket, build, enrol, facts, layer, legacy, preflight, procs, pylib, pyslurm
+from lab.bucket import Bucket
 from lab.errors import LabError, NotUp
-from lab.facts import HOSTS, OLD, SITES, Site
+from lab.facts import HOSTS, OLD, RGW, SITES, Site
 from lab.holders import INIT, Holders, cable
 from lab.host import Host
 from lab.paths import Paths
@@ -77,6 +78,20 @@ class Lab:
         with self._lock():
             return legacy.up(self.paths, report)
 
+    def bucket_up(self, report: Report = silent) -> Bucket:
+        """Start the S3 server with its bucket in the cloud of the running lab.
+
+        Idempotent; `down` ends it with the rest. Raises NotUp if there is no lab.
+        """
+        if not self.is_up():
+            raise NotUp("the lab is not up", "python -m lab up --bucket")
+        with self._lock():
+            return bucket.up(self.paths, self.host("login"), report)
+
+    def bucket(self) -> Bucket:
+        """Where the bucket is and how it is opened. Raises NotUp if it was not started."""
+        return bucket.bucket(self.paths)
+
     def down(self, purge: bool = False) -> None:
         """End everything that belongs to the lab.
 
@@ -101,6 +116,8 @@ class Lab:
         """A host by name. Raises LabError for an unknown one, NotUp if there is no lab."""
         if name == OLD.name:
             return legacy.host(self.paths)
+        if name == RGW.name:
+            return bucket.host(self.paths)
         if name not in HOSTS:
             raise LabError(f"there is no host {name}", f"one of: {', '.join(HOSTS)}")
         first = Holders(self.paths).load().get(name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab import pylib, render
-from lab.facts import CLOUD, LEGACY, OLD, SITES, HostSpec, Site
+from lab.facts import CLOUD, LEGACY, OLD, RGW, SITES, HostSpec, Site
 from lab.paths import Paths
 
 
@@ -108,6 +108,14 @@ def write_legacy(paths: Paths, munge_key: bytes) -> None:
         layer.folder(f"/home/{name}", 0o700, name)
     for node in ("n1", "n2", "px"):
         layer.folder(f"/var/spool/slurmd-{node}", 0o755, "root")
+
+
+def write_rgw(paths: Paths, access_key: str, secret_key: str) -> None:
+    """Write the layer of the S3 server."""
+    layer = _bare_host(paths, RGW, paths.rgw)
+    layer.put("/etc/ceph/ceph.conf", render.CEPH_CONF)
+    layer.put("/etc/ceph/keys", f"access={access_key}\nsecret={secret_key}\n", 0o600)
+    layer.put("/usr/local/sbin/lab-ceph", render.CEPH, 0o755)
 
 
 def _bare_host(paths: Paths, host: HostSpec, base: Path) -> Layer:

@@ -6,19 +6,16 @@ with. It is joined to nothing.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from lab import build, layer, procs
+from lab import build, layer
 from lab.errors import LabError, NotUp
 from lab.facts import OLD
-from lab.holders import INIT, Holders
+from lab.holders import Holders
 from lab.host import Host
 from lab.paths import Paths
-from lab.procs import Process
 
 Report = Callable[[str, float | None], None]
 NODES = 3
@@ -47,39 +44,21 @@ def host(paths: Paths) -> Host:
 
 
 def _start(paths: Paths) -> Host:
+    holders = Holders(paths)
+    holders.end_one(OLD)
     build.remove_tree(paths.host(OLD.name))
     layer.write_legacy(paths, os.urandom(1024))
-    Holders(paths).launch(OLD, paths.legacy)
-    end = time.monotonic() + 20
-    while not (first := _first(paths)):
-        if time.monotonic() > end:
-            log = paths.host(OLD.name) / "holder.log"
-            raise LabError(f"host {OLD.name} does not start: {log.read_text().strip()}")
-        time.sleep(0.02)
+    first = holders.start_one(OLD, paths.legacy)
     old = Host(OLD, first, paths)
     # Slurm looks for an address that is not the loopback's own; no cable is needed for that.
     old.run(["ip", "address", "add", f"{OLD.address}/24", "dev", "lo"])
-    record = _record(paths)
-    fresh = record.with_suffix(".new")
-    fresh.write_text(json.dumps([first.pid, first.started]))
-    fresh.rename(record)
+    holders.record(OLD, first)
     return old
 
 
-def _first(paths: Paths) -> Process | None:
-    found = procs.marked(paths.base)
-    return next((p for p, name in found if name == OLD.name and procs.name_of(p) == INIT), None)
-
-
-def _record(paths: Paths) -> Path:
-    return paths.state / "legacy.json"
-
-
 def _loaded(paths: Paths) -> Host | None:
-    record = _record(paths)
-    if not record.exists():
-        return None
-    return Host(OLD, Process(*json.loads(record.read_text())), paths)
+    first = Holders(paths).recorded(OLD)
+    return Host(OLD, first, paths) if first else None
 
 
 def _wait_idle(old: Host) -> None:

@@ -59,6 +59,11 @@ class Paths:
         return self.cache / "legacy"
 
     @property
+    def rgw(self) -> Path:
+        """The root of the S3 server, read-only."""
+        return self.cache / "rgw"
+
+    @property
     def ccx(self) -> Path:
         return self.cache / "ccx"
 

@@ -123,6 +123,12 @@ LEGACY_ROOT = Root(
     (SMALL_DATABASE.replace("--skip-test-db", "--skip-test-db --force"),),
 )
 
+#: Ceph's S3 server with the least that it runs on, and a program that signs requests.
+RGW_ROOT = Root(
+    "trixie",
+    ("ceph-mon", "ceph-osd", "radosgw", "ceph-common", "curl", "iproute2", "procps", "util-linux"),
+)
+
 
 def mirror() -> str:
     """The Debian archive this machine itself uses; "" leaves the choice to mmdebstrap."""

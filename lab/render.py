@@ -236,6 +236,88 @@ psql -qU burstd -d postgres -tc "select 1 from pg_database where datname='burstd
   || createdb -U burstd burstd
 """
 
+# The smallest Ceph that serves S3: one monitor, one disk in memory, no manager. Its inner ports are
+# on the loopback of `login`, and in a lab they trust who is there.
+CEPH_CONF = f"""\
+[global]
+fsid = 5c8e1a52-0d0f-4e0b-9d59-0b7f5d2b7a11
+mon host = v1:127.0.0.1:6789
+public addr = 127.0.0.1
+cluster addr = 127.0.0.1
+auth cluster required = none
+auth service required = none
+auth client required = none
+admin socket = /run/ceph/$name.asok
+log file = /var/log/ceph/$name.log
+pid file = /run/ceph/$name.pid
+# One disk keeps each object once.
+mon allow pool size one = true
+mon max pg per osd = 1000
+osd pool default size = 1
+osd pool default min size = 1
+osd pool default pg num = 1
+osd pool default pg autoscale mode = off
+osd crush chooseleaf type = 0
+# Where that disk is, lab-ceph says: the daemon may ask too early and end.
+osd crush update on start = false
+osd class update on start = false
+# The monitor asks nobody else: it need not wait for more to write down.
+paxos propose interval = 0.02
+paxos min wait = 0.01
+[mon]
+mon data = /run/ceph/mon
+mon data avail crit = 1
+[osd]
+osd data = /run/ceph/osd
+osd objectstore = memstore
+memstore device bytes = 4294967296
+[client]
+# With a delay, each small object would wait 40 ms for an acknowledgement.
+rgw frontends = beast endpoint={facts.GATE_ADDRESS}:{facts.BUCKET_PORT} tcp_nodelay=1
+rgw run sync thread = false
+rgw thread pool size = 64
+rgw rados pool pg num min = 1
+# The memory of a deleted object is free again in seconds, not in hours.
+rgw gc obj min wait = 5
+rgw gc processor period = 5
+"""
+
+CEPH = """\
+#!/bin/sh
+# lab-ceph mon|osd|rgw: one daemon of the S3 server, with what it must find. Started by the lab.
+set -eu
+exec >>/var/log/ceph/start.log 2>&1
+dir=/run/ceph
+mkdir -p $dir
+# Debian's ceph-osd looks for its classes in lib/..., as seen from where it was started.
+cd /
+case $1 in
+mon)
+  [ -e $dir/mon/kv_backend ] || {
+    fsid=$(sed -n "s/^fsid = //p" /etc/ceph/ceph.conf)
+    monmaptool --create --clobber --fsid "$fsid" --addv a v1:127.0.0.1:6789 $dir/monmap
+    ceph-mon -i a --mkfs --monmap $dir/monmap
+  }
+  ceph-mon -i a ;;
+osd)
+  [ -e $dir/osd/ready ] || {
+    mkdir -p $dir/osd
+    uuid=$(cat /proc/sys/kernel/random/uuid)
+    ceph osd new "$uuid"
+    ceph osd crush add osd.0 1 root=default
+    ceph-osd -i 0 --mkfs --osd-uuid "$uuid"
+    touch $dir/osd/ready
+  }
+  ceph-osd -i 0 ;;
+rgw)
+  . /etc/ceph/keys
+  radosgw-admin user info --uid=burst >/dev/null ||
+    radosgw-admin user create --uid=burst --display-name=burst \\
+      --access-key="$access" --secret-key="$secret" >/dev/null
+  radosgw -n client.rgw ;;
+esac
+"""
+
 
 def hosts_file(host: HostSpec) -> str:
     """/etc/hosts of one host: its own site's names, no others."""

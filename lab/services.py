@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lab.facts import BUCKET_PORT, GATE_ADDRESS
+
 
 @dataclass(frozen=True)
 class Service:
@@ -32,6 +34,13 @@ _ACCOUNTS = (
 _LAUNCH_MARIADB = "setsid -f mariadbd --defaults-file=/etc/mysql/lab.cnf >/dev/null 2>&1"
 _LAUNCH_SSHD = "/usr/sbin/sshd -E /var/log/sshd.log"
 _LOGS = "/var/log/slurm"
+_CEPH = "/var/log/ceph"
+_ASK_S3 = f"curl -s -m 2 -o /dev/null http://{GATE_ADDRESS}:{BUCKET_PORT}"
+
+
+def _ceph(daemon: str) -> str:
+    return f"lab-ceph {daemon} || {{ tail -3 {_CEPH}/start.log; exit 1; }}"
+
 
 SERVICES = {
     row[0]: Service(*row)
@@ -51,6 +60,13 @@ SERVICES = {
         # On demand, on the on-prem controller: a ledger for two daemons.
         ("postgres", "postgres", "lab-postgres", "psql -qU burstd -c 'select 1' >/dev/null",
          "/var/log/postgresql/lab.log"),
+        # The S3 server: its map, its one disk (in memory), and what speaks S3.
+        ("ceph-mon", "ceph-mon", _ceph("mon"), "test -e /run/ceph/mon.a.asok",
+         f"{_CEPH}/mon.a.log"),
+        ("ceph-osd", "ceph-osd", _ceph("osd"), "ceph osd stat | grep -q '1 up'",
+         f"{_CEPH}/osd.0.log"),
+        # Once it serves, radosgw has the name of its last worker.
+        ("radosgw", "notif-worker0", _ceph("rgw"), _ASK_S3, f"{_CEPH}/client.rgw.log"),
         ("sshd", "sshd", _LAUNCH_SSHD, "test -e /run/sshd.pid", "/var/log/sshd.log"),
     )
 }  # fmt: skip

@@ -1,7 +1,7 @@
 #!/bin/sh
 # node.sh NAME BASE FOLDER: become the first process of a lab host.
 #
-# Runs as process 1 of new mount, network, UTS, IPC and PID namespaces. Puts the host's layer (FOLDER/layer) over
+# Runs as process 1 of new mount, UTS, IPC and PID namespaces and, but for a guest in another host's, a network one. Puts the host's layer (FOLDER/layer) over
 # the shared root (BASE), enters it by pivot_root (in a chroot every rootless container runtime is refused) and
 # becomes init. FOLDER/binds holds lines "SOURCE TARGET ro|rw".
 set -eu
@@ -34,6 +34,7 @@ for stream in 0:stdin 1:stdout 2:stderr; do ln -s "fd/${stream%:*}" "$root/dev/$
 mount -t tmpfs -o mode=755 tmpfs "$root/run"
 mkdir -p "$root/run/lock" "$root/run/sshd" "$root/run/wireguard"
 for pair in munge:munge slurm:slurm mysqld:mysql; do
+  grep -q "^${pair#*:}:" "$root/etc/passwd" || continue
   mkdir "$root/run/${pair%:*}"
   chroot "$root" chown "${pair#*:}:" "/run/${pair%:*}"
 done

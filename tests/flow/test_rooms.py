@@ -1,0 +1,295 @@
+"""Files that pass through a bucket: keys, addresses, what is swept away, the site's word on it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from burstd.adapters.vault import FileVault
+from burstd.agent.passage import PACKS, RESULTS
+from burstd.cli import client
+from burstd.cli.burst import app
+from burstd.core.audit import to_json
+from burstd.domain.burst import Stage
+from burstd.domain.keys import Per
+from burstd.domain.requests import Request, RequestKind
+from burstd.far import seal
+from burstd.ports.bucket import Bucket
+from burstd.shell.keyring import Sweeper, key_of
+from burstd.shell.world import Room
+from burstd.testing.contracts.bucket import send
+from burstd.testing.simulators import in_file
+from tests.contract.s3 import S3Server, moto, served
+from tests.flow.conftest import ME, Serve
+from tests.flow.scene import CLOUD, Scene
+
+A, B = PACKS + "a" * 64, PACKS + "b" * 64
+R = RESULTS + "c" * 64
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    with served(moto()) as url:
+        yield url
+
+
+@pytest.fixture
+def server(endpoint: str, tmp_path: Path) -> S3Server:
+    return S3Server(endpoint, "AKID", "secret", tmp_path, checks_signatures=False)
+
+
+@pytest.fixture
+def scene(tmp_path: Path, serve: Serve, server: S3Server) -> Scene:
+    """A job of ours whose inputs are on their way to a target with a bucket."""
+    scene = Scene(database=in_file(tmp_path / "ledger.db"))
+    scene.target.users = {ME: "cae01"}
+    with_room(scene, server.opened("burstd/"), tmp_path)
+    scene.slurm.submit(user=ME, name="beam", minutes=120)
+    scene.until(Stage.STAGING_IN)
+    scene.agents.asleep = True
+    serve(scene)
+    return scene
+
+
+def with_room(scene: Scene, bucket: Bucket, tmp_path: Path, per: Per = Per.BURST) -> None:
+    key = tmp_path / "site.key"
+    key.touch(0o600)
+    key.write_text("ab" * 32)
+    room = Room("eu", bucket, FileVault(key), per, timedelta(days=7), "bucket cae", scene.link)
+    sites: Any = scene.world.sites
+    sites[CLOUD] = replace(sites[CLOUD], room="eu")
+    rooms: Any = scene.world.rooms
+    rooms["eu"] = room
+
+
+def addresses(scene: Scene, **wish: list[str]) -> dict[str, Any]:
+    return client.ask(f"/v1/standins/{scene.burst().id}/addresses", "POST", wish)
+
+
+def ticket(scene: Scene) -> dict[str, Any]:
+    wish = {"public_key": "ssh-ed25519 AAAA"}
+    return client.ask(f"/v1/standins/{scene.burst().id}/ticket", "POST", wish)
+
+
+def left(scene: Scene, *names: str) -> None:
+    for name in names:
+        (address,) = addresses(scene, put=[name])["put"]
+        assert 200 == send("PUT", address, name.encode())[0]
+
+
+def shred(*words: str, code: int = 0) -> str:
+    done = CliRunner().invoke(app, ["shred", *words])
+    assert code == done.exit_code, done.output
+    return done.output
+
+
+def test_an_agent_gets_the_key_of_its_burst_and_single_addresses(
+    scene: Scene, server: S3Server
+) -> None:
+    key = ticket(scene)["seal"]
+    assert seal.KEY == len(bytes.fromhex(key))
+    assert key == ticket(scene)["seal"]
+    found = addresses(scene, put=[A, R], get=[A, R])
+    for address, name in zip(found["put"], (A, R), strict=True):
+        assert 200 == send("PUT", address, name.encode())[0]
+    for address, name in zip(found["get"], (A, R), strict=True):
+        assert (200, name.encode()) == send("GET", address)
+    (kept,) = scene.store.seal_keys()
+    place, id = kept.place, scene.burst().id
+    assert server.everything() == [
+        f"burstd/{place}/packs/{'a' * 64}",
+        f"burstd/{place}/results/{id}/{'c' * 64}",
+    ]
+    assert (f"burst:{id}", "eu") == (kept.scope, kept.bucket)
+    assert key not in str(kept) and ME not in place
+
+
+def test_a_pack_that_lies_there_is_not_left_again_unless_it_is_bad(scene: Scene) -> None:
+    left(scene, A)
+    scene.clock.forward(seconds=200)
+    assert [True, False] == [one is None for one in addresses(scene, put=[A, B])["put"]]
+    assert [False] == [one is None for one in addresses(scene, put=[A], bad=[A])["put"]]
+    assert 404 == send("GET", addresses(scene, get=[A])["get"][0])[0]
+
+
+@pytest.mark.parametrize("name", ["packs/../x", "packs/" + "A" * 64, "x/" + "a" * 64, "", R + "/"])
+def test_other_names_have_no_address(scene: Scene, name: str) -> None:
+    for verb in ("put", "get", "bad"):
+        with pytest.raises(client.Answerless):
+            addresses(scene, **{verb: [name]})
+
+
+def test_over_the_line_there_are_none(scene: Scene) -> None:
+    sites: Any = scene.world.sites
+    sites[CLOUD] = replace(sites[CLOUD], room="")
+    assert ticket(scene)["seal"] is None
+    with pytest.raises(client.Answerless, match="pass through no bucket"):
+        addresses(scene, put=[A])
+
+
+def test_a_sites_key_that_can_not_be_used_keeps_jobs_waiting(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "site.key").chmod(0o644)
+    with pytest.raises(client.Answerless, match="chmod 600") as caught:
+        ticket(scene)
+    assert client.UNREACHABLE == caught.value.code
+    assert Stage.STAGING_IN is scene.burst().stage
+
+
+def test_what_a_burst_has_left_is_gone_once_it_is_over(scene: Scene, server: S3Server) -> None:
+    left(scene, A, R)
+    sweeper = Sweeper()
+    sweeper.sweep(scene.world)
+    assert 2 == len(server.everything())
+    scene.store.request(scene.burst().id, Request(RequestKind.CANCEL, "root"))
+    scene.agents.asleep = False
+    scene.turn(6)
+    assert scene.burst().stage.final
+    sweeper.sweep(scene.world)
+    assert [] == server.everything()
+    assert () == scene.store.seal_keys()
+    (record,) = scene.store.shreds(f"burst:{scene.burst().id}")
+    assert (2, "burstd") == (record.detail["objects"], record.actor)
+    sweeper.sweep(scene.world)
+    assert 1 == len(scene.store.shreds(f"burst:{scene.burst().id}"))
+
+    (one,) = json.loads(shred("1", "--json"))["certificates"]
+    assert one == record.detail
+    assert ["key.destroyed", "effect.remove", "shredded"] == [
+        r.action for r in scene.store.audit()
+        if r.action in {"key.destroyed", "effect.remove", "shredded"}
+    ]  # fmt: skip
+
+
+def test_while_a_human_must_look_it_stays(scene: Scene, server: S3Server) -> None:
+    left(scene, A)
+    CliRunner().invoke(app, ["quarantine", "add", "1", "--why", "odd"])
+    assert Stage.QUARANTINED is scene.burst().stage
+    Sweeper().sweep(scene.world)
+    assert 1 == len(server.everything())
+    found = json.loads(shred("1", "--why", "looked", "--json"))
+    assert (1, "looked", ME) == tuple(found["certificates"][0][n] for n in ("objects", "why", "by"))
+    assert [] == server.everything()
+
+
+def test_an_open_burst_keeps_its_key(scene: Scene, server: S3Server) -> None:
+    left(scene, A)
+    assert "1 open bursts may need it (jobs 1)" in shred("1", code=3)
+    assert 1 == len(server.everything())
+    assert scene.store.seal_keys()[0].wrapped
+
+
+def test_a_bucket_that_is_away_delays_the_removal_only(
+    scene: Scene, server: S3Server, tmp_path: Path
+) -> None:
+    left(scene, A)
+    CliRunner().invoke(app, ["quarantine", "add", "1"])
+    with_room(scene, server.elsewhere(), tmp_path)
+    done = CliRunner().invoke(app, ["shred", "1"])
+    assert 3 == done.exit_code and "its objects are still there" in done.output
+    assert None is scene.store.seal_keys()[0].wrapped
+    assert "destroyed" in shred("--list")
+    with_room(scene, server.opened("burstd/"), tmp_path)
+    Sweeper().sweep(scene.world)
+    assert [] == server.everything()
+    assert json.loads(shred("1", "--json"))["certificates"][0]["by"] == ME
+
+
+def test_a_shared_key_outlives_its_bursts_and_old_packs_go(
+    scene: Scene, server: S3Server, tmp_path: Path
+) -> None:
+    with_room(scene, server.opened("burstd/"), tmp_path, Per.USER)
+    left(scene, A, R)
+    first = ticket(scene)["seal"]
+    scene.store.request(scene.burst().id, Request(RequestKind.CANCEL, "root"))
+    scene.agents.asleep = False
+    scene.turn(6)
+    scene.slurm.submit(user=ME, name="plate", minutes=120)
+    scene.until(Stage.STAGING_IN, "2")
+    burst = scene.burst("2")
+    assert first == key_of(burst, scene.world.rooms["eu"], scene.world).key.hex()
+    sweeper = Sweeper()
+    scene.clock.forward(seconds=700)
+    sweeper.sweep(scene.world)
+    assert [A[-64:]] == [name[-64:] for name in server.everything()]  # the result has come home
+    scene.clock.forward(days=3650)  # of the server's clock nobody knows
+    sweeper.sweep(scene.world)
+    assert 1 == len(server.everything())  # it may still be asked for
+    scene.store.request(burst.id, Request(RequestKind.CANCEL, "root"))
+    scene.turn(6)
+    scene.link.ensure_up()
+    scene.clock.forward(seconds=700)
+    sweeper.sweep(scene.world)
+    assert [] == server.everything()
+    assert scene.store.seal_keys()[0].wrapped
+    found = json.loads(shred("--user", ME, "--json"))["certificates"]
+    assert [f"user:{ME}"] == [one["scope"] for one in found]
+
+
+def test_who_is_no_operator_shreds_nothing(scene: Scene, serve: Serve) -> None:
+    left(scene, A)
+    serve(scene, operator=False)
+    for words in (["1"], ["--user", ME], ["--list"]):
+        assert "only an operator" in shred(*words, code=client.PERMISSION)
+    assert scene.store.seal_keys()[0].wrapped
+
+
+def test_whose_files_is_to_be_said(scene: Scene) -> None:
+    for words in ([], ["1", "--user", ME], ["--user", ME, "--account", "crash"]):
+        assert "one of JOB, --user and --account" in shred(*words, code=client.USAGE)
+    assert "nothing of it lies in a bucket" in shred("--account", "nobody", code=client.NEGATIVE)
+    assert "knows no job" in shred("77", code=client.NOT_FOUND)
+
+
+def test_the_certificate_is_checked_with_the_chain(
+    scene: Scene, tmp_path: Path, server: S3Server
+) -> None:
+    left(scene, A)
+    CliRunner().invoke(app, ["quarantine", "add", "1"])
+    shred("1")
+    log = tmp_path / "audit.jsonl"
+    records = [to_json(record) for record in scene.store.audit()]
+    log.write_text("\n".join(map(json.dumps, records)))
+    done = CliRunner().invoke(app, ["audit", "verify", str(log), "--json"])
+    by = json.loads(done.output)["certificates_by"]
+    signed = FileVault(tmp_path / "site.key").sign(b"")
+    assert (0, [signed.public_key]) == (done.exit_code, by)
+
+
+def test_one_that_somebody_else_signed_is_not_the_sites(
+    scene: Scene, tmp_path: Path
+) -> None:
+    scene.store.tell("shredded", "", {"certificate": "deletion", "public_key": "00" * 32,
+                                      "signature": "00" * 64})  # fmt: skip
+    log = tmp_path / "audit.jsonl"
+    log.write_text("\n".join(json.dumps(to_json(record)) for record in scene.store.audit()))
+    done = CliRunner().invoke(app, ["audit", "verify", str(log)])
+    assert 3 == done.exit_code and "is not signed by its key" in done.output
+
+
+def test_a_ledger_that_may_be_a_copy_sweeps_nothing(scene: Scene, server: S3Server) -> None:
+    left(scene, A)
+    CliRunner().invoke(app, ["quarantine", "add", "1"])
+    scene.store.destroy_key(scene.store.seal_keys()[0].place, "root", "")
+    head = replace(scene.store.head(), seq=10**6)
+    scene.store.suspect("the file beside the ledger", head)
+    Sweeper().sweep(scene.world)
+    assert 1 == len(server.everything())
+    scene.store.accept("root")
+    Sweeper().sweep(scene.world)
+    assert [] == server.everything()
+
+
+def test_a_bucket_that_is_away_keeps_jobs_waiting(
+    scene: Scene, server: S3Server, tmp_path: Path
+) -> None:
+    with_room(scene, server.elsewhere(), tmp_path)
+    with pytest.raises(client.Answerless) as caught:
+        addresses(scene, put=[A])
+    assert client.UNREACHABLE == caught.value.code

@@ -27,23 +27,32 @@ class Swept:
 
 
 class Bucket(Protocol):
-    """The part of a bucket below the configured prefix. Names are relative to it: lower-case
-    letters, digits, ``/`` and ``-``.
+    """The part of a bucket below the configured prefix. Safe for threads.
 
-    Every method but the two that only sign may raise ``Unreachable``, ``Throttled``,
-    ``AccessDenied`` or ``Rejected``.
+    Names are relative to it: lower-case letters, digits, ``-``, and single ``/`` between them.
+    ``below``: a directory with a ``/`` at its end; or one name, which means that object alone, not
+    all whose names begin so; or empty, for everything.
+
+    Every method may raise ``AccessDenied``; ``Rejected``, for a name that is none, before anything
+    is sent; and all but the two that only sign, ``Unreachable`` and ``Throttled``.
     """
 
     def put_address(self, name: str, seconds: int) -> str:
-        """A URL that takes one PUT of that object for so long. Sends nothing."""
+        """A URL that takes PUTs of that object for so long, a week at most, and no longer than the
+        credentials that sign it hold. Sends nothing. The last PUT that ends has the say."""
 
     def get_address(self, name: str, seconds: int) -> str:
-        """A URL that gives that object for so long, by GET. Sends nothing."""
+        """A URL that gives that object by GET, for so long as a put_address holds. Sends
+        nothing: the object need not be there."""
 
     def listed(self, below: str) -> Iterator[Stored]:
-        """The objects whose names begin so, in the order of their names."""
+        """The objects there, in the order of their names. Errors come while it is read."""
 
     def remove(self, below: str) -> Swept:
-        """Whatever has a name that begins so is gone for ever: every version, every marker and
-        every upload that has not ended; proven by lists that are empty afterwards. Again: nothing
-        happens. Raises ``Mismatch`` where something is left that can't be removed (retention)."""
+        """Whatever is there is gone for ever: every version, every marker and every upload that
+        has not ended; proven by lists that are empty afterwards. Again: nothing happens. An address
+        for PUT that holds still can bring an object back.
+
+        Raises ``Mismatch`` where something is left that can't be removed (retention), after
+        everything else is gone.
+        """

@@ -262,9 +262,7 @@ def test_the_certificate_is_checked_with_the_chain(
     assert (0, [signed.public_key]) == (done.exit_code, by)
 
 
-def test_one_that_somebody_else_signed_is_not_the_sites(
-    scene: Scene, tmp_path: Path
-) -> None:
+def test_one_that_somebody_else_signed_is_not_the_sites(scene: Scene, tmp_path: Path) -> None:
     scene.store.tell("shredded", "", {"certificate": "deletion", "public_key": "00" * 32,
                                       "signature": "00" * 64})  # fmt: skip
     log = tmp_path / "audit.jsonl"

@@ -136,7 +136,7 @@ def test_a_program_on_the_users_path_is_not_run_on_the_proxy_node(
 
     class Issuing:
         def post(self, route: str, body: Mapping[str, Any]) -> dict[str, Any]:
-            return {"kind": "ssh", "fields": ticket}
+            return {"kind": "ssh", "fields": ticket, "seal": None}
 
     depot = connector(Issuing())({"burst": "b", "key": "b-b"}, tmp_path)  # type: ignore[arg-type]
     with pytest.raises(Unreachable):

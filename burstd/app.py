@@ -18,6 +18,8 @@ from burstd.adapters.clock import SystemClock
 from burstd.adapters.decisions import FileDecisions
 from burstd.adapters.licences.command import PARSERS, CommandSource, Feature
 from burstd.adapters.licences.static import StaticSource
+from burstd.adapters.s3.bucket import S3Bucket
+from burstd.adapters.s3.client import Place
 from burstd.adapters.slurm.audited import AuditedController
 from burstd.adapters.slurm.commands import Slurm
 from burstd.adapters.slurm.controller import CommandController, Controller
@@ -36,7 +38,8 @@ from burstd.adapters.wireguard.gate import Gate
 from burstd.adapters.wireguard.link import WireguardLink
 from burstd.adapters.witness import FileWitness
 from burstd.config.layers import Layers
-from burstd.config.model import Config, SiteTable, StateTable, TargetTable
+from burstd.config.model import Config, SiteTable, StateTable
+from burstd.config.places import BucketTable, TargetTable
 from burstd.config.policy import policy_of
 from burstd.config.read import ConfigError, applications, check_settings, read_layers
 from burstd.domain.jobs import JobKey
@@ -44,6 +47,7 @@ from burstd.domain.licences import Pool
 from burstd.domain.links import LinkName
 from burstd.domain.targets import Image, Money, TargetName, TargetView
 from burstd.obs.logs import burst_under_way
+from burstd.ports.bucket import Bucket
 from burstd.ports.clock import Clock
 from burstd.ports.errors import Rejected
 from burstd.ports.licences import LicenceSource
@@ -172,6 +176,23 @@ def _unfit_profiles(config: Config, path: Path) -> list[str]:
         for name in names
         if config.targets and name not in there
     ]
+
+
+def buckets(settings: Settings) -> Mapping[str, Bucket]:
+    """Every bucket of the configuration; nothing is sent. Raises ``AccessDenied`` where a file of
+    access keys can't be used."""
+    return {name: S3Bucket(_place(table)) for name, table in settings.config.buckets.items()}
+
+
+def _place(table: BucketTable) -> Place:
+    return Place(
+        bucket=table.bucket,
+        prefix=table.prefix,
+        endpoint=table.endpoint,
+        region=table.region,
+        profile=table.profile,
+        credentials=table.credentials,
+    )
 
 
 def lease_of(

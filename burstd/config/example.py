@@ -13,6 +13,8 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from burstd.config import model as m
+from burstd.config import places as p
+from burstd.config.table import Table
 
 HEAD = """\
 # burstd's configuration, /etc/burstd/config.toml. Written from the model; every value that is
@@ -20,7 +22,7 @@ HEAD = """\
 """
 
 #: One example of each named table, beside the defaults.
-_NAMED: tuple[tuple[str, type[m.Table], dict[str, Any]], ...] = (
+_NAMED: tuple[tuple[str, type[Table], dict[str, Any]], ...] = (
     ("[policy.classes.internal]", m.ClassTable, {"targets": ["cloud"]}),
     (
         "[[policy.labels]]",
@@ -33,10 +35,11 @@ _NAMED: tuple[tuple[str, type[m.Table], dict[str, Any]], ...] = (
         m.BudgetTable,
         {"amount": "400 EUR/week", "accounts": ["crash"], "soft": 0.9},
     ),
-    ("[links.cloud]", m.LinkTable, {}),
+    ("[links.cloud]", p.LinkTable, {}),
+    ("[buckets.cloud]", p.BucketTable, {}),
     (
         "[targets.cloud]",
-        m.TargetTable,
+        p.TargetTable,
         {
             "link": "cloud",
             "settings": {
@@ -69,13 +72,13 @@ def render() -> str:
     parts = [HEAD]
     for name in _TABLES:
         table = m.Config.model_fields[name].annotation
-        if isinstance(table, type) and issubclass(table, m.Table):
+        if isinstance(table, type) and issubclass(table, Table):
             parts.append(_table(f"[{name}]", table, {}))
     parts += [_table(name, table, given) for name, table, given in _NAMED]
     return "\n".join(parts)
 
 
-def _table(header: str, table: type[m.Table], given: dict[str, Any]) -> str:
+def _table(header: str, table: type[Table], given: dict[str, Any]) -> str:
     what = " ".join((table.__doc__ or "").split())
     lines = [*textwrap.wrap(what, 97, initial_indent="# ", subsequent_indent="# "), header]
     nested: list[str] = []

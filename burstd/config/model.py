@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
+from burstd.config.places import BucketTable, LinkTable, TargetTable
+from burstd.config.table import ExistingPath, Table
 from burstd.config.units import (
     Budget,
     CoreHoursValue,
     Cron,
     Duration,
-    Egress,
-    GpuPrice,
     Period,
     Periodical,
     PressureValue,
-    Price,
-    Rate,
     Size,
 )
 from burstd.domain.policy import HardMark, Mode, Order
@@ -43,23 +41,7 @@ def _database(text: str) -> str:
 DatabaseUrl = Annotated[str, AfterValidator(_database)]
 
 
-def _there(path: Path) -> Path:
-    if not path.exists():
-        raise ValueError(f"there is no file {path}")
-    return path
-
-
-Speed = Annotated[float, Field(ge=0.01, le=100)]
-
 STAYS = "stays"  #: ``policy.unlabelled``
-
-ExistingPath = Annotated[Path, AfterValidator(_there)]
-
-
-class Table(BaseModel):
-    """Base of all tables: an unknown key is an error, a value never changes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class SiteTable(Table):
@@ -230,52 +212,6 @@ class PolicyTable(Table):
     """Bursts begun in one cycle."""
 
 
-class LinkTable(Table):
-    """An encrypted way to a target. Keys and addresses are in burst-netd's own file."""
-
-    kind: Literal["wireguard"] = "wireguard"
-    """burst-netd makes the link."""
-    gate_host: str = "10.200.0.1"
-    """The far gate's address inside the link, where its SSH answers."""
-    gate_user: str = "burst"
-    """Account there that may change the WireGuard peers of ``gate_interface``."""
-    gate_interface: str = "wg0"
-    """The far end's WireGuard interface."""
-    gate_command: tuple[str, ...] = ("wg",)
-    """How that account runs wg(8): ["wg"] or ["sudo", "-n", "wg"]."""
-    known_hosts: ExistingPath = Field(default=Path("/etc/burstd/known_hosts"))
-    """File with the gate's SSH host key."""
-    rate: Rate | None = Field(default=None, examples=["500 Mbit/s"])
-    """What files of all bursts may take of the line together, each way counted; inputs get more of
-    it than live files, and those more than results. Left out: all that it carries."""
-
-
-class TargetTable(Table):
-    """A place where jobs can run."""
-
-    plugin: str = "slurm"
-    """Entry point in the group burstd.targets."""
-    price: Price = Field(default="0.05 EUR/core-hour", validate_default=True)
-    """What a core-hour costs there."""
-    egress: Egress | None = Field(default=None, examples=["0.08 EUR/GB"])
-    """What results cost on their way home, by their size; of 10^9 bytes. Left out: nothing."""
-    cores: int | None = Field(default=None, ge=1, examples=[2048])
-    """Most cores that bursts may have there at once; what does not fit goes to the next target."""
-    gpu_price: GpuPrice | None = Field(default=None, examples=["1.80 EUR/GPU-hour"])
-    """What a GPU-hour costs there, beside the cores that come with it. Left out: nothing."""
-    gpus: int | None = Field(default=None, ge=1, examples=[64])
-    """Most GPUs that bursts may have there at once."""
-    speed: dict[str, Speed] = Field(default_factory=dict)
-    """How fast an application runs there, against on-prem: {openfoam = 1.3}. What is left out is
-    measured: by runs of the same users' jobs here and there."""
-    link: str | None = None
-    """Name of the link that leads there; none where the network is private already."""
-    rate: Rate | None = Field(default=None, examples=["2 Gbit/s"])
-    """As [links.*] has it, for a target without a link."""
-    settings: dict[str, Any] = Field(default_factory=dict)
-    """The plugin's own table."""
-
-
 class ImageTable(Table):
     """A container image."""
 
@@ -348,6 +284,7 @@ class Config(Table):
     api: ApiTable = ApiTable()
     paths: PathsTable
     links: dict[str, LinkTable] = Field(default_factory=dict)
+    buckets: dict[str, BucketTable] = Field(default_factory=dict)
     targets: dict[str, TargetTable] = Field(default_factory=dict)
     images: dict[str, ImageTable] = Field(default_factory=dict)
     licences: dict[str, LicenceTable] = Field(default_factory=dict)

@@ -48,18 +48,20 @@ def read_layers(path: Path) -> tuple[Config, Layers]:
 
 
 def read_rules(path: Path) -> Config:
-    """What a decision goes by: [site], [policy], and [targets] without their links. Of the rest
-    nothing is looked at; so the files that it names need not be on this machine. Raises
+    """What a decision goes by: [site], [policy], and [targets] without their links and buckets. Of
+    the rest nothing is looked at; so the files that it names need not be on this machine. Raises
     ``ConfigError`` with all problems."""
     layers = _load(path)
     tables = {name: layers.tables[name] for name in _RULES if name in layers.tables}
     if isinstance(targets := tables.get("targets"), dict):
-        tables["targets"] = {name: _unlinked(target) for name, target in targets.items()}
+        tables["targets"] = {name: _alone(target) for name, target in targets.items()}
     return _checked({**tables, "paths": {}}, layers)
 
 
-def _unlinked(target: Any) -> Any:
-    return {k: v for k, v in target.items() if k != "link"} if isinstance(target, dict) else target
+def _alone(target: Any) -> Any:
+    if not isinstance(target, dict):
+        return target
+    return {k: v for k, v in target.items() if k not in ("link", "bucket")}
 
 
 def _load(path: Path) -> Layers:
@@ -215,6 +217,8 @@ def _target_contradictions(config: Config) -> Iterator[tuple[tuple[str, ...], st
     for name, target in config.targets.items():
         if target.link is not None and target.link not in config.links:
             yield ("targets", name, "link"), f"there is no [links.{target.link}]"
+        if target.bucket is not None and target.bucket not in config.buckets:
+            yield ("targets", name, "bucket"), f"there is no [buckets.{target.bucket}]"
         if target.link is not None and target.rate is not None:
             yield ("targets", name, "rate"), f"it has a link: say it in [links.{target.link}]"
         for key in ("price", "egress", "gpu_price"):

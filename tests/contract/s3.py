@@ -166,3 +166,16 @@ class Older:
             kept = [part for part in asked if part.partition("=")[0] not in unknown]
             environ["QUERY_STRING"] = "&".join(kept)
         return self.application(environ, start)
+
+
+@dataclass
+class Meanwhile:
+    """A server at which something else happens before each removal."""
+
+    application: WSGIApplication
+    happens: Callable[[], None]
+
+    def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "POST" and "delete" in environ["QUERY_STRING"]:
+            self.happens()
+        return self.application(environ, start)

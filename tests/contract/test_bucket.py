@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
 
 from burstd.ports.bucket import Swept
+from burstd.ports.errors import Mismatch
 from burstd.testing.contracts.bucket import BucketContract, BucketServer
-from tests.contract.s3 import Older, S3Server, moto, served
+from tests.contract.s3 import Meanwhile, Older, S3Server, moto, served
 
 KEYS = "AKIDCONTRACT", "a/secret+of%letters"
 
@@ -59,3 +61,30 @@ def test_a_server_that_knows_no_versions_and_does_not_say_so_is_swept_too(
 
         assert Swept(2, 2) == server.opened("burstd/").remove("a/")
         assert ["burstd/b"] == server.everything()
+
+
+def test_what_was_written_during_a_removal_is_removed_too(endpoint: str, tmp_path: Path) -> None:
+    late = iter(["burstd/a/2", "burstd/a/3"])
+
+    def happens() -> None:
+        for key in islice(late, 1):
+            server.write(key, b"x")
+
+    application = Meanwhile(moto(), happens)
+    with served(application) as url:
+        server = S3Server(url, *KEYS, tmp_path, direct=endpoint)
+        server.write("burstd/a/1", b"x")
+
+        assert Swept(3, 3) == server.opened("burstd/").remove("a/")
+        assert [] == server.everything()
+
+
+def test_a_removal_that_never_ends_is_told(endpoint: str, tmp_path: Path) -> None:
+    late = count()
+    application = Meanwhile(moto(), lambda: server.write(f"burstd/a/{next(late)}", b"x"))
+    with served(application) as url:
+        server = S3Server(url, *KEYS, tmp_path, direct=endpoint)
+        server.write("burstd/a/x", b"x")
+
+        with pytest.raises(Mismatch, match="end what writes there"):
+            server.opened("burstd/").remove("a/")

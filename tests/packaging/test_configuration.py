@@ -15,7 +15,8 @@ from burstd.config.read import ConfigError, read
 from tests.packaging import REPOSITORY
 
 EXAMPLE = REPOSITORY / "config.example.toml"
-_FILES = "(?:applications|ssh_authority|known_hosts|file)"  #: must be there when it is read
+#: They must be there when the configuration is read.
+_FILES = r"\b(?:applications|ssh_authority|known_hosts|file|site_key)"
 _DEFAULT = re.compile(r"^# (\w+ = .*)$", re.MULTILINE)
 
 

@@ -14,13 +14,14 @@ from burstd.adapters.licences.command import CommandSource, Feature
 from burstd.adapters.licences.static import StaticSource
 from burstd.adapters.slurm.commands import Slurm
 from burstd.adapters.slurm.licences import SlurmLicences
-from burstd.app import check, licence_sources
+from burstd.app import buckets, check, licence_sources
 from burstd.config.example import render
 from burstd.config.policy import policy_of
-from burstd.config.read import ConfigError, applications, read
+from burstd.config.read import ConfigError, applications, read, read_rules
 from burstd.config.units import budget, core_hours, duration, price, rate
 from burstd.domain.licences import Formula, Pool
 from burstd.domain.policy import Mode
+from burstd.ports.errors import AccessDenied
 
 HERE = Path(__file__).resolve().parent.parent.parent
 
@@ -72,7 +73,7 @@ def test_values_that_are_right_alone_and_wrong_together_are_told(
 ) -> None:
     text = (
         '[policy]\nhigh = "10 core-hours"\nlow = "10 core-hours"\npartitions = ["burst"]\n'
-        '[targets.cloud]\nlink = "wan"\nprice = "0.05 USD/core-hour"\n' + paths
+        '[targets.cloud]\nlink = "wan"\nprice = "0.05 USD/core-hour"\nbucket = "s3"\n' + paths
     )
     found = problems(tmp_path, text)
 
@@ -81,6 +82,7 @@ def test_values_that_are_right_alone_and_wrong_together_are_told(
         "4: policy.partitions: must not name the burst partition",
         "6: targets.cloud.link: there is no [links.wan]",
         "7: targets.cloud.price: must be in EUR as policy.budget is",
+        "8: targets.cloud.bucket: there is no [buckets.s3]",
     } == set(found)
 
 
@@ -212,6 +214,102 @@ def test_without_licences_nobody_is_asked(tmp_path: Path, paths: str) -> None:
     assert () == licence_sources(read(tmp_path / "config.toml"), Slurm())
 
 
+# --- buckets
+
+
+@pytest.fixture
+def site_key(tmp_path: Path) -> str:
+    """A line for a [buckets.*] table."""
+    (tmp_path / "site.key").touch()
+    return f'site_key = "{tmp_path}/site.key"\n'
+
+
+def test_a_bucket_needs_a_key_of_the_site_and_no_more(
+    tmp_path: Path, paths: str, site_key: str
+) -> None:
+    (found,) = problems(tmp_path, "[buckets.cloud]\n" + paths)
+    assert "1: buckets.cloud.site_key: there is no file /etc/burstd/site.key" == found
+
+    text = "[targets.cloud]\nbucket = 'cloud'\n[buckets.cloud]\n"
+    (tmp_path / "config.toml").write_text(text + site_key + paths)
+    bucket = read(tmp_path / "config.toml").buckets["cloud"]
+    assert ("", "us-east-1", "burstd/", "burst") == (
+        bucket.endpoint,
+        bucket.region,
+        bucket.prefix,
+        bucket.key,
+    )
+    assert timedelta(days=7) == bucket.keep
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ('endpoint = "s3.example.org"', "endpoint: expected https://HOST"),
+        ('endpoint = "ftp://s3.example.org"', "endpoint: expected https://HOST"),
+        ('endpoint = "https://s3.example.org?x=1"', "endpoint: expected https://HOST"),
+        ('endpoint = "https://s3.example.org:s3"', "endpoint: Port could not be cast"),
+        ('endpoint = "https://AKID:secret@s3.example.org"', "endpoint: access keys do not belong"),
+        ('bucket = "No_Name"', "bucket: expected the name of a bucket"),
+        ('bucket = ""', "bucket: expected the name of a bucket"),
+        ('region = ""', "region: "),
+        ('prefix = "a.b"', "prefix: expected a directory"),
+        ('prefix = ""', "prefix: expected a directory"),
+        ('prefix = "/"', "prefix: expected a directory"),
+        ('prefix = "../x"', "prefix: expected a directory"),
+        ('key = "site"', "key: must be 'burst', 'user' or 'account'"),
+        ('keep = "7"', "keep: expected a duration with its unit"),
+        ('credentials = "/nowhere/keys"', "credentials: there is no file /nowhere/keys"),
+        ('secret_key = "x"', "secret_key: unknown key"),
+    ],
+)
+def test_a_bucket_that_can_not_be_is_told_with_its_line(
+    tmp_path: Path, paths: str, site_key: str, given: str, told: str
+) -> None:
+    (found,) = problems(tmp_path, f"[buckets.cloud]\n{given}\n{site_key}{paths}")
+
+    assert found.startswith(f"2: buckets.cloud.{told}")
+
+
+@pytest.mark.parametrize(
+    ("prefix", "kept"),
+    [("site_A", "site_A/"), ("/a-1//b/", "a-1/b/"), ("burstd/", "burstd/")],
+)
+def test_the_prefix_of_a_bucket_is_a_directory(
+    tmp_path: Path, paths: str, site_key: str, prefix: str, kept: str
+) -> None:
+    text = f'[buckets.cloud]\nprefix = "{prefix}"\n{site_key}{paths}'
+    (tmp_path / "config.toml").write_text(text)
+
+    assert kept == read(tmp_path / "config.toml").buckets["cloud"].prefix
+
+
+def test_rules_are_read_without_the_buckets_of_their_targets(tmp_path: Path) -> None:
+    text = '[targets.cloud]\nbucket = "cloud"\n[buckets.cloud]\nsite_key = "/nowhere"\n'
+    (tmp_path / "config.toml").write_text(text)
+
+    assert read_rules(tmp_path / "config.toml").targets["cloud"].bucket is None
+
+
+def test_buckets_are_opened_as_their_tables_say(tmp_path: Path, paths: str, site_key: str) -> None:
+    file, access = tmp_path / "config.toml", tmp_path / "access"
+    access.touch(0o600)
+    access.write_text("[ours]\naws_access_key_id = AKID\naws_secret_access_key = s%x\n")
+    file.write_text(
+        '[buckets.cloud]\nendpoint = "http://127.0.0.1:1/"\nbucket = "b-1"\nprefix = "p"\n'
+        f'region = "eu"\nprofile = "ours"\ncredentials = "{access}"\n{site_key}{paths}'
+    )
+    settings = check(read(file), file)
+
+    address = buckets(settings)["cloud"].get_address("a/1", 60)
+    assert address.startswith("http://127.0.0.1:1/b-1/p/a/1?")
+    assert "X-Amz-Credential=AKID%2F" in address
+    assert "%2Feu%2Fs3%2F" in address
+    access.chmod(0o640)
+    with pytest.raises(AccessDenied, match=f"mode 0640, others can read it: chmod 600 {access}"):
+        buckets(settings)
+
+
 # --- the example
 
 
@@ -222,11 +320,13 @@ def test_the_example_in_the_repository_is_the_one_that_the_model_writes() -> Non
 def test_the_example_loads_when_its_files_are_there(tmp_path: Path, paths: str) -> None:
     (tmp_path / "known_hosts").touch()
     (tmp_path / "calculix.sqfs").touch()
+    (tmp_path / "site.key").touch()
     text = render()
     for old, new in (
         ("/etc/burstd/known_hosts", f"{tmp_path}/known_hosts"),
         ("/var/lib/burstd/images/calculix.sqfs", f"{tmp_path}/calculix.sqfs"),
         ("/usr/share/burstd/apps", f"{tmp_path}/apps"),
+        ("/etc/burstd/site.key", f"{tmp_path}/site.key"),
         ("/etc/burstd/ca", f"{tmp_path}/ca"),
     ):
         text = text.replace(old, new)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -34,6 +34,7 @@ from burstd.adapters.ssh.shell import OpenSsh, knock
 from burstd.adapters.store.lease import Lease
 from burstd.adapters.store.postgres import engine_at
 from burstd.adapters.store.sql import SqlStore, open_store
+from burstd.adapters.vault import FileVault
 from burstd.adapters.wireguard.gate import Gate
 from burstd.adapters.wireguard.link import WireguardLink
 from burstd.adapters.witness import FileWitness
@@ -43,11 +44,11 @@ from burstd.config.places import BucketTable, TargetTable
 from burstd.config.policy import policy_of
 from burstd.config.read import ConfigError, applications, check_settings, read_layers
 from burstd.domain.jobs import JobKey
+from burstd.domain.keys import Per
 from burstd.domain.licences import Pool
 from burstd.domain.links import LinkName
 from burstd.domain.targets import Image, Money, TargetName, TargetView
 from burstd.obs.logs import burst_under_way
-from burstd.ports.bucket import Bucket
 from burstd.ports.clock import Clock
 from burstd.ports.errors import Rejected
 from burstd.ports.licences import LicenceSource
@@ -58,7 +59,7 @@ from burstd.ports.remote import RemoteShell, SshHost
 from burstd.ports.store import BurstStore
 from burstd.shell.audited import AuditedTarget
 from burstd.shell.vouched import VouchedTarget
-from burstd.shell.world import Rulebook, Site, World
+from burstd.shell.world import Room, Rulebook, Site, World
 
 GROUP = "burstd.targets"
 
@@ -178,13 +179,8 @@ def _unfit_profiles(config: Config, path: Path) -> list[str]:
     ]
 
 
-def buckets(settings: Settings) -> Mapping[str, Bucket]:
-    """Every bucket of the configuration; nothing is sent. Raises ``AccessDenied`` where a file of
-    access keys can't be used."""
-    return {name: S3Bucket(_place(table)) for name, table in settings.config.buckets.items()}
-
-
-def _place(table: BucketTable) -> Place:
+def place_of(table: BucketTable) -> Place:
+    """Where a bucket is; its adapter opens it."""
     return Place(
         bucket=table.bucket,
         prefix=table.prefix,
@@ -233,11 +229,13 @@ class _Builder:
     clock: Clock
     store: BurstStore
     wire: Wire
+    _links: dict[str, Link] = field(default_factory=dict)
 
     def world(self, moved: Callable[[JobKey], None]) -> World:
         config = self._config
         known = applications(config.paths.applications)
         _nothing_left_behind(self.store, config.targets, known, config.licences)
+        _no_key_left_behind(self.store, config.buckets)
         return World(
             clock=self.clock,
             store=self.store,
@@ -249,6 +247,7 @@ class _Builder:
             licences=licence_sources(config, self.wire("slurm", Slurm())),
             decisions=_decisions(config.state),
             images={name: _image(name, table.file) for name, table in config.images.items()},
+            rooms={name: self._room(name) for name in config.buckets},
             cluster=config.site.cluster,
             moved=moved,
         )
@@ -270,14 +269,36 @@ class _Builder:
 
         context = _context(name, table, self.clock, home, shell)
         target = self.settings.plugins[name].open(self.settings.tables[name], context)
-        link = None if table.link is None else self.wire("link", self._link(table.link))
+        link = None if table.link is None else self._link(table.link)
         vouched = VouchedTarget(target, self.store, self._config.site.cluster, name)
         way = (table.link or "", table.rate)
         if table.link is not None:
             way = (table.link, self._config.links[table.link].rate)
-        return Site(AuditedTarget(vouched, self._tell), link, *way)
+        return Site(AuditedTarget(vouched, self._tell), link, *way, table.bucket or "")
+
+    def _room(self, name: str) -> Room:
+        """With the way of the first target that uses it."""
+        table = self._config.buckets[name]
+        users = (target for target in self._config.targets.values() if target.bucket == name)
+        link = next((target.link for target in users), None)
+        place = place_of(table)
+        return Room(
+            name=name,
+            bucket=self.wire("bucket", S3Bucket(place)),
+            vault=FileVault(table.site_key),
+            per=Per(table.key),
+            keep=table.keep,
+            where=str(place),
+            link=None if link is None else self._link(link),
+        )
 
     def _link(self, name: str) -> Link:
+        """One for all who go that way."""
+        if name not in self._links:
+            self._links[name] = self.wire("link", self._wireguard(name))
+        return self._links[name]
+
+    def _wireguard(self, name: str) -> Link:
         """A link whose gate is told of session keys by SSH through the link itself."""
         table = self._config.links[name]
         host = SshHost(table.gate_host, 22, table.known_hosts)
@@ -353,6 +374,16 @@ def _nothing_left_behind(
                 f"burst {burst.id} of job {burst.job} is {burst.stage.value} and has booked "
                 f"{', '.join(gone)}: [licences.{gone[0]}] must stay in the configuration until "
                 "it is over"
+            )
+
+
+def _no_key_left_behind(store: BurstStore, buckets: Collection[str]) -> None:
+    """Nobody else would remove what was sealed with it. Raises ``Rejected``."""
+    for key in store.seal_keys():
+        if key.bucket not in buckets:
+            raise Rejected(
+                f"something of {key.scope} lies in bucket {key.bucket!r}: [buckets.{key.bucket}] "
+                "must stay in the configuration until burst shred --list shows nothing of it"
             )
 
 

@@ -29,9 +29,10 @@ def raise_links(world: World) -> None:
 def lower_links(world: World) -> None:
     """Bring down every link that no open burst needs."""
     surging = acts(world.policy) and bool(world.store.ledger().surging)
-    needed = {burst.target for burst in world.store.open_bursts()}
+    open_targets = {burst.target for burst in world.store.open_bursts()}
+    needed = {id(site.link) for name, site in world.sites.items() if name in open_targets}
     for name, site in world.sites.items():
-        if site.link is None or name in needed or surging:
+        if site.link is None or id(site.link) in needed or surging:
             continue
         try:
             if site.link.view().up:

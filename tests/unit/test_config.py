@@ -12,9 +12,10 @@ import pytest
 from burstd.adapters.licences import flexnet, lmx
 from burstd.adapters.licences.command import CommandSource, Feature
 from burstd.adapters.licences.static import StaticSource
+from burstd.adapters.s3.bucket import S3Bucket
 from burstd.adapters.slurm.commands import Slurm
 from burstd.adapters.slurm.licences import SlurmLicences
-from burstd.app import buckets, check, licence_sources
+from burstd.app import check, licence_sources, place_of
 from burstd.config.example import render
 from burstd.config.policy import policy_of
 from burstd.config.read import ConfigError, applications, read, read_rules
@@ -301,13 +302,14 @@ def test_buckets_are_opened_as_their_tables_say(tmp_path: Path, paths: str, site
     )
     settings = check(read(file), file)
 
-    address = buckets(settings)["cloud"].get_address("a/1", 60)
+    bucket = S3Bucket(place_of(settings.config.buckets["cloud"]))
+    address = bucket.get_address("a/1", 60)
     assert address.startswith("http://127.0.0.1:1/b-1/p/a/1?")
     assert "X-Amz-Credential=AKID%2F" in address
     assert "%2Feu%2Fs3%2F" in address
     access.chmod(0o640)
     with pytest.raises(AccessDenied, match=f"mode 0640, others can read it: chmod 600 {access}"):
-        buckets(settings)
+        S3Bucket(place_of(settings.config.buckets["cloud"]))
 
 
 # --- the example

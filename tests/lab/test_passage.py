@@ -45,7 +45,7 @@ def start(site: Site, bucket: Bucket, key: str = "burst") -> None:
 
 def forget_chunks(site: Site) -> None:
     """As a far end that keeps nothing."""
-    site.lab.host("login").sh("rm -rf /scratch/burst/stores")
+    site.lab.host("login").sh("rm -rf /scratch/burst/stores/*")
 
 
 def objects(site: Site, bucket: Bucket) -> list[str]:

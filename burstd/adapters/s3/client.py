@@ -36,12 +36,6 @@ class Place:
     def __str__(self) -> str:
         return f"bucket {self.bucket} at {self.endpoint or f'Amazon S3 in {self.region}'}"
 
-    @property
-    def by_path(self) -> bool:
-        """Is the bucket in an address's path, and not before its host's name? That longer name is
-        one that a site's DNS rarely knows, and with a dot in it no certificate covers it."""
-        return bool(self.endpoint) or "." in self.bucket
-
     def keys(self) -> Keys | None:
         """``None``: botocore finds them. Raises ``AccessDenied``."""
         if self.credentials is None:
@@ -57,7 +51,8 @@ def client(place: Place, held: Keys | None) -> S3Client:
 
     config = Config(
         signature_version="s3v4",
-        s3={"addressing_style": "path" if place.by_path else "virtual"},
+        # A site's DNS rarely knows names before its object store's own.
+        s3={"addressing_style": "path" if place.endpoint else "virtual"},
         connect_timeout=CONNECTING,
         read_timeout=READING,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},

@@ -214,6 +214,7 @@ ERRORS = [
     (answer("ServiceUnavailable", 503), Throttled, "asked again"),
     (answer("TooManyRequests", 429), Throttled, "asked again"),
     (answer("", 503), Throttled, "asked again"),
+    (answer("Throttling", 400), Throttled, "asked again"),
     (answer("InternalError", 500), Unreachable, "InternalError: words; look at the object store"),
     (answer("502", 502), Unreachable, "look at the object store"),
     (answer("RequestTimeout", 400), Unreachable, "look at the object store"),

@@ -380,7 +380,7 @@ def _nothing_left_behind(
 def _no_key_left_behind(store: BurstStore, buckets: Collection[str]) -> None:
     """Nobody else would remove what was sealed with it. Raises ``Rejected``."""
     for key in store.seal_keys():
-        if key.bucket not in buckets:
+        if key.bucket not in buckets and key.emptied_at is None:
             raise Rejected(
                 f"something of {key.scope} lies in bucket {key.bucket!r}: [buckets.{key.bucket}] "
                 "must stay in the configuration until burst shred --list shows nothing of it"

@@ -13,10 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from burstd.domain.burst import Burst
 from burstd.ports.errors import AccessDenied, Mismatch, Unreachable
-from burstd.shell.keyring import OpenKey, key_of, named
+from burstd.shell.keyring import GOOD_FOR, OpenKey, key_of, named
 from burstd.shell.world import Room, World
 
-GOOD_FOR = 3600  #: seconds that an address is
 #: An object that was left by others meanwhile is only left once more.
 LISTED_FOR = timedelta(minutes=2)
 

@@ -33,7 +33,8 @@ class ShredRoutes:
         """Whose files lie in which bucket. For operators."""
         if not peer.operator:
             return operators_only()
-        return {"keys": [_line(key) for key in self._desk.world.store.seal_keys()]}
+        known = self._desk.world.store.seal_keys()
+        return {"keys": [_line(key) for key in known if key.emptied_at is None]}
 
     def shared(self, request: Request, peer: Peer) -> Any:
         """All that was sealed with a user's or an account's key. For operators."""
@@ -58,7 +59,8 @@ class ShredRoutes:
 
     def _shred(self, scopes: set[str], peer: Peer, why: str) -> Any:
         world = self._desk.world
-        keys = [key for key in world.store.seal_keys() if key.scope in scopes]
+        known = [key for key in world.store.seal_keys() if key.scope in scopes]
+        keys = [key for key in known if key.emptied_at is None]
         if open_ones := users_of((key.scope for key in keys), world.store.open_bursts()):
             names = ", ".join(str(burst.job) for burst in open_ones[:5])
             return too_late(

@@ -23,6 +23,7 @@ from burstd.adapters.wireguard.examine import CLOSED, LinkExamination
 from burstd.adapters.wireguard.gate import Gate
 from burstd.adapters.wireguard.link import WireguardLink
 from burstd.app import Settings, licence_sources
+from burstd.cli import bucket_examination
 from burstd.domain.findings import Area, Examine, Finding, Grade, amount
 from burstd.domain.links import LinkName
 from burstd.domain.targets import Money, TargetName
@@ -146,6 +147,7 @@ class Doctor:
             if link is None:
                 for name in names:
                     yield from self._target(name, authority, usable=True)
+                yield from self._buckets(names, usable=True)
             else:
                 yield from self._behind(link, names, authority)
 
@@ -167,11 +169,20 @@ class Doctor:
             for finding in examination():
                 told.append(finding.grade)
                 yield finding
+            usable = {*told} == {Grade.OK}
             for target in targets:
-                yield from self._target(target, authority, usable={*told} == {Grade.OK})
+                yield from self._target(target, authority, usable=usable)
+            yield from self._buckets(targets, usable=usable)
         finally:
             if ours:
                 self._lower(link)
+
+    def _buckets(self, targets: Sequence[str], *, usable: bool) -> Iterator[Finding]:
+        """Those that files of these targets pass through."""
+        config = self.settings.config
+        names = {name for target in targets if (name := config.targets[target].bucket)}
+        for name in sorted(names):
+            yield from bucket_examination.examine(name, config.buckets[name], usable=usable)
 
     def close(self) -> None:
         """Take down what was brought up here and is up still. May raise ``PortError``."""

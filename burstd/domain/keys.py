@@ -28,6 +28,8 @@ class WrappedKey:
     wrapped: str | None  #: by the site's key; ``None``: destroyed
     made_at: datetime
     destroyed_at: datetime | None = None
+    #: When nothing was there any more. An address that was signed before may bring an object back.
+    emptied_at: datetime | None = None
     by: str = ""  #: who destroyed it
     why: str = ""
 

@@ -170,8 +170,8 @@ class BurstStore(Protocol):
         """The kinds of its reports, without their bodies: a manifest may be many megabytes."""
 
     def seal_keys(self) -> tuple[WrappedKey, ...]:
-        """Of what lies in buckets: all that live, and those that were destroyed but whose objects
-        may be there; oldest first."""
+        """Of what lies in buckets: all that live, and destroyed ones until they are forgotten;
+        oldest first."""
 
     def shreds(self, scope: str) -> tuple[AuditRecord, ...]:
         """The certificates of what was sealed for a scope, oldest first: their details."""
@@ -183,8 +183,11 @@ class BurstStore(Protocol):
         """What was sealed with it can't be read any more; in the audit log. Again: nothing."""
 
     def shredded(self, key: WrappedKey, certificate: Mapping[str, object]) -> None:
-        """A destroyed key is forgotten, and the certificate is in the audit log: both or
-        neither. Again: nothing."""
+        """Of a destroyed key nothing is there any more; the certificate is in the audit log.
+        Again: nothing."""
+
+    def forget_key(self, place: str) -> None:
+        """One of which nothing is there, nor can come back; else nothing."""
 
     def staged(self) -> dict[tuple[str, str], int]:
         """Bytes by (target, ``in``/``out``) that agents have moved, for dashboards."""

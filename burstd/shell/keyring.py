@@ -13,6 +13,7 @@ from burstd.core.audit import canonical
 from burstd.domain.audit import DAEMON
 from burstd.domain.burst import Burst, BurstId, Stage
 from burstd.domain.keys import Per, WrappedKey, certificate
+from burstd.ports.bucket import Swept
 from burstd.ports.errors import PortError
 from burstd.shell.world import Room, World
 
@@ -20,6 +21,8 @@ log = structlog.get_logger()
 
 KEY = 32  #: bytes
 RESULTS = "results/"
+GOOD_FOR = 3600  #: seconds that an address is
+LAPSED = timedelta(seconds=GOOD_FOR + 600)
 TIDIED_EVERY = timedelta(minutes=10)
 #: Until a burst has come so far, its far end may still ask for what lies there.
 _TAKES_IN = frozenset({Stage.PLANNED, Stage.CLAIMING, Stage.CLAIMED, Stage.STAGING_IN})
@@ -81,7 +84,9 @@ class Sweeper:
                     log.warning("bucket.unswept", **where, cause=str(error))
 
     def _look_at(self, key: WrappedKey, room: Room, world: World) -> None:
-        if key.wrapped is None:
+        if key.emptied_at is not None:
+            _look_again(key, room, world)
+        elif key.wrapped is None:
             shred(key, room, world)
         elif (owner := key.scope.removeprefix("burst:")) != key.scope:
             if (burst := _over(owner, world)) is not None:
@@ -100,22 +105,37 @@ def end(key: WrappedKey, by: str, why: str, room: Room, world: World) -> Mapping
     """Destroy a key, then its objects; the certificate. Raises ``PortError`` where the objects
     could not be removed: ``sweep`` goes on with that."""
     world.store.destroy_key(key.place, by, why)
-    destroyed = next((k for k in world.store.seal_keys() if k.place == key.place), None)
-    return {} if destroyed is None else shred(destroyed, room, world)
+    (destroyed,) = [found for found in world.store.seal_keys() if found.place == key.place]
+    return shred(destroyed, room, world)
 
 
 def shred(key: WrappedKey, room: Room, world: World) -> Mapping[str, object]:
     """The objects of a destroyed key are removed, and the site says so; see ``end``."""
-    if room.link is not None:
-        room.link.ensure_up()
-    world.store.tell("effect.remove", "", {"bucket": room.where, "place": key.place})
-    gone = room.bucket.remove(f"{key.place}/")
+    gone = _removed(key, room, world)
     content = certificate(key, room.where, world.clock.now(), gone.objects, gone.size)
     by = room.vault.sign(canonical(content).encode())
     signed = {**content, "public_key": by.public_key, "signature": by.signature}
     world.store.shredded(key, signed)
     log.info("bucket.shredded", scope=key.scope, objects=gone.objects, bytes=gone.size)
     return signed
+
+
+def _look_again(key: WrappedKey, room: Room, world: World) -> None:
+    """By an address that was signed before something may have come back, that nobody can open: once
+    none is good any more, that goes too."""
+    if key.emptied_at is None or world.clock.now() - key.emptied_at < LAPSED:
+        return
+    gone = _removed(key, room, world)
+    if gone.objects:
+        log.info("bucket.shredded", scope=key.scope, objects=gone.objects, bytes=gone.size)
+    world.store.forget_key(key.place)
+
+
+def _removed(key: WrappedKey, room: Room, world: World) -> Swept:
+    if room.link is not None:
+        room.link.ensure_up()
+    world.store.tell("effect.remove", "", {"bucket": room.where, "place": key.place})
+    return room.bucket.remove(f"{key.place}/")
 
 
 def users_of(scopes: Iterable[str], bursts: Iterable[Burst]) -> list[Burst]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 
@@ -11,6 +14,8 @@ import pytest
 from burstd.ports.bucket import Swept
 from burstd.ports.errors import Mismatch
 from burstd.testing.contracts.bucket import BucketContract, BucketServer
+from lab import Bucket, Lab
+from tests.contract.relay import relayed
 from tests.contract.s3 import Meanwhile, Older, S3Server, moto, served
 
 KEYS = "AKIDCONTRACT", "a/secret+of%letters"
@@ -88,3 +93,26 @@ def test_a_removal_that_never_ends_is_told(endpoint: str, tmp_path: Path) -> Non
 
         with pytest.raises(Mismatch, match="end what writes there"):
             server.opened("burstd/").remove("a/")
+
+
+@pytest.fixture(scope="module")
+def rgw() -> Iterator[Bucket]:
+    if os.geteuid() != 0:
+        pytest.skip("the lab needs root")
+    lab = Lab.here()
+    lab.up()
+    made, pid = lab.bucket_up(), lab.host("rgw").first.pid
+    host, _, port = made.endpoint.removeprefix("http://").partition(":")
+    with relayed(pid, host, int(port)) as here:
+        yield replace(made, endpoint=f"http://127.0.0.1:{here}")
+
+
+@pytest.mark.lab
+class TestRadosgw(BucketContract):
+    """A real one, which listens in a net of its own."""
+
+    @pytest.fixture
+    def server(self, rgw: Bucket, tmp_path: Path) -> BucketServer:
+        keys, name = (rgw.access_key, rgw.secret_key), f"contract-{secrets.token_hex(6)}"
+        # It holds objects, but its refusal then is that of a right that lacks.
+        return S3Server(rgw.endpoint, *keys, tmp_path, bucket=name, locks=False)

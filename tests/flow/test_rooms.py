@@ -153,7 +153,6 @@ def test_what_a_burst_has_left_is_gone_once_it_is_over(scene: Scene, server: S3S
     assert scene.burst().stage.final
     sweeper.sweep(scene.world)
     assert [] == server.everything()
-    assert () == scene.store.seal_keys()
     (record,) = scene.store.shreds(f"burst:{scene.burst().id}")
     assert (2, "burstd") == (record.detail["objects"], record.actor)
     sweeper.sweep(scene.world)
@@ -165,6 +164,21 @@ def test_what_a_burst_has_left_is_gone_once_it_is_over(scene: Scene, server: S3S
         r.action for r in scene.store.audit()
         if r.action in {"key.destroyed", "effect.remove", "shredded"}
     ]  # fmt: skip
+
+
+def test_what_comes_back_by_an_old_address_goes_too(scene: Scene, server: S3Server) -> None:
+    (late,) = addresses(scene, put=[A])["put"]
+    CliRunner().invoke(app, ["quarantine", "add", "1"])
+    assert 1 == len(json.loads(shred("1", "--json"))["certificates"])
+    send("PUT", late, b"late")
+    sweeper = Sweeper()
+    sweeper.sweep(scene.world)
+    assert 1 == len(server.everything())
+    assert "nothing of anybody" in shred("--list")
+    scene.clock.forward(seconds=4300)
+    sweeper.sweep(scene.world)
+    assert [] == server.everything()
+    assert () == scene.store.seal_keys()
 
 
 def test_while_a_human_must_look_it_stays(scene: Scene, server: S3Server) -> None:

@@ -16,19 +16,26 @@ TABLES = """
 [buckets.rgw]
 endpoint = "{endpoint}"
 bucket = "{name}"
+prefix = "{prefix}"
 credentials = "{keys}"
 key = "{key}"
 site_key = "/etc/burstd/site.key"
 """
 BODY = """\
 cat made.bin > copy.bin
+sleep 5
 ccx -i beam
 """
 
 
 @pytest.fixture
 def bucket(site: Site) -> Bucket:
+    """With a directory of this test's: an earlier one's burstd may have left something."""
     return site.lab.bucket_up()
+
+
+def prefix_of(site: Site) -> str:
+    return f"t-{int(site.since)}/"
 
 
 def start(site: Site, bucket: Bucket, key: str = "burst") -> None:
@@ -39,7 +46,8 @@ def start(site: Site, bucket: Bucket, key: str = "burst") -> None:
     )
     site.px.write(KEYS, secret, 0o600, "burstd:burstd")
     site.px.write("/etc/burstd/site.key", "7a" * 32 + "\n", 0o600, "burstd:burstd")
-    table = TABLES.format(endpoint=bucket.endpoint, name=bucket.name, keys=KEYS, key=key)
+    words = {"name": bucket.name, "keys": KEYS, "key": key, "prefix": prefix_of(site)}
+    table = TABLES.format(endpoint=bucket.endpoint, **words)
     site.start(high="0.5", low="0.1", terms='bucket = "rgw"', tables=table)
 
 
@@ -52,7 +60,8 @@ def objects(site: Site, bucket: Bucket) -> list[str]:
     """Names of all that lies there, by the server's own tool."""
     host = site.lab.host("rgw")
     argv = ["radosgw-admin", "bucket", "list", f"--bucket={bucket.name}", "--max-entries=100000"]
-    return [str(one["name"]) for one in json.loads(host.run(argv).stdout)]
+    names = [str(one["name"]) for one in json.loads(host.run(argv).stdout)]
+    return [name for name in names if name.startswith(prefix_of(site))]
 
 
 def made(site: Site, home: str, seed: int, size: int = 6_000_000) -> None:
@@ -74,6 +83,12 @@ def test_a_job_whose_files_pass_through_the_bucket(site: Site, bucket: Bucket) -
     there = objects(site, bucket)
     assert len([name for name in there if "/packs/" in name]) >= 2
     assert all("alice" not in name and "passing" not in name for name in there)
+
+    found = site.px.run(["burst", "doctor", "--json"], user="burstd", check=False).stdout
+    rows = [row for row in json.loads(found)["findings"] if row["area"] == "bucket rgw"]
+    assert [("site key", "ok"), ("leave, fetch, list, remove", "ok")] == [
+        (row["check"], row["grade"]) for row in rows
+    ]
 
     site.until(lambda: site.state(job) == "COMPLETED", "it ends")
     assert digest(site, f"{home}/made.bin") == digest(site, f"{home}/copy.bin")

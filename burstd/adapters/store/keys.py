@@ -23,7 +23,7 @@ class Keys:
         self._database = database
 
     def all(self) -> tuple[WrappedKey, ...]:
-        """The living ones, and destroyed ones whose objects may be there."""
+        """The living ones, and destroyed ones whose objects may be there, or come back."""
         rows = self._database.read(select(t.keys).order_by(t.keys.c.made_at, t.keys.c.place))
         return tuple(map(_key, rows))
 
@@ -53,11 +53,19 @@ class Keys:
         detail = {"place": place, "bucket": row.bucket, "scope": row.scope, "why": why}
         chain.add(db, AuditRecord(0, at, by, "key.destroyed", subject_of(row.scope), detail))
 
-    def forget(self, db: Connection, key: WrappedKey, detail: dict[str, Any], at: datetime) -> None:
-        """Its objects are gone as well: what is left of it is the certificate."""
-        done = db.execute(delete(t.keys).where(t.keys.c.place == key.place))
-        if done.rowcount:
+    def emptied(
+        self, db: Connection, key: WrappedKey, detail: dict[str, Any], at: datetime
+    ) -> None:
+        """Nothing of it is there any more: the certificate."""
+        gone = t.keys.c.wrapped.is_(None) & t.keys.c.emptied_at.is_(None)
+        mine = (t.keys.c.place == key.place) & gone
+        if db.execute(update(t.keys).where(mine).values(emptied_at=at.isoformat())).rowcount:
             chain.add(db, AuditRecord(0, at, key.by, SHREDDED, subject_of(key.scope), detail))
+
+    def forget(self, db: Connection, place: str) -> None:
+        """No address is good any more that an object of it could come back by."""
+        emptied = (t.keys.c.place == place) & t.keys.c.emptied_at.is_not(None)
+        db.execute(delete(t.keys).where(emptied))
 
 
 def subject_of(scope: str) -> str:
@@ -67,8 +75,18 @@ def subject_of(scope: str) -> str:
 
 
 def _key(row: Row[Any]) -> WrappedKey:
-    destroyed = datetime.fromisoformat(row.destroyed_at) if row.destroyed_at else None
-    made = datetime.fromisoformat(row.made_at)
     return WrappedKey(
-        row.place, row.bucket, row.scope, row.wrapped, made, destroyed, row.by, row.why
+        place=row.place,
+        bucket=row.bucket,
+        scope=row.scope,
+        wrapped=row.wrapped,
+        made_at=datetime.fromisoformat(row.made_at),
+        destroyed_at=_moment(row.destroyed_at),
+        emptied_at=_moment(row.emptied_at),
+        by=row.by,
+        why=row.why,
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -118,6 +118,7 @@ keys = Table(
     Column("wrapped", Text),
     Column("made_at", String(40), nullable=False),
     Column("destroyed_at", String(40)),
+    Column("emptied_at", String(40)),
     Column("by", String(64), nullable=False),
     Column("why", Text, nullable=False),
 )

@@ -325,7 +325,11 @@ class SqlStore:
 
     def shredded(self, key: WrappedKey, certificate: Mapping[str, object]) -> None:
         with self._writing() as db:
-            self._keys.forget(db, key, dict(certificate), self._clock.now())
+            self._keys.emptied(db, key, dict(certificate), self._clock.now())
+
+    def forget_key(self, place: str) -> None:
+        with self._writing() as db:
+            self._keys.forget(db, place)
 
     # --- inside
 

@@ -42,8 +42,16 @@ class KeyContract:
         assert gone.destroyed_at is not None
         assert replace(a_key(1), wrapped=None) == replace(gone, destroyed_at=None, by="", why="")
         assert a_key(2) == one.keep_key(a_key(2))  # a new life of the same scope
+        two.forget_key(gone.place)  # too early
+        assert (gone, a_key(2)) == one.seal_keys()
         for _ in range(2):
             two.shredded(gone, {"certificate": "deletion", "objects": 3})
+        (empty, _) = one.seal_keys()
+        assert empty.emptied_at is not None
+        assert gone == replace(empty, emptied_at=None)
+        one.shredded(a_key(2), {})  # it lives
+        for _ in range(2):
+            two.forget_key(gone.place)
         assert (a_key(2),) == one.seal_keys()
         told = [record for record in one.audit() if record.subject == "one"]
         assert ["key.destroyed", "shredded"] == [record.action for record in told]

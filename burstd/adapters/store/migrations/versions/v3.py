@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("wrapped", sa.Text),
         sa.Column("made_at", sa.String(40), nullable=False),
         sa.Column("destroyed_at", sa.String(40)),
+        sa.Column("emptied_at", sa.String(40)),
         sa.Column("by", sa.String(64), nullable=False),
         sa.Column("why", sa.Text, nullable=False),
     )

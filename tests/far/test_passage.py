@@ -221,9 +221,11 @@ def test_bad_words_are_refused(
 def test_without_a_key_nothing_passes(
     far: FarEnd, shelf: Shelf, index: Index, files: list[Path]
 ) -> None:
+    passage = Passage(SECRET, shelf.sign)
     with far.serving() as (client, _), pytest.raises(FarError, match="no key was given"):
         client.hello()
-        Push(client, index, Passage(SECRET, shelf.sign)).send(files)
+        Push(client, index, passage).send(files)
+    passage.close()
 
 
 def test_nobody_is_asked_where_clouds_keep_credentials() -> None:

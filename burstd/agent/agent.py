@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import signal
@@ -35,7 +36,8 @@ from burstd.ports.errors import Mismatch, Permanent, Rejected, Transient
 #: burst_keep.c
 TERM = "BURST_AGENT_TERM"
 END = "BURST_AGENT_END"
-#: Seconds until the next look, by order; a move of the burst ends every wait at once.
+#: Seconds until the next look, by order, where burstd says nothing else; a move of the burst ends
+#: every wait at once.
 PERIODS = {"wait": 60, "stage_in": 3, "follow": 8, "stage_out": 3, "exit": 3}
 #: Variables that every payload gets, beside the profile's.
 _ALWAYS = ("HOME", "USER", "LOGNAME", "LANG", "LC_*", "TZ")
@@ -89,7 +91,7 @@ class Agent:
         # From here on TERM waits for the waiter: before its first line it would end the stand-in.
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         version = int(words["version"])
-        seconds = 2 if _termed() else PERIODS[words["order"]]
+        seconds = 2 if _termed() else math.ceil(words.get("every") or PERIODS[words["order"]])
         try:
             self.memory.settle()
         except OSError as error:
@@ -193,7 +195,8 @@ class Agent:
         if staged is None:
             return
         known, roots = remembered.from_report(staged)
-        self._follower(depot, known, roots).once()
+        if self._follower(depot, known, roots).once().over:
+            self._report(words, "over", {})  # burstd need not wait for its next look at the target
         if asked := words.get("pull"):
             landing = self._landing(words, depot, known, roots)
             demand = Demand(depot, landing, self.memory.copies, self.memory.save)

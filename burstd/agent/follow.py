@@ -37,12 +37,13 @@ class Follower:
     before_writing: Callable[[str, int], None] = field(default=lambda _stream, _descriptor: None)
     written: Callable[[], None] = field(default=lambda: None)
 
-    def once(self) -> None:
-        """Copy what has grown since the last time."""
+    def once(self) -> Growing:
+        """Copy what has grown since the last time; how it was then."""
         now = self.depot.growing()
         self.streams(now)
         for path, size in sorted(now.files.items()):
             self._live(path, size)
+        return now
 
     def streams(self, now: Growing) -> None:
         """Append to the job's own output files, where slurmd opened them."""

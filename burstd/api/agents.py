@@ -42,7 +42,9 @@ class Told(BaseModel):
     """A report; ``body`` is kept as it is and given back to a restarted agent."""
 
     model_config = ConfigDict(extra="forbid")
-    kind: str = Field(pattern=r"^(staged_in|refused|oversized|staged_out|recalled|notes|pulled)$")
+    kind: str = Field(
+        pattern=r"^(staged_in|refused|oversized|staged_out|recalled|notes|pulled|over)$"
+    )
     body: dict[str, Any]
 
     @classmethod
@@ -80,6 +82,8 @@ def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
     world = desk.world
     app = world.applications.get(burst.application)
     own = own_code(burst, world)
+    order = _order(burst, desk, own)
+    follows = order is Order.FOLLOW
     code, signal = ending(burst.outcome, own)
     limit = burst.record.time_limit if burst.record else None
     return {
@@ -88,7 +92,8 @@ def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
         "target": burst.target,
         "stage": burst.stage.value,
         "version": burst.version,
-        "order": _order(burst, desk, own).value,
+        "order": order.value,
+        "every": desk.crowd.period(burst.id, world.clock.now()) if follows else None,
         "cause": burst.cause,
         "remark": remark(burst, own),
         "exit_code": code,

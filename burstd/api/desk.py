@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from burstd.api.crowd import Crowd
 from burstd.api.lines import Lines
 from burstd.api.rooms import Rooms
 from burstd.domain.burst import Burst
@@ -73,6 +74,7 @@ class Desk:
     #: Asks the daemon for a tick soon: an agent has said something new.
     nudge: threading.Event = field(default_factory=threading.Event)
     lines: Lines = field(default_factory=Lines)
+    crowd: Crowd = field(default_factory=Crowd)
     rooms: Rooms = field(default_factory=Rooms)
 
     def burst_of(self, job: JobKey) -> Burst | None:

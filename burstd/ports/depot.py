@@ -28,11 +28,13 @@ class Execution:
 
 @dataclass(frozen=True)
 class Growing:
-    """What can be followed now: sizes in bytes by stream name or absolute path."""
+    """What can be followed now: sizes in bytes by stream name or absolute path. ``over``: nothing
+    of it will grow any more; that proves nothing (``outputs`` does)."""
 
     stdout: int = 0
     stderr: int = 0
     files: Mapping[str, int] = field(default_factory=dict)
+    over: bool = False
 
 
 @dataclass(frozen=True)

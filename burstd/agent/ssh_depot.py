@@ -16,6 +16,8 @@ from typing import Any, BinaryIO, cast
 from burstd.agent import streams
 from burstd.agent.ahead import Ahead
 from burstd.agent.api import Api, Away, Denied
+from burstd.agent.clones import cloned
+from burstd.agent.index import Index
 from burstd.agent.pace import Pace
 from burstd.agent.passage import Addresses, Passage, addresses
 from burstd.agent.pull import Pull
@@ -102,14 +104,30 @@ class SshDepot:
         files = list(paths)
         size = sum(path.stat().st_size for path in files)
         with self._translated():
+            if size < streams.WORTH:
+                return self._send(files, 1)
+            greeting = self._client.hello(clones=True)  # the first one waits for the way
+            made: list[InputFile] = []
+            if greeting.clones:
+                made, files = self._cloned(files)
+                size = sum(path.stat().st_size for path in files)
             # Into a bucket several packs go at once, over one line.
-            several = size >= streams.WORTH and self._line.passage is None
-            lines = streams.wanted(self._round_trip(), size) if several else 1
-            piles = streams.dealt(files, lines) if lines > 1 else [files]
-            return streams.Streams(self._line, self._another).push(piles)
+            alone = self._line.passage is not None
+            lines = 1 if alone else streams.wanted(self._round_trip(), size)
+            return sorted([*made, *self._send(files, lines)], key=lambda file: file.path)
+
+    def _send(self, files: list[Path], lines: int) -> list[InputFile]:
+        piles = streams.dealt(files, lines) if lines > 1 else [files]
+        return streams.Streams(self._line, self._another).push(piles)
+
+    def _cloned(self, files: list[Path]) -> tuple[list[InputFile], list[Path]]:
+        index = Index.own()
+        try:
+            return cloned(self._client, index, files)
+        finally:
+            index.close()
 
     def _round_trip(self) -> float:
-        self._client.hello()  # the first one waits for the way
         began = time.monotonic()
         self._client.hello()
         return time.monotonic() - began

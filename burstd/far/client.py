@@ -35,6 +35,7 @@ class Hello:
     protocol: int
     program: Optional[str]
     free: int
+    clones: bool = False  #: whether files that were built before are there again at once
 
 
 class Pending:
@@ -127,11 +128,13 @@ class Client:
         self._waiting: deque[Pending] = deque()
         self._greeting: Optional[Pending] = None
 
-    def hello(self) -> Hello:
-        """Agrees on the protocol and makes the run directory."""
-        answer = self._ask({"op": "hello", "protocol": wire.PROTOCOL})
+    def hello(self, clones: bool = False) -> Hello:
+        """Agrees on the protocol and makes the run directory. `clones`: asks for that."""
+        header: wire.Header = {"op": "hello", "protocol": wire.PROTOCOL}
+        answer = self._ask({**header, "clones": True} if clones else header)
         program = answer.text("program") if answer.has("program") else None
-        return Hello(answer.integer("protocol"), program, answer.integer("free"))
+        can = answer.has("clones") and answer.flag("clones")
+        return Hello(answer.integer("protocol"), program, answer.integer("free"), can)
 
     def greet(self) -> None:
         """The same without waiting: a refusal is raised where the first answer is waited for."""
@@ -161,6 +164,12 @@ class Client:
         """Has parts of files written."""
         document = canonical([part.row() for part in parts])
         return self._post({"op": "build", "plain": len(document)}, compress(document, 1))
+
+    def clone(self, rows: Sequence[Sequence[object]]) -> Pending:
+        """Has files made that were built before (`models.row`). The answer: see `missing`."""
+        document = canonical(list(rows))
+        header: wire.Header = {"op": "clone", "plain": len(document)}
+        return self._post(header, compress(document, 1))
 
     def mkdir(self, path: str, mode: int) -> Pending:
         """Makes a directory of the tree (for those that hold no file)."""

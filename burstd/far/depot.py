@@ -67,6 +67,7 @@ class Session:
             "want": self._want,
             "chunks": self._chunks,
             "build": self._build,
+            "clone": self._clone,
             "mkdir": self._mkdir,
             "order": self._order,
             "status": self._status,
@@ -140,7 +141,8 @@ class Session:
         if self._run().last_start():
             raise FarError(REFUSED, "this burst has started: its inputs are closed")
         if self._staged is None:
-            self._staged = Staging(self._run(), Store.at(self._root, self._key))
+            keeps = self._limits.store_bytes > 0
+            self._staged = Staging(self._run(), Store.at(self._root, self._key), keeps)
         return self._staged
 
     def _hello(self, fields: Fields) -> Answer:
@@ -150,7 +152,10 @@ class Session:
         room = os.fstatvfs(self._opened.fd)
         free = room.f_bavail * room.f_frsize
         program = program_digest()
-        return {"protocol": wire.PROTOCOL, "program": program, "free": free}, b""
+        answer: wire.Header = {"protocol": wire.PROTOCOL, "program": program, "free": free}
+        if fields.has("clones"):
+            answer["clones"] = self._staging().clones
+        return answer, b""
 
     def _want(self, _: Fields) -> Answer:
         return {}, self._staging().want(self._payload(MAX_PACK))
@@ -175,6 +180,10 @@ class Session:
         staging, document = self._staging(), self._payload(MAX_FILES)
         staging.build(bytes(_unpacked(fields, document, MAX_FILES)))
         return {}, b""
+
+    def _clone(self, fields: Fields) -> Answer:
+        document = self._payload(MAX_FILES)
+        return {}, self._staging().clone(bytes(_unpacked(fields, document, MAX_FILES)))
 
     def _mkdir(self, fields: Fields) -> Answer:
         self._staging().mkdir(fields.text("path"), fields.integer("mode"))

@@ -21,6 +21,8 @@ from typing import Optional, Union
 from burstd.far import chunks, paths
 from burstd.far.errors import BROKEN, MISMATCH, REFUSED, FarError, from_os
 from burstd.far.fields import BadFields
+from burstd.far.models import LEAST as MODEL
+from burstd.far.models import Models
 from burstd.far.order import InputFile
 from burstd.far.parts import WANTED, Part, Runs
 from burstd.far.rundir import TREE, RunDir
@@ -37,9 +39,11 @@ _ZEROS = memoryview(bytes(chunks.MOST))
 class Staging:
     """What one conversation puts into the tree of one run; all its errors are FarError."""
 
-    def __init__(self, run: RunDir, store: Store) -> None:
+    def __init__(self, run: RunDir, store: Store, keeps: bool = True) -> None:
+        """`keeps`: whether later runs may have of what comes."""
         self._tree = run.directory(TREE)
         self._store = store
+        self._models = store.models(wanted=keeps)
         self._names = bytearray()
         self._sizes = array("I")
         #: Chunks that have just come: most files are built of those.
@@ -108,6 +112,45 @@ class Staging:
         for part in parts:
             self._grow(Part.read(part))
 
+    @property
+    def clones(self) -> bool:
+        """Whether files that were built before can be there again at once."""
+        return self._models.usable
+
+    def clone(self, document: bytes) -> bytes:
+        """Makes files of the tree that were built before (`models.row`), and says of which there is
+        no model: a bit each, as `want` does."""
+        try:
+            rows = json.loads(document)
+        except (ValueError, RecursionError) as error:
+            raise FarError(BROKEN, "a list of files that is not JSON") from error
+        if not isinstance(rows, list):
+            raise BadFields("files is not a list")
+        missing = bytearray((len(rows) + 7) // 8)
+        for number, row in enumerate(rows):
+            if not self._copied(row):
+                missing[number // 8] |= 1 << number % 8
+        return bytes(missing)
+
+    def _copied(self, row: object) -> bool:
+        if not isinstance(row, list) or list(map(type, row)) != [str, str, int, int, int]:
+            raise BadFields("not a file to be copied")
+        path, key, size, mtime_ns, mode = row
+        *above, name = paths.split(path)
+        with _answered():
+            parent = self._directory(tuple(above))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=parent)
+            fd = self._models.copy(key, size, parent, name)
+            if fd is None:
+                return False
+            try:
+                os.fchmod(fd, mode & 0o777)
+                os.utime(fd, ns=(mtime_ns, mtime_ns))
+            finally:
+                os.close(fd)
+        return True
+
     def mkdir(self, path: str, mode: int) -> None:
         """Makes a directory. The owner can always enter it: files may still have to come."""
         with _answered(), paths.directory(self._tree, paths.split(path), create=True) as fd:
@@ -129,6 +172,7 @@ class Staging:
         self._drop()
         self._leave()
         os.close(self._tree)
+        self._models.close()
         try:
             if limit == 0 and self._complete:
                 self._store.forget()
@@ -151,7 +195,7 @@ class Staging:
                     for number in self._of(run):
                         self._extend(file, number)
                 if part.entry is not None:
-                    file.finish(part.entry)
+                    file.finish(part.entry, self._models)
                     self._drop()
             except BaseException:  # the parts that follow must not go on behind a gap
                 self._drop()
@@ -159,10 +203,12 @@ class Staging:
 
     def _extend(self, file: _Growing, number: int) -> None:
         size = self._sizes[number]
+        name = self._name(number)
         if file.there:
             file.size += size
         else:
-            file.write(self._content(self._name(number)), size)
+            file.write(self._content(name), size)
+            file.names += name
 
     def _directory(self, parts: paths.Parts) -> int:
         """Most files lie beside the one before."""
@@ -201,7 +247,8 @@ class _Growing:
 
     def __init__(self, parent: int, name: bytes, first: Part) -> None:
         self.path, self.size, self.there, self._ends_in_hole = first.path, 0, False, False
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self.names = bytearray()  #: of the chunks that it was built of
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._fd = os.open(name, flags, 0o600, dir_fd=parent)
         except FileExistsError:
@@ -224,7 +271,7 @@ class _Growing:
         while rest:
             rest = rest[os.write(self._fd, rest) :]
 
-    def finish(self, entry: InputFile) -> None:
+    def finish(self, entry: InputFile, models: Models) -> None:
         """All of it is there: its mode and time."""
         if self.size != entry.size:
             raise FarError(REFUSED, f"{self.size} bytes of {entry.size}: {entry.path!r}")
@@ -232,6 +279,8 @@ class _Growing:
             return
         if self._ends_in_hole:
             os.ftruncate(self._fd, self.size)
+        if self.size >= MODEL:
+            models.keep(self._fd, bytes(self.names))
         os.fchmod(self._fd, entry.mode)
         os.utime(self._fd, ns=(entry.mtime_ns, entry.mtime_ns))
 

@@ -15,10 +15,11 @@ import secrets
 import struct
 import time
 from collections.abc import Iterator, Sequence
-from typing import Optional, Union
+from typing import Callable, Optional, Union
 
 from burstd.far import chunks, paths
 from burstd.far.errors import MISMATCH, MISSING, FarError
+from burstd.far.models import Models
 from burstd.far.table import Table
 
 MAGIC, INDEX_MAGIC = b"burstpk1", b"burstix1"
@@ -154,22 +155,36 @@ class Store:
         for pack in self._ours:
             self._remove(pack)
 
+    def models(self, wanted: bool = True) -> Models:
+        """Its whole files; none where none are wanted. The caller closes them."""
+        return Models(self._directory, wanted)
+
     def sweep(self, limit: int, days: int) -> int:
-        """Removes packs that nobody has used for so many days, then those that were not used for
-        longest until all have `limit` bytes; none that was used within the last hour. What is
-        removed is only sent again. Returns the bytes that are left."""
-        found, now = [], time.time()
+        """Removes packs and models that nobody has used for so many days, then those that were not
+        used for longest until all have `limit` bytes; none that was used within the last hour. What
+        is removed is only sent or built again. Returns the bytes that are left."""
+        models = self.models()
+        try:
+            return self._sweep(models, limit, days)
+        finally:
+            models.close()
+
+    def _sweep(self, models: Models, limit: int, days: int) -> int:
+        now = time.time()
+        found: list[tuple[float, bytes, int, Callable[[bytes], None]]] = []
+        found += [(last, name, size, models.remove) for last, name, size in models.sizes()]
         for pack in map(os.fsencode, os.listdir(self._directory)):
             if pack.endswith(PACK):
                 with contextlib.suppress(FileNotFoundError):
                     fact = os.stat(pack, dir_fd=self._directory)
-                    found.append((self._last_use(pack, fact), pack, fact.st_size))
-        left = sum(size for _, _, size in found)
-        for last, pack, size in sorted(found):
+                    last = self._last_use(pack, fact)
+                    found.append((last, pack, fact.st_size, self._remove))
+        left = sum(size for _, _, size, _ in found)
+        for last, name, size, remove in sorted(found, key=lambda one: one[:3]):
             idle = now - last
             if idle < _IN_USE or (idle < days * 86400 and left <= limit):
                 break
-            self._remove(pack)
+            remove(name)
             left -= size
         return left
 

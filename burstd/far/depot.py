@@ -10,19 +10,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import BinaryIO, Callable, Optional, Union
+from typing import TYPE_CHECKING, BinaryIO, Callable, Optional, Union
 
 from burstd.far import chunks, endrecord, live, paths, postmortem, rundir, wire
 from burstd.far.errors import REFUSED, FarError, FarLost, from_os
 from burstd.far.fields import BadFields, Fields, canonical
 from burstd.far.order import Order, OrderError
 from burstd.far.parts import WANTED, runs_of
-from burstd.far.passage import LEAST as WORTH_LEAVING
-from burstd.far.passage import Passage
 from burstd.far.program import program_digest
 from burstd.far.staging import MAX_FILES, MAX_PACK, Staging
 from burstd.far.store import Store
 
+if TYPE_CHECKING:
+    from burstd.far.passage import Passage
+
+WORTH_LEAVING = 64 * 1024  # bytes of an answer; with fewer it comes over the line
 MAX_READ = 8 * 1024 * 1024
 LEVEL = 1  # of zstd; the next ones gain 3 % on solvers' files and cost twice the time
 LEAST, WORTH = 4096, 0.97  # bytes that are worth compressing, and what must come of it
@@ -60,7 +62,7 @@ class Session:
         self._left = 0  # bytes of the current payload that nobody has read yet
         self._opened: Optional[rundir.RunDir] = None
         self._staged: Optional[Staging] = None
-        self._passage = Passage()
+        self._opened_passage: Optional[Passage] = None
         self._ops: dict[str, Callable[[Fields], Answer]] = {
             "hello": self._hello,
             "unlock": self._unlock,
@@ -83,7 +85,8 @@ class Session:
         try:
             self._serve()
         finally:
-            self._passage.close()
+            if self._opened_passage is not None:
+                self._opened_passage.close()
             if self._staged is not None:
                 self._staged.close(self._limits.store_bytes, self._limits.store_days)
 
@@ -136,6 +139,14 @@ class Session:
         if self._opened is None:
             self._opened = rundir.RunDir.open(self._root, self._key)
         return self._opened
+
+    @property
+    def _passage(self) -> Passage:
+        if self._opened_passage is None:
+            from burstd.far.passage import Passage  # most conversations need no HTTP
+
+            self._opened_passage = Passage()
+        return self._opened_passage
 
     def _staging(self) -> Staging:
         if self._run().last_start():

@@ -14,7 +14,6 @@ from burstd.far.wire import Header
 
 Data = Union[bytes, bytearray, memoryview]
 
-LEAST = 64 * 1024  #: bytes; an answer with fewer comes over the line
 _PACK = struct.Struct("<Q")  # before a pack's bytes: their size as they were before, 0 if they are
 
 

@@ -24,7 +24,7 @@ SETTINGS = (
     Setting("1 Gbit/s 10 ms", 1000, 10),
     Setting("100 Mbit/s 30 ms", 100, 30),
 )
-CASES = ("small", "large", "resync", "nochange", "study", "results")
+CASES = ("small", "large", "resync", "nochange", "study", "wide", "results")
 Row = tuple[str, str, Cost]  #: case, tool, what it cost
 
 
@@ -76,17 +76,17 @@ def nochange(bench: Bench) -> Iterator[Row]:
     yield "no change, new job", "burstd", bench.ours(source, "b2")
 
 
-def study(bench: Bench) -> Iterator[Row]:
-    """Twenty jobs, each by a program of its own."""
-    source = decks.made(bench.scratch, "study")
+def study(bench: Bench, name: str = "study") -> Iterator[Row]:
+    """Twenty jobs, or two hundred, each by a program of its own."""
+    source = decks.made(bench.scratch, name)
     jobs = sorted(source.iterdir())
     correct = ("-azc", "--zc=zstd", "--zl=1", "--copy-dest=../job000")
     for tool, options in (("rsync -az", COMPRESSED), ("rsync -azc --copy-dest", correct)):
         bench.fresh()
-        yield "study", tool, several([bench.rsync(options, job, job.name) for job in jobs])
+        yield name, tool, several([bench.rsync(options, job, job.name) for job in jobs])
         same(source, bench.there)
     bench.fresh()
-    yield "study", "burstd", several([bench.ours(job, job.name) for job in jobs])
+    yield name, "burstd", several([bench.ours(job, job.name) for job in jobs])
     for job in jobs:
         same(job, bench.tree(job.name, job))
 
@@ -122,10 +122,12 @@ def _result(path: Path) -> tuple[str, str, int, str, int, int]:
 def rows(bench: Bench, cases: Sequence[str]) -> Iterator[Row]:
     """All that was asked for."""
     for case in cases:
-        if case in decks.DECKS and case != "study":
+        if case in {"study", "wide"}:
+            yield from study(bench, case)
+        elif case in decks.DECKS:
             yield from cold(bench, case)
         else:
-            cases_of = {"resync": resync, "nochange": nochange, "study": study, "results": results}
+            cases_of = {"resync": resync, "nochange": nochange, "results": results}
             yield from cases_of[case](bench)
 
 

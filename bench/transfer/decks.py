@@ -47,13 +47,23 @@ def large(top: Path) -> None:
 def study(top: Path) -> None:
     """Twenty jobs of 99 MB: one mesh under headers of different lengths, 200 includes that are the
     same in all, and 5 MB of their own."""
+    _study(top, jobs=20, part=1)
+
+
+def wide(top: Path) -> None:
+    """The same as 200 jobs of 9.9 MB."""
+    _study(top, jobs=200, part=10)
+
+
+def _study(top: Path, jobs: int, part: int) -> None:
     dice = dice_of(5)
     mesh = b"".join(
         b"%8d%16.6f%16.6f%16.6f\n" % (n, dice.gauss(0, 500), dice.gauss(0, 500), dice.gauss(0, 500))
-        for n in range(60 * MB // 57)
+        for n in range(60 * MB // 57 // part)
     )
-    includes = [_vectors(dice, 175_000) for _ in range(200)]
-    for job in range(20):
+    includes = [_vectors(dice, 175_000) for _ in range(200 // part)]
+    own = 2_500_000 // part
+    for job in range(jobs):
         place = top / f"job{job:03}"
         (place / "include").mkdir(parents=True)
         lines = range(dice.randrange(5, 40))
@@ -63,10 +73,15 @@ def study(top: Path) -> None:
         (place / "mesh.k").write_bytes(head + mesh)
         for number, content in enumerate(includes):
             (place / "include" / f"part{number:03}.k").write_bytes(content)
-        (place / "morph.bin").write_bytes(dice.randbytes(2_500_000) + _smooth(dice, 2_500_000))
+        (place / "morph.bin").write_bytes(dice.randbytes(own) + _smooth(dice, own))
 
 
-DECKS: Mapping[str, Callable[[Path], None]] = {"small": small, "large": large, "study": study}
+DECKS: Mapping[str, Callable[[Path], None]] = {
+    "small": small,
+    "large": large,
+    "study": study,
+    "wide": wide,
+}
 
 
 def made(scratch: Path, name: str) -> Path:

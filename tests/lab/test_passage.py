@@ -74,12 +74,17 @@ def digest(site: Site, path: str) -> str:
     return site.ctl.sh(f"sha256sum < {path}", user="alice").split()[0]
 
 
-def test_a_job_whose_files_pass_through_the_bucket(site: Site, bucket: Bucket) -> None:
+def test_files_pass_through_the_bucket_once_it_is_there(site: Site, bucket: Bucket) -> None:
     home = site.study("passing")
     made(site, home, 1)
     start(site, bucket)
+    site.lab.host("rgw").stop_service("radosgw")
     job = site.submit("passing", BODY, options=("-p", "burst"), directory=home)
-    site.until(lambda: site.stage(job) == "running", "it runs in the cloud")
+    said = f"cat {home}/passing.out 2>/dev/null || true"
+    site.until(lambda: "bucket" in site.ctl.sh(said, user="alice"), "its output says why it waits")
+    assert "staging_in" == site.stage(job)
+    site.lab.bucket_up()
+    site.until(lambda: site.stage(job) == "running", "it goes on by itself")
     there = objects(site, bucket)
     assert len([name for name in there if "/packs/" in name]) >= 2
     assert all("alice" not in name and "passing" not in name for name in there)
@@ -119,17 +124,3 @@ def test_what_shares_a_key_goes_up_once(site: Site, bucket: Bucket) -> None:
     (certificate,) = json.loads(done.stdout)["certificates"]
     assert ("user:alice", "project closed") == (certificate["scope"], certificate["why"])
     assert [] == objects(site, bucket)
-
-
-def test_while_the_bucket_is_away_a_job_waits_and_says_so(site: Site, bucket: Bucket) -> None:
-    home = site.study("away")
-    made(site, home, 3)
-    start(site, bucket)
-    site.lab.host("rgw").stop_service("radosgw")
-    job = site.submit("away", BODY, options=("-p", "burst"), directory=home)
-    said = f"cat {home}/away.out 2>/dev/null || true"
-    site.until(lambda: "bucket" in site.ctl.sh(said, user="alice"), "its output says why it waits")
-    assert "staging_in" == site.stage(job)
-    site.lab.bucket_up()
-    site.until(lambda: site.state(job) == "COMPLETED", "it goes on by itself")
-    assert digest(site, f"{home}/made.bin") == digest(site, f"{home}/copy.bin")

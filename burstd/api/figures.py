@@ -48,6 +48,7 @@ def figures(desk: Desk) -> Figures:
         staged=world.store.staged(),
         links=tuple(_links(desk)),
         unreadable=Counter(desk.memory.unreadable_total),
+        keys=_keys(desk),
         queue_seen=desk.memory.queue.taken_at.timestamp() if desk.memory.queue else 0.0,
     )
 
@@ -93,6 +94,15 @@ def _licences(desk: Desk, booked: Mapping[str, int]) -> dict[tuple[str, str], in
         if isinstance(pool, Pool):
             found |= {(name, "total"): pool.total, (name, "used"): pool.used}
             found |= {(name, "kept"): pool.kept, (name, "reserved"): booked.get(name, 0)}
+    return found
+
+
+def _keys(desk: Desk) -> Counter[tuple[str, str]]:
+    """Also none of a bucket's, so that an alarm sees it."""
+    found = Counter({(name, s): 0 for name in desk.world.rooms for s in ("living", "destroyed")})
+    for key in desk.world.store.seal_keys():
+        if key.emptied_at is None:
+            found[key.bucket, "destroyed" if key.wrapped is None else "living"] += 1
     return found
 
 

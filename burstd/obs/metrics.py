@@ -68,6 +68,7 @@ class Figures:
     staged: dict[tuple[str, str], int] = field(default_factory=dict)  #: (target, direction)
     links: tuple[LinkFigures, ...] = ()
     unreadable: Counter[str] = field(default_factory=Counter)  #: by target
+    keys: Counter[tuple[str, str]] = field(default_factory=Counter)  #: (bucket, state)
     queue_seen: float = 0.0  #: seconds since 1970
 
 
@@ -182,6 +183,14 @@ def _bursts(f: Figures) -> Iterator[Metric]:
     for target, count in f.unreadable.items():
         unreadable.add_metric([target], count)
     yield unreadable
+    keys = GaugeMetricFamily(
+        "burstd_bucket_keys",
+        "Keys of what lies in a bucket: in use, or destroyed while its objects are still there.",
+        labels=["bucket", "state"],
+    )
+    for (bucket, state), count in f.keys.items():
+        keys.add_metric([bucket, state], count)
+    yield keys
 
 
 def _money(f: Figures) -> Iterator[Metric]:

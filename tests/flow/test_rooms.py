@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 from burstd.adapters.vault import FileVault
 from burstd.agent.passage import PACKS, RESULTS
+from burstd.api.desk import Desk
+from burstd.api.figures import figures
 from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.core.audit import to_json
@@ -209,6 +211,8 @@ def test_a_bucket_that_is_away_delays_the_removal_only(
     assert 3 == done.exit_code and "its objects are still there" in done.output
     assert None is scene.store.seal_keys()[0].wrapped
     assert "destroyed" in shred("--list")
+    desk = Desk(scene.world, scene.memory, frozenset(), scene.clock.now())
+    assert {("eu", "living"): 0, ("eu", "destroyed"): 1} == figures(desk).keys
     with_room(scene, server.opened("burstd/"), tmp_path)
     Sweeper().sweep(scene.world)
     assert [] == server.everything()

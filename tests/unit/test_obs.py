@@ -90,6 +90,7 @@ FIGURES = Figures(
     budgets={"month": (100.0, 98.75), "crash": (5.0, 0.0)},
     staged={("cloud", "in"): 1000},
     links=(LinkFigures("cloud", True, 1.7e9, 10, 20),),
+    keys=Counter({("eu", "living"): 3, ("eu", "destroyed"): 0}),
     queue_seen=1.7e9,
 )
 
@@ -126,6 +127,8 @@ def test_the_figures_are_there_under_the_names_that_dashboards_know(
         'burstd_budget_remaining{"budget": "crash", "currency": "EUR"}': 0.0,
         'burstd_jobs{"state": "running", "target": "cloud"}': 2.0,
         'burstd_transfer_bytes_total{"direction": "in", "target": "cloud"}': 1000.0,
+        'burstd_bucket_keys{"bucket": "eu", "state": "living"}': 3.0,
+        'burstd_bucket_keys{"bucket": "eu", "state": "destroyed"}': 0.0,
         'burstd_tunnel_up{"target": "cloud"}': 1.0,
         'burstd_tunnel_last_handshake_timestamp_seconds{"target": "cloud"}': 1.7e9,
         'burstd_tunnel_bytes_total{"direction": "in", "target": "cloud"}': 10.0,

@@ -68,8 +68,11 @@ class Objects:
             line.request(verb, wanted, body=content, headers=_HEADERS)
             answer = line.getresponse()
             found = answer.read(most + 1 if answer.status == 200 else _WORDS)
+            if answer.length and answer.status == 200 and len(found) <= most:
+                raise http.client.IncompleteRead(found, answer.length)  # read() keeps silent
         except (OSError, http.client.HTTPException) as error:
             line.close()
+            self.close()  # what idles was most likely ended with it
             why = str(error) or type(error).__name__
             raise BucketError(BUSY, f"the bucket at {place} does not answer: {why}") from error
         if answer.status != 200 or len(found) > most:

@@ -148,6 +148,27 @@ def test_one_that_refuses_is_told_of(
     assert (code, f"answers {status}, Mood") == (caught.value.code, str(caught.value)[-17:])
 
 
+def test_an_object_that_is_cut_on_its_way_is_fetched_again(shelf: Shelf) -> None:
+    shelf.objects["a"] = content = bytes(range(200))
+    shelf.cuts += [100, 0]
+    one = Objects()
+    assert content == one.get(shelf.sign(get=["a"]).get[0], 200)
+    one.close()
+
+
+def test_lines_that_ended_while_they_were_idle_cost_one_try(shelf: Shelf) -> None:
+    shelf.objects["a"] = b"deck"
+    one = Objects()
+    place = f"http://127.0.0.1:{shelf.port}"
+    for _ in range(4):
+        line = http.client.HTTPConnection("127.0.0.1", shelf.port)
+        line.sock, other = socket.socketpair()
+        other.close()
+        one._idle.append((place, line))
+    assert b"deck" == one.get(shelf.sign(get=["a"]).get[0], 10)
+    one.close()
+
+
 def test_results_come_through_it_too(far: FarEnd, shelf: Shelf) -> None:
     content = random.Random(1).randbytes(20 * MIB + 7)
     path = "/home/alice/study/field.bin"

@@ -17,7 +17,7 @@ from burstd.agent.reading import Batch, Changed, Chunk, batches
 from burstd.domain.data import InputFile
 from burstd.far import chunks
 from burstd.far.client import Client, Pending, missing
-from burstd.far.errors import BUSY, MISMATCH, MISSING, FarError
+from burstd.far.errors import BROKEN, BUSY, MISMATCH, MISSING, FarError
 from burstd.far.objects import BucketError
 from burstd.far.order import InputFile as Entry
 from burstd.far.parts import Part
@@ -34,6 +34,8 @@ UNHEARD = 32  #: answers
 #: A pack that is left in a bucket ends, from so many bytes on, with a chunk whose name begins low:
 #: there it ends in other trees too, which then have packs in common.
 COMMON, LOW = 2**20, 8
+#: Of a pack that lies in a bucket: it is gone, damaged, or something else was left under its name.
+_NOT_IT = frozenset({MISSING, MISMATCH, BROKEN})
 
 Runs = list[tuple[int, int]]
 Made = Pack | Left
@@ -142,7 +144,7 @@ class Push:
         try:
             pending.result()
         except FarError as error:
-            if not left or self.passage is None or error.code not in {MISMATCH, MISSING}:
+            if not left or self.passage is None or error.code not in _NOT_IT:
                 raise
             self.passage.distrust(left)
             raise BucketError(BUSY, f"{left} is left in the bucket once more: {error}") from error

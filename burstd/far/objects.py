@@ -13,7 +13,7 @@ import time
 from typing import Optional, Union
 from urllib.parse import urlsplit
 
-from burstd.far.errors import BUSY, MISSING, REFUSED, FarError
+from burstd.far.errors import BUSY, MISMATCH, MISSING, REFUSED, FarError
 
 Data = Union[bytes, bytearray, memoryview]
 
@@ -29,8 +29,9 @@ _SOON = (408, 429, 500, 502, 503, 504)
 
 
 class Objects:
-    """Keeps connections open until it is closed. For threads. Raises BucketError: missing, busy
-    where the bucket can't be reached or is overloaded, refused for all else."""
+    """Keeps connections open until it is closed. For threads. Raises BucketError: missing,
+    mismatch for an object that is too large, busy where the bucket can't be reached or is
+    overloaded, refused for all else."""
 
     def __init__(self) -> None:
         self._idle: list[tuple[str, http.client.HTTPConnection]] = []
@@ -117,7 +118,7 @@ def _connect(place: str) -> http.client.HTTPConnection:
 
 def _refusal(place: str, status: int, found: bytes, most: int) -> BucketError:
     if status == 200:
-        return BucketError(REFUSED, f"an object of more than {most} bytes")
+        return BucketError(MISMATCH, f"an object of more than {most} bytes")
     words = found.decode("utf-8", "replace")
     code = words.partition("<Code>")[2].partition("<")[0] or "no reason"
     text = f"the bucket at {place} answers {status}, {code}"

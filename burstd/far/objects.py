@@ -25,13 +25,15 @@ class BucketError(FarError):
 TIMEOUT = 60  #: seconds without a byte
 PAUSES = (0.5, 2.0)  #: seconds before an object is tried again
 _WORDS = 4096  #: bytes of a refusal that are read
-_SOON = (408, 429, 500, 502, 503, 504)
+#: 401, 403: the address has lapsed, or burstd's rights do not do. Neither is the job's fault: another
+#: address is asked for.
+_SOON = (401, 403, 408, 429, 500, 502, 503, 504)
 
 
 class Objects:
     """Keeps connections open until it is closed. For threads. Raises BucketError: missing,
-    mismatch for an object that is too large, busy where the bucket can't be reached or is
-    overloaded, refused for all else."""
+    mismatch for an object that is too large, busy where the bucket can't be reached, is overloaded
+    or does not let us in, refused for all else."""
 
     def __init__(self) -> None:
         self._idle: list[tuple[str, http.client.HTTPConnection]] = []

@@ -64,8 +64,7 @@ class Objects:
         raise AssertionError
 
     def _once(self, verb: str, address: str, content: Optional[Data], most: int) -> bytes:
-        parts = urlsplit(address)
-        place, wanted = f"{parts.scheme}://{parts.netloc}", f"{parts.path}?{parts.query}"
+        place, wanted = _parted(address)
         line = self._line(place)
         try:
             line.request(verb, wanted, body=content, headers=_HEADERS)
@@ -99,11 +98,21 @@ class Objects:
 _HEADERS = {"Accept-Encoding": "identity"}
 
 
+def _parted(address: str) -> tuple[str, str]:
+    """The server, and what it is asked for. An error does not quote it: it opens the object."""
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not address.isascii() or not address.isprintable() or " " in address:
+        raise BucketError(REFUSED, "not the address of an object in a bucket")
+    return f"{parts.scheme}://{parts.netloc}", f"{parts.path}?{parts.query}"
+
+
 def _connect(place: str) -> http.client.HTTPConnection:
     scheme, _, host = place.partition("://")
     kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-    if scheme not in kinds or not host:
-        raise BucketError(REFUSED, f"not the address of a bucket: {place}")
     line: http.client.HTTPConnection = kinds[scheme](host, timeout=TIMEOUT)
     try:
         line.connect()

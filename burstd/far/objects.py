@@ -120,7 +120,7 @@ def _connect(place: str) -> http.client.HTTPConnection:
     except (OSError, http.client.HTTPException, ValueError) as error:
         line.close()
         raise BucketError(BUSY, f"the bucket at {place} can't be reached: {error}") from error
-    if peer.is_link_local:
+    if (getattr(peer, "ipv4_mapped", None) or peer).is_link_local:
         # Where a cloud keeps its machines' own credentials. Nobody's agent shall ask there for us.
         line.close()
         raise BucketError(REFUSED, f"{place} is no bucket but a link-local address")

@@ -24,6 +24,7 @@ from burstd.far import objects, seal, wire
 from burstd.far.client import Client
 from burstd.far.errors import BUSY, MISMATCH, MISSING, REFUSED, FarError
 from burstd.far.objects import BucketError, Objects
+from burstd.far.passage import closed
 from tests.far.kit import KEY, FarEnd, entry, put
 from tests.far.shelf import Shelf, opened
 
@@ -128,6 +129,26 @@ def test_a_pack_that_was_damaged_there_is_left_anew(
     same(far, files)
 
 
+@pytest.mark.parametrize("what", ["no pack", "no frame", "too long"])
+def test_one_that_holds_something_else_is_left_anew(
+    far: FarEnd, shelf: Shelf, index: Index, files: list[Path], what: str
+) -> None:
+    with talking(far, shelf) as (client, passage):
+        Push(client, index, passage).send(files)
+    subprocess.run(["rm", "-r", str(far.root / "stores"), str(far.run_dir)], check=True)
+    name = sorted(shelf.objects)[1]
+    shelf.objects[name] = {
+        "no pack": seal.seal(SECRET, name, b"short"),
+        "no frame": closed(SECRET, name, b"no frame", 4000),
+        "too long": bytes(17 * MIB),
+    }[what]
+    with talking(far, shelf) as (client, passage), pytest.raises(BucketError, match="once more"):
+        Push(client, index, passage).send(files)
+    with talking(far, shelf) as (client, passage):
+        Push(client, index, passage).send(files)
+    same(far, files)
+
+
 def test_a_bucket_that_stumbles_is_asked_again(
     far: FarEnd, shelf: Shelf, index: Index, files: list[Path]
 ) -> None:
@@ -138,7 +159,7 @@ def test_a_bucket_that_stumbles_is_asked_again(
     assert not shelf.refusals
 
 
-@pytest.mark.parametrize(("status", "code"), [(503, BUSY), (403, REFUSED), (404, MISSING)])
+@pytest.mark.parametrize(("status", "code"), [(503, BUSY), (403, BUSY), (400, REFUSED), (404, MISSING)])
 def test_one_that_refuses_is_told_of(
     far: FarEnd, shelf: Shelf, index: Index, files: list[Path], status: int, code: str
 ) -> None:
@@ -224,8 +245,12 @@ def test_an_answer_that_was_exchanged_is_noticed(far: FarEnd, shelf: Shelf) -> N
     [
         ({"op": "unlock", "key": "zz"}, "not a key"),
         ({"op": "unlock", "key": "00"}, "not a key"),
+        ({"op": "unlock", "key": "000"}, "not a key"),
         ({"op": "chunks", "runs": [], "via": {"address": "", "name": ""}}, "not the address"),
         ({"op": "chunks", "runs": [], "via": {"address": "file:///etc/passwd", "name": ""}}, "not"),
+        ({"op": "chunks", "runs": [], "via": {"address": "http://a:b/", "name": ""}}, "not the"),
+        ({"op": "chunks", "runs": [], "via": {"address": "http://[::1/", "name": ""}}, "not the"),
+        ({"op": "chunks", "runs": [], "via": {"address": "http://\ud800/", "name": ""}}, "not the"),
         ({"op": "chunks", "runs": [], "via": 7}, "via"),
     ],
 )
@@ -239,6 +264,17 @@ def test_bad_words_are_refused(
         assert client.hello().protocol == wire.PROTOCOL
 
 
+@pytest.mark.parametrize("odd", ["\u00fc", "\ud800"])
+def test_a_name_of_odd_letters_opens_nothing(far: FarEnd, shelf: Shelf, odd: str) -> None:
+    shelf.objects["a"] = bytes(100)
+    address = shelf.sign(get=["a"]).get[0]
+    with talking(far, shelf) as (client, _):
+        for via in ({"address": address, "name": odd}, {"address": address + odd, "name": "a"}):
+            with pytest.raises(FarError):
+                client._post({"op": "chunks", "runs": [], "via": via}).result()
+        assert client.hello().protocol == wire.PROTOCOL
+
+
 def test_without_a_key_nothing_passes(
     far: FarEnd, shelf: Shelf, index: Index, files: list[Path]
 ) -> None:
@@ -249,13 +285,14 @@ def test_without_a_key_nothing_passes(
     passage.close()
 
 
-def test_nobody_is_asked_where_clouds_keep_credentials() -> None:
+@pytest.mark.parametrize("place", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1%eth0"])
+def test_nobody_is_asked_where_clouds_keep_credentials(place: str) -> None:
     class Line(http.client.HTTPConnection):
         def connect(self) -> None:
             self.sock = cast(socket.socket, self)
 
         def getpeername(self) -> tuple[str, int]:
-            return "169.254.169.254", 80
+            return place, 80
 
         def close(self) -> None:
             pass

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -30,6 +30,7 @@ WORTH = 0.97  #: a pack that compresses to more of its size travels as it is
 #: Batches read ahead, batches asked for, packs being made: what is in memory is their sum.
 AHEAD, ASKED, MADE = 2, 3, 6
 REMEMBERED = 200_000  #: names; who comes later is asked for again, which costs a few bytes
+WORD_EVERY = 30.0  #: seconds; the far end takes two minutes' silence for a cut
 UNHEARD = 32  #: answers
 #: A pack that is left in a bucket ends, from so many bytes on, with a chunk whose name begins low:
 #: there it ends in other trees too, which then have packs in common.
@@ -131,6 +132,8 @@ class Push:
     def _send_pack(self, runs: Runs, made: Future[Made]) -> None:
         if self.passage is None:
             self._steer(made)
+        while not wait([made], WORD_EVERY).done:
+            self.client.hello()
         pack = made.result()
         if isinstance(pack, Left):
             self._steer_by(pack)

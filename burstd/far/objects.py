@@ -25,8 +25,7 @@ class BucketError(FarError):
 TIMEOUT = 60  #: seconds without a byte
 PAUSES = (0.5, 2.0)  #: seconds before an object is tried again
 _WORDS = 4096  #: bytes of a refusal that are read
-#: 401, 403: the address has lapsed, or burstd's rights do not do. Neither is the job's fault: another
-#: address is asked for.
+#: 401, 403: the address has lapsed, or burstd's rights do not do. Neither is the job's fault.
 _SOON = (401, 403, 408, 429, 500, 502, 503, 504)
 
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, cast
 import pytest
 
 from burstd.agent import passage as agents
+from burstd.agent import push as pushing
 from burstd.agent.ahead import Ahead
 from burstd.agent.index import Index
 from burstd.agent.passage import Passage
@@ -25,7 +26,7 @@ from burstd.far.client import Client
 from burstd.far.errors import BUSY, MISMATCH, MISSING, REFUSED, FarError
 from burstd.far.objects import BucketError, Objects
 from burstd.far.passage import closed
-from tests.far.kit import KEY, FarEnd, entry, put
+from tests.far.kit import FarEnd, entry, put
 from tests.far.shelf import Shelf, opened
 
 MIB = 2**20
@@ -59,8 +60,8 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 @contextmanager
-def talking(far: FarEnd, shelf: Shelf, key: str = KEY) -> Iterator[tuple[Client, Passage]]:
-    argv = [key if word == KEY else word for word in far.argv("serve")]
+def talking(far: FarEnd, shelf: Shelf, *more: str) -> Iterator[tuple[Client, Passage]]:
+    argv = far.argv("serve", *more)
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, env=far.environment()) as program:
         passage = Passage(SECRET, shelf.sign)
@@ -159,7 +160,9 @@ def test_a_bucket_that_stumbles_is_asked_again(
     assert not shelf.refusals
 
 
-@pytest.mark.parametrize(("status", "code"), [(503, BUSY), (403, BUSY), (400, REFUSED), (404, MISSING)])
+@pytest.mark.parametrize(
+    ("status", "code"), [(503, BUSY), (403, BUSY), (400, REFUSED), (404, MISSING)]
+)
 def test_one_that_refuses_is_told_of(
     far: FarEnd, shelf: Shelf, index: Index, files: list[Path], status: int, code: str
 ) -> None:
@@ -167,6 +170,16 @@ def test_one_that_refuses_is_told_of(
     with talking(far, shelf) as (client, passage), pytest.raises(BucketError) as caught:
         Push(client, index, passage).send(files)
     assert (code, f"answers {status}, Mood") == (caught.value.code, str(caught.value)[-17:])
+
+
+def test_while_packs_wait_for_the_bucket_the_line_stays(
+    far: FarEnd, shelf: Shelf, index: Index, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushing, "WORD_EVERY", 0.2)
+    shelf.slow = 2.5
+    with talking(far, shelf, "--silence", "1") as (client, passage):
+        Push(client, index, passage).send(files[:3])
+    same(far, files[:3])
 
 
 def test_an_object_that_is_cut_on_its_way_is_fetched_again(shelf: Shelf) -> None:

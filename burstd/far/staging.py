@@ -136,6 +136,8 @@ class Staging:
         if not isinstance(row, list) or list(map(type, row)) != [str, str, int, int, int]:
             raise BadFields("not a file to be copied")
         path, key, size, mtime_ns, mode = row
+        if not -(2**63) <= mtime_ns < 2**63:
+            raise BadFields("a file with a time that none has")
         *above, name = paths.split(path)
         with _answered():
             parent = self._directory(tuple(above))

@@ -22,8 +22,8 @@ Clock = Callable[[], float]  #: seconds
 class Addresses:
     """``put``: nothing for an object that is there already; in the order of the names asked for."""
 
-    put: Sequence[str | None] = ()
-    get: Sequence[str] = ()
+    put: Sequence[str | None] = field(default=(), repr=False)
+    get: Sequence[str] = field(default=(), repr=False)
 
 
 class Sign(Protocol):
@@ -49,7 +49,7 @@ class Left:
     either where it lay there already."""
 
     name: str
-    address: str
+    address: str = field(repr=False)
     made: float = 0.0
     sent: float = 0.0
 
@@ -58,11 +58,11 @@ class Left:
 class Passage:
     """For threads. Raises ``Away`` and ``FarError``."""
 
-    key: bytes
+    key: bytes = field(repr=False)
     sign: Sign
     pace: Callable[[int], object] = int
     objects: Objects = field(default_factory=Objects)
-    _places: dict[str, str] = field(default_factory=dict)
+    _places: dict[str, str] = field(default_factory=dict, repr=False)
 
     def leave(self, names: Sequence[bytes], make: Callable[[], Pack], clock: Clock) -> Left:
         """A pack of those chunks; ``make`` is called where nobody has left the same one before."""

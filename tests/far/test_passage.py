@@ -241,6 +241,7 @@ def test_an_answer_that_was_exchanged_is_noticed(far: FarEnd, shelf: Shelf) -> N
     with talking(far, shelf) as (client, passage):
         place = passage.place()
         name = str(place["name"])
+        assert repr(SECRET) not in repr(passage) and "127.0.0.1" not in repr(passage)
         shelf.objects[name] = seal.seal(SECRET, "results/other", b"not this")
         with pytest.raises(FarError, match=MISMATCH):
             passage.bring(name, 8)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,14 +16,15 @@ from typer.testing import CliRunner
 
 from burstd.adapters.vault import FileVault
 from burstd.agent.passage import PACKS, RESULTS
+from burstd.api.rooms import Rooms, Wish
 from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.core.audit import to_json
-from burstd.domain.burst import Stage
+from burstd.domain.burst import BurstId, Stage
 from burstd.domain.keys import Per
 from burstd.domain.requests import Request, RequestKind
 from burstd.far import seal
-from burstd.ports.bucket import Bucket
+from burstd.ports.bucket import Bucket, Stored, Swept
 from burstd.shell.keyring import Sweeper, key_of
 from burstd.shell.world import Room
 from burstd.testing.contracts.bucket import send
@@ -109,6 +112,8 @@ def test_an_agent_gets_the_key_of_its_burst_and_single_addresses(
     ]
     assert (f"burst:{id}", "eu") == (kept.scope, kept.bucket)
     assert key not in str(kept) and ME not in place
+    opened = key_of(scene.burst(), scene.world.rooms["eu"], scene.world)
+    assert opened.key.hex() == key and repr(opened.key) not in repr(opened)
 
 
 def test_a_pack_that_lies_there_is_not_left_again_unless_it_is_bad(scene: Scene) -> None:
@@ -244,6 +249,66 @@ def test_a_shared_key_outlives_its_bursts_and_old_packs_go(
     assert scene.store.seal_keys()[0].wrapped
     found = json.loads(shred("--user", ME, "--json"))["certificates"]
     assert [f"user:{ME}"] == [one["scope"] for one in found]
+
+
+@dataclass
+class Overtaken:
+    """A bucket of which the daemon removes the same objects while we do."""
+
+    bucket: Bucket
+    meanwhile: Callable[[], None]
+
+    def remove(self, below: str) -> Swept:
+        first, self.meanwhile = self.meanwhile, lambda: None
+        first()
+        return self.bucket.remove(below)
+
+
+def test_who_comes_second_shows_the_certificate_of_the_log(
+    scene: Scene, server: S3Server, tmp_path: Path
+) -> None:
+    left(scene, A)
+    CliRunner().invoke(app, ["quarantine", "add", "1"])
+    bucket: Any = Overtaken(server.opened("burstd/"), lambda: Sweeper().sweep(scene.world))
+    with_room(scene, bucket, tmp_path)
+    (given,) = json.loads(shred("1", "--json"))["certificates"]
+    (record,) = scene.store.shreds(f"burst:{scene.burst().id}")
+    assert (1, record.detail) == (given["objects"], given)
+
+
+@dataclass
+class Hanging:
+    """A bucket that does not answer the first who lists it, until it is let go."""
+
+    bucket: Bucket
+    asked: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+
+    def listed(self, below: str) -> Iterator[Stored]:
+        if not self.asked.is_set():
+            self.asked.set()
+            assert self.go.wait(60)
+        return self.bucket.listed(below)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.bucket, name)
+
+
+def test_a_list_that_takes_long_holds_up_nobody_elses(
+    scene: Scene, server: S3Server, tmp_path: Path
+) -> None:
+    hanging: Any = Hanging(server.opened("burstd/"))
+    with_room(scene, hanging, tmp_path)
+    other = replace(scene.burst(), id=BurstId("b-other"))
+    rooms, wish = Rooms(), Wish(put=[A])
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(rooms.addresses, scene.burst(), wish, scene.world)
+        assert hanging.asked.wait(60)
+        second = threads.submit(rooms.addresses, other, wish, scene.world)
+        done = wait([second], 5).done
+        hanging.go.set()
+    assert {second} == done
+    assert first.result().keys() == second.result().keys()
 
 
 def test_who_is_no_operator_shreds_nothing(scene: Scene, serve: Serve) -> None:

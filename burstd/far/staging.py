@@ -73,8 +73,14 @@ class Staging:
         """Keeps the chunks of a pack as they come, so that a cut costs the one that it falls in.
         `plain`: their bytes, where they come compressed. Raises FarError(mismatch) if one is not
         what its name says."""
-        numbers = [number for run in runs for number in self._of(run)]
+        numbers = list[int]()
+        for run in runs:
+            numbers += self._of(run)
+            if len(numbers) > MAX_PACK:
+                raise FarError(REFUSED, "a pack that is too large")
         ends = list(accumulate(self._sizes[number] for number in numbers))
+        if ends and ends[-1] > MAX_PACK:
+            raise FarError(REFUSED, "a pack that is too large")
         content = memoryview(bytearray(ends[-1] if ends else 0))
         if plain is not None and plain != len(content):
             raise FarError(BROKEN, f"a pack of {plain} bytes for {len(content)} bytes of chunks")

@@ -353,9 +353,12 @@ def test_one_that_somebody_else_signed_is_not_the_sites(scene: Scene, tmp_path: 
 def test_a_ledger_that_may_be_a_copy_sweeps_nothing(scene: Scene, server: S3Server) -> None:
     left(scene, A)
     CliRunner().invoke(app, ["quarantine", "add", "1"])
-    scene.store.destroy_key(scene.store.seal_keys()[0].place, "root", "")
     head = replace(scene.store.head(), seq=10**6)
     scene.store.suspect("the file beside the ledger", head)
+    for words in (["1"], ["--user", ME]):
+        assert "SAFE mode" in shred(*words, code=client.NEGATIVE)
+    assert scene.store.seal_keys()[0].wrapped
+    scene.store.destroy_key(scene.store.seal_keys()[0].place, "root", "")
     Sweeper().sweep(scene.world)
     assert 1 == len(server.everything())
     scene.store.accept("root")

@@ -233,6 +233,7 @@ def test_a_shared_key_outlives_its_bursts_and_old_packs_go(
     scene.until(Stage.STAGING_IN, "2")
     burst = scene.burst("2")
     assert first == key_of(burst, scene.world.rooms["eu"], scene.world).key.hex()
+    assert "burst shred --list" in shred("1", code=client.NEGATIVE)  # not: there is nothing
     sweeper = Sweeper()
     scene.clock.forward(seconds=700)
     sweeper.sweep(scene.world)
@@ -322,7 +323,7 @@ def test_who_is_no_operator_shreds_nothing(scene: Scene, serve: Serve) -> None:
 def test_whose_files_is_to_be_said(scene: Scene) -> None:
     for words in ([], ["1", "--user", ME], ["--user", ME, "--account", "crash"]):
         assert "one of JOB, --user and --account" in shred(*words, code=client.USAGE)
-    assert "nothing of it lies in a bucket" in shred("--account", "nobody", code=client.NEGATIVE)
+    assert "sealed with a key of its own" in shred("--account", "nobody", code=client.NEGATIVE)
     assert "knows no job" in shred("77", code=client.NOT_FOUND)
 
 

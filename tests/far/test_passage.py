@@ -237,6 +237,18 @@ def test_small_results_in_groups_and_very_small_ones_over_the_line(
         assert 1 == len(shelf.gets)
 
 
+def test_places_that_nobody_used_are_forgotten(shelf: Shelf) -> None:
+    passage = Passage(SECRET, shelf.sign)
+    first = str(passage.place()["name"])
+    for _ in range(300):
+        last = str(passage.place()["name"])
+    shelf.objects[last] = seal.seal(SECRET, last, b"an answer")
+    assert b"an answer" == passage.bring(last, 9)
+    with pytest.raises(FarError, match="none was to be left"):
+        passage.bring(first, 9)
+    passage.close()
+
+
 def test_an_answer_that_was_exchanged_is_noticed(far: FarEnd, shelf: Shelf) -> None:
     with talking(far, shelf) as (client, passage):
         place = passage.place()

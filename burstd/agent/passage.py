@@ -14,6 +14,7 @@ from burstd.far.objects import Objects
 from burstd.far.wire import Header
 
 PACKS, RESULTS = "packs/", "results/"
+PLACES = 200  #: for answers, the last ones; fewer requests are under way
 
 Clock = Callable[[], float]  #: seconds
 
@@ -22,8 +23,8 @@ Clock = Callable[[], float]  #: seconds
 class Addresses:
     """``put``: nothing for an object that is there already; in the order of the names asked for."""
 
-    put: Sequence[str | None] = ()
-    get: Sequence[str] = ()
+    put: Sequence[str | None] = field(default=(), repr=False)
+    get: Sequence[str] = field(default=(), repr=False)
 
 
 class Sign(Protocol):
@@ -49,7 +50,7 @@ class Left:
     either where it lay there already."""
 
     name: str
-    address: str
+    address: str = field(repr=False)
     made: float = 0.0
     sent: float = 0.0
 
@@ -58,11 +59,11 @@ class Left:
 class Passage:
     """For threads. Raises ``Away`` and ``FarError``."""
 
-    key: bytes
+    key: bytes = field(repr=False)
     sign: Sign
     pace: Callable[[int], object] = int
     objects: Objects = field(default_factory=Objects)
-    _places: dict[str, str] = field(default_factory=dict)
+    _places: dict[str, str] = field(default_factory=dict, repr=False)
 
     def leave(self, names: Sequence[bytes], make: Callable[[], Pack], clock: Clock) -> Left:
         """A pack of those chunks; ``make`` is called where nobody has left the same one before."""
@@ -87,6 +88,8 @@ class Passage:
         name = RESULTS + secrets.token_hex(32)
         found = self.sign(put=[name], get=[name])
         self._places[name] = found.get[0]
+        if len(self._places) > PLACES:  # short answers come over the line, and leave theirs unused
+            del self._places[next(iter(self._places))]
         return {"address": found.put[0] or "", "name": name}
 
     def bring(self, name: str, size: int) -> bytes:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -17,7 +17,7 @@ from burstd.agent.reading import Batch, Changed, Chunk, batches
 from burstd.domain.data import InputFile
 from burstd.far import chunks
 from burstd.far.client import Client, Pending, missing
-from burstd.far.errors import BUSY, MISMATCH, MISSING, FarError
+from burstd.far.errors import BROKEN, BUSY, MISMATCH, MISSING, FarError
 from burstd.far.objects import BucketError
 from burstd.far.order import InputFile as Entry
 from burstd.far.parts import Part
@@ -30,10 +30,13 @@ WORTH = 0.97  #: a pack that compresses to more of its size travels as it is
 #: Batches read ahead, batches asked for, packs being made: what is in memory is their sum.
 AHEAD, ASKED, MADE = 2, 3, 6
 REMEMBERED = 200_000  #: names; who comes later is asked for again, which costs a few bytes
+WORD_EVERY = 30.0  #: seconds; the far end takes two minutes' silence for a cut
 UNHEARD = 32  #: answers
 #: A pack that is left in a bucket ends, from so many bytes on, with a chunk whose name begins low:
 #: there it ends in other trees too, which then have packs in common.
 COMMON, LOW = 2**20, 8
+#: Of a pack that lies in a bucket: it is gone, damaged, or something else was left under its name.
+_NOT_IT = frozenset({MISSING, MISMATCH, BROKEN})
 
 Runs = list[tuple[int, int]]
 Made = Pack | Left
@@ -129,6 +132,8 @@ class Push:
     def _send_pack(self, runs: Runs, made: Future[Made]) -> None:
         if self.passage is None:
             self._steer(made)
+        while not wait([made], WORD_EVERY).done:
+            self.client.hello()
         pack = made.result()
         if isinstance(pack, Left):
             self._steer_by(pack)
@@ -142,7 +147,7 @@ class Push:
         try:
             pending.result()
         except FarError as error:
-            if not left or self.passage is None or error.code not in {MISMATCH, MISSING}:
+            if not left or self.passage is None or error.code not in _NOT_IT:
                 raise
             self.passage.distrust(left)
             raise BucketError(BUSY, f"{left} is left in the bucket once more: {error}") from error

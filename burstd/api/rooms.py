@@ -43,6 +43,8 @@ class Rooms:
     """Forgets with the daemon: what lies in a bucket is listed anew then."""
 
     _there: dict[str, _Known] = field(default_factory=dict)
+    #: One for each place: a list that takes long holds up those alone who need it.
+    _listing: dict[str, threading.Lock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def seal(self, burst: Burst, world: World) -> str | None:
@@ -75,14 +77,23 @@ class Rooms:
     def _packs(self, key: OpenKey, room: Room, world: World, without: set[str]) -> set[str]:
         """Names of packs that lie there."""
         with self._lock:
+            listing = self._listing.setdefault(key.place, threading.Lock())
+        with listing:
             now, known = world.clock.now(), self._there.get(key.place)
             if known is None or now - known.at > LISTED_FOR:
                 found = {stored.name for stored in room.bucket.listed(f"{key.place}/packs/")}
-                known = self._there[key.place] = _Known(now, found)
-                for place in [p for p, k in self._there.items() if now - k.at > 5 * LISTED_FOR]:
-                    del self._there[place]
+                known = _Known(now, found)
+                self._keep(key.place, known)
             known.names -= without
             return known.names
+
+    def _keep(self, place: str, known: _Known) -> None:
+        """Forgets those that nobody has asked about for a while."""
+        with self._lock:
+            self._there[place] = known
+            for gone in [p for p, k in self._there.items() if known.at - k.at > 5 * LISTED_FOR]:
+                del self._there[gone]
+                self._listing.pop(gone, None)
 
 
 @contextmanager

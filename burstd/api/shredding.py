@@ -59,6 +59,8 @@ class ShredRoutes:
 
     def _shred(self, scopes: set[str], peer: Peer, why: str) -> Any:
         world = self._desk.world
+        if world.store.ledger().suspect:  # a younger one has other bursts, and the key again
+            return too_late("the ledger was restored (SAFE mode): burst accept ends it")
         known = [key for key in world.store.seal_keys() if key.scope in scopes]
         keys = [key for key in known if key.emptied_at is None]
         if open_ones := users_of((key.scope for key in keys), world.store.open_bursts()):

@@ -46,7 +46,7 @@ def shred(
         cause = plain(found["left"][0]["cause"])
         fail(f"the key is destroyed, its objects are still there: {cause}; tried again", NEGATIVE)
     if not found["certificates"]:
-        fail("nothing of it lies in a bucket, or ever did", NEGATIVE)
+        fail("nothing was sealed with a key of its own: see burst shred --list", NEGATIVE)
     raise typer.Exit(OK)
 
 

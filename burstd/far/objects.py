@@ -13,7 +13,7 @@ import time
 from typing import Optional, Union
 from urllib.parse import urlsplit
 
-from burstd.far.errors import BUSY, MISSING, REFUSED, FarError
+from burstd.far.errors import BUSY, MISMATCH, MISSING, REFUSED, FarError
 
 Data = Union[bytes, bytearray, memoryview]
 
@@ -25,12 +25,14 @@ class BucketError(FarError):
 TIMEOUT = 60  #: seconds without a byte
 PAUSES = (0.5, 2.0)  #: seconds before an object is tried again
 _WORDS = 4096  #: bytes of a refusal that are read
-_SOON = (408, 429, 500, 502, 503, 504)
+#: 401, 403: the address has lapsed, or burstd's rights do not do. Neither is the job's fault.
+_SOON = (401, 403, 408, 429, 500, 502, 503, 504)
 
 
 class Objects:
-    """Keeps connections open until it is closed. For threads. Raises BucketError: missing, busy
-    where the bucket can't be reached or is overloaded, refused for all else."""
+    """Keeps connections open until it is closed. For threads. Raises BucketError: missing,
+    mismatch for an object that is too large, busy where the bucket can't be reached, is overloaded
+    or does not let us in, refused for all else."""
 
     def __init__(self) -> None:
         self._idle: list[tuple[str, http.client.HTTPConnection]] = []
@@ -61,15 +63,17 @@ class Objects:
         raise AssertionError
 
     def _once(self, verb: str, address: str, content: Optional[Data], most: int) -> bytes:
-        parts = urlsplit(address)
-        place, wanted = f"{parts.scheme}://{parts.netloc}", f"{parts.path}?{parts.query}"
+        place, wanted = _parted(address)
         line = self._line(place)
         try:
             line.request(verb, wanted, body=content, headers=_HEADERS)
             answer = line.getresponse()
             found = answer.read(most + 1 if answer.status == 200 else _WORDS)
+            if answer.length and answer.status == 200 and len(found) <= most:
+                raise http.client.IncompleteRead(found, answer.length)  # read() keeps silent
         except (OSError, http.client.HTTPException) as error:
             line.close()
+            self.close()  # what idles was most likely ended with it
             why = str(error) or type(error).__name__
             raise BucketError(BUSY, f"the bucket at {place} does not answer: {why}") from error
         if answer.status != 200 or len(found) > most:
@@ -93,11 +97,21 @@ class Objects:
 _HEADERS = {"Accept-Encoding": "identity"}
 
 
+def _parted(address: str) -> tuple[str, str]:
+    """The server, and what it is asked for. An error does not quote it: it opens the object."""
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not address.isascii() or not address.isprintable() or " " in address:
+        raise BucketError(REFUSED, "not the address of an object in a bucket")
+    return f"{parts.scheme}://{parts.netloc}", f"{parts.path}?{parts.query}"
+
+
 def _connect(place: str) -> http.client.HTTPConnection:
     scheme, _, host = place.partition("://")
     kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-    if scheme not in kinds or not host:
-        raise BucketError(REFUSED, f"not the address of a bucket: {place}")
     line: http.client.HTTPConnection = kinds[scheme](host, timeout=TIMEOUT)
     try:
         line.connect()
@@ -105,7 +119,7 @@ def _connect(place: str) -> http.client.HTTPConnection:
     except (OSError, http.client.HTTPException, ValueError) as error:
         line.close()
         raise BucketError(BUSY, f"the bucket at {place} can't be reached: {error}") from error
-    if peer.is_link_local:
+    if (getattr(peer, "ipv4_mapped", None) or peer).is_link_local:
         # Where a cloud keeps its machines' own credentials. Nobody's agent shall ask there for us.
         line.close()
         raise BucketError(REFUSED, f"{place} is no bucket but a link-local address")
@@ -114,7 +128,7 @@ def _connect(place: str) -> http.client.HTTPConnection:
 
 def _refusal(place: str, status: int, found: bytes, most: int) -> BucketError:
     if status == 200:
-        return BucketError(REFUSED, f"an object of more than {most} bytes")
+        return BucketError(MISMATCH, f"an object of more than {most} bytes")
     words = found.decode("utf-8", "replace")
     code = words.partition("<Code>")[2].partition("<")[0] or "no reason"
     text = f"the bucket at {place} answers {status}, {code}"

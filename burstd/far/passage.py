@@ -26,10 +26,9 @@ class Passage:
 
     def unlock(self, key: str) -> None:
         """`key`: hex; kept in memory for this conversation."""
-        found = bytes.fromhex(key) if all(c in "0123456789abcdef" for c in key) else b""
-        if len(found) != seal.KEY:
+        if len(key) != 2 * seal.KEY or not all(c in "0123456789abcdef" for c in key):
             raise FarError(REFUSED, "not a key")
-        self._key = found
+        self._key = bytes.fromhex(key)
 
     def bring(self, via: Fields, most: int) -> tuple[Optional[int], memoryview]:
         """A pack that was left for us: its size before it was compressed, if it is, and it."""

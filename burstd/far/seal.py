@@ -34,7 +34,7 @@ def seal(key: bytes, name: str, content: Data) -> bytes:
     salt = os.urandom(_SALT)
     sealed = bytearray(size_of(len(content)))
     sealed[: len(MAGIC) + _SALT] = MAGIC + salt
-    at, plain, bound = len(MAGIC) + _SALT, memoryview(content), MAGIC + name.encode()
+    at, plain, bound = len(MAGIC) + _SALT, memoryview(content), _bound(name)
     derived, count = derive(key, salt, b"burstd sealed object"), _segments(len(content))
     for number in range(count):
         part = plain[number * SEGMENT : (number + 1) * SEGMENT]
@@ -54,7 +54,7 @@ def unseal(key: bytes, name: str, sealed: Data) -> bytearray:
     if bytes(view[: len(MAGIC)]) != MAGIC or len(view) != size_of(len(content)):
         raise _not_ours(name)
     derived = derive(key, bytes(view[len(MAGIC) : head]), b"burstd sealed object")
-    at, into, bound = head, memoryview(content), MAGIC + name.encode()
+    at, into, bound = head, memoryview(content), _bound(name)
     for number in range(count):
         room = into[number * SEGMENT : (number + 1) * SEGMENT]
         part, tag = view[at : at + len(room)], bytes(view[at + len(room) : at + len(room) + _TAG])
@@ -90,6 +90,11 @@ def _segments(size: int, width: int = SEGMENT) -> int:
 
 def _nonce(number: int, final: bool) -> bytes:
     return bytes(7) + number.to_bytes(4, "big") + bytes([final])
+
+
+def _bound(name: str) -> bytes:
+    """Any text: the other end may have sent half a letter."""
+    return MAGIC + name.encode("utf-8", "surrogatepass")
 
 
 def _not_ours(name: str) -> FarError:

@@ -73,8 +73,14 @@ class Staging:
         """Keeps the chunks of a pack as they come, so that a cut costs the one that it falls in.
         `plain`: their bytes, where they come compressed. Raises FarError(mismatch) if one is not
         what its name says."""
-        numbers = [number for run in runs for number in self._of(run)]
+        numbers = list[int]()
+        for run in runs:
+            numbers += self._of(run)
+            if len(numbers) > MAX_PACK:
+                raise FarError(REFUSED, "a pack that is too large")
         ends = list(accumulate(self._sizes[number] for number in numbers))
+        if ends and ends[-1] > MAX_PACK:
+            raise FarError(REFUSED, "a pack that is too large")
         content = memoryview(bytearray(ends[-1] if ends else 0))
         if plain is not None and plain != len(content):
             raise FarError(BROKEN, f"a pack of {plain} bytes for {len(content)} bytes of chunks")
@@ -136,6 +142,8 @@ class Staging:
         if not isinstance(row, list) or list(map(type, row)) != [str, str, int, int, int]:
             raise BadFields("not a file to be copied")
         path, key, size, mtime_ns, mode = row
+        if not -(2**63) <= mtime_ns < 2**63:
+            raise BadFields("a file with a time that none has")
         *above, name = paths.split(path)
         with _answered():
             parent = self._directory(tuple(above))

@@ -35,7 +35,7 @@ class OpenKey:
     """A key in use, and what its objects' names begin with."""
 
     place: str
-    key: bytes
+    key: bytes = field(repr=False)
 
 
 def scope_of(burst: Burst, per: Per) -> str:
@@ -117,7 +117,9 @@ def shred(key: WrappedKey, room: Room, world: World) -> Mapping[str, object]:
     signed = {**content, "public_key": by.public_key, "signature": by.signature}
     world.store.shredded(key, signed)
     log.info("bucket.shredded", scope=key.scope, objects=gone.objects, bytes=gone.size)
-    return signed
+    # Who sweeps beside us may have been first: the log has that one's.
+    kept = [one.detail for one in world.store.shreds(key.scope) if one.detail["place"] == key.place]
+    return kept[0] if kept else signed
 
 
 def _look_again(key: WrappedKey, room: Room, world: World) -> None:

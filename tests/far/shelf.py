@@ -4,6 +4,7 @@ in tests/contract."""
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,11 +16,14 @@ from burstd.agent.passage import Addresses
 
 @dataclass
 class Shelf:
-    """``refusals``: the answers to the next requests; 0: the line is cut instead."""
+    """``refusals``: the answers to the next requests; 0: the line is cut instead. ``cuts``: the
+    bytes after which the next objects that are fetched end. ``slow``: seconds that a PUT takes."""
 
     port: int
     objects: dict[str, bytes] = field(default_factory=dict)
     refusals: list[int] = field(default_factory=list)
+    cuts: list[int] = field(default_factory=list)
+    slow: float = 0.0
     puts: list[str] = field(default_factory=list)
     gets: list[str] = field(default_factory=list)
 
@@ -43,6 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        time.sleep(self.shelf.slow)
         if not self._refused():
             self.shelf.puts.append(self._name())
             self.shelf.objects[self._name()] = body
@@ -53,7 +58,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self.shelf.gets.append(self._name())
         found = self.shelf.objects.get(self._name())
-        if found is None:
+        if found is not None and self.shelf.cuts:
+            self._answer(200, found[: self.shelf.cuts.pop(0)], len(found))
+            self.close_connection = True
+        elif found is None:
             self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
         else:
             self._answer(200, found)
@@ -71,9 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         return True
 
-    def _answer(self, status: int, body: bytes) -> None:
+    def _answer(self, status: int, body: bytes, size: int | None = None) -> None:
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) if size is None else size))
         self.end_headers()
         self.wfile.write(body)
 

@@ -115,6 +115,18 @@ def test_a_job_that_writes_into_its_own_changes_no_others(
 
 
 @pytest.mark.usefixtures("known")
+def test_a_time_that_none_has_is_refused(shared: FarEnd, index: Index, files: list[Path]) -> None:
+    push(shared, index, files)
+    (store,) = (shared.root / "stores").iterdir()
+    model = next(iter((store / "models").iterdir()))
+    row = models.row("/a/b", model.name, model.stat().st_size, 2**100, 0o600)
+    with shared.serving() as (client, _):
+        with pytest.raises(FarError, match="refused"):
+            client.clone([row]).result()
+        assert client.hello(clones=True).clones
+
+
+@pytest.mark.usefixtures("known")
 def test_a_file_that_changed_is_sent(shared: FarEnd, index: Index, files: list[Path]) -> None:
     push(shared, index, files)
     with files[0].open("r+b") as file:

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, cast
 import pytest
 
 from burstd.agent import passage as agents
+from burstd.agent import push as pushing
 from burstd.agent.ahead import Ahead
 from burstd.agent.index import Index
 from burstd.agent.passage import Passage
@@ -24,7 +25,8 @@ from burstd.far import objects, seal, wire
 from burstd.far.client import Client
 from burstd.far.errors import BUSY, MISMATCH, MISSING, REFUSED, FarError
 from burstd.far.objects import BucketError, Objects
-from tests.far.kit import KEY, FarEnd, entry, put
+from burstd.far.passage import closed
+from tests.far.kit import FarEnd, entry, put
 from tests.far.shelf import Shelf, opened
 
 MIB = 2**20
@@ -58,8 +60,8 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 @contextmanager
-def talking(far: FarEnd, shelf: Shelf, key: str = KEY) -> Iterator[tuple[Client, Passage]]:
-    argv = [key if word == KEY else word for word in far.argv("serve")]
+def talking(far: FarEnd, shelf: Shelf, *more: str) -> Iterator[tuple[Client, Passage]]:
+    argv = far.argv("serve", *more)
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, env=far.environment()) as program:
         passage = Passage(SECRET, shelf.sign)
@@ -128,6 +130,26 @@ def test_a_pack_that_was_damaged_there_is_left_anew(
     same(far, files)
 
 
+@pytest.mark.parametrize("what", ["no pack", "no frame", "too long"])
+def test_one_that_holds_something_else_is_left_anew(
+    far: FarEnd, shelf: Shelf, index: Index, files: list[Path], what: str
+) -> None:
+    with talking(far, shelf) as (client, passage):
+        Push(client, index, passage).send(files)
+    subprocess.run(["rm", "-r", str(far.root / "stores"), str(far.run_dir)], check=True)
+    name = sorted(shelf.objects)[1]
+    shelf.objects[name] = {
+        "no pack": seal.seal(SECRET, name, b"short"),
+        "no frame": closed(SECRET, name, b"no frame", 4000),
+        "too long": bytes(17 * MIB),
+    }[what]
+    with talking(far, shelf) as (client, passage), pytest.raises(BucketError, match="once more"):
+        Push(client, index, passage).send(files)
+    with talking(far, shelf) as (client, passage):
+        Push(client, index, passage).send(files)
+    same(far, files)
+
+
 def test_a_bucket_that_stumbles_is_asked_again(
     far: FarEnd, shelf: Shelf, index: Index, files: list[Path]
 ) -> None:
@@ -138,7 +160,9 @@ def test_a_bucket_that_stumbles_is_asked_again(
     assert not shelf.refusals
 
 
-@pytest.mark.parametrize(("status", "code"), [(503, BUSY), (403, REFUSED), (404, MISSING)])
+@pytest.mark.parametrize(
+    ("status", "code"), [(503, BUSY), (403, BUSY), (400, REFUSED), (404, MISSING)]
+)
 def test_one_that_refuses_is_told_of(
     far: FarEnd, shelf: Shelf, index: Index, files: list[Path], status: int, code: str
 ) -> None:
@@ -146,6 +170,37 @@ def test_one_that_refuses_is_told_of(
     with talking(far, shelf) as (client, passage), pytest.raises(BucketError) as caught:
         Push(client, index, passage).send(files)
     assert (code, f"answers {status}, Mood") == (caught.value.code, str(caught.value)[-17:])
+
+
+def test_while_packs_wait_for_the_bucket_the_line_stays(
+    far: FarEnd, shelf: Shelf, index: Index, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushing, "WORD_EVERY", 0.2)
+    shelf.slow = 2.5
+    with talking(far, shelf, "--silence", "1") as (client, passage):
+        Push(client, index, passage).send(files[:3])
+    same(far, files[:3])
+
+
+def test_an_object_that_is_cut_on_its_way_is_fetched_again(shelf: Shelf) -> None:
+    shelf.objects["a"] = content = bytes(range(200))
+    shelf.cuts += [100, 0]
+    one = Objects()
+    assert content == one.get(shelf.sign(get=["a"]).get[0], 200)
+    one.close()
+
+
+def test_lines_that_ended_while_they_were_idle_cost_one_try(shelf: Shelf) -> None:
+    shelf.objects["a"] = b"deck"
+    one = Objects()
+    place = f"http://127.0.0.1:{shelf.port}"
+    for _ in range(4):
+        line = http.client.HTTPConnection("127.0.0.1", shelf.port)
+        line.sock, other = socket.socketpair()
+        other.close()
+        one._idle.append((place, line))
+    assert b"deck" == one.get(shelf.sign(get=["a"]).get[0], 10)
+    one.close()
 
 
 def test_results_come_through_it_too(far: FarEnd, shelf: Shelf) -> None:
@@ -182,10 +237,23 @@ def test_small_results_in_groups_and_very_small_ones_over_the_line(
         assert 1 == len(shelf.gets)
 
 
+def test_places_that_nobody_used_are_forgotten(shelf: Shelf) -> None:
+    passage = Passage(SECRET, shelf.sign)
+    first = str(passage.place()["name"])
+    for _ in range(300):
+        last = str(passage.place()["name"])
+    shelf.objects[last] = seal.seal(SECRET, last, b"an answer")
+    assert b"an answer" == passage.bring(last, 9)
+    with pytest.raises(FarError, match="none was to be left"):
+        passage.bring(first, 9)
+    passage.close()
+
+
 def test_an_answer_that_was_exchanged_is_noticed(far: FarEnd, shelf: Shelf) -> None:
     with talking(far, shelf) as (client, passage):
         place = passage.place()
         name = str(place["name"])
+        assert repr(SECRET) not in repr(passage) and "127.0.0.1" not in repr(passage)
         shelf.objects[name] = seal.seal(SECRET, "results/other", b"not this")
         with pytest.raises(FarError, match=MISMATCH):
             passage.bring(name, 8)
@@ -203,8 +271,12 @@ def test_an_answer_that_was_exchanged_is_noticed(far: FarEnd, shelf: Shelf) -> N
     [
         ({"op": "unlock", "key": "zz"}, "not a key"),
         ({"op": "unlock", "key": "00"}, "not a key"),
+        ({"op": "unlock", "key": "000"}, "not a key"),
         ({"op": "chunks", "runs": [], "via": {"address": "", "name": ""}}, "not the address"),
         ({"op": "chunks", "runs": [], "via": {"address": "file:///etc/passwd", "name": ""}}, "not"),
+        ({"op": "chunks", "runs": [], "via": {"address": "http://a:b/", "name": ""}}, "not the"),
+        ({"op": "chunks", "runs": [], "via": {"address": "http://[::1/", "name": ""}}, "not the"),
+        ({"op": "chunks", "runs": [], "via": {"address": "http://\ud800/", "name": ""}}, "not the"),
         ({"op": "chunks", "runs": [], "via": 7}, "via"),
     ],
 )
@@ -218,6 +290,17 @@ def test_bad_words_are_refused(
         assert client.hello().protocol == wire.PROTOCOL
 
 
+@pytest.mark.parametrize("odd", ["\u00fc", "\ud800"])
+def test_a_name_of_odd_letters_opens_nothing(far: FarEnd, shelf: Shelf, odd: str) -> None:
+    shelf.objects["a"] = bytes(100)
+    address = shelf.sign(get=["a"]).get[0]
+    with talking(far, shelf) as (client, _):
+        for via in ({"address": address, "name": odd}, {"address": address + odd, "name": "a"}):
+            with pytest.raises(FarError):
+                client._post({"op": "chunks", "runs": [], "via": via}).result()
+        assert client.hello().protocol == wire.PROTOCOL
+
+
 def test_without_a_key_nothing_passes(
     far: FarEnd, shelf: Shelf, index: Index, files: list[Path]
 ) -> None:
@@ -228,13 +311,14 @@ def test_without_a_key_nothing_passes(
     passage.close()
 
 
-def test_nobody_is_asked_where_clouds_keep_credentials() -> None:
+@pytest.mark.parametrize("place", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1%eth0"])
+def test_nobody_is_asked_where_clouds_keep_credentials(place: str) -> None:
     class Line(http.client.HTTPConnection):
         def connect(self) -> None:
             self.sock = cast(socket.socket, self)
 
         def getpeername(self) -> tuple[str, int]:
-            return "169.254.169.254", 80
+            return place, 80
 
         def close(self) -> None:
             pass

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 import pytest
 
-from burstd.far import chunks
+from burstd.far import chunks, wire
 from burstd.far.client import missing
 from burstd.far.errors import FarError, FarLost
 from burstd.far.fields import canonical
@@ -144,6 +144,16 @@ def test_what_another_job_has_sent_is_not_sent_again(far: FarEnd) -> None:
         assert 0 == put(client, entry(f"{STUDY}/c", content), content)
     assert content == far.file(f"{STUDY}/b").read_bytes()
     assert 0o755 == far.file(f"{STUDY}/b").stat().st_mode & 0o777
+
+
+def test_no_pack_takes_all_memory(far: FarEnd) -> None:
+    with far.serving() as (client, _):
+        client.hello()
+        client.want([(bytes(32), chunks.MOST)]).result()
+        for plain in (None, 2_000_000 * chunks.MOST, 5):
+            with pytest.raises(FarError, match="too large"):
+                client.chunks([(0, 1)] * 2_000_000, b"x", plain).result()
+        assert client.hello().protocol == wire.PROTOCOL
 
 
 def test_wrong_bytes_never_land(far: FarEnd) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import replace
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,15 @@ from burstd.adapters.vault import FileVault
 from burstd.agent.passage import PACKS, RESULTS
 from burstd.api.desk import Desk
 from burstd.api.figures import figures
+from burstd.api.rooms import Rooms, Wish
 from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.core.audit import to_json
-from burstd.domain.burst import Stage
+from burstd.domain.burst import BurstId, Stage
 from burstd.domain.keys import Per
 from burstd.domain.requests import Request, RequestKind
 from burstd.far import seal
-from burstd.ports.bucket import Bucket
+from burstd.ports.bucket import Bucket, Stored, Swept
 from burstd.shell.keyring import Sweeper, key_of
 from burstd.shell.world import Room
 from burstd.testing.contracts.bucket import send
@@ -111,6 +114,8 @@ def test_an_agent_gets_the_key_of_its_burst_and_single_addresses(
     ]
     assert (f"burst:{id}", "eu") == (kept.scope, kept.bucket)
     assert key not in str(kept) and ME not in place
+    opened = key_of(scene.burst(), scene.world.rooms["eu"], scene.world)
+    assert opened.key.hex() == key and repr(opened.key) not in repr(opened)
 
 
 def test_a_pack_that_lies_there_is_not_left_again_unless_it_is_bad(scene: Scene) -> None:
@@ -232,6 +237,7 @@ def test_a_shared_key_outlives_its_bursts_and_old_packs_go(
     scene.until(Stage.STAGING_IN, "2")
     burst = scene.burst("2")
     assert first == key_of(burst, scene.world.rooms["eu"], scene.world).key.hex()
+    assert "burst shred --list" in shred("1", code=client.NEGATIVE)  # not: there is nothing
     sweeper = Sweeper()
     scene.clock.forward(seconds=700)
     sweeper.sweep(scene.world)
@@ -250,6 +256,66 @@ def test_a_shared_key_outlives_its_bursts_and_old_packs_go(
     assert [f"user:{ME}"] == [one["scope"] for one in found]
 
 
+@dataclass
+class Overtaken:
+    """A bucket of which the daemon removes the same objects while we do."""
+
+    bucket: Bucket
+    meanwhile: Callable[[], None]
+
+    def remove(self, below: str) -> Swept:
+        first, self.meanwhile = self.meanwhile, lambda: None
+        first()
+        return self.bucket.remove(below)
+
+
+def test_who_comes_second_shows_the_certificate_of_the_log(
+    scene: Scene, server: S3Server, tmp_path: Path
+) -> None:
+    left(scene, A)
+    CliRunner().invoke(app, ["quarantine", "add", "1"])
+    bucket: Any = Overtaken(server.opened("burstd/"), lambda: Sweeper().sweep(scene.world))
+    with_room(scene, bucket, tmp_path)
+    (given,) = json.loads(shred("1", "--json"))["certificates"]
+    (record,) = scene.store.shreds(f"burst:{scene.burst().id}")
+    assert (1, record.detail) == (given["objects"], given)
+
+
+@dataclass
+class Hanging:
+    """A bucket that does not answer the first who lists it, until it is let go."""
+
+    bucket: Bucket
+    asked: threading.Event = field(default_factory=threading.Event)
+    go: threading.Event = field(default_factory=threading.Event)
+
+    def listed(self, below: str) -> Iterator[Stored]:
+        if not self.asked.is_set():
+            self.asked.set()
+            assert self.go.wait(60)
+        return self.bucket.listed(below)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.bucket, name)
+
+
+def test_a_list_that_takes_long_holds_up_nobody_elses(
+    scene: Scene, server: S3Server, tmp_path: Path
+) -> None:
+    hanging: Any = Hanging(server.opened("burstd/"))
+    with_room(scene, hanging, tmp_path)
+    other = replace(scene.burst(), id=BurstId("b-other"))
+    rooms, wish = Rooms(), Wish(put=[A])
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(rooms.addresses, scene.burst(), wish, scene.world)
+        assert hanging.asked.wait(60)
+        second = threads.submit(rooms.addresses, other, wish, scene.world)
+        done = wait([second], 5).done
+        hanging.go.set()
+    assert {second} == done
+    assert first.result().keys() == second.result().keys()
+
+
 def test_who_is_no_operator_shreds_nothing(scene: Scene, serve: Serve) -> None:
     left(scene, A)
     serve(scene, operator=False)
@@ -261,7 +327,7 @@ def test_who_is_no_operator_shreds_nothing(scene: Scene, serve: Serve) -> None:
 def test_whose_files_is_to_be_said(scene: Scene) -> None:
     for words in ([], ["1", "--user", ME], ["--user", ME, "--account", "crash"]):
         assert "one of JOB, --user and --account" in shred(*words, code=client.USAGE)
-    assert "nothing of it lies in a bucket" in shred("--account", "nobody", code=client.NEGATIVE)
+    assert "sealed with a key of its own" in shred("--account", "nobody", code=client.NEGATIVE)
     assert "knows no job" in shred("77", code=client.NOT_FOUND)
 
 
@@ -292,9 +358,12 @@ def test_one_that_somebody_else_signed_is_not_the_sites(scene: Scene, tmp_path: 
 def test_a_ledger_that_may_be_a_copy_sweeps_nothing(scene: Scene, server: S3Server) -> None:
     left(scene, A)
     CliRunner().invoke(app, ["quarantine", "add", "1"])
-    scene.store.destroy_key(scene.store.seal_keys()[0].place, "root", "")
     head = replace(scene.store.head(), seq=10**6)
     scene.store.suspect("the file beside the ledger", head)
+    for words in (["1"], ["--user", ME]):
+        assert "SAFE mode" in shred(*words, code=client.NEGATIVE)
+    assert scene.store.seal_keys()[0].wrapped
+    scene.store.destroy_key(scene.store.seal_keys()[0].place, "root", "")
     Sweeper().sweep(scene.world)
     assert 1 == len(server.everything())
     scene.store.accept("root")

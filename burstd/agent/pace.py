@@ -31,11 +31,15 @@ class Pace:
     _ready_at: float = field(default=0.0, init=False)  #: when all that has gone may have gone
 
     def __call__(self, size: int) -> None:
-        """Wait until these bytes may go, or may have come. For all lines of a burst together."""
+        """Wait until these bytes may go, or may have come. For all lines of a burst together: who
+        waits for many holds up nobody, but those that come behind it."""
         with self._lock:
-            self._wait(size)
+            seconds = self._reserved(size)
+        if seconds > 0:
+            time.sleep(min(LONGEST, seconds))
 
-    def _wait(self, size: int) -> None:
+    def _reserved(self, size: int) -> float:
+        """Seconds until then."""
         now = time.monotonic()
         self._moved += size
         if now - self._asked_at >= ASK_EVERY:
@@ -43,7 +47,6 @@ class Pace:
                 self._rate, self._moved = self.share(self._moved), 0
             self._asked_at = now
         if self._rate is None:
-            return
+            return 0.0
         self._ready_at = max(self._ready_at, now - BURST) + size / self._rate
-        if self._ready_at > now:
-            time.sleep(min(LONGEST, self._ready_at - now))
+        return self._ready_at - now

@@ -70,16 +70,20 @@ class Push:
         asked: deque[_Asked] = deque()
         lanes = 2 if self.passage is None else MADE  # those mostly wait for the bucket
         with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(lanes) as packing:
-            for batch in _ahead(reading, batches(paths, self.index)):
-                entries += [piece.entry for piece in batch.pieces if piece.entry is not None]
-                asked.append(self._ask(batch))
-                if len(asked) > ASKED:
+            try:
+                for batch in _ahead(reading, batches(paths, self.index)):
+                    entries += [piece.entry for piece in batch.pieces if piece.entry is not None]
+                    asked.append(self._ask(batch))
+                    if len(asked) > ASKED:
+                        self._pack(asked.popleft(), packing)
+                    self._post(MADE)
+                while asked:
                     self._pack(asked.popleft(), packing)
-                self._post(MADE)
-            while asked:
-                self._pack(asked.popleft(), packing)
-                self._post(MADE)
-            self._post(0)
+                    self._post(MADE)
+                self._post(0)
+            except BaseException:
+                packing.shutdown(wait=False, cancel_futures=True)  # what has not begun never will
+                raise
         while self._unheard:
             self._hear()
         return entries

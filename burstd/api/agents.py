@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,6 +29,7 @@ from burstd.shell.standing import own_code
 
 LONGEST_WAIT = 120.0  #: seconds of one long poll
 LONGEST_REPORT = 64 * 2**20  #: bytes; a manifest of some 300,000 files
+SIGNERS = 8
 LONGEST_WORDS = 2**16  #: bytes of any other question
 
 
@@ -118,10 +121,15 @@ def _most_bytes(burst: Burst, desk: Desk) -> int | None:
     return None if any(one.kind is RequestKind.PAY for one in asked) else burst.most_output
 
 
-async def _answered(work: Callable[[], Mapping[str, Any]]) -> Response:
-    """What a seam says, or why it can't now, or never."""
+async def _answered(
+    work: Callable[[], Mapping[str, Any]], threads: ThreadPoolExecutor | None = None
+) -> Response:
+    """What a seam says, or why it can't now, or never. ``threads``: who does it; those of all other
+    questions if none."""
     try:
-        return JSONResponse(await run_in_threadpool(work))
+        if threads is None:
+            return JSONResponse(await run_in_threadpool(work))
+        return JSONResponse(await asyncio.get_running_loop().run_in_executor(threads, work))
     except Transient as error:
         return refusal(503, str(error))
     except PortError as error:
@@ -137,6 +145,8 @@ class AgentRoutes:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        #: Of their own: a bucket that hangs must not take all threads of the API.
+        self._signers = ThreadPoolExecutor(SIGNERS, thread_name_prefix="sign")
 
     def routes(self) -> list[Route]:
         return [
@@ -255,7 +265,7 @@ class AgentRoutes:
             return refusal(409, f"this burst is {burst.stage.value}")
         wish = Wish.model_validate_json(await read_body(request, LONGEST_WORDS))
         rooms, world = self._desk.rooms, self._desk.world
-        return await _answered(lambda: rooms.addresses(burst, wish, world))
+        return await _answered(lambda: rooms.addresses(burst, wish, world), self._signers)
 
     def _is_news(self, burst: Burst, said: Hello) -> bool:
         """Keep the greeting of an agent's each start; one that asks again says nothing new."""

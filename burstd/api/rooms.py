@@ -12,12 +12,14 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from burstd.domain.burst import Burst
-from burstd.ports.errors import AccessDenied, Mismatch, Unreachable
+from burstd.ports.errors import AccessDenied, Mismatch, PortError, Transient, Unreachable
 from burstd.shell.keyring import GOOD_FOR, OpenKey, key_of, named
 from burstd.shell.world import Room, World
 
 #: An object that was left by others meanwhile is only left once more.
 LISTED_FOR = timedelta(minutes=2)
+#: A bucket that did not answer is not asked again for so long: each question takes its patience.
+AWAY_FOR = timedelta(seconds=10)
 
 Name = Annotated[str, Field(pattern=r"^(packs|results)/[0-9a-f]{64}$")]
 Names = Annotated[list[Name], Field(max_length=100)]
@@ -45,6 +47,7 @@ class Rooms:
     _there: dict[str, _Known] = field(default_factory=dict)
     #: One for each place: a list that takes long holds up those alone who need it.
     _listing: dict[str, threading.Lock] = field(default_factory=dict)
+    _away: dict[str, tuple[datetime, PortError]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def seal(self, burst: Burst, world: World) -> str | None:
@@ -81,11 +84,20 @@ class Rooms:
         with listing:
             now, known = world.clock.now(), self._there.get(key.place)
             if known is None or now - known.at > LISTED_FOR:
-                found = {stored.name for stored in room.bucket.listed(f"{key.place}/packs/")}
-                known = _Known(now, found)
+                known = _Known(now, self._listed(key.place, room, world))
                 self._keep(key.place, known)
             known.names -= without
             return known.names
+
+    def _listed(self, place: str, room: Room, world: World) -> set[str]:
+        away = self._away.get(room.name)
+        if away is not None and world.clock.now() - away[0] < AWAY_FOR:
+            raise away[1]
+        try:
+            return {stored.name for stored in room.bucket.listed(f"{place}/packs/")}
+        except Transient as error:
+            self._away[room.name] = world.clock.now(), error
+            raise
 
     def _keep(self, place: str, known: _Known) -> None:
         """Forgets those that nobody has asked about for a while."""

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from typer.testing import CliRunner
@@ -27,6 +27,7 @@ from burstd.domain.keys import Per
 from burstd.domain.requests import Request, RequestKind
 from burstd.far import seal
 from burstd.ports.bucket import Bucket, Stored, Swept
+from burstd.ports.errors import Unreachable
 from burstd.shell.keyring import Sweeper, key_of
 from burstd.shell.world import Room
 from burstd.testing.contracts.bucket import send
@@ -378,3 +379,23 @@ def test_a_bucket_that_is_away_keeps_jobs_waiting(
     with pytest.raises(client.Answerless) as caught:
         addresses(scene, put=[A])
     assert client.UNREACHABLE == caught.value.code
+
+
+def test_a_bucket_that_is_away_is_not_asked_by_everybody_one_after_the_other(
+    scene: Scene, server: S3Server, tmp_path: Path
+) -> None:
+    asked = list[str]()
+
+    class Away:
+        def listed(self, below: str) -> Iterator[Stored]:
+            asked.append(below)
+            raise Unreachable("it hangs")
+
+    with_room(scene, cast(Bucket, Away()), tmp_path)
+    for _ in range(3):
+        with pytest.raises(client.Answerless, match="it hangs"):
+            addresses(scene, put=[A])
+    assert 1 == len(asked)
+    with_room(scene, server.opened("burstd/"), tmp_path)
+    scene.clock.forward(seconds=11)
+    assert addresses(scene, put=[A])["put"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -126,6 +127,27 @@ def test_without_a_rate_nobody_waits_and_no_wait_is_longer_than_the_far_ends_pat
     thin(64 * 2**20)
     thin(1)
     assert LONGEST == clock.longest
+
+
+def test_who_waits_for_many_bytes_keeps_nobody_from_asking() -> None:
+    """Six packs that go into a bucket at once must not keep the line's own words."""
+    sleeping, awake = threading.Event(), threading.Event()
+
+    def sleep(seconds: float) -> None:
+        if seconds > 5:
+            sleeping.set()
+            assert awake.wait(20)
+
+    with pytest.MonkeyPatch().context() as patched:
+        patched.setattr("burstd.agent.pace.time.sleep", sleep)
+        pace = Pace(lambda _moved: 1e6)
+        pack = threading.Thread(target=pace, args=(10_000_000,))
+        pack.start()
+        assert sleeping.wait(20)
+        assert pace._lock.acquire(timeout=5)
+        pace._lock.release()
+        awake.set()
+        pack.join()
 
 
 def test_while_burstd_is_away_the_last_rate_holds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ from burstd.ports.remote import RemoteShell, SshHost
 from burstd.ports.store import BurstStore
 from burstd.shell.audited import AuditedTarget
 from burstd.shell.vouched import VouchedTarget
-from burstd.shell.world import Room, Rulebook, Site, World
+from burstd.shell.world import Passage, Rulebook, Site, World
 
 GROUP = "burstd.targets"
 
@@ -247,7 +247,7 @@ class _Builder:
             licences=licence_sources(config, self.wire("slurm", Slurm())),
             decisions=_decisions(config.state),
             images={name: _image(name, table.file) for name, table in config.images.items()},
-            rooms={name: self._room(name) for name in config.buckets},
+            passages={name: self._passage(name) for name in config.buckets},
             cluster=config.site.cluster,
             moved=moved,
         )
@@ -276,13 +276,13 @@ class _Builder:
             way = (table.link, self._config.links[table.link].rate)
         return Site(AuditedTarget(vouched, self._tell), link, *way, table.bucket or "")
 
-    def _room(self, name: str) -> Room:
+    def _passage(self, name: str) -> Passage:
         """With the way of the first target that uses it."""
         table = self._config.buckets[name]
         users = (target for target in self._config.targets.values() if target.bucket == name)
         link = next((target.link for target in users), None)
         place = place_of(table)
-        return Room(
+        return Passage(
             name=name,
             bucket=self.wire("bucket", S3Bucket(place)),
             vault=FileVault(table.site_key),

@@ -16,9 +16,9 @@ from starlette.routing import Route
 
 from burstd.api.bodies import read_body, refusal
 from burstd.api.desk import Desk, job_key, until
+from burstd.api.passages import Wish
 from burstd.api.peers import peer_of
 from burstd.api.pulls import may_pull, unanswered
-from burstd.api.rooms import Wish
 from burstd.core.data import forbidden
 from burstd.core.orders import Order, ending, order_for, remark
 from burstd.core.shares import weight
@@ -251,7 +251,7 @@ class AgentRoutes:
                 "kind": ticket.kind,
                 "expires_at": ticket.expires_at.isoformat(),
                 "fields": dict(ticket.fields),
-                "seal": self._desk.rooms.seal(burst, self._desk.world),
+                "seal": self._desk.passages.seal(burst, self._desk.world),
             }
 
         return await _answered(issue)
@@ -264,8 +264,8 @@ class AgentRoutes:
         if burst.stage.at_rest:
             return refusal(409, f"this burst is {burst.stage.value}")
         wish = Wish.model_validate_json(await read_body(request, LONGEST_WORDS))
-        rooms, world = self._desk.rooms, self._desk.world
-        return await _answered(lambda: rooms.addresses(burst, wish, world), self._signers)
+        passages, world = self._desk.passages, self._desk.world
+        return await _answered(lambda: passages.addresses(burst, wish, world), self._signers)
 
     def _is_news(self, burst: Burst, said: Hello) -> bool:
         """Keep the greeting of an agent's each start; one that asks again says nothing new."""

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from burstd.api.crowd import Crowd
 from burstd.api.lines import Lines
-from burstd.api.rooms import Rooms
+from burstd.api.passages import Passages
 from burstd.domain.burst import Burst
 from burstd.domain.jobs import JobKey
 from burstd.shell.tick import Memory
@@ -75,7 +75,7 @@ class Desk:
     nudge: threading.Event = field(default_factory=threading.Event)
     lines: Lines = field(default_factory=Lines)
     crowd: Crowd = field(default_factory=Crowd)
-    rooms: Rooms = field(default_factory=Rooms)
+    passages: Passages = field(default_factory=Passages)
 
     def burst_of(self, job: JobKey) -> Burst | None:
         """The open burst of a job, else its latest."""

@@ -99,7 +99,7 @@ def _licences(desk: Desk, booked: Mapping[str, int]) -> dict[tuple[str, str], in
 
 def _keys(desk: Desk) -> Counter[tuple[str, str]]:
     """Also none of a bucket's, so that an alarm sees it."""
-    found = Counter({(name, s): 0 for name in desk.world.rooms for s in ("living", "destroyed")})
+    found = Counter({(name, s): 0 for name in desk.world.passages for s in ("living", "destroyed")})
     for key in desk.world.store.seal_keys():
         if key.emptied_at is None:
             found[key.bucket, "destroyed" if key.wrapped is None else "living"] += 1

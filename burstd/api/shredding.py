@@ -71,12 +71,12 @@ class ShredRoutes:
             )
         made, left = list[Mapping[str, object]](), list[dict[str, Any]]()
         for key in keys:
-            if key.bucket not in world.rooms:
+            if key.bucket not in world.passages:
                 world.store.destroy_key(key.place, peer.user, why)
                 left.append({**_line(key), "cause": f"no [buckets.{key.bucket}] is configured"})
                 continue
             try:
-                made.append(end(key, peer.user, why, world.rooms[key.bucket], world))
+                made.append(end(key, peer.user, why, world.passages[key.bucket], world))
             except PortError as error:
                 left.append({**_line(key), "cause": str(error)})
         before = [dict(r.detail) for scope in scopes for r in world.store.shreds(scope)]

@@ -55,7 +55,7 @@ class Daemon:
         scheduler.add_job(
             self._turn, "interval", args=[pool], seconds=every, max_instances=1, coalesce=True
         )
-        if self.world.rooms:
+        if self.world.passages:
             scheduler.add_job(self._sweep, "interval", seconds=SWEEP_EVERY, max_instances=1)
         scheduler.add_job(self._alive, "interval", seconds=self.alive_every.total_seconds())
         self._turned_at = time.monotonic()

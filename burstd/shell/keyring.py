@@ -15,7 +15,7 @@ from burstd.domain.burst import Burst, BurstId, Stage
 from burstd.domain.keys import Per, WrappedKey, certificate
 from burstd.ports.bucket import Swept
 from burstd.ports.errors import PortError
-from burstd.shell.world import Room, World
+from burstd.shell.world import Passage, World
 
 log = structlog.get_logger()
 
@@ -46,15 +46,15 @@ def scope_of(burst: Burst, per: Per) -> str:
     return f"{per.value}:{name}" if name else f"user:{burst.identity.user}"
 
 
-def key_of(burst: Burst, room: Room, world: World) -> OpenKey:
+def key_of(burst: Burst, passage: Passage, world: World) -> OpenKey:
     """The key of a burst's files in a bucket; made where there is none. Raises ``PortError``."""
-    scope = scope_of(burst, room.per)
-    kept = next((k for k in _living(world) if (k.bucket, k.scope) == (room.name, scope)), None)
+    scope = scope_of(burst, passage.per)
+    kept = next((k for k in _living(world) if (k.bucket, k.scope) == (passage.name, scope)), None)
     if kept is None:
-        fresh = WrappedKey(secrets.token_hex(16), room.name, scope, None, world.clock.now())
-        wrapped = room.vault.wrap(secrets.token_bytes(KEY), fresh.meaning)
+        fresh = WrappedKey(secrets.token_hex(16), passage.name, scope, None, world.clock.now())
+        wrapped = passage.vault.wrap(secrets.token_bytes(KEY), fresh.meaning)
         kept = world.store.keep_key(replace(fresh, wrapped=wrapped))
-    return OpenKey(kept.place, room.vault.unwrap(kept.wrapped or "", kept.meaning))
+    return OpenKey(kept.place, passage.vault.unwrap(kept.wrapped or "", kept.meaning))
 
 
 def named(place: str, name: str, burst: Burst) -> str:
@@ -73,47 +73,47 @@ class Sweeper:
 
     def sweep(self, world: World) -> None:
         """Once; to be called every minute or so."""
-        if not world.rooms or world.store.ledger().suspect:
+        if not world.passages or world.store.ledger().suspect:
             return  # who may be a copy of an older self removes nothing
         for key in world.store.seal_keys():
-            if key.bucket in world.rooms:
+            if key.bucket in world.passages:
                 try:
-                    self._look_at(key, world.rooms[key.bucket], world)
+                    self._look_at(key, world.passages[key.bucket], world)
                 except PortError as error:
                     where = {"bucket": key.bucket, "place": key.place}
                     log.warning("bucket.unswept", **where, cause=str(error))
 
-    def _look_at(self, key: WrappedKey, room: Room, world: World) -> None:
+    def _look_at(self, key: WrappedKey, passage: Passage, world: World) -> None:
         if key.emptied_at is not None:
-            _look_again(key, room, world)
+            _look_again(key, passage, world)
         elif key.wrapped is None:
-            shred(key, room, world)
+            shred(key, passage, world)
         elif (owner := key.scope.removeprefix("burst:")) != key.scope:
             if (burst := _over(owner, world)) is not None:
-                end(key, DAEMON, f"its burst is {burst.stage.value}", room, world)
-        elif self._is_due(key, room, world):
-            _tidy(key, room, world)
+                end(key, DAEMON, f"its burst is {burst.stage.value}", passage, world)
+        elif self._is_due(key, passage, world):
+            _tidy(key, passage, world)
             self._tidied[key.place] = world.clock.now()
 
-    def _is_due(self, key: WrappedKey, room: Room, world: World) -> bool:
+    def _is_due(self, key: WrappedKey, passage: Passage, world: World) -> bool:
         """It waits for something else to open the way."""
         since = world.clock.now() - self._tidied.get(key.place, key.made_at)
-        return since >= TIDIED_EVERY and (room.link is None or room.link.view().up)
+        return since >= TIDIED_EVERY and (passage.link is None or passage.link.view().up)
 
 
-def end(key: WrappedKey, by: str, why: str, room: Room, world: World) -> Mapping[str, object]:
+def end(key: WrappedKey, by: str, why: str, passage: Passage, world: World) -> Mapping[str, object]:
     """Destroy a key, then its objects; the certificate. Raises ``PortError`` where the objects
     could not be removed: ``sweep`` goes on with that."""
     world.store.destroy_key(key.place, by, why)
     (destroyed,) = [found for found in world.store.seal_keys() if found.place == key.place]
-    return shred(destroyed, room, world)
+    return shred(destroyed, passage, world)
 
 
-def shred(key: WrappedKey, room: Room, world: World) -> Mapping[str, object]:
+def shred(key: WrappedKey, passage: Passage, world: World) -> Mapping[str, object]:
     """The objects of a destroyed key are removed, and the site says so; see ``end``."""
-    gone = _removed(key, room, world)
-    content = certificate(key, room.where, world.clock.now(), gone.objects, gone.size)
-    by = room.vault.sign(canonical(content).encode())
+    gone = _removed(key, passage, world)
+    content = certificate(key, passage.where, world.clock.now(), gone.objects, gone.size)
+    by = passage.vault.sign(canonical(content).encode())
     signed = {**content, "public_key": by.public_key, "signature": by.signature}
     world.store.shredded(key, signed)
     log.info("bucket.shredded", scope=key.scope, objects=gone.objects, bytes=gone.size)
@@ -122,22 +122,22 @@ def shred(key: WrappedKey, room: Room, world: World) -> Mapping[str, object]:
     return kept[0] if kept else signed
 
 
-def _look_again(key: WrappedKey, room: Room, world: World) -> None:
+def _look_again(key: WrappedKey, passage: Passage, world: World) -> None:
     """By an address that was signed before something may have come back, that nobody can open: once
     none is good any more, that goes too."""
     if key.emptied_at is None or world.clock.now() - key.emptied_at < LAPSED:
         return
-    gone = _removed(key, room, world)
+    gone = _removed(key, passage, world)
     if gone.objects:
         log.info("bucket.shredded", scope=key.scope, objects=gone.objects, bytes=gone.size)
     world.store.forget_key(key.place)
 
 
-def _removed(key: WrappedKey, room: Room, world: World) -> Swept:
-    if room.link is not None:
-        room.link.ensure_up()
-    world.store.tell("effect.remove", "", {"bucket": room.where, "place": key.place})
-    return room.bucket.remove(f"{key.place}/")
+def _removed(key: WrappedKey, passage: Passage, world: World) -> Swept:
+    if passage.link is not None:
+        passage.link.ensure_up()
+    world.store.tell("effect.remove", "", {"bucket": passage.where, "place": key.place})
+    return passage.bucket.remove(f"{key.place}/")
 
 
 def users_of(scopes: Iterable[str], bursts: Iterable[Burst]) -> list[Burst]:
@@ -161,19 +161,19 @@ def _over(burst: str, world: World) -> Burst | None:
     return found if over else None
 
 
-def _tidy(key: WrappedKey, room: Room, world: World) -> None:
+def _tidy(key: WrappedKey, passage: Passage, world: World) -> None:
     """What lies there under a shared key and serves nobody any more."""
     now, stale = world.clock.now(), set[str]()
     awaited = any(
-        burst.stage in _TAKES_IN and scope_of(burst, room.per) == key.scope
+        burst.stage in _TAKES_IN and scope_of(burst, passage.per) == key.scope
         for burst in world.store.open_bursts()
     )
     results = f"{key.place}/{RESULTS}"
-    for stored in room.bucket.listed(f"{key.place}/"):
+    for stored in passage.bucket.listed(f"{key.place}/"):
         if stored.name.startswith(results):
             stale.add(stored.name.removeprefix(results).partition("/")[0])
-        elif not awaited and now - stored.modified > room.keep:
-            room.bucket.remove(stored.name)
+        elif not awaited and now - stored.modified > passage.keep:
+            passage.bucket.remove(stored.name)
     for owner in sorted(stale):
         if _over(owner, world) is not None:
-            room.bucket.remove(f"{results}{owner}/")
+            passage.bucket.remove(f"{results}{owner}/")

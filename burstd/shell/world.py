@@ -27,7 +27,7 @@ from burstd.ports.witness import Witness
 class Site:
     """A target with the way to it. ``link`` is ``None`` where the network is already private.
 
-    ``room``: the name of the bucket that its files pass through; empty: they go over the line.
+    ``passage``: the name of the bucket that its files pass through; empty: they go over the line.
     ``line``: what the way is called, for those that share it; empty: nobody does. ``rate``: bytes
     a second that files of all bursts may take of it together; ``None``: all.
     """
@@ -36,11 +36,11 @@ class Site:
     link: Link | None = None
     line: str = ""
     rate: int | None = None
-    room: str = ""
+    passage: str = ""
 
 
 @dataclass(frozen=True)
-class Room:
+class Passage:
     """A bucket that files pass through, sealed. ``keep``: how long inputs of those who share a key
     lie there. ``link``: the way to it, where it is one that we open."""
 
@@ -76,7 +76,7 @@ class World:
     images: Mapping[str, Image]
     licences: tuple[LicenceSource, ...] = ()
     decisions: Decisions | None = None  #: where they are kept; ``None``: they are not
-    rooms: Mapping[str, Room] = field(default_factory=dict)
+    passages: Mapping[str, Passage] = field(default_factory=dict)
     cluster: str = "onprem"  #: Slurm's ClusterName, part of every JobKey
     #: Wakes agents that wait for their burst to move.
     moved: Callable[[JobKey], None] = field(default=lambda _job: None)

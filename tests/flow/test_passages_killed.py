@@ -15,7 +15,7 @@ from burstd.domain.burst import Stage
 from burstd.domain.keys import Per
 from burstd.domain.requests import Request, RequestKind
 from burstd.shell.keyring import LAPSED, Sweeper, key_of
-from burstd.shell.world import Room, World
+from burstd.shell.world import Passage, World
 from burstd.testing.simulators import in_file
 from tests.contract.s3 import S3Server, moto, served
 from tests.flow.conftest import ME
@@ -65,16 +65,16 @@ def endpoint() -> Iterator[str]:
 
 def world_of(scene: Scene, server: S3Server, key: Path) -> World:
     bucket = server.opened("burstd/")
-    room = Room("eu", bucket, FileVault(key), Per.BURST, LAPSED, "bucket cae", scene.link)
+    passage = Passage("eu", bucket, FileVault(key), Per.BURST, LAPSED, "bucket cae", scene.link)
     sites: Any = scene.world.sites
-    sites[CLOUD] = replace(sites[CLOUD], room="eu")
-    return replace(scene.world, rooms={"eu": room})
+    sites[CLOUD] = replace(sites[CLOUD], passage="eu")
+    return replace(scene.world, passages={"eu": passage})
 
 
 def fused(world: World, fuse: Fuse) -> World:
-    room = world.rooms["eu"]
-    rooms = {"eu": replace(room, bucket=fuse.around(room.bucket))}
-    return replace(world, store=fuse.around(world.store), rooms=rooms)
+    passage = world.passages["eu"]
+    passages = {"eu": replace(passage, bucket=fuse.around(passage.bucket))}
+    return replace(world, store=fuse.around(world.store), passages=passages)
 
 
 def test_whenever_it_is_killed_all_is_gone_in_the_end_and_said_once(
@@ -91,7 +91,7 @@ def test_whenever_it_is_killed_all_is_gone_in_the_end_and_said_once(
         scene.slurm.submit(user=ME, name="beam", minutes=120)
         burst = scene.until(Stage.STAGING_IN)
         world = world_of(scene, server, key)
-        mine = key_of(burst, world.rooms["eu"], world)
+        mine = key_of(burst, world.passages["eu"], world)
         server.write(f"burstd/{mine.place}/packs/{'a' * 64}", b"sealed")
         Sweeper().sweep(world)
         assert 1 == len(server.everything())  # it is open

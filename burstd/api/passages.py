@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from burstd.domain.burst import Burst
 from burstd.ports.errors import AccessDenied, Mismatch, PortError, Transient, Unreachable
 from burstd.shell.keyring import GOOD_FOR, OpenKey, key_of, named
-from burstd.shell.world import Room, World
+from burstd.shell.world import Passage, World
 
 #: An object that was left by others meanwhile is only left once more.
 LISTED_FOR = timedelta(minutes=2)
@@ -41,7 +41,7 @@ class _Known:
 
 
 @dataclass
-class Rooms:
+class Passages:
     """Forgets with the daemon: what lies in a bucket is listed anew then."""
 
     _there: dict[str, _Known] = field(default_factory=dict)
@@ -53,50 +53,53 @@ class Rooms:
     def seal(self, burst: Burst, world: World) -> str | None:
         """The key that seals a burst's files, in hex; ``None`` where they go over the line. Raises
         ``PortError``."""
-        room = _room(burst, world)
+        passage = _passage(burst, world)
         with _patient():
-            return None if room is None else key_of(burst, room, world).key.hex()
+            return None if passage is None else key_of(burst, passage, world).key.hex()
 
     def addresses(self, burst: Burst, wish: Wish, world: World) -> dict[str, Sequence[str | None]]:
         """``put``: ``null`` for a pack that lies there already. Raises ``PortError``, and
         ``ValueError`` where its files pass through no bucket."""
-        room = _room(burst, world)
-        if room is None:
+        passage = _passage(burst, world)
+        if passage is None:
             raise ValueError(f"files of burst {burst.id} pass through no bucket")
         with _patient():
-            key = key_of(burst, room, world)
+            key = key_of(burst, passage, world)
             bad = {named(key.place, name, burst) for name in wish.bad}
             for name in sorted(bad):
-                room.bucket.remove(name)
-            there = self._packs(key, room, world, without=bad)
+                passage.bucket.remove(name)
+            there = self._packs(key, passage, world, without=bad)
             put, get = (
                 [named(key.place, n, burst) for n in names] for names in (wish.put, wish.get)
             )
+            bucket = passage.bucket
             return {
-                "put": [None if n in there else room.bucket.put_address(n, GOOD_FOR) for n in put],
-                "get": [room.bucket.get_address(n, GOOD_FOR) for n in get],
+                "put": [
+                    None if n in there else passage.bucket.put_address(n, GOOD_FOR) for n in put
+                ],
+                "get": [passage.bucket.get_address(n, GOOD_FOR) for n in get],
             }
 
-    def _packs(self, key: OpenKey, room: Room, world: World, without: set[str]) -> set[str]:
+    def _packs(self, key: OpenKey, passage: Passage, world: World, without: set[str]) -> set[str]:
         """Names of packs that lie there."""
         with self._lock:
             listing = self._listing.setdefault(key.place, threading.Lock())
         with listing:
             now, known = world.clock.now(), self._there.get(key.place)
             if known is None or now - known.at > LISTED_FOR:
-                known = _Known(now, self._listed(key.place, room, world))
+                known = _Known(now, self._listed(key.place, passage, world))
                 self._keep(key.place, known)
             known.names -= without
             return known.names
 
-    def _listed(self, place: str, room: Room, world: World) -> set[str]:
-        away = self._away.get(room.name)
+    def _listed(self, place: str, passage: Passage, world: World) -> set[str]:
+        away = self._away.get(passage.name)
         if away is not None and world.clock.now() - away[0] < AWAY_FOR:
             raise away[1]
         try:
-            return {stored.name for stored in room.bucket.listed(f"{place}/packs/")}
+            return {stored.name for stored in passage.bucket.listed(f"{place}/packs/")}
         except Transient as error:
-            self._away[room.name] = world.clock.now(), error
+            self._away[passage.name] = world.clock.now(), error
             raise
 
     def _keep(self, place: str, known: _Known) -> None:
@@ -118,6 +121,6 @@ def _patient() -> Iterator[None]:
         raise Unreachable(str(error)) from error
 
 
-def _room(burst: Burst, world: World) -> Room | None:
-    name = world.sites[burst.target].room
-    return world.rooms[name] if name else None
+def _passage(burst: Burst, world: World) -> Passage | None:
+    name = world.sites[burst.target].passage
+    return world.passages[name] if name else None

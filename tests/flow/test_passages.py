@@ -18,7 +18,7 @@ from burstd.adapters.vault import FileVault
 from burstd.agent.passage import PACKS, RESULTS
 from burstd.api.desk import Desk
 from burstd.api.figures import figures
-from burstd.api.rooms import Rooms, Wish
+from burstd.api.passages import Passages, Wish
 from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.core.audit import to_json
@@ -29,7 +29,7 @@ from burstd.far import seal
 from burstd.ports.bucket import Bucket, Stored, Swept
 from burstd.ports.errors import Unreachable
 from burstd.shell.keyring import Sweeper, key_of
-from burstd.shell.world import Room
+from burstd.shell.world import Passage
 from burstd.testing.contracts.bucket import send
 from burstd.testing.simulators import in_file
 from tests.contract.s3 import S3Server, moto, served
@@ -56,7 +56,7 @@ def scene(tmp_path: Path, serve: Serve, server: S3Server) -> Scene:
     """A job of ours whose inputs are on their way to a target with a bucket."""
     scene = Scene(database=in_file(tmp_path / "ledger.db"))
     scene.target.users = {ME: "cae01"}
-    with_room(scene, server.opened("burstd/"), tmp_path)
+    with_passage(scene, server.opened("burstd/"), tmp_path)
     scene.slurm.submit(user=ME, name="beam", minutes=120)
     scene.until(Stage.STAGING_IN)
     scene.agents.asleep = True
@@ -64,15 +64,17 @@ def scene(tmp_path: Path, serve: Serve, server: S3Server) -> Scene:
     return scene
 
 
-def with_room(scene: Scene, bucket: Bucket, tmp_path: Path, per: Per = Per.BURST) -> None:
+def with_passage(scene: Scene, bucket: Bucket, tmp_path: Path, per: Per = Per.BURST) -> None:
     key = tmp_path / "site.key"
     key.touch(0o600)
     key.write_text("ab" * 32)
-    room = Room("eu", bucket, FileVault(key), per, timedelta(days=7), "bucket cae", scene.link)
+    passage = Passage(
+        "eu", bucket, FileVault(key), per, timedelta(days=7), "bucket cae", scene.link
+    )
     sites: Any = scene.world.sites
-    sites[CLOUD] = replace(sites[CLOUD], room="eu")
-    rooms: Any = scene.world.rooms
-    rooms["eu"] = room
+    sites[CLOUD] = replace(sites[CLOUD], passage="eu")
+    passages: Any = scene.world.passages
+    passages["eu"] = passage
 
 
 def addresses(scene: Scene, **wish: list[str]) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def test_an_agent_gets_the_key_of_its_burst_and_single_addresses(
     ]
     assert (f"burst:{id}", "eu") == (kept.scope, kept.bucket)
     assert key not in str(kept) and ME not in place
-    opened = key_of(scene.burst(), scene.world.rooms["eu"], scene.world)
+    opened = key_of(scene.burst(), scene.world.passages["eu"], scene.world)
     assert opened.key.hex() == key and repr(opened.key) not in repr(opened)
 
 
@@ -136,7 +138,7 @@ def test_other_names_have_no_address(scene: Scene, name: str) -> None:
 
 def test_over_the_line_there_are_none(scene: Scene) -> None:
     sites: Any = scene.world.sites
-    sites[CLOUD] = replace(sites[CLOUD], room="")
+    sites[CLOUD] = replace(sites[CLOUD], passage="")
     assert ticket(scene)["seal"] is None
     with pytest.raises(client.Answerless, match="pass through no bucket"):
         addresses(scene, put=[A])
@@ -212,14 +214,14 @@ def test_a_bucket_that_is_away_delays_the_removal_only(
 ) -> None:
     left(scene, A)
     CliRunner().invoke(app, ["quarantine", "add", "1"])
-    with_room(scene, server.elsewhere(), tmp_path)
+    with_passage(scene, server.elsewhere(), tmp_path)
     done = CliRunner().invoke(app, ["shred", "1"])
     assert 3 == done.exit_code and "its objects are still there" in done.output
     assert None is scene.store.seal_keys()[0].wrapped
     assert "destroyed" in shred("--list")
     desk = Desk(scene.world, scene.memory, frozenset(), scene.clock.now())
     assert {("eu", "living"): 0, ("eu", "destroyed"): 1} == figures(desk).keys
-    with_room(scene, server.opened("burstd/"), tmp_path)
+    with_passage(scene, server.opened("burstd/"), tmp_path)
     Sweeper().sweep(scene.world)
     assert [] == server.everything()
     assert json.loads(shred("1", "--json"))["certificates"][0]["by"] == ME
@@ -228,7 +230,7 @@ def test_a_bucket_that_is_away_delays_the_removal_only(
 def test_a_shared_key_outlives_its_bursts_and_old_packs_go(
     scene: Scene, server: S3Server, tmp_path: Path
 ) -> None:
-    with_room(scene, server.opened("burstd/"), tmp_path, Per.USER)
+    with_passage(scene, server.opened("burstd/"), tmp_path, Per.USER)
     left(scene, A, R)
     first = ticket(scene)["seal"]
     scene.store.request(scene.burst().id, Request(RequestKind.CANCEL, "root"))
@@ -237,7 +239,7 @@ def test_a_shared_key_outlives_its_bursts_and_old_packs_go(
     scene.slurm.submit(user=ME, name="plate", minutes=120)
     scene.until(Stage.STAGING_IN, "2")
     burst = scene.burst("2")
-    assert first == key_of(burst, scene.world.rooms["eu"], scene.world).key.hex()
+    assert first == key_of(burst, scene.world.passages["eu"], scene.world).key.hex()
     assert "burst shred --list" in shred("1", code=client.NEGATIVE)  # not: there is nothing
     sweeper = Sweeper()
     scene.clock.forward(seconds=700)
@@ -276,7 +278,7 @@ def test_who_comes_second_shows_the_certificate_of_the_log(
     left(scene, A)
     CliRunner().invoke(app, ["quarantine", "add", "1"])
     bucket: Any = Overtaken(server.opened("burstd/"), lambda: Sweeper().sweep(scene.world))
-    with_room(scene, bucket, tmp_path)
+    with_passage(scene, bucket, tmp_path)
     (given,) = json.loads(shred("1", "--json"))["certificates"]
     (record,) = scene.store.shreds(f"burst:{scene.burst().id}")
     assert (1, record.detail) == (given["objects"], given)
@@ -304,13 +306,13 @@ def test_a_list_that_takes_long_holds_up_nobody_elses(
     scene: Scene, server: S3Server, tmp_path: Path
 ) -> None:
     hanging: Any = Hanging(server.opened("burstd/"))
-    with_room(scene, hanging, tmp_path)
+    with_passage(scene, hanging, tmp_path)
     other = replace(scene.burst(), id=BurstId("b-other"))
-    rooms, wish = Rooms(), Wish(put=[A])
+    passages, wish = Passages(), Wish(put=[A])
     with ThreadPoolExecutor(2) as threads:
-        first = threads.submit(rooms.addresses, scene.burst(), wish, scene.world)
+        first = threads.submit(passages.addresses, scene.burst(), wish, scene.world)
         assert hanging.asked.wait(60)
-        second = threads.submit(rooms.addresses, other, wish, scene.world)
+        second = threads.submit(passages.addresses, other, wish, scene.world)
         done = wait([second], 5).done
         hanging.go.set()
     assert {second} == done
@@ -375,7 +377,7 @@ def test_a_ledger_that_may_be_a_copy_sweeps_nothing(scene: Scene, server: S3Serv
 def test_a_bucket_that_is_away_keeps_jobs_waiting(
     scene: Scene, server: S3Server, tmp_path: Path
 ) -> None:
-    with_room(scene, server.elsewhere(), tmp_path)
+    with_passage(scene, server.elsewhere(), tmp_path)
     with pytest.raises(client.Answerless) as caught:
         addresses(scene, put=[A])
     assert client.UNREACHABLE == caught.value.code
@@ -391,11 +393,11 @@ def test_a_bucket_that_is_away_is_not_asked_by_everybody_one_after_the_other(
             asked.append(below)
             raise Unreachable("it hangs")
 
-    with_room(scene, cast(Bucket, Away()), tmp_path)
+    with_passage(scene, cast(Bucket, Away()), tmp_path)
     for _ in range(3):
         with pytest.raises(client.Answerless, match="it hangs"):
             addresses(scene, put=[A])
     assert 1 == len(asked)
-    with_room(scene, server.opened("burstd/"), tmp_path)
+    with_passage(scene, server.opened("burstd/"), tmp_path)
     scene.clock.forward(seconds=11)
     assert addresses(scene, put=[A])["put"]

@@ -63,21 +63,18 @@ class Passages:
         passage = _passage(burst, world)
         if passage is None:
             raise ValueError(f"files of burst {burst.id} pass through no bucket")
+        bucket = passage.bucket
         with _patient():
             key = key_of(burst, passage, world)
             bad = {named(key.place, name, burst) for name in wish.bad}
             for name in sorted(bad):
-                passage.bucket.remove(name)
+                bucket.remove(name)
             there = self._packs(key, passage, world, without=bad)
-            put, get = (
-                [named(key.place, n, burst) for n in names] for names in (wish.put, wish.get)
-            )
-            bucket = passage.bucket
+            put = [named(key.place, name, burst) for name in wish.put]
+            get = [named(key.place, name, burst) for name in wish.get]
             return {
-                "put": [
-                    None if n in there else passage.bucket.put_address(n, GOOD_FOR) for n in put
-                ],
-                "get": [passage.bucket.get_address(n, GOOD_FOR) for n in get],
+                "put": [None if n in there else bucket.put_address(n, GOOD_FOR) for n in put],
+                "get": [bucket.get_address(n, GOOD_FOR) for n in get],
             }
 
     def _packs(self, key: OpenKey, passage: Passage, world: World, without: set[str]) -> set[str]:

@@ -23,9 +23,10 @@ from burstd.far.order import InputFile as Entry
 from burstd.far.parts import Part
 
 PACK = 4 * 2**20  #: bytes before they are compressed
-#: zstd's, the first at the start. Where packs wait for the link the next is tried, where the link
-#: waits for packs the one before.
-LEVELS = (1, 3, 6)
+#: zstd's, the second at the start, the first: not at all. Where packs wait for the link the next is
+#: tried, where the link waits for packs the one before; without any only a link that has waited for
+#: so many in a row.
+LEVELS, FIRST, HUNGRY = (0, 1, 3, 6), 1, 16
 WORTH = 0.97  #: a pack that compresses to more of its size travels as it is
 #: Batches read ahead, batches asked for, packs being made: what is in memory is their sum.
 AHEAD, ASKED, MADE = 2, 3, 6
@@ -50,7 +51,8 @@ class Push:
     index: Index
     passage: Passage | None = None
     _numbers: dict[bytes, int] = field(default_factory=dict)
-    _level: int = 0  #: of LEVELS
+    _level: int = FIRST  #: of LEVELS
+    _waited: int = 0  #: packs in a row that the link has waited for
     _next: int = 0  #: of the chunks that the far end has been told of
     _outbox: deque[tuple[Runs, Future[Made]] | list[Part]] = field(default_factory=deque)
     #: Answers that are still to come, with the pack that they are about if it lies in the bucket.
@@ -161,15 +163,19 @@ class Push:
         if pack.sent > MADE * pack.made > 0:
             self._level = min(len(LEVELS) - 1, self._level + 1)
         elif pack.sent < pack.made:
-            self._level = max(0, self._level - 1)
+            self._level = max(FIRST, self._level - 1)
 
     def _steer(self, first: Future[Made]) -> None:
         """Compress as much as the link leaves time for."""
         waiting = [found[1] for found in self._outbox if not isinstance(found, list)]
         if not first.done():
-            self._level = max(0, self._level - 1)
+            self._waited += 1
+            if self._level > FIRST or self._waited >= HUNGRY:
+                self._level = max(0, self._level - 1)
         elif len(waiting) >= MADE - 2 and all(made.done() for made in waiting):
-            self._level = min(len(LEVELS) - 1, self._level + 1)
+            self._level, self._waited = min(len(LEVELS) - 1, self._level + 1), 0
+        else:
+            self._waited = 0
 
 
 @dataclass(frozen=True)
@@ -191,6 +197,8 @@ def _made(found: Sequence[Chunk], level: int, passage: Passage | None) -> Made:
 
 def _packed(found: Sequence[Chunk], level: int) -> Pack:
     plain = b"".join(chunk.read() for chunk in found)
+    if not level:
+        return Pack(plain, None)
     ends = list(accumulate(chunk.size for chunk in found))
     frame = chunks.compress(plain, level, ends)
     return Pack(frame, len(plain)) if len(frame) < WORTH * len(plain) else Pack(plain, None)

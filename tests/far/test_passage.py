@@ -341,4 +341,4 @@ def test_level_follows_the_slower_of_both() -> None:
     for made, sent in ((0.1, 1.0), (0.1, 1.0), (0.1, 1.0), (0.1, 0.3), (0.1, 0.01), (0.0, 0.0)):
         push._steer_by(agents.Left("", "", made, sent))
         seen.append(push._level)
-    assert [1, 2, 2, 2, 1, 1] == seen
+    assert [2, 3, 3, 3, 2, 2] == seen

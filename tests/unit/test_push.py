@@ -8,7 +8,7 @@ from typing import cast
 
 from burstd.agent.index import Index
 from burstd.agent.passage import Pack
-from burstd.agent.push import LEVELS, MADE, Made, Push
+from burstd.agent.push import HUNGRY, LEVELS, MADE, Made, Push
 from burstd.far.client import Client
 
 
@@ -36,7 +36,7 @@ def test_while_packs_wait_for_the_link_they_are_compressed_more() -> None:
 
 def test_while_the_link_waits_for_packs_they_are_compressed_less() -> None:
     one = push(*[False] * MADE)
-    one._level = 2
+    one._level = 3
     seen = []
     for _ in range(3):
         one._steer(pack(made=False))
@@ -49,3 +49,25 @@ def test_else_they_stay_as_they_are() -> None:
         one._level = 1
         one._steer(pack(made=True))
         assert 1 == one._level
+
+
+def test_a_link_that_waits_for_long_gets_them_as_they_are_until_packs_wait_for_it() -> None:
+    one = push(*[False] * MADE)
+    for _ in range(HUNGRY - 1):
+        one._steer(pack(made=False))
+    assert 1 == LEVELS[one._level]
+    one._steer(pack(made=False))
+    assert 0 == LEVELS[one._level]
+    one._outbox.clear()
+    one._outbox.extend(([(0, 1)], pack(made=True)) for _ in range(MADE))
+    one._steer(pack(made=True))
+    one._steer(pack(made=False))
+    assert 1 == LEVELS[one._level]
+
+
+def test_one_that_waits_now_and_then_does_not() -> None:
+    one = push(True)
+    for _ in range(4 * HUNGRY):
+        for made in (False, False, True):
+            one._steer(pack(made=made))
+    assert 1 == LEVELS[one._level]

@@ -4,6 +4,7 @@ bucket's owner never sees, left at addresses that burstd signs one by one."""
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,8 +16,6 @@ from burstd.far.wire import Header
 
 PACKS, RESULTS = "packs/", "results/"
 PLACES = 200  #: for answers, the last ones; fewer requests are under way
-
-Clock = Callable[[], float]  #: seconds
 
 
 @dataclass(frozen=True)
@@ -65,19 +64,19 @@ class Passage:
     objects: Objects = field(default_factory=Objects)
     _places: dict[str, str] = field(default_factory=dict, repr=False)
 
-    def leave(self, names: Sequence[bytes], make: Callable[[], Pack], clock: Clock) -> Left:
+    def leave(self, names: Sequence[bytes], make: Callable[[], Pack]) -> Left:
         """A pack of those chunks; ``make`` is called where nobody has left the same one before."""
         name = PACKS + seal.name_of(self.key, names)
         found = self.sign(put=[name], get=[name])
         if found.put[0] is None:
             return Left(name, found.get[0])
-        began = clock()
+        began = time.monotonic()
         pack = make()
         sealed = passage.closed(self.key, name, pack.content, pack.plain)
-        made = clock()
+        made = time.monotonic()
         self.pace(len(sealed))
         self.objects.put(found.put[0], sealed)
-        return Left(name, found.get[0], made - began, clock() - made)
+        return Left(name, found.get[0], made - began, time.monotonic() - made)
 
     def distrust(self, name: str) -> None:
         """The far end could not open that pack: it is to be left anew."""

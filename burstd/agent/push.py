@@ -3,7 +3,6 @@ or the CPUs are always busy."""
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -192,7 +191,7 @@ def _made(found: Sequence[Chunk], level: int, passage: Passage | None) -> Made:
     if passage is None:
         return _packed(found, level)
     names = [chunk.name for chunk in found]
-    return passage.leave(names, lambda: _packed(found, level), time.monotonic)
+    return passage.leave(names, lambda: _packed(found, level))
 
 
 def _packed(found: Sequence[Chunk], level: int) -> Pack:

@@ -235,11 +235,9 @@ class AgentRoutes:
 
     async def ticket(self, request: Request) -> Response:
         """A short-lived right to the burst's run directory at the target."""
-        burst = await self._own(request)
+        burst = await self._open(request)
         if isinstance(burst, Response):
             return burst
-        if burst.stage.at_rest:
-            return refusal(409, f"this burst is {burst.stage.value}")
         wish = TicketWish.model_validate_json(await read_body(request, LONGEST_WORDS))
         site = self._desk.world.sites[burst.target]
 
@@ -258,11 +256,9 @@ class AgentRoutes:
 
     async def addresses(self, request: Request) -> Response:
         """Where objects of the burst lie in the bucket that its files pass through."""
-        burst = await self._own(request)
+        burst = await self._open(request)
         if isinstance(burst, Response):
             return burst
-        if burst.stage.at_rest:
-            return refusal(409, f"this burst is {burst.stage.value}")
         wish = Wish.model_validate_json(await read_body(request, LONGEST_WORDS))
         passages, world = self._desk.passages, self._desk.world
         return await _answered(lambda: passages.addresses(burst, wish, world), self._signers)
@@ -283,4 +279,11 @@ class AgentRoutes:
         burst = await run_in_threadpool(self._desk.world.store.burst, request.path_params["burst"])
         if burst is None or not self._is_owner(request, burst):
             return refusal(404, "no such burst of yours")
+        return burst
+
+    async def _open(self, request: Request) -> Burst | Response:
+        """One of theirs that is not at rest."""
+        burst = await self._own(request)
+        if isinstance(burst, Burst) and burst.stage.at_rest:
+            return refusal(409, f"this burst is {burst.stage.value}")
         return burst

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from burstd.domain.burst import Burst
 from burstd.ports.errors import AccessDenied, Mismatch, PortError, Transient, Unreachable
-from burstd.shell.keyring import GOOD_FOR, OpenKey, key_of, named
+from burstd.shell.keyring import GOOD_FOR, PACKS, OpenKey, key_of, named
 from burstd.shell.world import Passage, World
 
 #: An object that was left by others meanwhile is only left once more.
@@ -69,7 +69,9 @@ class Passages:
             bad = {named(key.place, name, burst) for name in wish.bad}
             for name in sorted(bad):
                 bucket.remove(name)
-            there = self._packs(key, passage, world, without=bad)
+            there = set[str]()
+            if any(name.startswith(PACKS) for name in (*wish.put, *wish.bad)):
+                there = self._packs(key, passage, world, without=bad)
             put = [named(key.place, name, burst) for name in wish.put]
             get = [named(key.place, name, burst) for name in wish.get]
             return {
@@ -94,7 +96,7 @@ class Passages:
         if away is not None and world.clock.now() - away[0] < AWAY_FOR:
             raise away[1]
         try:
-            return {stored.name for stored in passage.bucket.listed(f"{place}/packs/")}
+            return {stored.name for stored in passage.bucket.listed(f"{place}/{PACKS}")}
         except Transient as error:
             self._away[passage.name] = world.clock.now(), error
             raise

@@ -51,11 +51,9 @@ class ShredRoutes:
         if not peer.operator:
             return operators_only()
         burst = burst_named(self._desk, request.path_params["job"])
-        return (
-            none(request)
-            if burst is None
-            else self._shred({f"burst:{burst.id}"}, peer, why_of(request))
-        )
+        if burst is None:
+            return none(request)
+        return self._shred({f"burst:{burst.id}"}, peer, why_of(request))
 
     def _shred(self, scopes: set[str], peer: Peer, why: str) -> Any:
         world = self._desk.world

@@ -20,7 +20,7 @@ from burstd.shell.world import Passage, World
 log = structlog.get_logger()
 
 KEY = 32  #: bytes
-RESULTS = "results/"
+PACKS, RESULTS = "packs/", "results/"
 GOOD_FOR = 3600  #: seconds that an address is
 LAPSED = timedelta(seconds=GOOD_FOR + 600)
 TIDIED_EVERY = timedelta(minutes=10)

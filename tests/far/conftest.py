@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from burstd.agent.index import Index
 from burstd.far.pack import build
 from tests.far.kit import USER, FarEnd, no_containers
 
@@ -41,6 +42,14 @@ def far(program: Path) -> Iterator[FarEnd]:
     yield FarEnd(home, program)
     assert not list((home / "tmp").iterdir()), "a work directory was left behind"
     shutil.rmtree(home)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    """Of files that were read before: none."""
+    found = Index(tmp_path / "index")
+    yield found
+    found.close()
 
 
 @pytest.fixture(scope="session")

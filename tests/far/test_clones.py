@@ -44,13 +44,6 @@ def shared(far: FarEnd, tmp_path: Path) -> Iterator[FarEnd]:
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[Index]:
-    found = Index(tmp_path / "index")
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
     """Two large ones, one of them with a hole, and a small one."""
     found = []

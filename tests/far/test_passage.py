@@ -41,13 +41,6 @@ def shelf(monkeypatch: pytest.MonkeyPatch) -> Iterator[Shelf]:
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[Index]:
-    found = Index(tmp_path / "index")
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
     """Forty small ones and two large."""
     dice, found = random.Random(3), []

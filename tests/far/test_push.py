@@ -69,13 +69,6 @@ def counted(client: Client) -> Counted:
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[Index]:
-    found = Index(tmp_path / "index")
-    yield found
-    found.close()
-
-
-@pytest.fixture
 def whole(deck: Path) -> Iterator[int]:
     yield sum(path.stat().st_size for path in files(deck))
 

@@ -12,6 +12,7 @@ import pytest
 from burstd.api.desk import Desk
 from burstd.api.server import ApiServer
 from burstd.cli import client
+from tests.contract.s3 import S3Server, moto, served
 from tests.flow.scene import Scene
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -43,3 +44,16 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     yield begin
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """Of an S3 server that takes any signature."""
+    with served(moto()) as url:
+        yield url
+
+
+@pytest.fixture
+def server(endpoint: str, tmp_path: Path) -> S3Server:
+    """A bucket of its own."""
+    return S3Server(endpoint, "AKID", "secret", tmp_path, checks_signatures=False)

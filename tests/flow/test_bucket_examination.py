@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,13 +9,7 @@ import pytest
 from burstd.cli.bucket_examination import examine
 from burstd.config.places import BucketTable
 from burstd.domain.findings import Grade
-from tests.contract.s3 import S3Server, moto, served
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with served(moto()) as url:
-        yield url
+from tests.contract.s3 import S3Server
 
 
 @pytest.fixture

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from burstd.adapters.vault import FileVault
 from burstd.core.audit import verify
@@ -17,7 +14,7 @@ from burstd.domain.requests import Request, RequestKind
 from burstd.shell.keyring import LAPSED, Sweeper, key_of
 from burstd.shell.world import Passage, World
 from burstd.testing.simulators import in_file
-from tests.contract.s3 import S3Server, moto, served
+from tests.contract.s3 import S3Server
 from tests.flow.conftest import ME
 from tests.flow.scene import CLOUD, Killed, Scene
 
@@ -55,12 +52,6 @@ class Fuse:
                 return call
 
         return Around()
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with served(moto()) as url:
-        yield url
 
 
 def world_of(scene: Scene, server: S3Server, key: Path) -> World:

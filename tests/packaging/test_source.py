@@ -13,6 +13,7 @@ from tests.packaging import REPOSITORY
 
 ROOMS = ("burstd", "plugins", "lab", "demo")
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
+LARGEST = 1_500_000  #: bytes
 #: Written in halves: this file is searched too.
 ELSEWHERE = tuple(
     "".join(halves)
@@ -45,16 +46,27 @@ def test_no_function_is_longer_than_60_lines() -> None:
     assert {} == long
 
 
+def _listed() -> list[Path]:
+    """All that is, or would be, kept."""
+    argv = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(
+        argv, cwd=REPOSITORY, check=True, capture_output=True, text=True, timeout=30
+    )
+    paths = (REPOSITORY / name for name in done.stdout.split("\0") if name)
+    return [path for path in paths if path.is_file()]
+
+
+def test_nothing_large_is_kept_that_could_be_fetched_or_made() -> None:
+    found = {str(path.relative_to(REPOSITORY)): path.stat().st_size for path in _listed()}
+    assert {} == {name: size for name, size in found.items() if size > LARGEST}
+    assert [] == [name for name in found if name.endswith((".whl", ".gz", ".zip", ".pyz"))]
+
+
 def test_no_text_names_a_path_of_some_machine_or_a_package_registry() -> None:
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY, check=True, capture_output=True, text=True, timeout=30,
-    ).stdout.split("\0")  # fmt: skip
     found = []
-    for name in filter(None, listed):
-        path = REPOSITORY / name
-        text = path.read_text(errors="replace") if path.is_file() else ""
-        found += [f"{name}: {word}" for word in ELSEWHERE if word in text]
+    for path in _listed():
+        text = path.read_text(errors="replace")
+        found += [f"{path.relative_to(REPOSITORY)}: {word}" for word in ELSEWHERE if word in text]
     assert [] == found
 
 

@@ -20,6 +20,7 @@ BURST = TypeAdapter(Burst)
 
 
 def decision(plan: Plan, made: Sequence[Burst]) -> dict[str, object]:
+    """What the audit log tells of a plan, and of the bursts that were made of it."""
     stays = Counter(d.reason.name.lower() for d in plan.declined for _ in d.elements)
     return {
         "backlog_core_hours": round(plan.backlog, 3),
@@ -31,6 +32,7 @@ def decision(plan: Plan, made: Sequence[Burst]) -> dict[str, object]:
 
 
 def first_facts(burst: Burst) -> dict[str, object]:
+    """What the audit log tells of a burst that begins."""
     return {
         "job": str(burst.job),
         "user": burst.identity.user,
@@ -49,18 +51,19 @@ def _came_back(burst: Burst) -> bool:
 def may_ask(db: Connection, burst: Burst, kind: RequestKind) -> bool:
     """It is not too late for that, nor too early."""
     if kind is RequestKind.RETURN:
-        return burst.stage in RETURNABLE and not permitted(db, burst.id)
+        return burst.stage in RETURNABLE and not _permitted(db, burst.id)
     if kind is RequestKind.CHECKPOINT:
         return burst.may_stop
     return not burst.stage.at_rest
 
 
-def permitted(db: Connection, burst: BurstId) -> bool:
+def _permitted(db: Connection, burst: BurstId) -> bool:
     asked = select(t.permits.c.burst).where(t.permits.c.burst == burst)
     return db.execute(asked).first() is not None
 
 
 def row_of(burst: Burst) -> dict[str, Any]:
+    """Its columns, but for its id."""
     return {
         "job_id": burst.job.job_id,
         "array_task": burst.job.array_task,

@@ -274,7 +274,8 @@ class _Builder:
         way = (table.link or "", table.rate)
         if table.link is not None:
             way = (table.link, self._config.links[table.link].rate)
-        return Site(AuditedTarget(vouched, self._tell), link, *way, table.bucket or "")
+        audited = AuditedTarget(vouched, self._tell)
+        return Site(audited, link, *way, table.bucket or "", table.on_demand_age)
 
     def _passage(self, name: str) -> Passage:
         """With the way of the first target that uses it."""
@@ -362,6 +363,12 @@ def _nothing_left_behind(
 ) -> None:
     """A target, profile or licence may leave the configuration when its last burst is over, not
     before: nobody else would look after its twins, or count what they use. Raises ``Rejected``."""
+    for burst in store.remaining():
+        if burst.target not in sites:
+            raise Rejected(
+                f"results of job {burst.job} remain at target {burst.target!r}, which must stay in "
+                "the configuration until they are removed there (targets.X.on_demand_age)"
+            )
     for burst in (*store.open_bursts(), *store.quarantined()):
         if burst.target and not (burst.target in sites and burst.application in known):
             raise Rejected(

@@ -45,7 +45,7 @@ history = "{history}"  # jobs of the lab ask for hours and take seconds
 targets = ["cloud"]
 
 [paths]
-applications = "/opt/burstd/src/plugins/apps"
+applications = "{applications}"
 ssh_authority = "/etc/burstd/ca"
 
 [links.cloud]
@@ -90,10 +90,12 @@ def build_native(lab: Lab) -> Path:
 
 
 #: What a story may want otherwise. ``policy``: lines of that table; ``tables``: further ones;
-#: ``terms``, ``target``: lines of the target's table, and of its settings.
+#: ``terms``, ``target``: lines of the target's table, and of its settings; ``applications``: where
+#: the profiles lie.
 SETTINGS = {
     "mode": "auto", "high": "5", "low": "0.5", "poll": "2s", "history": "0s",
     "policy": "veto = false", "cores": "1024", "tables": "", "target": "", "terms": "",
+    "applications": "/opt/burstd/src/plugins/apps",
 }  # fmt: skip
 
 

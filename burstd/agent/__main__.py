@@ -10,12 +10,10 @@ import sys
 import time
 
 from burstd.agent.agent import Agent
-from burstd.agent.api import Api
+from burstd.agent.api import SOCKET, Api
 from burstd.agent.memory import Memory, recall
 from burstd.agent.ssh_depot import connector
 from burstd.agent.standin import StandIn, this_one
-
-SOCKET = os.environ.get("BURSTD_SOCKET", "/run/burstd/burstd.sock")
 
 
 def become_waiter(job: StandIn, version: int, seconds: int) -> None:

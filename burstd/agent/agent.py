@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -27,8 +27,8 @@ from burstd.agent.landing import Landing
 from burstd.agent.memory import Memory
 from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
-from burstd.agent.tiers import coming
-from burstd.domain.data import InputFile, Mark, OutputFile
+from burstd.agent.tiers import coming, staying
+from burstd.domain.data import InputFile, Mark, OutputFile, row_of
 from burstd.far.chunks import blake3
 from burstd.ports.depot import Depot, Execution
 from burstd.ports.errors import Mismatch, Permanent, Rejected, Transient
@@ -232,7 +232,11 @@ class Agent:
         follower = self._follower(depot, known, roots)
         now = depot.growing()
         found, outside, code = depot.outputs(staged["secret"])
-        entries, left = coming(found, str(self.job.directory), words["scratch"], known)
+        here = str(self.job.directory)
+        stay = staying(found, here, words["on_demand"]["globs"], known)
+        asked_for = {entry.path for entry in stay}
+        others = [entry for entry in found if entry.path not in asked_for]
+        entries, left = coming(others, here, words["scratch"], known)
         if size := depot.unpaid(now, entries):
             self._report(words, "oversized", {"bytes": size})
             raise Transient(
@@ -250,6 +254,9 @@ class Agent:
             self.memory.save()
             raise Transient(f"{again[0]} arrived damaged")
         landing.notes += [left] if left else []
+        if stay:
+            self._report(words, "remains", {"files": list(map(row_of, stay))})
+            landing.notes.append(self._told(stay, words))
         ours = set(self.memory.copies) - {entry.path for entry in found}
         landing.discard(sorted(ours))
         landing.notes += [f"{path} was written outside the job's directory" for path in outside]
@@ -260,6 +267,11 @@ class Agent:
         came = max(self.memory.pulled, sum(entry.size for entry in entries))
         body = {"files": len(entries), "bytes": came, "notes": landing.notes}
         self._report(words, "staged_out", {**body, "exit_code": code})
+
+    def _told(self, stay: Sequence[OutputFile], words: Words) -> str:
+        size, days = sum(entry.size for entry in stay), words["on_demand"]["for"]
+        what = f"{len(stay)} files, {size / 1e6:.1f} MB, stay at {words['target']} for {days}"
+        return f"{what}: burst pull {self.job.job} lists them, and brings those that you name"
 
     def _with_depot(self, words: Words, work: Callable[[Words, Metered], None]) -> None:
         depot = Metered(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 from collections.abc import Mapping
 from typing import Any
+
+SOCKET = os.environ.get("BURSTD_SOCKET", "/run/burstd/burstd.sock")
 
 
 class Away(Exception):

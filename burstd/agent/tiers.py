@@ -1,4 +1,5 @@
-"""Which results come home: all but what the profile calls scratch, and not without end."""
+"""Which results come home: all but what the profile calls scratch, or on demand, and not without
+end."""
 
 from __future__ import annotations
 
@@ -10,6 +11,25 @@ from burstd.domain.data import OutputFile
 
 #: Of one job: names of a million files take an agent a GB, and a directory server an hour.
 MOST_RESULTS = 1_000_000
+#: That stay at the target, and bytes of their names: all are told to burstd in one report.
+MOST_STAYING, MOST_NAMES = 200_000, 16 * 2**20
+
+
+def staying(
+    entries: Iterable[OutputFile], directory: str, globs: Sequence[str], known: Container[str]
+) -> list[OutputFile]:
+    """Files that stay where they are until somebody asks for them; ``globs`` and ``known`` as for
+    ``coming``. Those beyond what one report holds come home at once."""
+    found, names = list[OutputFile](), 0
+    for entry in entries:
+        if entry.kind != "file" or not entry.blake3 or entry.path in known:
+            continue
+        if _matches(entry.path, directory, globs):
+            names += len(entry.path)
+            if len(found) == MOST_STAYING or names > MOST_NAMES:
+                break
+            found.append(entry)
+    return found
 
 
 def coming(

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +20,7 @@ from burstd.api.desk import Desk, job_key, until
 from burstd.api.passages import Wish
 from burstd.api.peers import peer_of
 from burstd.api.pulls import may_pull, unanswered
+from burstd.api.remains import may_fetch
 from burstd.core.data import forbidden
 from burstd.core.orders import Order, ending, order_for, remark
 from burstd.core.shares import weight
@@ -46,7 +48,7 @@ class Told(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     kind: str = Field(
-        pattern=r"^(staged_in|refused|oversized|staged_out|recalled|notes|pulled|over)$"
+        pattern=r"^(staged_in|refused|oversized|staged_out|recalled|notes|pulled|over|remains)$"
     )
     body: dict[str, Any]
 
@@ -107,10 +109,28 @@ def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
         "live": list(app.live) if app else [],
         "links": world.policy.links,
         "scratch": list(app.scratch) if app else [],
+        "on_demand": _on_demand(burst, desk),
         "environment": list(app.environment) if app else [],
         "stays": forbidden(burst, world.policy.data),
         "pull": unanswered(world.store, burst.id) if may_pull(burst) else None,
     }
+
+
+def _on_demand(burst: Burst, desk: Desk) -> dict[str, Any]:
+    """Which results stay at the target, and for how long; none of a job that goes on at home."""
+    app, site = desk.world.applications.get(burst.application), desk.world.sites.get(burst.target)
+    if app is None or site is None or not site.keeps or burst.stopping:
+        return {"globs": [], "for": ""}
+    return {"globs": list(app.on_demand), "for": _words(site.keeps)}
+
+
+def _words(age: timedelta) -> str:
+    """In the largest unit of which there are two."""
+    seconds = age.total_seconds()
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
 
 
 def _most_bytes(burst: Burst, desk: Desk) -> int | None:
@@ -235,11 +255,11 @@ class AgentRoutes:
 
     async def ticket(self, request: Request) -> Response:
         """A short-lived right to the burst's run directory at the target."""
-        burst = await self._open(request)
+        burst = await self._open(request, or_fetched=True)
         if isinstance(burst, Response):
             return burst
         wish = TicketWish.model_validate_json(await read_body(request, LONGEST_WORDS))
-        site = self._desk.world.sites[burst.target]
+        site, over = self._desk.world.sites[burst.target], burst.stage.at_rest
 
         def issue() -> dict[str, Any]:
             if site.link is not None:
@@ -249,7 +269,8 @@ class AgentRoutes:
                 "kind": ticket.kind,
                 "expires_at": ticket.expires_at.isoformat(),
                 "fields": dict(ticket.fields),
-                "seal": self._desk.passages.seal(burst, self._desk.world),
+                # What is fetched behind a job's end goes over the line: its key is gone.
+                "seal": None if over else self._desk.passages.seal(burst, self._desk.world),
             }
 
         return await _answered(issue)
@@ -281,9 +302,11 @@ class AgentRoutes:
             return refusal(404, "no such burst of yours")
         return burst
 
-    async def _open(self, request: Request) -> Burst | Response:
-        """One of theirs that is not at rest."""
+    async def _open(self, request: Request, or_fetched: bool = False) -> Burst | Response:
+        """One of theirs that is not at rest, or of which files were paid for behind its end."""
         burst = await self._own(request)
         if isinstance(burst, Burst) and burst.stage.at_rest:
+            if or_fetched and burst.fetches and may_fetch(self._desk, burst):
+                return burst
             return refusal(409, f"this burst is {burst.stage.value}")
         return burst

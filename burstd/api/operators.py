@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.routing import Route
 
-from burstd.api import pulls
+from burstd.api import pulls, remains
 from burstd.api.answers import burst_named, handler, iso, none, operators_only, too_late, why_of
 from burstd.api.desk import Desk
 from burstd.api.peers import Peer
@@ -136,10 +136,16 @@ class OperatorRoutes:
         burst = self._theirs(request, peer)
         if burst is None:
             return none(request)
+        globs = request.query_params.getlist("glob")
+        if (found := remains.shown(self._desk, burst, pulls.checked(globs))) is not None:
+            return {"job": str(burst.job), "globs": globs, "done": True, "remains": found}
         if not pulls.may_pull(burst):
-            where = f"burst {burst.id} of job {burst.job} is {burst.stage.value}"
-            return too_late(f"{where}: only of one that runs at a target files can be pulled")
-        pulls.ask(self._desk, burst, request.query_params.getlist("glob"), peer.user)
+            return too_late(
+                f"burst {burst.id} of job {burst.job} is {burst.stage.value}: files can be pulled "
+                "while a job runs at a target, and those that a profile calls on demand for some "
+                "days after"
+            )
+        pulls.ask(self._desk, burst, globs, peer.user)
         return pulls.answered(self._desk, burst)
 
     # --- what waits for an operator's yes

@@ -278,6 +278,16 @@ def _burst_detail(burst: Burst, own: int | None) -> dict[str, Any]:
         "reserved": str(burst.reserved),
         "cost": str(burst.cost) if burst.cost is not None else None,
         "core_hours": burst.core_hours,
+        "remains": burst.remains
+        and {
+            "files": burst.remains.files,
+            "bytes": burst.remains.size,
+            "until": iso(burst.remains.until),
+        },
+        "fetched": [
+            {"at": iso(f.at), "files": f.files, "bytes": f.size, "cost": str(f.cost)}
+            for f in burst.fetches
+        ],
         "outcome": None
         if o is None
         else {

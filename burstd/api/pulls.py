@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from burstd.api import remains
 from burstd.api.desk import Desk
 from burstd.core.orders import ORDERS, Order
 from burstd.domain.burst import Burst, BurstId
@@ -22,17 +23,22 @@ def may_pull(burst: Burst) -> bool:
 
 
 def ask(desk: Desk, burst: Burst, globs: Sequence[str], by: str) -> dict[str, Any]:
-    """What is asked for now; it takes the place of what was asked before. Raises ``ValueError``
-    for what is no glob below the job's directory."""
+    """What is asked for now; it takes the place of what was asked before. Raises what ``checked``
+    raises."""
+    said = {"id": secrets.token_hex(8), "globs": list(checked(globs)), "by": by}
+    desk.world.store.report(burst.id, ASKED, said)
+    desk.world.store.tell("pull", burst.id, {"by": by, "globs": list(globs)})
+    return said
+
+
+def checked(globs: Sequence[str]) -> Sequence[str]:
+    """Raises ``ValueError`` for what is no glob below the job's directory."""
     if not 0 < len(globs) <= MOST_GLOBS:
         raise ValueError(f"one glob at least, {MOST_GLOBS} at most")
     for glob in globs:
         if len(glob) > LONGEST_GLOB or {"..", ".", ""} & {*glob.removeprefix("/").split("/")}:
             raise ValueError(f"no glob below the job's directory: {glob[:80]!r}")
-    said = {"id": secrets.token_hex(8), "globs": list(globs), "by": by}
-    desk.world.store.report(burst.id, ASKED, said)
-    desk.world.store.tell("pull", burst.id, {"by": by, "globs": list(globs)})
-    return said
+    return globs
 
 
 def unanswered(store: BurstStore, burst: BurstId) -> Mapping[str, Any] | None:
@@ -48,15 +54,17 @@ def answered(desk: Desk, burst: Burst) -> dict[str, Any]:
     """The last question, and what came of it; ``done`` is false while nobody knows."""
     reports = desk.world.store.reports(burst.id, ASKED, ANSWERED)
     if ASKED not in reports:
-        return {"job": str(burst.job), "globs": [], "done": True, "files": [], "notes": []}
+        found: dict[str, Any] = {"job": str(burst.job), "globs": [], "done": True}
+        return {**found, "files": [], "notes": [], "remains": remains.shown(desk, burst)}
     asked, answer = reports[ASKED].body, reports.get(ANSWERED)
-    found = answer.body if answer and answer.body.get("id") == asked["id"] else {}
+    said = answer.body if answer and answer.body.get("id") == asked["id"] else {}
     return {
         "job": str(burst.job),
         "globs": asked["globs"],
-        "done": bool(found) or not may_pull(burst),
-        "files": _files(found.get("files")),
-        "notes": [str(note) for note in _list(found.get("notes"))],
+        "done": bool(said) or not may_pull(burst),
+        "files": _files(said.get("files")),
+        "notes": [str(note) for note in _list(said.get("notes"))],
+        "remains": remains.shown(desk, burst),
     }
 
 

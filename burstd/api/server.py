@@ -21,6 +21,7 @@ from burstd.api.estimates import EstimateRoutes
 from burstd.api.operators import OperatorRoutes
 from burstd.api.peers import PeerProtocol
 from burstd.api.people import PeopleRoutes
+from burstd.api.remains import RemainsRoutes
 from burstd.api.shredding import ShredRoutes
 from burstd.ports.errors import PortError
 
@@ -42,6 +43,7 @@ def application(desk: Desk) -> Starlette:
     return Starlette(
         routes=[
             *AgentRoutes(desk).routes(),
+            *RemainsRoutes(desk).routes(),
             *PeopleRoutes(desk).routes(),
             *OperatorRoutes(desk).routes(),
             *EstimateRoutes(desk).routes(),

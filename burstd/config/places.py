@@ -89,6 +89,9 @@ class TargetTable(Table):
     bucket: str | None = Field(default=None, examples=["cloud"])
     """Name of the bucket that inputs and results pass through, sealed; left out: they go over the
     SSH connection."""
+    on_demand_age: Duration = Field(default="7d", validate_default=True)
+    """How long results that a profile calls on demand stay there behind their job's end, for burst
+    pull; "0s": they come home with the others."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """The plugin's own table."""
 

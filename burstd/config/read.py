@@ -120,6 +120,7 @@ def _profile(tables: Mapping[str, Any]) -> Application:
         resolver=tables.get("inputs", {}).get("resolver", "all"),
         live=tuple(tables.get("outputs", {}).get("live", ())),
         scratch=tuple(tables.get("outputs", {}).get("scratch", ())),
+        on_demand=tuple(tables.get("outputs", {}).get("on_demand", ())),
         environment=tuple(tables.get("environment", {}).get("keep", ())),
         licences={n: _tokens(n, rule) for n, rule in tables.get("licences", {}).items()},
     )

@@ -93,7 +93,7 @@ TRANSITIONS: Mapping[Stage, Row] = MappingProxyType(
             ev.Ended: Stage.ENDED,  # it came to its own end first: its results are the job's
             **_CALL_A_HUMAN,
         },
-        Stage.SETTLED: {},
+        Stage.SETTLED: {ev.Fetched: Stage.SETTLED, ev.Cleared: Stage.SETTLED},
         Stage.RETURNED: {},
         Stage.QUARANTINED: {ev.Released: History.LAST, ev.Abandoned: Stage.ABANDONED},
         Stage.ABANDONED: {},
@@ -152,4 +152,13 @@ def _with_evidence(moved: Burst, event: Event) -> Burst:
             return replace(moved, cost=event.cost, cause=event.cause)
         case ev.Refused() | ev.Recalled() | ev.Skipped() | ev.Broken() | ev.OperatorEvent():
             return replace(moved, cause=event.cause)
+    return _with_remains(moved, event)
+
+
+def _with_remains(moved: Burst, event: Event) -> Burst:
+    if isinstance(event, ev.Cleared):
+        return replace(moved, remains=None)
+    if isinstance(event, ev.Fetched):
+        later = moved.remains and replace(moved.remains, until=event.until)
+        return replace(moved, fetches=(*moved.fetches, event.fetch), remains=later)
     return moved

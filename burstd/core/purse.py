@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -54,6 +54,14 @@ class Purse:
                 return Reason.NO_BUDGET, {"worst_case": self._told(worst), **numbers}
             if pot.budget.soft < 1 and pot.taken >= pot.soft_mark:
                 return Reason.SOFT_MARK, {**numbers, "soft": self._told(Money(pot.soft_mark))}
+        return None
+
+    def lacks(self, account: str, user: str, amount: Money) -> Mapping[str, str] | None:
+        """Which budget has no room for it, in words; soft marks keep nothing from being paid that
+        was begun. ``None``: all have."""
+        for pot in self.pots:
+            if pot.budget.covers(account, user) and amount > pot.left:
+                return self._numbers(pot)
         return None
 
     def take(self, account: str, user: str, worst: Money) -> None:

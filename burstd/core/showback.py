@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -33,13 +33,21 @@ class Line:
 def report(
     bursts: Iterable[Burst], by: tuple[str, ...], since: datetime, until: datetime
 ) -> list[Line]:
-    """The bursts that began in [``since``, ``until``), the dearest first. ``by``: of ``KEYS``."""
+    """The bursts that began in [``since``, ``until``), and what was fetched behind the end of any
+    then; the dearest first. ``by``: of ``KEYS``."""
     found: dict[tuple[str, ...], Line] = {}
+
+    def line_of(burst: Burst, at: datetime) -> Line:
+        key = tuple(KEYS[name](replace(burst, created_at=at)) for name in by)
+        return found.setdefault(key, Line(key))
+
     for burst in bursts:
+        for fetch in burst.fetches:
+            if since <= fetch.at < until:
+                line_of(burst, fetch.at).cost += fetch.cost
         if not burst.target or not since <= burst.created_at < until:
             continue
-        key = tuple(KEYS[name](burst) for name in by)
-        line = found.setdefault(key, Line(key))
+        line = line_of(burst, burst.created_at)
         line.bursts += 1
         if burst.stage.final:
             line.core_hours += burst.core_hours or 0.0

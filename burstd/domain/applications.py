@@ -19,6 +19,8 @@ class Application:
     resolver: str = "all"  #: how inputs are found: ``calculix`` or ``all`` (the whole directory)
     live: tuple[str, ...] = ()  #: globs, relative to the working directory, copied while running
     scratch: tuple[str, ...] = ()  #: globs of what the job writes and nobody wants home
+    #: Globs of results that stay at the target until somebody asks for them.
+    on_demand: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()  #: globs of variables that go along
     licences: Mapping[str, Tokens] = field(default_factory=dict)  #: that one job checks out
 

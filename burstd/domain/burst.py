@@ -44,7 +44,7 @@ class Stage(Enum):
 
     @property
     def final(self) -> bool:
-        """Nothing leads out of it."""
+        """Nothing leads out of it, though what remains behind its end may still go."""
         return self in {Stage.SETTLED, Stage.RETURNED, Stage.ABANDONED}
 
     @property
@@ -71,6 +71,26 @@ class Epoch:
 
     boot: str
     since: Uptime
+
+
+@dataclass(frozen=True)
+class Remains:
+    """Results that stay at the target behind a job's end, for whom asks for them ``until`` then."""
+
+    until: datetime
+    files: int
+    size: int  #: bytes
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Some of those were brought; what that cost is of its own moment."""
+
+    at: datetime
+    by: str
+    files: int
+    size: int  #: bytes
+    cost: Money
 
 
 @dataclass(frozen=True)
@@ -109,10 +129,16 @@ class Burst:
     gpus: int = 0
     checkpoint: str = ""  #: the signal at which its script saves its state and stops
     stopping: bool = False  #: it has been sent
+    remains: Remains | None = None
+    fetches: tuple[Fetch, ...] = ()
 
     @property
     def job(self) -> JobKey:
         return self.identity.key
+
+    def offers(self, now: datetime) -> bool:
+        """Something of it can still be fetched."""
+        return self.remains is not None and now < self.remains.until
 
     @property
     def work_key(self) -> WorkKey:

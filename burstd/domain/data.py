@@ -30,6 +30,28 @@ class OutputFile:
     target: str = ""
 
 
+_MOST = 2**63  #: no file is larger, or later
+_ROW = (str, int, str, int, int)
+
+
+def row_of(file: OutputFile) -> list[object]:
+    """A file as a report has it."""
+    return [file.path, file.size, file.blake3, file.mtime_ns, file.mode]
+
+
+def from_rows(said: object) -> list[OutputFile]:
+    """The files of a report; what is none is left out: it is a user's program that speaks."""
+    rows = [found for found in said if _is_row(found)] if isinstance(said, list) else []
+    return [OutputFile(path, "file", *facts) for path, *facts in rows]
+
+
+def _is_row(said: object) -> bool:
+    if not isinstance(said, list) or tuple(map(type, said)) != _ROW:
+        return False
+    _, size, _, mtime_ns, mode = said
+    return bool(0 <= size < _MOST and abs(mtime_ns) < _MOST and 0 <= mode < 2**12)
+
+
 @dataclass(frozen=True)
 class Mark:
     """How a name looked on-prem when the inputs were taken: enough to see a later change."""

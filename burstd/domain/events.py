@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from burstd.domain.burst import Epoch
+from burstd.domain.burst import Epoch, Fetch, Remains
 from burstd.domain.jobs import JobRecord
 from burstd.domain.targets import Money, Outcome, RemoteId
 
@@ -105,11 +105,26 @@ class Requeued(Event):
 
 @dataclass(frozen=True)
 class Settled(Event):
-    """The job is over on-prem, the far side is clean, and this is what it cost."""
+    """The job is over on-prem, the far side is clean but for what remains there, and this is
+    what it cost."""
 
     core_hours: float
     cost: Money
     output: int | None = None
+    remains: Remains | None = None
+
+
+@dataclass(frozen=True)
+class Fetched(Event):
+    """Some of what remains is brought to its user, and paid; the rest stays until ``until``."""
+
+    fetch: Fetch
+    until: datetime
+
+
+@dataclass(frozen=True)
+class Cleared(Event):
+    """Nothing remains at the target any more."""
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,9 @@ class BurstStore(Protocol):
     def quarantined(self) -> tuple[Burst, ...]:
         """All bursts that wait for an operator, oldest first."""
 
+    def remaining(self) -> tuple[Burst, ...]:
+        """All of which something remains at a target, oldest first."""
+
     def bursts(self, job: JobKey | None = None) -> tuple[Burst, ...]:
         """All bursts ever, newest first; of one job if given."""
 

@@ -15,6 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from burstd.obs.notify import notify
 from burstd.ports.errors import PortError
+from burstd.shell.clearing import clear
 from burstd.shell.keyring import Sweeper
 from burstd.shell.tend import lower_links, raise_links
 from burstd.shell.tick import Memory, pooled, tick
@@ -55,8 +56,7 @@ class Daemon:
         scheduler.add_job(
             self._turn, "interval", args=[pool], seconds=every, max_instances=1, coalesce=True
         )
-        if self.world.passages:
-            scheduler.add_job(self._sweep, "interval", seconds=SWEEP_EVERY, max_instances=1)
+        scheduler.add_job(self._sweep, "interval", seconds=SWEEP_EVERY, max_instances=1)
         scheduler.add_job(self._alive, "interval", seconds=self.alive_every.total_seconds())
         self._turned_at = time.monotonic()
         scheduler.start()
@@ -88,9 +88,10 @@ class Daemon:
             self._turned_at = time.monotonic()
 
     def _sweep(self) -> None:
-        """Beside the ticks: a bucket that hangs holds up nothing."""
+        """Beside the ticks: a bucket or a target that hangs holds up nothing."""
         try:
             self._sweeper.sweep(self.world)
+            clear(self.world)
         except PortError as error:
             log.warning("sweep.failed", cause=str(error))
         except Exception:

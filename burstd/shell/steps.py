@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from burstd.core.barrier import Durability, durability
-from burstd.core.money import core_hours, egress, occupied, price, worst_case
+from burstd.core.money import worst_case
 from burstd.core.orders import checkpointed
 from burstd.core.place import too_large
 from burstd.domain import events as ev
@@ -19,9 +19,10 @@ from burstd.domain.burst import Burst, Epoch, Stage, Uptime
 from burstd.domain.events import Event
 from burstd.domain.jobs import JobRecord, JobSight, JobState
 from burstd.domain.requests import RequestKind
-from burstd.domain.targets import Money, Outcome, RemoteJob, RemoteState, RunState, WorkOrder
+from burstd.domain.targets import Outcome, RemoteJob, RemoteState, RunState, WorkOrder
 from burstd.ports.errors import Rejected, Unreachable
 from burstd.shell.marks import as_submitted, mark
+from burstd.shell.reckoning import reckoned, remains_of
 from burstd.shell.sight import Sight, state_of
 from burstd.shell.standing import (
     HOME,
@@ -44,7 +45,6 @@ from burstd.shell.world import World
 
 _FORGOTTEN = "the controller there was killed, and has forgotten that it had started the job"
 LONGEST_CAUSE = 1000  #: characters
-MOST_BYTES = 2**53  #: of one job's results that anybody believes in
 #: A submission without an answer may still arrive (sbatch alone tries for two minutes): until then
 #: that nobody sees it proves nothing.
 IN_THE_AIR = timedelta(minutes=3)
@@ -250,48 +250,24 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
         if twin is not None and twin.state is not RemoteState.ENDED:
             site.target.cancel(burst.work_key)
             return None
-    if burst.claim is not None:
+    remains = None if _goes_on(burst, seen, world) else remains_of(burst, world)
+    if burst.claim is not None and remains is None:
         site.target.clean(burst.work_key, burst.identity.user)
-    return _reckoned(burst, seen, world)
+    return replace(reckoned(burst, seen, world), remains=remains)
 
 
 def _put_home(burst: Burst, seen: JobSight, world: World) -> bool:
     """One step further towards its own partition, where it runs once more; True: it is there, or
     it need not be."""
-    again = begins_anew(burst, seen, world) or checkpointed(burst, own_code(burst, world))
-    if again:
+    if _goes_on(burst, seen, world):
         return world.queue.give_back(_record(burst))
     bring_back(burst, seen, world)
     return True
 
 
-def _reckoned(burst: Burst, seen: JobSight, world: World) -> Event:
-    """What it cost, also as a line on the job's accounting record."""
-    elapsed = occupied(burst)
-    hours = core_hours(burst.cores, elapsed)
-    view = world.sites[burst.target].target.observe()
-    output = _came_home(burst, world)
-    cost = Money(price(burst.cores, burst.gpus, elapsed, view) + egress(output, view.egress))
-    if seen.is_job(burst.identity):
-        world.queue.annotate(
-            burst.identity,
-            f"burst=1 id={burst.id} where={burst.target} core_hours={hours:.4f} "
-            f"cost={cost}{world.policy.currency}",
-        )
-    return ev.Settled(hours, cost, output)
-
-
-def _came_home(burst: Burst, world: World) -> int:
-    """Bytes of its results, by the word of the agent that landed them: it is the user's program,
-    and no word of its spends more than was reserved, or an operator has approved."""
-    if "staged_out" not in world.store.said(burst.id):
-        return 0
-    size = world.store.reports(burst.id, "staged_out")["staged_out"].body.get("bytes")
-    if not isinstance(size, int) or not 0 <= size < MOST_BYTES:
-        return burst.most_output or 0  # no size: what was put by for it is gone
-    asked = world.store.requests().get(burst.id, frozenset())
-    approved = any(one.kind is RequestKind.PAY for one in asked)
-    return size if approved or burst.most_output is None else min(size, burst.most_output)
+def _goes_on(burst: Burst, seen: JobSight, world: World) -> bool:
+    """Its job runs once more, at home."""
+    return begins_anew(burst, seen, world) or checkpointed(burst, own_code(burst, world))
 
 
 def go_home(burst: Burst, world: World, sight: Sight) -> Event | None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import structlog
 
 from burstd.core.decide import acts
+from burstd.domain.targets import TargetName
 from burstd.ports.errors import PortError
 from burstd.shell.world import World
+
+#: Who fetches what remains of a job says so every half minute.
+STILL_THERE = timedelta(minutes=2)
 
 log = structlog.get_logger()
 
@@ -26,10 +32,15 @@ def raise_links(world: World) -> None:
             log.warning("link.stuck", target=name, cause=str(error))
 
 
+def _visited(world: World) -> set[TargetName]:
+    now = world.clock.now()
+    return {name for name, heard in world.visited.items() if abs(now - heard) < STILL_THERE}
+
+
 def lower_links(world: World) -> None:
     """Bring down every link that no open burst needs."""
     surging = acts(world.policy) and bool(world.store.ledger().surging)
-    open_targets = {burst.target for burst in world.store.open_bursts()}
+    open_targets = {burst.target for burst in world.store.open_bursts()} | _visited(world)
     needed = {id(site.link) for name, site in world.sites.items() if name in open_targets}
     for name, site in world.sites.items():
         if site.link is None or id(site.link) in needed or surging:

@@ -96,34 +96,39 @@ def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | 
     """A crash between any two lines is safe. Without a view of the queue nothing is decided,
     but open bursts go on. With a ledger that is older than what is remembered of it nothing is
     done at all."""
-    ledger = world.store.ledger()
-    snapshot = look(world, memory, ledger)
-    if ledger.suspect or not vouch(world.store, BESIDE, world.witness.kept()):
-        log.error("ledger.distrusted", cause=ledger.suspect)
-        memory.queue = snapshot.queue if snapshot else memory.queue
-        return None
-    plan = None
-    if snapshot is not None:
-        with undisturbed():
-            plan = decide(snapshot, world.policy, ledger)
-        memory.plan, memory.snapshot, memory.queue = plan, snapshot, snapshot.queue
-        if world.policy.veto:
-            memory.estimates.hear(snapshot, world.policy)
-        if acts(world.policy):
-            with undisturbed():
-                why = departures(snapshot, world.policy, ledger, plan)
-            world.store.record(plan, why)
-            send_home(plan, world, ledger)
-            ask_back(world, ledger)
-        else:
-            world.store.note(plan)
-        keep(Decision(snapshot, world.policy, ledger, plan), world)
-        log.info("plan.decided", **summary(plan))
+    with world.paying:  # nothing else is paid between the look into the purse and the promises
+        ledger = world.store.ledger()
+        snapshot = look(world, memory, ledger)
+        if ledger.suspect or not vouch(world.store, BESIDE, world.witness.kept()):
+            log.error("ledger.distrusted", cause=ledger.suspect)
+            memory.queue = snapshot.queue if snapshot else memory.queue
+            return None
+        plan = None if snapshot is None else decided(snapshot, world, memory, ledger)
     sight = take_sight(world, snapshot.queue if snapshot else None, memory.lost_since)
     memory.doubts(sight, world.store.open_bursts())
     cancel_asked(world, sight)
     drivers(lambda burst: drive(burst, world, sight), world.store.open_bursts())
     keep_head(world.store, world.witness)
+    return plan
+
+
+def decided(snapshot: Snapshot, world: World, memory: Memory, ledger: Ledger) -> Plan:
+    """The plan of this moment, written down."""
+    with undisturbed():
+        plan = decide(snapshot, world.policy, ledger)
+    memory.plan, memory.snapshot, memory.queue = plan, snapshot, snapshot.queue
+    if world.policy.veto:
+        memory.estimates.hear(snapshot, world.policy)
+    if acts(world.policy):
+        with undisturbed():
+            why = departures(snapshot, world.policy, ledger, plan)
+        world.store.record(plan, why)
+        send_home(plan, world, ledger)
+        ask_back(world, ledger)
+    else:
+        world.store.note(plan)
+    keep(Decision(snapshot, world.policy, ledger, plan), world)
+    log.info("plan.decided", **summary(plan))
     return plan
 
 

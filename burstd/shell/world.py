@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from burstd.domain.applications import Application
 from burstd.domain.jobs import JobKey
@@ -37,6 +38,8 @@ class Site:
     line: str = ""
     rate: int | None = None
     passage: str = ""
+    #: How long what a profile calls on demand remains there behind its job's end; none: it comes.
+    keeps: timedelta = timedelta()
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,10 @@ class World:
     decisions: Decisions | None = None  #: where they are kept; ``None``: they are not
     passages: Mapping[str, Passage] = field(default_factory=dict)
     cluster: str = "onprem"  #: Slurm's ClusterName, part of every JobKey
+    #: Held from a look into the purse until what is taken from it is written down.
+    paying: threading.Lock = field(default_factory=threading.Lock)
+    #: Where somebody fetches what remains, and was heard last.
+    visited: dict[TargetName, datetime] = field(default_factory=dict)
     #: Wakes agents that wait for their burst to move.
     moved: Callable[[JobKey], None] = field(default=lambda _job: None)
 

@@ -90,5 +90,5 @@ def test_only_what_runs_there_can_be_asked_for(scene: Scene) -> None:
     scene.target.finish_all()
     scene.agents.asleep = False
     scene.until(Stage.SETTLED)
-    assert "only of one that runs at a target" in pull("x", code=3)
+    assert "while a job runs at a target" in pull("x", code=3)
     assert "knows no job" in CliRunner().invoke(app, ["pull", "77", "x"]).output

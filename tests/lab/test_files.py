@@ -49,6 +49,47 @@ def test_files_come_when_they_are_asked_for_and_all_of_them_in_the_end(site: Sit
     assert int(look(site, f"stat -c %b {home}/results/zeros.bin")) * 512 < 1_000_000
 
 
+ON_DEMAND = """\
+mkdir big
+head -c 30000000 /dev/urandom > big/part1.bin
+echo kept > big/part2.bin
+sha256sum big/part1.bin > sums.txt
+ccx -i beam
+"""
+
+
+def test_what_is_on_demand_remains_is_fetched_and_goes_in_its_time(site: Site) -> None:
+    profile = "/opt/burstd/src/plugins/apps/calculix.toml"
+    site.px.sh(
+        "mkdir -p /etc/burstd/apps && "
+        f"sed '/^live/a on_demand = [\"big/*\"]' {profile} > /etc/burstd/apps/calculix.toml"
+    )
+    site.start(
+        high="0.5", low="0.1", applications="/etc/burstd/apps", terms='on_demand_age = "60s"'
+    )
+    homes = [site.study(name) for name in ("fetched", "forgotten")]
+    jobs = [
+        site.submit(home.rpartition("/")[2], ON_DEMAND, options=("-p", "burst"), directory=home)
+        for home in homes
+    ]
+    for job, home in zip(jobs, homes, strict=True):
+        site.until(lambda job=job: site.state(job) == "COMPLETED", "it ends")  # type: ignore[misc]
+        assert "sums.txt" == look(site, f"cd {home}; ls -d big/* sums.txt 2>/dev/null || true")
+    stay = f"2 files, 30.0 MB, stay at cloud for 60 seconds: burst pull {jobs[0]} lists them"
+    assert stay in look(site, f"cat {homes[0]}/fetched.out")
+
+    assert 2 == len(pull(site, jobs[0])["remains"]["files"])
+    found = pull(site, jobs[0], "big/part1*")
+    assert [f"{homes[0]}/big/part1.bin"] == [file["path"] for file in found["files"]]
+    assert "big/part1.bin: OK" == look(site, f"cd {homes[0]} && sha256sum -c sums.txt")
+
+    site.until(lambda: pull(site, jobs[1])["remains"] is None, "nobody has asked for the others")
+    login = site.lab.host("login")
+    site.until(lambda: 1 == len(login.sh("ls /scratch/burst/runs").split()), "they go")
+    pull(site, jobs[0], "big")
+    assert "kept" == look(site, f"cat {homes[0]}/big/part2.bin")
+
+
 def pull(site: Site, job: str, *globs: str) -> dict[str, Any]:
     argv = ["burst", "pull", job, *globs, "--json"]
     found: dict[str, Any] = json.loads(site.px.run(argv, user="alice", check=False).stdout)

@@ -247,7 +247,8 @@ def land(world: World, private: Path) -> Mapping[str, Any] | None:
     depot: Any = Depot(world)
     job = StandIn("1", 0, private, (), world.home, {}, merged=False)
     agent = Agent(job, api, Memory(private), None, None)  # type: ignore[arg-type]
-    words = {"burst": "b1", "most_bytes": None, "scratch": ["*.scratch"], "links": True}
+    words: dict[str, Any] = {"burst": "b1", "most_bytes": None, "links": True}
+    words |= {"scratch": ["*.scratch"], "on_demand": {"globs": [], "for": ""}}
     for _ in range(ROUNDS):
         try:
             agent._stage_out(words, Metered(depot, agent.memory, None))

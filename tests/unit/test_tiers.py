@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from burstd.agent.tiers import coming
+from burstd.agent.tiers import coming, staying
 from burstd.domain.data import OutputFile
 
 HOME = "/home/alice/study"
@@ -41,3 +43,25 @@ def test_there_is_an_end_to_the_results_of_one_job(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("burstd.agent.tiers.MOST_RESULTS", 2)
     found, line = coming(listed("a", "b", "c.tmp", "d"), HOME, ["*.tmp"], {})
     assert (listed("a", "b"), "of 3 results 2 were brought back: no job has more") == (found, line)
+
+
+def test_what_is_on_demand_stays_unless_it_was_there_before_or_is_no_file() -> None:
+    entries = [
+        *(
+            replace(one, blake3="ab")
+            for one in listed("a.big", "fields/t1", "out.frd", "known.big")
+        ),
+        OutputFile(f"{HOME}/fields", "dir"),
+        OutputFile(f"{HOME}/link.big", "symlink", blake3="ab"),
+        *listed("without-digest.big"),
+    ]
+    found = staying(entries, HOME, ["*.big", "fields/*"], {f"{HOME}/known.big"})
+    assert [f"{HOME}/a.big", f"{HOME}/fields/t1"] == [one.path for one in found]
+
+
+def test_what_one_report_does_not_hold_comes_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [replace(one, blake3="ab") for one in listed("a", "b", "c")]
+    monkeypatch.setattr("burstd.agent.tiers.MOST_STAYING", 2)
+    assert entries[:2] == staying(entries, HOME, ["*"], {})
+    monkeypatch.setattr("burstd.agent.tiers.MOST_NAMES", len(entries[0].path))
+    assert entries[:1] == staying(entries, HOME, ["*"], {})

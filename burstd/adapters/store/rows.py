@@ -73,6 +73,8 @@ def row_of(burst: Burst) -> dict[str, Any]:
         # A declined wish has no target: its job may burst from its home partition later.
         "returned": _came_back(burst) and burst.target != "",
         "month": sums.month_of(burst),
+        "fetched_at": burst.fetches[-1].at.isoformat() if burst.fetches else None,
+        "remains": burst.remains is not None,
         "created_at": burst.created_at.isoformat(),
         "version": burst.version,
         "body": BURST.dump_json(burst).decode(),

@@ -32,6 +32,8 @@ bursts = Table(
     Column("open", Boolean, nullable=False),
     Column("returned", Boolean, nullable=False),
     Column("month", String(7), nullable=False),
+    Column("fetched_at", String(40)),
+    Column("remains", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", String(40), nullable=False),
     Column("version", Integer, nullable=False),
     Column("body", Text, nullable=False),

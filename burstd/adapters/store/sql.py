@@ -91,6 +91,10 @@ class SqlStore:
         asked = select(t.bursts.c.body).where(stage).order_by(t.bursts.c.created_at)
         return tuple(BURST.validate_json(row.body) for row in self._read(asked))
 
+    def remaining(self) -> tuple[Burst, ...]:
+        asked = select(t.bursts.c.body).where(t.bursts.c.remains).order_by(t.bursts.c.created_at)
+        return tuple(BURST.validate_json(row.body) for row in self._read(asked))
+
     def bursts(self, job: JobKey | None = None) -> tuple[Burst, ...]:
         asked = select(t.bursts.c.body).order_by(t.bursts.c.created_at.desc())
         if job is not None:
@@ -109,7 +113,9 @@ class SqlStore:
         # A quarantined burst binds its job and its money until a human has looked, for months; an
         # abandoned one binds its job for ever.
         bound = t.bursts.c.open | t.bursts.c.stage.in_(_BINDING)
+        since = min(week, Period.MONTH.began(now)).isoformat()
         lately = (t.bursts.c.month == month) | (t.bursts.c.created_at >= week.isoformat())
+        lately |= t.bursts.c.fetched_at >= since
         rows = self._read(select(t.bursts).where(lately | bound))
         values = [BURST.validate_json(row.body) for row in rows]
         back = self._read(select(t.bursts).where(t.bursts.c.returned))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -16,12 +16,12 @@ from burstd.domain.targets import Money, TargetName
 def ledger_of(bursts: Sequence[Burst], month: str) -> Ledger:
     """The sums of all that began in this month or week, or binds a job or money yet."""
     going = [burst for burst in bursts if not burst.stage.final]
-    ended = [b for b in bursts if b.stage.final and month_of(b) == month]
+    charges = tuple(charge for burst in bursts for charge in _charges(burst))
     return Ledger(
-        spent=Money(sum((b.cost or ZERO for b in ended), Decimal(0))),
+        spent=Money(sum((c.amount for c in charges if _spent(c, month)), Decimal(0))),
         reserved=Money(sum((b.reserved for b in going), Decimal(0))),
         likely=Money(sum((b.likely for b in going), Decimal(0))),
-        charges=tuple(map(_charge, bursts)),
+        charges=charges,
         ends=tuple(end for burst in bursts if (end := _end(burst)) is not None),
         open_at=_stands(going),
         begun_at=max((b.created_at for b in bursts if b.target), default=None),
@@ -31,10 +31,17 @@ def ledger_of(bursts: Sequence[Burst], month: str) -> Ledger:
     )
 
 
-def _charge(burst: Burst) -> Charge:
-    over = burst.stage.final
+def _charges(burst: Burst) -> Iterator[Charge]:
+    """Its own, and those of what was fetched behind its end, each of its own moment."""
+    over, who = burst.stage.final, (burst.account, burst.identity.user)
     amount = (burst.cost or ZERO) if over else burst.reserved
-    return Charge(burst.created_at, burst.account, burst.identity.user, amount, not over)
+    yield Charge(burst.created_at, *who, amount, not over)
+    for fetch in burst.fetches:
+        yield Charge(fetch.at, *who, fetch.cost, open=False)
+
+
+def _spent(charge: Charge, month: str) -> bool:
+    return not charge.open and charge.at.strftime("%Y-%m") == month
 
 
 def _end(burst: Burst) -> End | None:

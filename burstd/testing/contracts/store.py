@@ -26,12 +26,13 @@ from burstd.ports.store import BurstStore, StaleBurst
 from burstd.testing.bursts import CLOUD, identity, money, move, plan, record, settled
 from burstd.testing.clock import SteppedClock
 from burstd.testing.contracts.keys import KeyContract
+from burstd.testing.contracts.money import MoneyContract
 from burstd.testing.contracts.requests import RequestContract
 
 RETURN = Request(RequestKind.RETURN, "bob", "there is room again")
 
 
-class StoreContract(RequestContract, KeyContract):
+class StoreContract(RequestContract, KeyContract, MoneyContract):
     """Give a fixture ``open_store``: each call opens one more writer on the same ledger, whose time
     is ``clock``'s."""
 
@@ -325,25 +326,6 @@ class StoreContract(RequestContract, KeyContract):
         ]
 
     # --- the ledger
-
-    def test_money_is_reserved_when_promised_and_spent_when_settled(
-        self, store: BurstStore, clock: SteppedClock
-    ) -> None:
-        first, second = store.record(plan(identity(1), identity(2)))
-        assert Decimal("0.20") == store.ledger().reserved
-        settled(store, first, clock, "0.03")
-        assert (Decimal("0.03"), Decimal("0.10")) == money(store)
-        move(store, second, ev.Refused("no"))
-        assert (Decimal("0.03"), Decimal(0)) == money(store)
-
-    def test_money_of_another_month_does_not_count_but_what_is_open_does(
-        self, store: BurstStore, clock: SteppedClock
-    ) -> None:
-        first, _ = store.record(plan(identity(1), identity(2)))
-        settled(store, first, clock, "0.03")
-        clock.forward(days=31)
-
-        assert (Decimal(0), Decimal("0.10")) == money(store)
 
     def test_a_quarantined_burst_keeps_its_job_and_its_money_bound(self, store: BurstStore) -> None:
         (burst,) = store.record(plan(identity(1)))

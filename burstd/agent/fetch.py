@@ -1,0 +1,156 @@
+"""``python -m burstd.agent.fetch BURST``: brings what remains at a target behind its job's end.
+``burst pull`` starts it, as the job's user; which files is on its standard input, a JSON list of
+paths. What it says on its standard output are lines of JSON: ``{"bytes": N}`` once it is paid,
+``{"came": N}`` while they move, and the last one with ``files`` and ``notes``, or ``error``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from burstd.agent.api import SOCKET, Api, Away, Denied
+from burstd.agent.arrivals import Arrivals, in_order
+from burstd.agent.landing import Landing
+from burstd.agent.ssh_depot import connector
+from burstd.domain.data import OutputFile, from_rows
+from burstd.ports.depot import Depot
+from burstd.ports.errors import PortError, Rejected, Transient
+
+HEARD_EVERY = 30.0  #: seconds
+PATIENCE = 600.0  #: seconds without a byte
+AGAIN = 5.0  #: seconds between two tries
+TOLD_EVERY = 0.2  #: seconds
+
+Words = Mapping[str, Any]
+Say = Callable[[Mapping[str, object]], None]
+
+
+@dataclass
+class Fetching:
+    """``connect`` opens the depot, with keys in a directory of its own."""
+
+    api: Api
+    connect: Callable[[Words, Path], Depot]
+    say: Say
+    _came: int = 0
+    _at: float = 0.0  #: of the last byte
+    _told: float = 0.0
+    _damaged: dict[str, int] = field(default_factory=dict)
+
+    def bring(self, burst: str, paths: Sequence[str]) -> None:
+        """All of them to their places. Raises ``Away``, ``Denied``, ``PortError`` and ``OSError``;
+        what has come by then stays."""
+        words = self.api.get(f"/v1/standins/{burst}/remains")
+        wanted = frozenset(paths)
+        files = [file for file in from_rows(words["files"]) if file.path in wanted]
+        landing = self._landing(words)
+        lacking = [file for file in files if not landing.seems_landed(file)]
+        if lacking:
+            asked = {"paths": [file.path for file in lacking]}
+            self.say(self.api.post(f"/v1/standins/{burst}/fetches", asked))
+        with tempfile.TemporaryDirectory(prefix="burst-fetch-") as keys, self._heard(burst):
+            self._until_there(words, Path(keys), landing, files)
+        told = [{"path": file.path, "bytes": file.size} for file in files]
+        self.say({"files": told, "notes": landing.notes})
+
+    def _until_there(
+        self, words: Words, keys: Path, landing: Landing, files: Sequence[OutputFile]
+    ) -> None:
+        """A line that is cut is opened again, as long as something moves now and then."""
+        self._at = time.monotonic()
+        while True:
+            try:
+                self._once(words, keys, landing, files)
+            except (Away, Transient):
+                if time.monotonic() - self._at > PATIENCE:
+                    raise
+                time.sleep(AGAIN)
+            else:
+                return
+
+    def _once(
+        self, words: Words, keys: Path, landing: Landing, files: Sequence[OutputFile]
+    ) -> None:
+        depot = self.connect(words, keys)
+
+        def fetch(entry: OutputFile, into: int, similar: int | None) -> None:
+            depot.fetch(entry, into, self._count, similar)
+
+        landing.fetch = fetch
+        try:
+            arrivals, ordered = Arrivals(landing, self._damaged), in_order(files)
+            while ordered:
+                depot.expect([one for one in ordered if not landing.seems_landed(one)])
+                arrivals.land(ordered)
+                again = frozenset(arrivals.again)
+                ordered = [one for one in ordered if one.path in again]
+        finally:
+            depot.close()
+
+    def _landing(self, words: Words) -> Landing:
+        def nowhere(_entry: OutputFile, _into: int, _similar: int | None) -> None:
+            raise Rejected("there is no line yet")
+
+        roots = tuple(map(Path, words["roots"]))
+        return Landing(words["burst"], roots, {}, nowhere, links=words["links"])
+
+    def _count(self, size: int) -> None:
+        self._came, self._at = self._came + size, time.monotonic()
+        if self._at - self._told > TOLD_EVERY:
+            self._told = self._at
+            self.say({"came": self._came})
+
+    @contextmanager
+    def _heard(self, burst: str) -> Iterator[None]:
+        """burstd keeps the way open meanwhile."""
+        over = threading.Event()
+
+        def tell() -> None:
+            while True:
+                with suppress(Away, Denied):  # the line itself shows whether there is a way
+                    self.api.post(f"/v1/standins/{burst}/fetching", {})
+                if over.wait(HEARD_EVERY):
+                    return
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            over.set()
+            teller.join()
+
+
+def main() -> int:
+    """0 once all is there."""
+    api = Api(SOCKET)
+
+    def say(line: Mapping[str, object]) -> None:
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+    try:
+        Fetching(api, connector(api), say).bring(sys.argv[1], json.load(sys.stdin))
+    except OSError as error:
+        say({"error": f"{error.filename or 'the disk'}: {error.strerror or error}"})
+    except (Away, Denied, PortError) as error:
+        say({"error": str(error)})
+    except KeyboardInterrupt:  # what has come stays
+        say({"error": "interrupted; the same words again go on from here"})
+    else:
+        return os.EX_OK
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

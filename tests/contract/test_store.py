@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ from burstd.adapters.store.sql import SqlStore, open_store
 from burstd.core.audit import verify
 from burstd.core.barrier import Durability, durability
 from burstd.domain import events as ev
+from burstd.domain.burst import Fetch, Stage
 from burstd.domain.requests import Request, RequestKind
+from burstd.domain.targets import Money
 from burstd.ports.errors import NoRoom, Unreachable
 from burstd.ports.store import BurstStore
 from burstd.testing.bursts import identity, move, plan
@@ -116,13 +119,24 @@ def test_a_ledger_of_the_first_release_goes_on(v1: Path) -> None:
     again.close()
 
 
-def test_the_ledger_before_this_one_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("version", "keys"), [(2, 0), (3, 1)])
+def test_a_ledger_of_an_earlier_burstd_goes_on(tmp_path: Path, version: int, keys: int) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as db:
-        db.executescript(V1.with_name("ledger-v2.sql").read_text())
+        db.executescript(V1.with_name(f"ledger-v{version}.sql").read_text())
         old = db.execute("select count(*) from audit").fetchone()[0]
     store = open_store(tmp_path / "ledger.db", "onprem", SteppedClock())
-    assert (6, old, ()) == (len(store.bursts()), verify(store.audit()).seq, store.seal_keys())
+    assert (6, old, keys) == (
+        len(store.bursts()),
+        verify(store.audit()).seq,
+        len(store.seal_keys()),
+    )
     assert a_key(1) == store.keep_key(a_key(1))
+    assert () == store.remaining()
+    (burst,) = [burst for burst in store.bursts() if burst.stage is Stage.SETTLED]
+    fetch = Fetch(SteppedClock().now(), "alice", 1, 1, Money(Decimal(2)))
+    spent = store.ledger().spent
+    move(store, burst, ev.Fetched(fetch, SteppedClock().now()))
+    assert spent + 2 == store.ledger().spent
     store.close()
 
 

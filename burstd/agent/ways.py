@@ -1,7 +1,8 @@
 """The way to a file that a far end has named: below the job's directory, never through a link.
 
-Directories are held open and every name is used relative to them; each component is opened with
-O_NOFOLLOW, so nobody can turn a path aside meanwhile.
+Directories are held open and every name is used relative to them. The kernel follows no link on the
+way and does not leave the root (openat2(2)); where it can't be told so, each component is opened
+with O_NOFOLLOW. So nobody can turn a path aside meanwhile.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import errno
 import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+
+from burstd.far.paths import open_beneath
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: What a shell or a daemon would run or believe; a job that writes these gets a copy beside it.
@@ -77,6 +80,11 @@ def descend(
     where the way leads through a link or a file.
     """
     current, way = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), root
+    if synced is None or root.joinpath(*parts) in synced:  # then it is there
+        found = _at_once(current, parts)
+        if found is not None:
+            os.close(current)
+            return found
     for part in parts:
         way /= part
         try:
@@ -99,6 +107,14 @@ def descend(
             os.close(current)
         current = following
     return current
+
+
+def _at_once(root: int, parts: tuple[str, ...]) -> int | None:
+    """Nothing where something is in the way: step by step it shows what."""
+    try:
+        return open_beneath(root, [os.fsencode(part) for part in parts])
+    except OSError:
+        return None
 
 
 def _sync(directory: int, following: int) -> None:

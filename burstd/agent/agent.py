@@ -264,7 +264,7 @@ class Agent:
             self._say(note)
         follower.keep()
         # A memory that was lost with its machine knows less than what lies here.
-        came = max(self.memory.pulled, sum(entry.size for entry in entries))
+        came = max(self.memory.pulled, sum(entry.travels for entry in entries))
         body = {"files": len(entries), "bytes": came, "notes": landing.notes}
         self._report(words, "staged_out", {**body, "exit_code": code})
 

@@ -54,7 +54,7 @@ class Ahead:
 def _groups(entries: Iterable[OutputFile]) -> Iterator[Sequence[str]]:
     group, size = list[str](), 0
     for entry in entries:
-        if entry.kind != "file" or not 0 < entry.size <= SMALL:
+        if entry.kind != "file" or not 0 < entry.travels <= SMALL:
             continue
         if group and (size + entry.size > GROUP_BYTES or len(group) >= GROUP_FILES):
             yield group

@@ -16,8 +16,13 @@ ASIDE = 3  #: times that a result arrives damaged before it is put beside its pl
 
 
 def in_order(entries: Iterable[OutputFile]) -> list[OutputFile]:
-    """Directories last and deepest first: their modes must not hinder the files in them."""
-    return sorted(entries, key=lambda e: (e.kind == "dir", -e.path.count("/"), e.path))
+    """Further names of a file behind the file. Directories last and deepest first: their modes must
+    not hinder the files in them."""
+    return sorted(entries, key=lambda e: (_rank(e), -e.path.count("/"), e.path))
+
+
+def _rank(entry: OutputFile) -> int:
+    return 2 if entry.kind == "dir" else int(entry.kind == "file" and bool(entry.target))
 
 
 @dataclass
@@ -32,16 +37,20 @@ class Arrivals:
         the landing's fetch raises, once none is under way any more."""
         files = [entry for entry in ordered if entry.kind != "dir"]
         once = {entry.path: entry for entry in files}
-        under_way: deque[Future[None]] = deque()
         with ThreadPoolExecutor(LANES) as lanes:
-            for entry in once.values():
-                under_way.append(lanes.submit(self._one, entry))
-                if len(under_way) > 2 * LANES:
-                    under_way.popleft().result()
-            while under_way:
-                under_way.popleft().result()
+            for rank in (0, 1):
+                self._some(lanes, (entry for entry in once.values() if _rank(entry) == rank))
         for entry in ordered[len(files) :]:
             self._one(entry)
+
+    def _some(self, lanes: ThreadPoolExecutor, entries: Iterable[OutputFile]) -> None:
+        under_way: deque[Future[None]] = deque()
+        for entry in entries:
+            under_way.append(lanes.submit(self._one, entry))
+            if len(under_way) > 2 * LANES:
+                under_way.popleft().result()
+        while under_way:
+            under_way.popleft().result()
 
     @property
     def again(self) -> Sequence[str]:

@@ -50,6 +50,8 @@ class Landing:
     fetch: Fetch
     notes: list[str] = field(default_factory=list)
     links: bool = False  #: links that lead below their own directory may be landed
+    #: Files that have landed under their own names: how they looked then, and their digests.
+    _there: dict[str, tuple[Mark, str]] = field(default_factory=dict)
     _synced: set[Path] = field(default_factory=set)  #: directories whose names are on disk
 
     def land(self, entry: OutputFile) -> None:
@@ -156,15 +158,48 @@ class Landing:
         if existing is not None and _is(directory, name, existing, entry):
             _discard(directory, temporary)  # left by an interrupted landing of ours
             _keep(directory, name, existing, entry)
+            self._there[entry.path] = _mark(existing), entry.blake3
             return True
-        descriptor = self._written(directory, temporary, name, entry)
+        descriptor = self._linked(directory, temporary, entry) if entry.target else None
+        if descriptor is None:
+            descriptor = self._written(directory, temporary, name, entry)
         try:  # open, and so locked, until it has its name
             own = self._place(directory, temporary, name, existing, entry)
+            seen = _mark(os.fstat(descriptor))
             if own and not entry.blake3:
-                self.marks[entry.path] = _mark(os.fstat(descriptor))
+                self.marks[entry.path] = seen
+            elif own:
+                self._there[entry.path] = seen, entry.blake3
             return own
         finally:
             os.close(descriptor)
+
+    def _linked(self, directory: int, temporary: str, entry: OutputFile) -> int | None:
+        """One more name for a result that is there; nothing where it is not, or can't have any:
+        then this one comes as a file of its own."""
+        try:
+            root, parts = inside(entry.target, self.roots)
+            source = descend(root, parts[:-1], make=False)
+        except (Refused, OSError):
+            return None
+        try:
+            _discard(directory, temporary)
+            os.link(
+                parts[-1], temporary,
+                src_dir_fd=source, dst_dir_fd=directory, follow_symlinks=False,
+            )  # fmt: skip
+            descriptor = os.open(temporary, _LOOK, dir_fd=directory)
+        except OSError:
+            return None
+        finally:
+            os.close(source)
+        seen = os.fstat(descriptor)
+        alike = (seen.st_mode & 0o7777, seen.st_mtime_ns) == (entry.mode & 0o777, entry.mtime_ns)
+        if alike and (_mark(seen), entry.blake3) == self._there.get(entry.target):
+            return descriptor
+        os.close(descriptor)
+        _discard(directory, temporary)  # what has that name is not what has landed there
+        return None
 
     def _place(
         self,

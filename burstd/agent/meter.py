@@ -90,10 +90,10 @@ class Metered:
         streams = {"stdout": now.stdout, "stderr": now.stderr}.items()
         total = self.memory.pulled + sum(max(0, size - have.get(s, 0)) for s, size in streams)
         whole = [entry for entry in entries if self._may_be_here(entry)]
-        total += sum(entry.size for entry in entries) - sum(entry.size for entry in whole)
+        total += sum(entry.travels for entry in entries) - sum(entry.travels for entry in whole)
         # Copies are read only where it depends on them: this is asked again and again.
-        if total <= self.most < total + sum(entry.size for entry in whole):
-            total += sum(entry.size for entry in whole if not _is(entry))
+        if total <= self.most < total + sum(entry.travels for entry in whole):
+            total += sum(entry.travels for entry in whole if not _is(entry))
         return total if total > self.most else 0
 
     def _may_be_here(self, entry: OutputFile) -> bool:

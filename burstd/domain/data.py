@@ -19,7 +19,7 @@ class InputFile:
 @dataclass(frozen=True)
 class OutputFile:
     """A result as the far end lists it. ``kind``: file, dir, symlink, or what is never landed;
-    ``target``: a symlink's text."""
+    ``target``: a symlink's text, or another result of which this file is one more name."""
 
     path: str
     kind: str
@@ -28,6 +28,11 @@ class OutputFile:
     mtime_ns: int = 0
     mode: int = 0o644
     target: str = ""
+
+    @property
+    def travels(self) -> int:
+        """Bytes that come for it."""
+        return 0 if self.kind == "file" and self.target else self.size
 
 
 _MOST = 2**63  #: no file is larger, or later

@@ -28,7 +28,8 @@ class EndForged(ValueError):
 
 @dataclass(frozen=True)
 class Output:
-    """Something that the job made. Only a file has a digest, only a link a target."""
+    """Something that the job made. Only a file has a digest. The target of a link is its text, that
+    of a file an earlier one of the list that it is another name of."""
 
     path: str
     kind: str

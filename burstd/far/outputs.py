@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Callable, Optional
 
 from burstd.far import paths
@@ -70,7 +70,10 @@ def collect(
     given = {entry.path: entry for entry in inputs}
     outputs: list[Output] = []
     outside: list[str] = []
+    same: dict[str, tuple[int, int]] = {}
     for found in _walk(tree, pulse):
+        if found.kind == "file" and found.fact.st_nlink > 1:
+            same[found.path] = (found.fact.st_dev, found.fact.st_ino)
         entry = given.get(found.path)
         if found.kind == "file" and entry is not None:
             del given[found.path]
@@ -82,7 +85,16 @@ def collect(
         else:
             outside.append(found.path)
     outputs.sort(key=lambda output: output.path)
-    return Harvest(tuple(outputs), tuple(sorted(outside)), tuple(sorted(given)))
+    return Harvest(tuple(_joined(outputs, same)), tuple(sorted(outside)), tuple(sorted(given)))
+
+
+def _joined(outputs: Sequence[Output], same: Mapping[str, tuple[int, int]]) -> Iterator[Output]:
+    """Of the names of one file the first is the file, the others have it as their target."""
+    first: dict[tuple[int, int], str] = {}
+    for output in outputs:
+        inode = same.get(output.path)
+        name = output.path if inode is None else first.setdefault(inode, output.path)
+        yield output if name == output.path else replace(output, target=name)
 
 
 def _compare(

@@ -150,6 +150,22 @@ def test_outputs_are_told_exactly(site: FarEnd) -> None:
         assert client.read({"path": f"{STUDY}/new.frd"}, 0, 100) == b"new\n"
 
 
+def test_a_file_with_several_names_is_listed_once(site: FarEnd) -> None:
+    """Not with one that lies elsewhere, nor with an input."""
+    files = {f"{STUDY}/in": b"given"}
+    script = (
+        "mkdir sub; echo x > b; ln b sub/a; ln b c; echo x > d; "
+        "echo y > ../beside; ln ../beside e; ln ../beside f; ln in g"
+    )
+    submit(site, f"#!/bin/sh\n{script}\n", files)
+    assert finish(site.run())[0] == 0, site.output("stderr")
+    told = {o.path.removeprefix(f"{STUDY}/"): o.target for o in site.end().outputs}
+    assert told == {
+        "b": None, "c": f"{STUDY}/b", "d": None, "e": None, "f": f"{STUDY}/e", "g": None,
+        "sub": None, "sub/a": f"{STUDY}/b",
+    }  # fmt: skip
+
+
 def test_end_record_cannot_be_forged(site: FarEnd) -> None:
     submit(site, "#!/bin/sh\nexit 1\n")
     finish(site.run())

@@ -17,6 +17,7 @@ BODY = """\
   echo one > one.txt
   head -c 3000000 /dev/zero > zeros.bin
   ln -s one.txt latest
+  ln zeros.bin again.bin
   ln -s /etc/passwd elsewhere
   for step in $(seq 1 40); do echo "$step" >> steps.csv; sleep 0.5; done
 )
@@ -46,6 +47,7 @@ def test_files_come_when_they_are_asked_for_and_all_of_them_in_the_end(site: Sit
     assert "one.txt" == look(site, f"readlink {home}/results/latest")
     assert "none" == look(site, f"test -L {home}/results/elsewhere || echo none")
     assert "3000000" == look(site, f"stat -c %s {home}/results/zeros.bin")
+    assert 1 == len(set(look(site, f"stat -c %i {home}/results/*.bin").splitlines()))
     assert int(look(site, f"stat -c %b {home}/results/zeros.bin")) * 512 < 1_000_000
 
 

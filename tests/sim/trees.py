@@ -142,6 +142,15 @@ def _good_link(world: World, n: int) -> list[Listed]:
     return [Listed(entry, b"", good=True), *_bad(world, f"{world.home}/latest{n}/through")]
 
 
+def _named(world: World, n: int) -> list[Listed]:
+    """Said to be one more name of something else: its own bytes land, whatever that is."""
+    others = [f"{world.home}/{name}" for name in ("input.dat", "file-link", "link/secret.txt", "")]
+    others += [f"{world.outside}/secret.txt", "/etc/passwd", *(o.entry.path for o in world.listed)]
+    content = world.dice.choice((b"named", *(one.content for one in world.listed)))
+    entry = replace(_entry(f"{world.home}/named{n}", content), target=world.dice.choice(others))
+    return [Listed(entry, content)]
+
+
 def _lies(world: World, n: int) -> list[Listed]:
     changes = world.dice.choice(
         ({"size": 0}, {"size": 10**6}, {"size": 2**70}, {"size": 3}, {"blake3": "00" * 32},
@@ -191,7 +200,7 @@ def _turned(world: World, n: int) -> list[Listed]:
 
 HOSTILE: Sequence[Callable[[World, int], list[Listed]]] = (
     _leads_out, _leads_out, _onto_special, _startup, _kind, _lies, _lies, _odd, _long, _twice,
-    _link, _good_link,
+    _link, _good_link, _named, _named,
     _turned,
 )  # fmt: skip
 

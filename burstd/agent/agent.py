@@ -233,7 +233,9 @@ class Agent:
         now = depot.growing()
         found, outside, code = depot.outputs(staged["secret"])
         here = str(self.job.directory)
-        stay = staying(found, here, words["on_demand"]["globs"], known)
+        # What lies here in part already comes whole.
+        here_already = {**known, **self.memory.copies}
+        stay = staying(found, here, words["on_demand"]["globs"], here_already)
         asked_for = {entry.path for entry in stay}
         others = [entry for entry in found if entry.path not in asked_for]
         entries, left = coming(others, here, words["scratch"], known)

@@ -22,7 +22,7 @@ def figures(desk: Desk) -> Figures:
     ledger, bursts = world.store.ledger(), world.store.bursts()
     spent: dict[str, float] = {}
     for burst in bursts:
-        spent[burst.target] = spent.get(burst.target, 0.0) + float(burst.cost or 0)
+        spent[burst.target] = spent.get(burst.target, 0.0) + float(burst.paid)
     return Figures(
         cluster=world.cluster,
         currency=world.policy.currency,
@@ -49,6 +49,7 @@ def figures(desk: Desk) -> Figures:
         links=tuple(_links(desk)),
         unreadable=Counter(desk.memory.unreadable_total),
         keys=_keys(desk),
+        remains=_remains(desk),
         queue_seen=desk.memory.queue.taken_at.timestamp() if desk.memory.queue else 0.0,
     )
 
@@ -103,6 +104,14 @@ def _keys(desk: Desk) -> Counter[tuple[str, str]]:
     for key in desk.world.store.seal_keys():
         if key.emptied_at is None:
             found[key.bucket, "destroyed" if key.wrapped is None else "living"] += 1
+    return found
+
+
+def _remains(desk: Desk) -> Counter[str]:
+    """Bytes by target."""
+    found = Counter[str]({name: 0 for name, site in desk.world.sites.items() if site.keeps})
+    for burst in desk.world.store.remaining():
+        found[burst.target] += burst.remains.size if burst.remains else 0
     return found
 
 

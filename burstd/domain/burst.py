@@ -136,6 +136,11 @@ class Burst:
     def job(self) -> JobKey:
         return self.identity.key
 
+    @property
+    def paid(self) -> Decimal:
+        """Its cost, and that of what was fetched behind its end."""
+        return Decimal(self.cost or 0) + sum(fetch.cost for fetch in self.fetches)
+
     def offers(self, now: datetime) -> bool:
         """Something of it can still be fetched."""
         return self.remains is not None and now < self.remains.until

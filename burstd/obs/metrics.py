@@ -69,6 +69,7 @@ class Figures:
     links: tuple[LinkFigures, ...] = ()
     unreadable: Counter[str] = field(default_factory=Counter)  #: by target
     keys: Counter[tuple[str, str]] = field(default_factory=Counter)  #: (bucket, state)
+    remains: Counter[str] = field(default_factory=Counter)  #: bytes by target
     queue_seen: float = 0.0  #: seconds since 1970
 
 
@@ -191,6 +192,14 @@ def _bursts(f: Figures) -> Iterator[Metric]:
     for (bucket, state), count in f.keys.items():
         keys.add_metric([bucket, state], count)
     yield keys
+    remains = GaugeMetricFamily(
+        "burstd_remains_bytes",
+        "On-demand results that stay at a target behind their jobs' ends.",
+        labels=["target"],
+    )
+    for target, size in f.remains.items():
+        remains.add_metric([target], size)
+    yield remains
 
 
 def _money(f: Figures) -> Iterator[Metric]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -229,7 +227,7 @@ def _pointer(data: Data) -> object:
 @lru_cache(maxsize=1)
 def _library() -> ctypes.CDLL:
     """Raises FarError(refused) where this program has no native part for this machine."""
-    name = f"native/burst-{platform.machine()}.so"
+    name = f"native/burst-{os.uname().machine}.so"
     try:
         with _loadable(name) as path:
             library = ctypes.CDLL(path)
@@ -267,6 +265,8 @@ def _loadable(name: str) -> Iterator[str]:
     try:
         fd = os.memfd_create("burst-native", os.MFD_CLOEXEC)
     except (AttributeError, OSError):  # Linux before 3.17
+        import tempfile
+
         with tempfile.NamedTemporaryFile(prefix="burst-native-") as file:
             file.write(content)
             file.flush()

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Callable, Optional, Protocol, Union
+from typing import TYPE_CHECKING, BinaryIO, Callable, Optional, Protocol, Union
 
 from burstd.far import wire
 from burstd.far.chunks import compress, decompress
 from burstd.far.errors import BROKEN, FarError, FarLost
 from burstd.far.fields import Fields, canonical
-from burstd.far.order import Order
 from burstd.far.parts import WANTED, Part, Runs
+
+if TYPE_CHECKING:
+    from burstd.far.order import Order
 
 Which = Union[str, Mapping[str, str]]
 

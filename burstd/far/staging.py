@@ -27,9 +27,8 @@ from burstd.far.order import InputFile
 from burstd.far.parts import WANTED, Part, Runs
 from burstd.far.rundir import TREE, RunDir
 from burstd.far.store import Store
+from burstd.far.wire import MAX_PACK
 
-MAX_PACK = 16 * 1024 * 1024  #: bytes in a pack, as they are and as they travel
-MAX_FILES = 64 * 1024 * 1024  #: bytes of one list of files
 _RECENT = 32 * 1024 * 1024
 _BLOCK = 1024 * 1024
 _HOLE = 64 * 1024  #: bytes of zeros that are not written

@@ -48,6 +48,11 @@ class Pending:
         self._answer: Optional[tuple[Fields, bytes]] = None
         self._error: Optional[FarError] = None
 
+    @property
+    def known(self) -> bool:
+        """Whether it has come, with others."""
+        return self._answer is not None or self._error is not None
+
     def settle(self) -> None:
         """Reads it: it is the next on the line."""
         try:
@@ -57,7 +62,7 @@ class Pending:
 
     def result(self) -> tuple[Fields, bytes]:
         """Waits for it. Raises FarError if it is a refusal, FarLost where the line ends."""
-        while self._answer is None and self._error is None:
+        while not self.known:
             self._client._take()
         if self._answer is None:
             raise self._error or AssertionError

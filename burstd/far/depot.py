@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate
@@ -57,6 +58,7 @@ class Session:
         self._in = stdin
         self._out = stdout
         self._silence, self._limits = limits.silence, limits
+        self._idle, self._since = 0.0, time.monotonic()  # seconds without a word, since when
         self._left = 0  # bytes of the current payload that nobody has read yet
         self._opened: Optional[rundir.RunDir] = None
         self._staged: Optional[Staging] = None
@@ -90,7 +92,7 @@ class Session:
 
     def _serve(self) -> None:
         while True:
-            with _at_most(self._silence):
+            with _at_most(self._silence), self._waiting():
                 header = wire.receive(self._in)
             if header is None:
                 return
@@ -123,10 +125,24 @@ class Session:
 
     def _blocks(self, size: int = wire.BLOCK) -> Iterator[bytes]:
         while self._left:
-            with _at_most(self._silence):
+            with _at_most(self._silence), self._waiting():
                 block = wire.read_exactly(self._in, min(self._left, size))
             self._left -= len(block)
             yield block
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """What is read takes its time too: that is work."""
+        began, worked = time.monotonic(), time.thread_time()
+        yield
+        self._idle += time.monotonic() - began - (time.thread_time() - worked)
+
+    def _spent(self) -> wire.Header:
+        """Microseconds since this was last asked for: who waits for whom?"""
+        now, idle = time.monotonic(), max(0.0, self._idle)
+        busy = max(0.0, now - self._since - idle)
+        self._idle, self._since = 0.0, now
+        return {"idle": int(idle * 1e6), "busy": int(busy * 1e6)}
 
     def _payload(self, limit: int) -> bytes:
         if self._left > limit:
@@ -188,7 +204,7 @@ class Session:
         plain = fields.integer("plain") if fields.has("plain") else None
         # A cut costs the block that it falls in.
         self._staging().take(runs_of(fields, "runs"), self._blocks(BLOCK), plain)
-        return {}, b""
+        return self._spent(), b""
 
     def _build(self, fields: Fields) -> Answer:
         staging, document = self._staging(), self._payload(MAX_FILES)

@@ -8,13 +8,18 @@ import sys
 import threading
 
 
+def python(program: str) -> list[str]:
+    """How the far program is started at a target."""
+    return ["/usr/bin/python3", "-I", "-S", program]
+
+
 def _serve(line: socket.socket, program: str, root: str) -> None:
     with line:
         key = b""
         while not key.endswith(b"\n"):
             key += line.recv(1)
         if name := key.decode().strip():
-            argv = ["/usr/bin/python3", program, "serve", "--root", root, "--key", name]
+            argv = [*python(program), "serve", "--root", root, "--key", name]
             subprocess.run(argv, stdin=line.fileno(), stdout=line.fileno(), check=False)
             return
         buffer = bytearray(2**20)

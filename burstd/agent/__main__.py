@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import time
@@ -15,11 +14,14 @@ from burstd.agent.memory import Memory, recall
 from burstd.agent.ssh_depot import connector
 from burstd.agent.standin import StandIn, this_one
 
+WHERE = ("/usr/local/bin", "/usr/bin", "/opt/burstd/bin")
+
 
 def become_waiter(job: StandIn, version: int, seconds: int) -> None:
     """Turn this process into burst-wait, which turns into the agent again. Where the waiter is
     not installed the interpreter sleeps."""
-    waiter = shutil.which("burst-wait", path="/usr/local/bin:/usr/bin:/opt/burstd/bin")
+    waiters = (f"{place}/burst-wait" for place in WHERE)
+    waiter = next((path for path in waiters if os.access(path, os.X_OK)), None)
     if waiter is None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
         time.sleep(min(seconds, 10))

@@ -5,33 +5,29 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import secrets
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from burstd.agent import memory as remembered
 from burstd.agent.api import Api, Away, Denied
-from burstd.agent.arrivals import Arrivals, in_order
-from burstd.agent.decks import MissingInput
-from burstd.agent.demand import Demand
 from burstd.agent.follow import Follower
-from burstd.agent.inputs import NotStageable, allowed, find, hollow, marks, readable
-from burstd.agent.landing import Landing
 from burstd.agent.memory import Memory
 from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
-from burstd.agent.tiers import coming, staying
 from burstd.domain.data import InputFile, Mark, OutputFile, row_of
-from burstd.far.chunks import blake3
 from burstd.ports.depot import Depot, Execution
 from burstd.ports.errors import Mismatch, Permanent, Rejected, Transient
+
+# An agent begins anew every few seconds while its job runs, mostly to look and sleep again: what
+# the ways in and out need is imported there.
+if TYPE_CHECKING:
+    from burstd.agent.landing import Landing
 
 #: burst_keep.c
 TERM = "BURST_AGENT_TERM"
@@ -80,6 +76,8 @@ class Agent:
                 words = {**words, "order": "stage_in"}
             except Exception:  # noqa: BLE001
                 # The stand-in must outlive any fault of ours: its end would end the user's job.
+                import traceback
+
                 with contextlib.suppress(OSError):
                     (self.memory.directory / "fault.txt").write_text(traceback.format_exc())
                 self._say(f"a fault of burstd, see {self.memory.directory}/fault.txt; waiting")
@@ -134,8 +132,12 @@ class Agent:
     def _stage_in(self, words: Words) -> None:
         if self._reported(words, "staged_in") is not None:
             return
+        from burstd.agent.decks import MissingInput
+        from burstd.agent.inputs import NotStageable, allowed, find, hollow, marks, readable
+        from burstd.far.chunks import blake3
+
         roots = [self.job.directory]
-        secret = secrets.token_hex(32)
+        secret = os.urandom(32).hex()
         files: list[InputFile] = []
 
         def send(_words: Words, depot: Depot) -> None:
@@ -198,6 +200,8 @@ class Agent:
         if self._follower(depot, known, roots).once().over:
             self._report(words, "over", {})  # burstd need not wait for its next look at the target
         if asked := words.get("pull"):
+            from burstd.agent.demand import Demand
+
             landing = self._landing(words, depot, known, roots)
             demand = Demand(depot, landing, self.memory.copies, self.memory.save)
             here = f"{self.job.directory}/"
@@ -215,6 +219,8 @@ class Agent:
     def _landing(
         self, words: Words, depot: Metered, known: Mapping[str, Mark], roots: tuple[Path, ...]
     ) -> Landing:
+        from burstd.agent.landing import Landing
+
         def fetch(entry: OutputFile, descriptor: int, similar: int | None) -> None:
             depot.fetch(entry, descriptor, similar=similar)
 
@@ -228,6 +234,9 @@ class Agent:
         if staged is None:  # cancelled before the inputs were sent
             self._report(words, "staged_out", {"files": 0, "bytes": 0, "notes": []})
             return
+        from burstd.agent.arrivals import Arrivals, in_order
+        from burstd.agent.tiers import coming, staying
+
         known, roots = remembered.from_report(staged)
         follower = self._follower(depot, known, roots)
         now = depot.growing()

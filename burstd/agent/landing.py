@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 
 from burstd.agent.ways import LONGEST_NAME, Refused, beneath, descend, inside
 from burstd.domain.data import Mark, OutputFile
-from burstd.far.chunks import Blake3
+from burstd.far import chunks
 from burstd.ports.errors import Mismatch
 
 #: A fifo that somebody has put there must not hang us.
@@ -305,11 +305,10 @@ def _similar(directory: int, name: str) -> Iterator[int | None]:
 def digest_of(name: str, directory: int | None = None) -> str:
     """BLAKE3 of a regular file, never through a link. Raises ``OSError``."""
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    with os.fdopen(descriptor, "rb") as file:
-        digest = Blake3()
-        while block := file.read(BLOCK):
-            digest.update(block)
-        return digest.hexdigest()
+    try:
+        return chunks.digest_of(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _mark(seen: os.stat_result) -> Mark:

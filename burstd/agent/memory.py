@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -75,6 +73,8 @@ class Memory:
 
     def forget(self) -> None:
         """Remove the directory."""
+        import shutil
+
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
@@ -82,6 +82,8 @@ def recall() -> Memory:
     """This stand-in's memory: of its earlier lives, or a new one. Raises ``OSError``."""
     prefix = f"burst-agent-{os.environ.get('SLURM_JOB_ID', '')}-"
     if DIRECTORY not in os.environ:  # there was no room for it when the stand-in began
+        import tempfile
+
         os.environ[DIRECTORY] = tempfile.mkdtemp(prefix=prefix)
     directory = Path(os.environ[DIRECTORY])
     if (directory / "state.json").exists():
@@ -90,6 +92,8 @@ def recall() -> Memory:
         return Memory(directory, **state)
     memory = Memory(directory)
     memory.save()
+    import shutil
+
     for left in directory.parent.glob(f"{prefix}*"):  # by a stand-in that was killed, keys and all
         if left != directory and left.lstat().st_uid == os.getuid():
             shutil.rmtree(left, ignore_errors=True)

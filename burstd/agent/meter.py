@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from burstd.agent.landing import digest_of
 from burstd.agent.memory import Memory
 from burstd.domain.data import InputFile, OutputFile
 from burstd.ports.depot import Came, Depot, Execution, Growing, Seen
@@ -103,6 +102,8 @@ class Metered:
 
 def _is(entry: OutputFile) -> bool:
     """Its live copy is whole: a file may be written over at the same size."""
+    from burstd.agent.landing import digest_of
+
     try:
         return digest_of(entry.path) == entry.blake3
     except OSError:

@@ -26,6 +26,9 @@ PACK = 4 * 2**20  #: bytes before they are compressed
 #: tried, where the link waits for packs the one before; without any only a link that has waited for
 #: so many in a row.
 LEVELS, FIRST, HUNGRY = (0, 1, 3, 6), 1, 16
+#: Of its time, what the far end has waited for the line with the last packs, so many at least.
+#: Where it waits for less it is the slower one, and smaller packs only cost it more time.
+IDLE, SEEN = 0.2, 8
 WORTH = 0.97  #: a pack that compresses to more of its size travels as it is
 #: Batches read ahead, batches asked for, packs being made: what is in memory is their sum.
 AHEAD, ASKED, MADE = 2, 3, 6
@@ -43,6 +46,27 @@ Made = Pack | Left
 
 
 @dataclass
+class Taking:
+    """What the far end does with its time while packs come, as it says itself; older ones count
+    less and less."""
+
+    packs: int = 0
+    _idle: float = 0.0
+    _busy: float = 0.0
+
+    def add(self, idle: int, busy: int) -> None:
+        """Microseconds, of one more pack."""
+        self.packs += 1
+        self._idle = self._idle * (1 - 1 / SEEN) + idle
+        self._busy = self._busy * (1 - 1 / SEEN) + busy
+
+    @property
+    def slow(self) -> bool:
+        """It is the far end that the others wait for."""
+        return self.packs >= SEEN and self._idle < IDLE * (self._idle + self._busy)
+
+
+@dataclass
 class Push:
     """Sends files over one line, or through ``passage``; see ``ports.depot.Depot.push``."""
 
@@ -52,6 +76,7 @@ class Push:
     _numbers: dict[bytes, int] = field(default_factory=dict)
     _level: int = FIRST  #: of LEVELS
     _waited: int = 0  #: packs in a row that the link has waited for
+    _taking: Taking = field(default_factory=Taking)
     _next: int = 0  #: of the chunks that the far end has been told of
     _outbox: deque[tuple[Runs, Future[Made]] | list[Part]] = field(default_factory=deque)
     #: Answers that are still to come, with the pack that they are about if it lies in the bucket.
@@ -131,7 +156,7 @@ class Push:
                 self._unheard.append((self.client.build(found), ""))
             else:
                 self._send_pack(*found)
-            while len(self._unheard) > UNHEARD:
+            while self._unheard and (len(self._unheard) > UNHEARD or self._unheard[0][0].known):
                 self._hear()
 
     def _send_pack(self, runs: Runs, made: Future[Made]) -> None:
@@ -150,7 +175,9 @@ class Push:
     def _hear(self) -> None:
         pending, left = self._unheard.popleft()
         try:
-            pending.result()
+            answer, _ = pending.result()
+            if answer.has("idle"):
+                self._taking.add(answer.integer("idle"), answer.integer("busy"))
         except FarError as error:
             if not left or self.passage is None or error.code not in _NOT_IT:
                 raise
@@ -167,7 +194,9 @@ class Push:
     def _steer(self, first: Future[Made]) -> None:
         """Compress as much as the link leaves time for."""
         waiting = [found[1] for found in self._outbox if not isinstance(found, list)]
-        if not first.done():
+        if self._taking.slow:
+            self._level = 0
+        elif not first.done():
             self._waited += 1
             if self._level > FIRST or self._waited >= HUNGRY:
                 self._level = max(0, self._level - 1)

@@ -146,20 +146,18 @@ def _read(path: str, fresh: list[Known]) -> Iterator[_Found]:
                     return
                 continue
             sizes, names, last = array("I"), bytearray(), (0, list[Chunk]())
-            for window in chunks.windows(fd, before.st_size):
+            for window in chunks.windows(fd, before.st_size, digest=digest):
                 if last[1]:
                     yield *last, None
                 found = [Chunk(name, len(part), part) for name, _, part in window.pieces()]
                 last = (window.offset, found)
                 names += b"".join(window.names)
                 sizes.extend(chunk.size for chunk in found)
-                if len(sizes) > 1:  # the name of an only chunk is the file's digest
-                    digest.update(window.content)
             after = os.fstat(fd)
         finally:
             os.close(fd)
         if Stamp.of(before) == Stamp.of(after) and sum(sizes) == after.st_size:
-            whole = bytes(names) if len(sizes) == 1 else digest.digest()
+            whole = digest.digest()
             fresh.append(Known(path, Stamp.of(after), whole, sizes.tobytes(), bytes(names)))
             yield *last, _entry(path, after, whole.hex())
             return

@@ -11,24 +11,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from burstd.agent import streams
 from burstd.agent.ahead import Ahead
 from burstd.agent.api import Api, Away, Denied
-from burstd.agent.clones import cloned
-from burstd.agent.index import Index
 from burstd.agent.pace import Pace
-from burstd.agent.passage import Addresses, Passage, addresses
-from burstd.agent.pull import Pull
 from burstd.domain.data import InputFile, OutputFile
-from burstd.far import order as far_order
 from burstd.far.client import Client
-from burstd.far.endrecord import EXITED, EndForged, EndRecord
 from burstd.far.errors import BROKEN, BUSY, FULL, MISMATCH, MISSING, FarError, FarLost
-from burstd.far.objects import BucketError
 from burstd.ports.depot import Came, Depot, Execution, Growing, Seen
 from burstd.ports.errors import Mismatch, NoRoom, PortError, Rejected, Unreachable
+
+# Most depots are opened for one look at a job that runs: what moves files is imported with them.
+if TYPE_CHECKING:
+    from burstd.agent.passage import Addresses, Passage
+    from burstd.far.order import InputFile as Entry
 
 WORD_EVERY, WORD_WAITS = 30.0, 5.0  #: seconds
 #: No program of the user's runs on a proxy node, whatever is in the job's PATH.
@@ -101,6 +98,8 @@ class SshDepot:
                     self._client.hello()
 
     def push(self, paths: Iterable[Path]) -> list[InputFile]:
+        from burstd.agent import streams
+
         files = list(paths)
         size = sum(path.stat().st_size for path in files)
         with self._translated():
@@ -117,10 +116,15 @@ class SshDepot:
             return sorted([*made, *self._send(files, lines)], key=lambda file: file.path)
 
     def _send(self, files: list[Path], lines: int) -> list[InputFile]:
+        from burstd.agent import streams
+
         piles = streams.dealt(files, lines) if lines > 1 else [files]
         return streams.Streams(self._line, self._another).push(piles)
 
     def _cloned(self, files: list[Path]) -> tuple[list[InputFile], list[Path]]:
+        from burstd.agent.clones import cloned
+        from burstd.agent.index import Index
+
         index = Index.own()
         try:
             return cloned(self._client, index, files)
@@ -133,6 +137,8 @@ class SshDepot:
         return time.monotonic() - began
 
     def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None:
+        from burstd.far import order as far_order
+
         paths = (execution.directory, *execution.roots, *(file.path for file in files))
         try:
             order = far_order.Order(
@@ -175,6 +181,8 @@ class SshDepot:
             return [Seen(**vars(found)) for found in self._client.files(patterns)]
 
     def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
+        from burstd.far.endrecord import EXITED, EndForged, EndRecord
+
         with self._translated():
             try:
                 document = self._client.outputs()
@@ -197,6 +205,8 @@ class SshDepot:
             self._ahead.expect(entries)
 
     def fetch(self, entry: OutputFile, into: int, came: Came, similar: int | None) -> None:
+        from burstd.agent.pull import Pull
+
         with self._translated():
             pull = Pull(self._client, entry.path, entry.size, into, came)
             content = self._ahead.take(entry.path)
@@ -227,6 +237,8 @@ class SshDepot:
 
 
 def _port_error(error: FarError) -> PortError:
+    from burstd.far.objects import BucketError
+
     kinds: Mapping[str, type[PortError]] = {
         FULL: NoRoom,
         MISMATCH: Mismatch,
@@ -237,8 +249,10 @@ def _port_error(error: FarError) -> PortError:
     return kind(error.message if isinstance(error, BucketError) else f"the far end says {error}")
 
 
-def _entry(file: InputFile) -> far_order.InputFile:
-    return far_order.InputFile(file.path, file.size, file.blake3, file.mtime_ns, file.mode)
+def _entry(file: InputFile) -> Entry:
+    from burstd.far.order import InputFile as Entry
+
+    return Entry(file.path, file.size, file.blake3, file.mtime_ns, file.mode)
 
 
 def connector(api: Api) -> Callable[[Mapping[str, Any], Path], Depot]:
@@ -279,6 +293,7 @@ def _passage(api: Api, burst: str, answer: Mapping[str, Any], pace: Pace) -> Pas
     """The bucket that files pass through; nothing: they go over the line."""
     if answer["seal"] is None:
         return None
+    from burstd.agent.passage import Passage, addresses
 
     def sign(
         put: Sequence[str] = (), get: Sequence[str] = (), bad: Sequence[str] = ()

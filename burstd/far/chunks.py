@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Union
+from typing import Callable, Optional, Union
 
 from burstd.far.errors import BROKEN, REFUSED, FarError
 from burstd.far.program import archive, resource
@@ -40,47 +38,73 @@ class Blake3:
     """The digest of what comes piece by piece, as hashlib's classes have it."""
 
     def __init__(self) -> None:
-        self._rest = bytearray()  # never empty once something has come: the last part is special
+        self._rest = bytearray()  # less than a part; or the first one, which may be the only
         self._parts = 0
         self._nodes: list[bytes] = []
 
     def update(self, data: Data) -> None:
-        """Goes on with these bytes."""
-        self._rest += data
-        taken = 0
-        while len(self._rest) - taken > PART:
-            self._push(memoryview(self._rest)[taken : taken + PART])
-            taken += PART
-        if taken:
-            del self._rest[:taken]
+        """Goes on with these bytes; nothing is copied of whole parts that begin one."""
+        view, at = memoryview(data), 0
+        if self._rest:
+            at = min(PART - len(self._rest), len(data))
+            self._rest += view[:at]
+            if len(self._rest) < PART or at == len(data):
+                return
+            self._push(self._rest, 0, 1)
+            self._rest = bytearray()
+        count = max(0, len(data) - at - (not self._parts)) // PART
+        if count:
+            self._push(data, at, count)
+        self._rest += view[at + count * PART :]
 
     def digest(self) -> bytes:
         """Of all that has come so far."""
-        if not self._nodes:
+        if not self._parts:
             return blake3(self._rest)
-        node = _part(self._rest, self._parts)
-        for at in range(len(self._nodes) - 1, -1, -1):
-            node = _pair(self._nodes[at], node, root=at == 0)
+        nodes = list(self._nodes)
+        if self._rest:
+            _merge(nodes, self._parts)
+            nodes.append(_part(self._rest, 0, len(self._rest), self._parts))
+        node = nodes.pop()
+        while nodes:
+            node = _pair(nodes.pop(), node, root=not nodes)
         return node
 
     def hexdigest(self) -> str:
         """The same in words."""
         return self.digest().hex()
 
-    def _push(self, part: Data) -> None:
-        node = _part(part, self._parts)
-        self._parts += 1
-        # As many complete pairs end here as the count of parts has zeros at its end.
-        pairs = self._parts
-        while not pairs & 1:
-            node = _pair(self._nodes.pop(), node, root=False)
-            pairs >>= 1
-        self._nodes.append(node)
+    def _push(self, data: Data, at: int, count: int) -> None:
+        """So many whole parts, from there on."""
+        for offset in range(at, at + count * PART, PART):
+            _merge(self._nodes, self._parts)
+            self._nodes.append(_part(data, offset, PART, self._parts))
+            self._parts += 1
 
 
-def _part(data: Data, number: int) -> bytes:
+def _merge(nodes: list[bytes], parts: int) -> None:
+    """Once one more part follows: as many complete pairs end as the count of parts has zeros at its
+    end."""
+    while parts and not parts & 1:
+        right = nodes.pop()
+        nodes.append(_pair(nodes.pop(), right, root=False))
+        parts >>= 1
+
+
+def digest_of(fd: int, pulse: Callable[[], object] = int) -> str:
+    """Of an open file from its first byte to its last, in hex. `pulse` is called now and then."""
+    digest, offset = Blake3(), 0
+    buffer = memoryview(bytearray(min(WINDOW, os.fstat(fd).st_size + 1)))
+    while have := os.preadv(fd, [buffer], offset):
+        digest.update(buffer[:have])
+        offset += have
+        pulse()
+    return digest.hexdigest()
+
+
+def _part(data: Data, at: int, size: int, number: int) -> bytes:
     node = ctypes.create_string_buffer(DIGEST)
-    if _library().burst_part(_pointer(data), len(data), number, node):
+    if _library().burst_part(_pointer(data), at, size, number, node):
         raise MemoryError
     return node.raw
 
@@ -129,25 +153,29 @@ class Window:
             start = end
 
 
-def windows(fd: int, size: int, start: int = 0) -> Iterator[Window]:
+def windows(
+    fd: int, size: int, start: int = 0, digest: Optional[Blake3] = None
+) -> Iterator[Window]:
     """All chunks of an open file that has so many bytes, or of those from `start` on, which are cut
-    as if the file began there; fewer if it is shorter by now."""
-    offset, rest = start, memoryview(b"")
-    while offset < size:
-        window = bytearray(max(len(rest), min(WINDOW, size - offset)))
+    as if the file began there; fewer if it is shorter by now. `digest` goes on with all of it."""
+    offset, read, rest = start, start, memoryview(b"")
+    while read < size:
+        window = memoryview(bytearray(len(rest) + min(WINDOW, size - read)))
         window[: len(rest)] = rest
         have = len(rest)
         while have < len(window):
-            came = os.preadv(fd, [memoryview(window)[have:]], offset + have)
+            came = os.preadv(fd, [window[have:]], offset + have)
             if not came:
                 return
             have += came
-        view = memoryview(window)
-        ends = [len(view)] if size - start <= AVERAGE else cut(view)
-        if offset + len(window) < size:  # the last ends where the window does, not where it should
+        if digest is not None:
+            digest.update(window[len(rest) :])
+        read = offset + have
+        ends = [len(window)] if size - start <= AVERAGE else cut(window)
+        if read < size:  # the last ends where the window does, not where it should
             ends = [end for end in ends[:-1] if end <= len(window) - MOST] or ends[:1]
-        yield Window(offset, view[: ends[-1]], ends, names(view, ends))
-        rest = view[ends[-1] :]
+        yield Window(offset, window[: ends[-1]], ends, names(window, ends))
+        rest = window[ends[-1] :]
         offset += ends[-1]
 
 
@@ -229,7 +257,7 @@ def _pointer(data: Data) -> object:
 @lru_cache(maxsize=1)
 def _library() -> ctypes.CDLL:
     """Raises FarError(refused) where this program has no native part for this machine."""
-    name = f"native/burst-{platform.machine()}.so"
+    name = f"native/burst-{os.uname().machine}.so"
     try:
         with _loadable(name) as path:
             library = ctypes.CDLL(path)
@@ -239,7 +267,7 @@ def _library() -> ctypes.CDLL:
     sizes = (ctypes.POINTER(size), ctypes.POINTER(size))
     for function, result, arguments in (
         (library.burst_blake3, ctypes.c_int, (address, size, address)),
-        (library.burst_part, ctypes.c_int, (address, size, ctypes.c_uint64, address)),
+        (library.burst_part, ctypes.c_int, (address, size, size, ctypes.c_uint64, address)),
         (library.burst_pair, None, (address, ctypes.c_int, address)),
         (library.burst_cut, size, (address, size, address, size)),
         (library.burst_names, ctypes.c_int, (address, address, size, address)),
@@ -267,6 +295,8 @@ def _loadable(name: str) -> Iterator[str]:
     try:
         fd = os.memfd_create("burst-native", os.MFD_CLOEXEC)
     except (AttributeError, OSError):  # Linux before 3.17
+        import tempfile
+
         with tempfile.NamedTemporaryFile(prefix="burst-native-") as file:
             file.write(content)
             file.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 
@@ -11,8 +10,8 @@ from burstd.far.errors import FarError
 from burstd.far.program import program_digest
 from burstd.far.wire import PROTOCOL
 
-# A conversation begins every few seconds for each burst that runs, and Python compiles what it
-# takes out of a zip file each time: so each verb imports its own part only.
+# A conversation begins every few seconds for each burst that runs: each verb imports its own part
+# only.
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -46,6 +45,8 @@ def show_runs(options: argparse.Namespace) -> int:
 
     found = list_runs(options.root)
     if options.json:
+        import json
+
         sys.stdout.write(json.dumps(found, indent=1) + "\n")
         return 0
     for entry in found:
@@ -69,6 +70,12 @@ def show_state(options: argparse.Namespace) -> int:
     return 0
 
 
+def _compile(_: argparse.Namespace) -> int:
+    from burstd.far.compiled import compile_program
+
+    return compile_program()
+
+
 def _version(_: argparse.Namespace) -> int:
     sys.stdout.write(f"burst-far protocol {PROTOCOL} {program_digest() or 'source'}\n")
     return 0
@@ -76,11 +83,12 @@ def _version(_: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="burst-far", description="The far end of a burst.")
-    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    # With its name given argparse does not ask how wide the terminal is, and load what knows that.
+    verbs = parser.add_subparsers(required=True, metavar="VERB", prog=parser.prog)
 
     def verb(name: str, words: str, *, keyed: bool = True) -> argparse.ArgumentParser:
         one = verbs.add_parser(name, help=words, description=words)
-        one.add_argument("--root", required=name != "version")
+        one.add_argument("--root", required=name not in {"version", "compile"})
         if keyed:
             one.add_argument("--key", required=True)
         return one
@@ -105,6 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     one = verb("list", "show the run directories", keyed=False)
     one.add_argument("--json", action="store_true")
     one.set_defaults(act=show_runs)
+    one = verb("compile", "make it start faster with this very interpreter", keyed=False)
+    one.set_defaults(act=_compile)
     one = verb("version", "show what this program is", keyed=False)
     one.set_defaults(act=_version)
     return parser

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Callable, Optional, Protocol, Union
+from typing import TYPE_CHECKING, BinaryIO, Callable, Optional, Protocol, Union
 
 from burstd.far import wire
 from burstd.far.chunks import compress, decompress
 from burstd.far.errors import BROKEN, FarError, FarLost
 from burstd.far.fields import Fields, canonical
-from burstd.far.order import Order
 from burstd.far.parts import WANTED, Part, Runs
+
+if TYPE_CHECKING:
+    from burstd.far.order import Order
 
 Which = Union[str, Mapping[str, str]]
 
@@ -46,6 +48,11 @@ class Pending:
         self._answer: Optional[tuple[Fields, bytes]] = None
         self._error: Optional[FarError] = None
 
+    @property
+    def known(self) -> bool:
+        """Whether it has come, with others."""
+        return self._answer is not None or self._error is not None
+
     def settle(self) -> None:
         """Reads it: it is the next on the line."""
         try:
@@ -55,7 +62,7 @@ class Pending:
 
     def result(self) -> tuple[Fields, bytes]:
         """Waits for it. Raises FarError if it is a refusal, FarLost where the line ends."""
-        while self._answer is None and self._error is None:
+        while not self.known:
             self._client._take()
         if self._answer is None:
             raise self._error or AssertionError

@@ -6,28 +6,28 @@ import json
 import os
 import signal
 import stat
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, BinaryIO, Callable, Optional, Union
+from typing import TYPE_CHECKING, BinaryIO, Callable, NamedTuple, Optional
 
-from burstd.far import chunks, endrecord, live, paths, postmortem, rundir, wire
+from burstd.far import live, paths, rundir, wire
 from burstd.far.errors import REFUSED, FarError, FarLost, from_os
 from burstd.far.fields import BadFields, Fields, canonical
-from burstd.far.order import Order, OrderError
-from burstd.far.parts import WANTED, runs_of
+from burstd.far.payloads import compressed, unpacked
 from burstd.far.program import program_digest
-from burstd.far.staging import MAX_FILES, MAX_PACK, Staging
-from burstd.far.store import Store
+from burstd.far.wire import MAX_FILES, MAX_PACK
 
+# A conversation begins every few seconds for each burst that runs, and mostly asks for little: what
+# inputs, results or a bucket need is imported once there are any.
 if TYPE_CHECKING:
     from burstd.far.passage import Passage
+    from burstd.far.staging import Staging
 
 WORTH_LEAVING = 64 * 1024  # bytes of an answer; with fewer it comes over the line
 MAX_READ = 8 * 1024 * 1024
-LEVEL = 1  # of zstd; the next ones gain 3 % on solvers' files and cost twice the time
-LEAST, WORTH = 4096, 0.97  # bytes that are worth compressing, and what must come of it
+BLOCK = 64 * 1024  # bytes of a pack that are taken at once
 MAX_NAMED = 4 * 1024 * 1024 * 1024  # bytes whose chunks are named at once: it takes seconds
 MAX_ORDER = 512 * 1024 * 1024
 #: Seconds. A network that is cut tells nobody: sshd would keep this end of the line for hours.
@@ -37,8 +37,7 @@ SLOWEST = 64 * 1024  #: bytes a second that the line carries at least while we w
 Answer = tuple[wire.Header, bytes]
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """`silence`: seconds until a line has ended that says nothing; of a store the bytes, and the
     days since a pack's last use."""
 
@@ -59,6 +58,7 @@ class Session:
         self._in = stdin
         self._out = stdout
         self._silence, self._limits = limits.silence, limits
+        self._idle, self._since = 0.0, time.monotonic()  # seconds without a word, since when
         self._left = 0  # bytes of the current payload that nobody has read yet
         self._opened: Optional[rundir.RunDir] = None
         self._staged: Optional[Staging] = None
@@ -92,7 +92,7 @@ class Session:
 
     def _serve(self) -> None:
         while True:
-            with _at_most(self._silence):
+            with _at_most(self._silence), self._waiting():
                 header = wire.receive(self._in)
             if header is None:
                 return
@@ -117,7 +117,7 @@ class Session:
                 answer, payload = {**answer, **self._passage.leave(reply, payload)}, b""
         except FarError as error:
             return _refusal(error)
-        except (BadFields, OrderError) as error:
+        except BadFields as error:
             return _refusal(FarError(REFUSED, str(error)))
         except OSError as error:
             return _refusal(from_os(error))
@@ -125,10 +125,24 @@ class Session:
 
     def _blocks(self, size: int = wire.BLOCK) -> Iterator[bytes]:
         while self._left:
-            with _at_most(self._silence):
+            with _at_most(self._silence), self._waiting():
                 block = wire.read_exactly(self._in, min(self._left, size))
             self._left -= len(block)
             yield block
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """What is read takes its time too: that is work."""
+        began, worked = time.monotonic(), time.thread_time()
+        yield
+        self._idle += time.monotonic() - began - (time.thread_time() - worked)
+
+    def _spent(self) -> wire.Header:
+        """Microseconds since this was last asked for: who waits for whom?"""
+        now, idle = time.monotonic(), max(0.0, self._idle)
+        busy = max(0.0, now - self._since - idle)
+        self._idle, self._since = 0.0, now
+        return {"idle": int(idle * 1e6), "busy": int(busy * 1e6)}
 
     def _payload(self, limit: int) -> bytes:
         if self._left > limit:
@@ -143,7 +157,7 @@ class Session:
     @property
     def _passage(self) -> Passage:
         if self._opened_passage is None:
-            from burstd.far.passage import Passage  # most conversations need no HTTP
+            from burstd.far.passage import Passage
 
             self._opened_passage = Passage()
         return self._opened_passage
@@ -152,6 +166,9 @@ class Session:
         if self._run().last_start():
             raise FarError(REFUSED, "this burst has started: its inputs are closed")
         if self._staged is None:
+            from burstd.far.staging import Staging
+            from burstd.far.store import Store
+
             keeps = self._limits.store_bytes > 0
             self._staged = Staging(self._run(), Store.at(self._root, self._key), keeps)
         return self._staged
@@ -176,6 +193,8 @@ class Session:
         return {}, b""
 
     def _chunks(self, fields: Fields) -> Answer:
+        from burstd.far.parts import runs_of
+
         if fields.has("via"):
             plain, content = self._passage.bring(Fields(fields.raw("via"), "via"), MAX_PACK)
             self._staging().take(runs_of(fields, "runs"), [bytes(content)], plain)
@@ -184,23 +203,25 @@ class Session:
             raise FarError(REFUSED, "a pack that is too large")
         plain = fields.integer("plain") if fields.has("plain") else None
         # A cut costs the block that it falls in.
-        self._staging().take(runs_of(fields, "runs"), self._blocks(chunks.AVERAGE), plain)
-        return {}, b""
+        self._staging().take(runs_of(fields, "runs"), self._blocks(BLOCK), plain)
+        return self._spent(), b""
 
     def _build(self, fields: Fields) -> Answer:
         staging, document = self._staging(), self._payload(MAX_FILES)
-        staging.build(bytes(_unpacked(fields, document, MAX_FILES)))
+        staging.build(bytes(unpacked(fields, document, MAX_FILES)))
         return {}, b""
 
     def _clone(self, fields: Fields) -> Answer:
         document = self._payload(MAX_FILES)
-        return {}, self._staging().clone(bytes(_unpacked(fields, document, MAX_FILES)))
+        return {}, self._staging().clone(bytes(unpacked(fields, document, MAX_FILES)))
 
     def _mkdir(self, fields: Fields) -> Answer:
         self._staging().mkdir(fields.text("path"), fields.integer("mode"))
         return {}, b""
 
     def _order(self, fields: Fields) -> Answer:
+        from burstd.far.order import Order
+
         run = self._run()
         content = self._payload(MAX_ORDER)
         length = fields.integer("order_size")
@@ -229,7 +250,7 @@ class Session:
             "started": started,
             "busy": run.busy(),
             "status": None if status is None else json.loads(status.decode("ascii")),
-            "end": None if end is None else endrecord.summary(end),
+            "end": None if end is None else _summary(end),
             **streams,
             "live": self._live(run),
         }, b""
@@ -257,7 +278,7 @@ class Session:
             total = os.fstat(fd).st_size
         finally:
             os.close(fd)
-        packed, payload = _compressed(content)
+        packed, payload = compressed(content)
         return {"total": total, **packed}, payload
 
     def _gather(self, fields: Fields) -> Answer:
@@ -271,10 +292,13 @@ class Session:
                 found.append(content or b"")
                 left -= len(found[-1])
         ends = list(accumulate(map(len, found)))
-        packed, payload = _compressed(b"".join(found), ends)
+        packed, payload = compressed(b"".join(found), ends)
         return {"sizes": sizes, **packed}, payload
 
     def _names(self, fields: Fields) -> Answer:
+        from burstd.far import chunks
+        from burstd.far.parts import WANTED
+
         offset, length = fields.integer("offset"), fields.integer("length")
         if offset < 0 or length > MAX_NAMED:
             raise FarError(REFUSED, f"names of at most {MAX_NAMED} bytes at a time")
@@ -311,6 +335,8 @@ class Session:
         }, b""
 
     def _outputs(self, _: Fields) -> Answer:
+        from burstd.far import postmortem
+
         return {}, postmortem.end_of(self._run())
 
 
@@ -346,22 +372,10 @@ def _refusal(error: FarError) -> Answer:
     return {"error": error.code, "message": error.message[:120]}, b""
 
 
-def _unpacked(fields: Fields, content: bytes, most: int) -> Union[bytes, bytearray]:
-    """A payload that was compressed where the request has its `plain` size."""
-    if not fields.has("plain"):
-        return content
-    size = fields.integer("plain")
-    if size > most:
-        raise FarError(REFUSED, f"a payload of {size} bytes")
-    return chunks.decompress(content, size)
+def _summary(end: bytes) -> dict[str, object]:
+    from burstd.far import endrecord
 
-
-def _compressed(content: bytes, ends: Sequence[int] = ()) -> Answer:
-    """What of the answer says so, and the payload. `ends`: of pieces of different kinds."""
-    frame = chunks.compress(content, LEVEL, ends) if len(content) >= LEAST else content
-    if len(frame) < WORTH * len(content):
-        return {"plain": len(content)}, frame
-    return {}, content
+    return endrecord.summary(end)
 
 
 def _whole(tree: int, path: str, most: int) -> Optional[bytes]:

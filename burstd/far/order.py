@@ -24,7 +24,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SECRET = re.compile(r"([0-9a-f]{2}){16,}")
 
 
-class OrderError(ValueError):
+class OrderError(BadFields):
     """An order that must not be carried out, in words."""
 
 

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Callable, Optional
 
 from burstd.far import paths
-from burstd.far.chunks import Blake3
+from burstd.far.chunks import digest_of
 from burstd.far.endrecord import Output, StreamDigest
 from burstd.far.order import InputFile
-from burstd.far.wire import BLOCK
 
 MAX_DEPTH = 200
 # Clocks of one file system may differ a little between its servers; a file that was staged within
@@ -136,20 +135,9 @@ def _digest(tree: int, found: _Found, pulse: Pulse) -> str:
             paths.open_up(parent, found.parts[-1])
         fd = paths.open_regular(tree, found.parts)
     try:
-        return _digest_open(fd, pulse)
+        return digest_of(fd, pulse)
     finally:
         os.close(fd)
-
-
-def _digest_open(fd: int, pulse: Pulse) -> str:
-    digest, offset = Blake3(), 0
-    while True:
-        block = os.pread(fd, BLOCK, offset)
-        if not block:
-            return digest.hexdigest()
-        digest.update(block)
-        offset += len(block)
-        pulse()
 
 
 def stream_digest(io: int, name: bytes, pulse: Pulse) -> Optional[StreamDigest]:
@@ -159,7 +147,7 @@ def stream_digest(io: int, name: bytes, pulse: Pulse) -> Optional[StreamDigest]:
     except FileNotFoundError:
         return None
     try:
-        return StreamDigest(size=os.fstat(fd).st_size, blake3=_digest_open(fd, pulse))
+        return StreamDigest(size=os.fstat(fd).st_size, blake3=digest_of(fd, pulse))
     finally:
         os.close(fd)
 

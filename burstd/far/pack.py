@@ -8,19 +8,13 @@ import os
 import zipfile
 from pathlib import Path
 
-_MAIN = b"""import sys
-
-from burstd.far.cli import main
-
-sys.exit(main(sys.argv[1:]))
-"""
 _STUB = b'"""The far end\'s part of burstd."""\n'
 
 
 def build(dest: Path) -> str:
     """Writes the zipapp to `dest` and returns its SHA-256. The same sources give the same bytes."""
-    members = {"__main__.py": _MAIN, "burstd/__init__.py": _STUB}
     home = Path(__file__).parent
+    members = {"__main__.py": (home / "boot.py").read_bytes(), "burstd/__init__.py": _STUB}
     for source in home.rglob("*"):
         if source.suffix in (".py", ".sh", ".so") and "__pycache__" not in source.parts:
             members[f"burstd/far/{source.relative_to(home).as_posix()}"] = source.read_bytes()

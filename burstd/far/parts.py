@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from burstd.far import chunks
 from burstd.far.fields import BadFields, Fields
-from burstd.far.order import InputFile
+
+if TYPE_CHECKING:
+    from burstd.far.order import InputFile
 
 WANTED = struct.Struct(f"<{chunks.DIGEST}sI")  # a chunk's name and size
 
@@ -31,6 +33,8 @@ class Part:
         path, offset, runs, *more = row
         if not isinstance(path, str) or type(offset) is not int or offset < 0:
             raise BadFields("not a part's path and offset")
+        from burstd.far.order import InputFile
+
         return cls(path, offset, _runs(runs, "runs"), InputFile.of([path, *more]) if more else None)
 
     def row(self) -> list[object]:

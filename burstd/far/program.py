@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import pkgutil
 import sys
 from typing import Optional
+
+#: Of Python: no site's or user's modules, which the program needs none of, and no search for them.
+ALONE = ("-I", "-S")
 
 
 def archive() -> Optional[str]:
@@ -20,6 +21,11 @@ def program_digest() -> Optional[str]:
     path = archive()
     if path is None:
         return None
+    known = getattr(globals()["__loader__"], "digest", None)  # by whoever compiled this very file
+    if known is not None:
+        return str(known)
+    import hashlib  # takes its time
+
     with open(path, "rb") as stream:
         return hashlib.sha256(stream.read()).hexdigest()
 
@@ -27,12 +33,13 @@ def program_digest() -> Optional[str]:
 def command() -> list[str]:
     """How to start this very program again, also on another node of the job."""
     path = archive()
-    return [sys.executable, "-m", "burstd.far"] if path is None else [sys.executable, path]
+    if path is None:
+        return [sys.executable, "-m", "burstd.far"]
+    return [sys.executable, *ALONE, path]
 
 
 def resource(name: str) -> bytes:
-    """A file that is shipped with the program."""
-    content = pkgutil.get_data("burstd.far", name)
-    if content is None:
-        raise FileNotFoundError(name)
+    """A file that is shipped with the program. Only for one that runs as a zipapp."""
+    path = archive() or ""
+    content: bytes = globals()["__loader__"].get_data(os.path.join(path, "burstd", "far", name))
     return content

@@ -27,11 +27,9 @@ from burstd.far.order import InputFile
 from burstd.far.parts import WANTED, Part, Runs
 from burstd.far.rundir import TREE, RunDir
 from burstd.far.store import Store
+from burstd.far.wire import MAX_PACK
 
-MAX_PACK = 16 * 1024 * 1024  #: bytes in a pack, as they are and as they travel
-MAX_FILES = 64 * 1024 * 1024  #: bytes of one list of files
 _RECENT = 32 * 1024 * 1024
-_BLOCK = 1024 * 1024
 _HOLE = 64 * 1024  #: bytes of zeros that are not written
 _ZEROS = memoryview(bytes(chunks.MOST))
 
@@ -323,11 +321,7 @@ def _is_right(parent: int, name: bytes, entry: InputFile) -> bool:
         fact = os.fstat(fd)
         if fact.st_size != entry.size or not fact.st_size:
             return False
-        digest, offset = chunks.Blake3(), 0
-        while block := os.pread(fd, _BLOCK, offset):
-            digest.update(block)
-            offset += len(block)
-        if digest.hexdigest() != entry.blake3:
+        if chunks.digest_of(fd) != entry.blake3:
             return False
         # Untouched if right: on most file systems a needless change would look like a job's.
         if stat.S_IMODE(fact.st_mode) != entry.mode:

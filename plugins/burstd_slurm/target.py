@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import threading
@@ -25,7 +26,8 @@ from burstd.domain.targets import (
     WorkOrder,
 )
 from burstd.far import pack
-from burstd.ports.errors import NoRoom, Rejected, Unreachable
+from burstd.far.program import ALONE
+from burstd.ports.errors import NoRoom, PortError, Rejected, Unreachable
 from burstd.ports.plugin import PluginContext
 from burstd.ports.remote import Failed, RemoteShell, SshHost
 from burstd_slurm import batch, records
@@ -199,9 +201,12 @@ class SlurmTarget:
     def _far_program(self) -> str:
         return str(self._settings.root / "bin" / f"burst-far-{self._sha[:16]}.pyz")
 
+    @property
+    def _far_python(self) -> list[str]:
+        return [self._settings.python, *ALONE, self._far_program]
+
     def _far_command(self, verb: str, key: WorkKey) -> list[str]:
-        program = [self._settings.python, self._far_program, verb]
-        return [*program, "--root", str(self._settings.root), "--key", key]
+        return [*self._far_python, verb, "--root", str(self._settings.root), "--key", key]
 
     def _far_image(self, image: Image) -> str:
         suffix = Path(image.path).suffix
@@ -237,7 +242,11 @@ class SlurmTarget:
     def _lay_program(self) -> None:
         """The one that this burstd speaks with: another may have begun what is under way."""
         with self._programs:
+            fresh = self._far_program not in self._there
             self._upload(self._program, self._far_program, self._sha)
+            if fresh:  # without it all goes the same way, but begins more slowly
+                with contextlib.suppress(Failed, PortError):
+                    self._service(*self._far_python, "compile")
             if (stores := str(self._settings.root / "stores")) not in self._there:
                 # Each account makes its own store in it (docs/formats.md).
                 self._service("sh", "-c", 'mkdir -p "$1" && chmod 1777 "$1"', "sh", stores)

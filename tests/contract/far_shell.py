@@ -31,6 +31,7 @@ class SimulatedShell:
     slurm: SimulatedSlurm
     files: dict[str, bytes] = field(default_factory=dict)
     access: dict[str, str] = field(default_factory=dict)
+    compiled: str = ""
     #: What becomes of an answer about our work on its way.
     garble: Callable[[str], str] = str
 
@@ -74,8 +75,12 @@ class SimulatedShell:
         """The far program, if it lies there; or what the examination asks of the interpreter."""
         if argv[1] == "-c":
             return "3.13 apptainer 1.4.5\n"
-        if argv[1] not in self.files:
-            raise Failed("python3", 2, f"can't open file {argv[1]}")
+        program, verb = argv[3:5]
+        if program not in self.files:
+            raise Failed("python3", 2, f"can't open file {program}")
+        if verb == "compile":
+            self.compiled = program
+            return ""
         return self._state(argv[-1])
 
     def _state(self, key: str) -> str:

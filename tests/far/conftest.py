@@ -14,7 +14,8 @@ import pytest
 
 from burstd.agent.index import Index
 from burstd.far.pack import build
-from tests.far.kit import USER, FarEnd, no_containers
+from burstd.far.program import ALONE
+from tests.far.kit import PYTHON, USER, FarEnd, no_containers
 
 
 def _public(path: Path) -> None:
@@ -29,6 +30,7 @@ def program() -> Iterator[Path]:
     home = Path(tempfile.mkdtemp(prefix="burst-far-test-"))
     home.chmod(0o755)
     build(home / "burst-far.pyz")
+    subprocess.run([PYTHON, *ALONE, home / "burst-far.pyz", "compile"], check=True)
     yield home / "burst-far.pyz"
     shutil.rmtree(home)
 

@@ -23,6 +23,7 @@ from burstd.far.client import Client, missing
 from burstd.far.endrecord import EndRecord
 from burstd.far.order import InputFile, Order
 from burstd.far.parts import Part
+from burstd.far.program import ALONE
 
 KEY = "b-0123abcd"
 SECRET = "5a" * 32
@@ -114,7 +115,8 @@ class FarEnd:
         return self.run_dir / "tree" / path.lstrip("/")
 
     def argv(self, verb: str, *more: str) -> list[str]:
-        command = [PYTHON, str(self.program), verb, "--root", str(self.root), "--key", KEY, *more]
+        program = [PYTHON, *ALONE, str(self.program)]
+        command = [*program, verb, "--root", str(self.root), "--key", KEY, *more]
         return as_user(command)
 
     def environment(self) -> dict[str, str]:

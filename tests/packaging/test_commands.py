@@ -141,6 +141,11 @@ def test_the_agent_imports_the_standard_library_only() -> None:
     assert [] == loaded(statement, HEAVIER)
 
 
+def test_an_agent_that_only_looks_loads_nothing_that_takes_its_time() -> None:
+    slow = ("http.client", "ssl", "sqlite3", "hashlib", "concurrent.futures", "shutil", "tempfile")
+    assert [] == loaded("import burstd.agent.__main__", slow)
+
+
 # --- exit codes of burst, against a real server
 
 

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from burstd.far import chunks
 from burstd.far.errors import FarError
 
-#: Around blocks, leaves, subtrees and the least and most of a chunk.
+#: Around blocks, leaves, subtrees and the least and most of a chunk; and where of sixteen lanes or
+#: eight, or of pairs of those, some have nothing to do.
+_LEAVES = (*range(1, 35), 63, 64, 65, 127, 128, 129, 256, 1024)
 EDGES = [
-    near
-    for size in (1, 64, 1024, 2048, 8192, 9 * 1024, 16 * 1024, 65536, 262144, 2**20)
-    for near in (size - 1, size, size + 1)
+    near for size in (1, 64, *(1024 * n for n in _LEAVES)) for near in (size - 1, size, size + 1)
 ] + [3_000_001]
 
 

@@ -8,7 +8,7 @@ from typing import cast
 
 from burstd.agent.index import Index
 from burstd.agent.passage import Pack
-from burstd.agent.push import HUNGRY, LEVELS, MADE, Made, Push
+from burstd.agent.push import HUNGRY, LEVELS, MADE, SEEN, Made, Push
 from burstd.far.client import Client
 
 
@@ -71,3 +71,19 @@ def test_one_that_waits_now_and_then_does_not() -> None:
         for made in (False, False, True):
             one._steer(pack(made=made))
     assert 1 == LEVELS[one._level]
+
+
+def test_a_far_end_that_has_no_time_to_wait_gets_them_as_they_are() -> None:
+    one = push(*[True] * MADE)
+    one._level = 1
+    for _ in range(SEEN - 1):
+        one._taking.add(100, 20_000)
+        one._steer(pack(made=False))
+    assert 0 != one._level
+    one._taking.add(100, 20_000)
+    one._steer(pack(made=True))
+    assert 0 == one._level
+    for _ in range(3):
+        one._taking.add(20_000, 10_000)
+        one._steer(pack(made=True))
+    assert 1 <= one._level

@@ -1,15 +1,16 @@
 /* BLAKE3, the hash without key, as the paper has it (O'Connor, Aumasson, Neves, Wilcox-O'Hearn:
- * "BLAKE3, one function, fast everywhere", 2020). Eight nodes of one level of the tree are
- * compressed at once, one in each lane of a vector. */
+ * "BLAKE3, one function, fast everywhere", 2020). Nodes of one level of the tree are compressed at
+ * once, one in each lane of a vector: eight, or sixteen where the CPU has AVX-512. */
 #include "native.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { LANES = 8, BLOCK = 64, LEAF = 1024, WORDS = 8 };
+enum { MOST_LANES = 16, BLOCK = 64, LEAF = 1024, WORDS = 8 };
 enum { CHUNK_START = 1, CHUNK_END = 2, PARENT = 4, ROOT = 8 };
 
-typedef uint32_t lanes __attribute__((vector_size(4 * LANES)));
+typedef uint32_t eight __attribute__((vector_size(4 * 8)));
+typedef uint32_t sixteen __attribute__((vector_size(4 * 16)));
 
 static const uint32_t IV[WORDS] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                                    0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
@@ -70,40 +71,83 @@ static void compress(uint32_t cv[WORDS], const uint8_t *block, uint32_t size, ui
         cv[i] = v[i] ^ v[i + 8];
 }
 
-/* The same of eight nodes, each of `blocks` whole blocks and `stride` bytes behind the one before.
- * Leaves count from `counter`, parents do not. */
-FAST static void compress_eight(uint8_t *cvs, const uint8_t *data, size_t stride, int blocks,
-                                uint64_t counter, int leaves) {
-    lanes cv[WORDS], low, high;
-    for (int i = 0; i < WORDS; i++)
-        cv[i] = (lanes){0} + IV[i];
-    for (int lane = 0; lane < LANES; lane++) {
-        uint64_t number = leaves ? counter + (uint64_t)lane : 0;
-        low[lane] = (uint32_t)number, high[lane] = (uint32_t)(number >> 32);
-    }
-    for (int block = 0; block < blocks; block++) {
-        lanes v[16], m[16];
-        uint32_t flags = !leaves ? PARENT : 0;
-        if (leaves)
-            flags = (block == 0 ? CHUNK_START : 0) | (block == blocks - 1 ? CHUNK_END : 0);
-        for (int i = 0; i < 16; i++)
-            for (int lane = 0; lane < LANES; lane++)
-                m[i][lane] = word(data + (size_t)lane * stride + (size_t)block * BLOCK + 4 * i);
-        for (int i = 0; i < WORDS; i++)
-            v[i] = cv[i];
-        for (int i = 0; i < 4; i++)
-            v[8 + i] = (lanes){0} + IV[i];
-        v[12] = low, v[13] = high, v[14] = (lanes){0} + BLOCK, v[15] = (lanes){0} + flags;
-        for (int round = 0; round < 7; round++) {
-            const uint8_t *o = ORDER[round];
-            ROUND(v, m, o);
+/* `count` nodes of one level, each of `blocks` whole blocks; `at` has something for every lane, so
+ * that those without a node do the same as the others. Leaves count from `counter`, parents don't. */
+struct nodes {
+    const uint8_t *at[MOST_LANES];
+    int count, blocks, leaves;
+    uint64_t counter;
+};
+
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define IN_ORDER(x) ((x) << 24 | ((x) & 0xff00) << 8 | ((x) >> 8 & 0xff00) | (x) >> 24)
+#else
+#define IN_ORDER(x) (x)
+#endif
+
+#define LANES_T eight
+#define WIDTH 8
+#define SIDE_BY_SIDE compress_eight
+#define TARGET FAST
+#define LOW_1 ((eight){0, 8, 1, 9, 4, 12, 5, 13})
+#define HIGH_1 ((eight){2, 10, 3, 11, 6, 14, 7, 15})
+#define LOW_2 ((eight){0, 1, 8, 9, 4, 5, 12, 13})
+#define HIGH_2 ((eight){2, 3, 10, 11, 6, 7, 14, 15})
+#define LOW_4 ((eight){0, 1, 2, 3, 8, 9, 10, 11})
+#define HIGH_4 ((eight){4, 5, 6, 7, 12, 13, 14, 15})
+#define TURN_LAST(rows)
+#include "lanes.h"
+
+#ifdef FASTER
+#define LANES_T sixteen
+#define WIDTH 16
+#define SIDE_BY_SIDE compress_sixteen
+#define TARGET FASTER
+#define LOW_1 ((sixteen){0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29})
+#define HIGH_1 ((sixteen){2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31})
+#define LOW_2 ((sixteen){0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29})
+#define HIGH_2 ((sixteen){2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31})
+#define LOW_4 ((sixteen){0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27})
+#define HIGH_4 ((sixteen){4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31})
+#define LOW_8 ((sixteen){0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23})
+#define HIGH_8 ((sixteen){8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31})
+#define TURN_LAST(rows) TURN_STEP(rows, 8, LOW_8, HIGH_8)
+#include "lanes.h"
+
+static int lanes = 8;
+
+__attribute__((constructor)) static void choose(void) {
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"))
+        lanes = 16;
+}
+#else
+enum { lanes = 8 };
+#endif
+
+/* Chaining values of `count` nodes that lie `stride` bytes apart. Returns how many were done: one
+ * that is left alone costs less by itself. */
+static size_t side_by_side(uint8_t *cvs, const uint8_t *data, size_t stride, size_t count,
+                           int blocks, int leaves, uint64_t counter) {
+    struct nodes nodes = {.blocks = blocks, .leaves = leaves};
+    size_t at = 0;
+    while (at + 1 < count) {
+        nodes.count = count - at < (size_t)lanes ? (int)(count - at) : lanes;
+        nodes.counter = counter + at;
+        for (int lane = 0; lane < lanes; lane++)
+            nodes.at[lane] = data + (at + (size_t)(lane < nodes.count ? lane : 0)) * stride;
+#ifdef FASTER
+        if (lanes == 16 && nodes.count > 8)
+            compress_sixteen(cvs + at * DIGEST, &nodes);
+        else
+#endif
+        {
+            nodes.count = nodes.count < 8 ? nodes.count : 8;
+            compress_eight(cvs + at * DIGEST, &nodes);
         }
-        for (int i = 0; i < WORDS; i++)
-            cv[i] = v[i] ^ v[i + 8];
+        at += (size_t)nodes.count;
     }
-    for (int lane = 0; lane < LANES; lane++)
-        for (int i = 0; i < WORDS; i++)
-            put_word(cvs + lane * DIGEST + 4 * i, cv[i][lane]);
+    return at;
 }
 
 static void leaf(uint8_t *cv_bytes, const uint8_t *data, size_t size, uint64_t counter,
@@ -130,28 +174,19 @@ static void parent(uint8_t *cv_bytes, const uint8_t *pair, uint32_t root) {
 /* The chaining values of all leaves. */
 static void leaves_of(uint8_t *cvs, const uint8_t *data, size_t size, size_t count,
                       uint64_t before) {
-    size_t whole = size / LEAF, at = 0;
-    for (; at + LANES <= whole; at += LANES)
-        compress_eight(cvs + at * DIGEST, data + at * LEAF, LEAF, LEAF / BLOCK, before + at, 1);
+    size_t at = side_by_side(cvs, data, LEAF, size / LEAF, LEAF / BLOCK, 1, before);
     for (; at < count; at++) {
         size_t left = size - at * LEAF;
         leaf(cvs + at * DIGEST, data + at * LEAF, left < LEAF ? left : LEAF, before + at, 0);
     }
 }
 
-/* Pairs of one level become the next; who has no partner goes up as it is. That gives the tree of
- * the paper, whose left halves are as large a power of two as they can be. */
+/* Pairs of one level become the next, in their place; who has no partner goes up as it is. That
+ * gives the tree of the paper, whose left halves are as large a power of two as they can be. */
 static size_t level(uint8_t *cvs, size_t count) {
-    size_t pairs = count / 2, at = 0;
-    uint8_t done[LANES * DIGEST];
-    for (; at + LANES <= pairs; at += LANES) {
-        compress_eight(done, cvs + at * BLOCK, BLOCK, 1, 0, 0);
-        memcpy(cvs + at * DIGEST, done, sizeof done);
-    }
-    for (; at < pairs; at++) {
-        parent(done, cvs + at * BLOCK, 0);
-        memcpy(cvs + at * DIGEST, done, DIGEST);
-    }
+    size_t pairs = count / 2, at = side_by_side(cvs, cvs, BLOCK, pairs, 1, 0, 0);
+    for (; at < pairs; at++)
+        parent(cvs + at * DIGEST, cvs + at * BLOCK, 0);
     if (count % 2)
         memmove(cvs + pairs * DIGEST, cvs + (count - 1) * DIGEST, DIGEST);
     return pairs + count % 2;
@@ -181,8 +216,9 @@ int burst_blake3(const uint8_t *data, size_t size, uint8_t digest[DIGEST]) {
     return tree(data, size, 0, ROOT, digest);
 }
 
-int burst_part(const uint8_t *data, size_t size, uint64_t number, uint8_t node[DIGEST]) {
-    return tree(data, size, number * (PART / LEAF), 0, node);
+int burst_part(const uint8_t *data, size_t at, size_t size, uint64_t number,
+               uint8_t node[DIGEST]) {
+    return tree(data + at, size, number * (PART / LEAF), 0, node);
 }
 
 void burst_pair(const uint8_t pair[2 * DIGEST], int root, uint8_t node[DIGEST]) {

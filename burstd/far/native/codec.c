@@ -3,6 +3,17 @@
 
 #include <zstd.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+
+/* What is read, packed and unpacked are blocks of some MiB, one after the other. The C library would
+ * get each from the kernel anew, page by page, which takes longer than to name what is in them. */
+__attribute__((constructor)) static void keep_what_is_freed(void) {
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
+}
+#endif
+
 size_t burst_bound(size_t size, size_t count) {
     return ZSTD_compressBound(size) + 16 * count; /* of each block that ends early, a header */
 }

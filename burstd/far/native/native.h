@@ -11,9 +11,11 @@
 
 enum { DIGEST = 32 };
 
-/* One slower and plain for every CPU, one for those with 256-bit vectors; the loader chooses. */
+/* One slower and plain for every CPU, one for those with 256-bit vectors; the loader chooses. What
+ * needs vectors of 512 bits asks the CPU itself. */
 #if defined(__x86_64__) && defined(__GLIBC__)
 #define FAST __attribute__((target_clones("avx2", "default")))
+#define FASTER __attribute__((target("avx512f,avx512vl")))
 #else
 #define FAST
 #endif
@@ -21,11 +23,12 @@ enum { DIGEST = 32 };
 /* BLAKE3 of `size` bytes. 0, or -1 if there is no memory. */
 EXPORT int burst_blake3(const uint8_t *data, size_t size, uint8_t digest[DIGEST]);
 
-/* The same of one that comes in parts. Every part but the last is PART bytes; `number` of them were
- * before this one. `node` gets what stands for a part in the tree; two of them make the next. `root`:
+/* The same of one that comes in parts, this one at `at`. Every part but the last is PART bytes;
+ * `number` of them were before this one. `node` gets what stands for a part in the tree; two of them make the next. `root`:
  * it is the top of the tree, and the digest. */
 enum { PART = 1 << 20 };
-EXPORT int burst_part(const uint8_t *data, size_t size, uint64_t number, uint8_t node[DIGEST]);
+EXPORT int burst_part(const uint8_t *data, size_t at, size_t size, uint64_t number,
+                      uint8_t node[DIGEST]);
 EXPORT void burst_pair(const uint8_t pair[2 * DIGEST], int root, uint8_t node[DIGEST]);
 
 /* Cut `data` into chunks; `ends` gets the offset behind each, at most `room` of them. Returns how

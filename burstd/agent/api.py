@@ -1,11 +1,8 @@
-"""The agent's side of burstd's API: HTTP over the Unix socket, standard library only.
-
-HTTP/1.0 (RFC 1945) is all that it needs, and ``http.client`` takes longer to load than such a
-question takes.
-"""
+"""The agent's side of burstd's API: HTTP over the Unix socket, standard library only."""
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
@@ -13,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 SOCKET = os.environ.get("BURSTD_SOCKET", "/run/burstd/burstd.sock")
-_BLOCK = 65536
 
 
 class Away(Exception):
@@ -26,6 +22,17 @@ class Denied(Exception):
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)
         self.status = status
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("burstd", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
 
 
 class Api:
@@ -43,47 +50,23 @@ class Api:
         return self._ask("POST", route, json.dumps(body))
 
     def _ask(self, method: str, route: str, body: str | None) -> dict[str, Any]:
+        connection = _UnixConnection(self._path, self._timeout)
         try:
-            status, text = _answer(self._exchange(method, route, body))
-        except (OSError, ValueError) as error:
+            connection.request(method, route, body)
+            answer = connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException) as error:
             raise Away(f"burstd at {self._path} does not answer: {error}") from error
+        finally:
+            connection.close()
         found: dict[str, Any] = {}
         if text:
             try:
                 found = json.loads(text)
             except ValueError:
                 found = {"error": text[:200].decode(errors="replace")}
-        if status in (500, 502, 503, 504):
-            raise Away(str(found.get("error", f"status {status}")))
-        if status >= 400:
-            raise Denied(status, str(found.get("error", f"status {status}")))
+        if answer.status in (500, 502, 503, 504):
+            raise Away(str(found.get("error", f"status {answer.status}")))
+        if answer.status >= 400:
+            raise Denied(answer.status, str(found.get("error", f"status {answer.status}")))
         return found
-
-    def _exchange(self, method: str, route: str, body: str | None) -> bytes:
-        """All that comes until burstd closes the connection."""
-        content = (body or "").encode()
-        head = (
-            f"{method} {route} HTTP/1.0\r\nHost: burstd\r\nContent-Length: {len(content)}\r\n\r\n"
-        )
-        found = bytearray()
-        with socket.socket(socket.AF_UNIX) as line:
-            line.settimeout(self._timeout)
-            line.connect(self._path)
-            line.sendall(head.encode("ascii") + content)
-            while block := line.recv(_BLOCK):
-                found += block
-        return bytes(found)
-
-
-def _answer(raw: bytes) -> tuple[int, bytes]:
-    """Status and content. Raises ``ValueError`` for what is no whole answer."""
-    head, end, content = raw.partition(b"\r\n\r\n")
-    first, *lines = head.split(b"\r\n")
-    version, status, *_ = (*first.split(b" ", 2), b"")
-    if not end or not version.startswith(b"HTTP/1."):
-        raise ValueError("no whole HTTP answer")
-    for line in lines:
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length" and int(value) != len(content):
-            raise ValueError(f"{len(content)} bytes of {int(value)}")
-    return int(status), content

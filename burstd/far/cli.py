@@ -19,7 +19,7 @@ def serve(options: argparse.Namespace) -> int:
     from burstd.far import depot
 
     line = (sys.stdin.buffer, sys.stdout.buffer)
-    names = ("silence", "store_bytes", "store_days")
+    names = ("silence", "store_bytes", "store_days", "store_shared")
     given = {name: getattr(options, name) for name in names}
     limits = depot.Limits(**{name: said for name, said in given.items() if said is not None})
     return depot.serve(options.root, options.key, *line, limits)
@@ -97,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--silence", type=int, help="seconds until it ends")
     one.add_argument("--store-bytes", type=int, help="of a user's store")
     one.add_argument("--store-days", type=int, help="since a last use")
+    one.add_argument("--store-shared", action="store_true", help="a group has one store")
     one.set_defaults(act=serve)
     one = verb("run", "start the payload once and own its end")
     one.add_argument("--attempt", type=int, required=True)

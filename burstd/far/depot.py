@@ -39,11 +39,12 @@ Answer = tuple[wire.Header, bytes]
 
 class Limits(NamedTuple):
     """`silence`: seconds until a line has ended that says nothing; of a store the bytes, and the
-    days since a pack's last use."""
+    days since a pack's last use, and whether it is a group's."""
 
     silence: int = SILENCE
     store_bytes: int = 200 * 2**30
     store_days: int = 30
+    store_shared: bool = False
 
 
 class Session:
@@ -170,7 +171,9 @@ class Session:
             from burstd.far.store import Store
 
             keeps = self._limits.store_bytes > 0
-            self._staged = Staging(self._run(), Store.at(self._root, self._key), keeps)
+            self._staged = Staging(
+                self._run(), Store.at(self._root, self._key, self._limits.store_shared), keeps
+            )
         return self._staged
 
     def _hello(self, fields: Fields) -> Answer:

@@ -142,6 +142,21 @@ def open_regular(root: int, parts: Sequence[bytes], flags: int = os.O_RDONLY) ->
     return fd
 
 
+def create(directory: int, name: bytes, flags: int) -> int:
+    """A new file there, O_EXCL; its owner's, or a group's where the directory says so (set-group-ID
+    and writable by the group: what is shared)."""
+    flags |= os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(name, flags, 0o600, dir_fd=directory)
+    if is_shared(os.fstat(directory)):
+        os.fchmod(fd, 0o660)
+    return fd
+
+
+def is_shared(fact: os.stat_result) -> bool:
+    """Whether this is a directory of a group's."""
+    return fact.st_mode & 0o2070 == 0o2070
+
+
 def read_regular(root: int, name: bytes, limit: int) -> bytes:
     """The bytes of one small regular file; larger than `limit` is an OSError."""
     with os.fdopen(open_regular(root, (name,)), "rb") as stream:

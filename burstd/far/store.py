@@ -8,34 +8,21 @@ one. A finished pack has an index beside it. Layout: docs/formats.md.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
-import secrets
-import struct
 import time
 from collections.abc import Iterator, Sequence
-from typing import Callable, Optional, Union
+from typing import Callable, Optional
 
 from burstd.far import chunks, paths
-from burstd.far.errors import MISMATCH, MISSING, FarError
+from burstd.far.errors import MISMATCH, MISSING, REFUSED, FarError
 from burstd.far.models import Models
+from burstd.far.packs import NEW, PACK, Chunk, Writer, index_of, indexed
 from burstd.far.table import Table
 
-MAGIC, INDEX_MAGIC = b"burstpk1", b"burstix1"
-_ANY = MAGIC[:-1]  # of a pack that another burstd has written in a form of its own
-PACK, INDEX = b".pack", b".idx"
-_RECORD = struct.Struct(f"<{chunks.DIGEST}sI")  # a chunk's name and size; its bytes follow
-_PLACE = struct.Struct(f"<{chunks.DIGEST}sQI")  # a chunk's name, where its bytes begin, its size
 _FULL = 256 * 1024 * 1024  #: bytes of a pack from which on another one is begun
-_AT_ONCE = 400  #: records in one writev(2), which takes 1024 pieces
 _IN_USE = 3600  #: seconds since its last use in which a pack is not swept away
 _TOUCHED = 600  #: seconds after which a pack that is used on is marked once more
 _LOOSE = 16  #: packs that are not in the table
-_ABANDONED = 1800  #: seconds without a write
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-
-Chunk = tuple[bytes, Union[bytes, memoryview]]
 
 
 class Store:
@@ -50,7 +37,7 @@ class Store:
         self._open: dict[int, int] = {}
         #: By name: number of the pack, offset and size as one number, for a store has millions.
         self._places: dict[bytes, int] = {}
-        self._writer: Optional[_Writer] = None
+        self._writer: Optional[Writer] = None
         self._buffer = memoryview(bytearray(chunks.MOST))
         self._ours: list[bytes] = []
         #: Packs that this conversation was glad to find, and when.
@@ -61,18 +48,22 @@ class Store:
         #: Here, of each pack of the table.
         self._numbers = [self._number(name) if name in listed else -1 for name in self._table.packs]
         for name in sorted(listed.difference(self._table.packs)):
-            self._learn(name, _indexed(directory, name, name.startswith(self._prefix)))
+            self._learn(name, indexed(directory, name, name.startswith(self._prefix)))
 
     def _number(self, pack: bytes) -> int:
         self._packs.append(pack)
         return len(self._packs) - 1
 
     @classmethod
-    def at(cls, root: str, key: str) -> Store:
-        """That of whoever calls, ROOT/stores/UID; made, 0700, where it is missing."""
+    def at(cls, root: str, key: str, shared: bool = False) -> Store:
+        """That of whoever calls, ROOT/stores/UID, made, 0700, where it is missing; or ROOT/stores/
+        shared, a group's, which whoever has laid ROOT out has made. Raises FarError(refused) where
+        that is none."""
         os.makedirs(os.path.join(root, "stores"), mode=0o700, exist_ok=True)
         top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
+            if shared:
+                return cls(_shared(top), key)
             own = (b"stores", b"%d" % os.geteuid())
             return cls(paths.open_directory(top, own, create=True), key)
         finally:
@@ -102,7 +93,7 @@ class Store:
         return True
 
     def _touch(self, pack: bytes) -> bool:
-        for name in (_index_of(pack), pack):  # the latter while there is no index
+        for name in (index_of(pack), pack):  # the latter while there is no index
             with contextlib.suppress(OSError):
                 os.utime(name, dir_fd=self._directory)
                 return True
@@ -119,7 +110,7 @@ class Store:
             self.add(found)  # its pack is gone, and what that had: into another one
             return
         if self._writer is None:
-            self._writer = _Writer(self._directory, self._prefix)
+            self._writer = Writer(self._directory, self._prefix)
             self._packs.append(self._writer.name)
             self._ours.append(self._writer.name)
         number = len(self._packs) - 1
@@ -156,8 +147,9 @@ class Store:
             self._remove(pack)
 
     def models(self, wanted: bool = True) -> Models:
-        """Its whole files; none where none are wanted. The caller closes them."""
-        return Models(self._directory, wanted)
+        """Its whole files; none where none are wanted, nor where others could write to them: they
+        are not looked at again. The caller closes them."""
+        return Models(self._directory, wanted and not paths.is_shared(os.fstat(self._directory)))
 
     def sweep(self, limit: int, days: int) -> int:
         """Removes packs and models that nobody has used for so many days, then those that were not
@@ -179,6 +171,8 @@ class Store:
                     fact = os.stat(pack, dir_fd=self._directory)
                     last = self._last_use(pack, fact)
                     found.append((last, pack, fact.st_size, self._remove))
+            elif pack.startswith(NEW):
+                self._abandoned(pack, now)
         left = sum(size for _, _, size, _ in found)
         for last, name, size, remove in sorted(found, key=lambda one: one[:3]):
             idle = now - last
@@ -188,10 +182,16 @@ class Store:
             left -= size
         return left
 
+    def _abandoned(self, name: bytes, now: float) -> None:
+        """What somebody who was killed had not given its name yet."""
+        with contextlib.suppress(OSError):
+            if now - os.stat(name, dir_fd=self._directory).st_mtime > _IN_USE:
+                os.unlink(name, dir_fd=self._directory)
+
     def _last_use(self, pack: bytes, fact: os.stat_result) -> float:
         """Without an index it is being written, or waits for somebody to mend it."""
         with contextlib.suppress(FileNotFoundError):
-            fact = os.stat(_index_of(pack), dir_fd=self._directory)
+            fact = os.stat(index_of(pack), dir_fd=self._directory)
         return fact.st_mtime
 
     def tabulate(self) -> None:
@@ -200,11 +200,11 @@ class Store:
         loose = sorted(
             name
             for name in listed.difference(self._table.packs)
-            if name.endswith(PACK) and _index_of(name) in listed
+            if name.endswith(PACK) and index_of(name) in listed
         )
         if len(loose) >= _LOOSE:
             gone = (n for n, pack in enumerate(self._table.packs) if pack not in listed)
-            more = ((pack, _indexed(self._directory, pack, False)) for pack in loose)
+            more = ((pack, indexed(self._directory, pack, False)) for pack in loose)
             self._table.with_more(self._directory, more, gone)
 
     def close(self) -> None:
@@ -232,148 +232,23 @@ class Store:
             self._writer = None
 
     def _remove(self, pack: bytes) -> None:
-        for name in (pack, _index_of(pack)):
+        for name in (pack, index_of(pack)):
             with contextlib.suppress(OSError):
                 os.unlink(name, dir_fd=self._directory)
 
 
-class _Writer:
-    """A pack that grows. Its lock says that somebody is alive here."""
-
-    def __init__(self, directory: int, prefix: bytes) -> None:
-        self._directory = directory
-        self.name = prefix + secrets.token_hex(8).encode() + PACK
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        self._fd = os.open(self.name, flags, 0o600, dir_fd=directory)
-        _lock(self._fd)
-        self._places: list[tuple[bytes, int, int]] = []
-        self.size = os.write(self._fd, MAGIC)
-
-    def append(self, found: Sequence[Chunk]) -> list[tuple[bytes, int, int]]:
-        """Where they lie now."""
-        places = []
-        for at in range(0, len(found), _AT_ONCE):
-            pieces: list[Union[bytes, memoryview]] = []
-            offset = self.size
-            for name, content in found[at : at + _AT_ONCE]:
-                pieces += [_RECORD.pack(name, len(content)), content]
-                places.append((name, offset + _RECORD.size, len(content)))
-                offset += _RECORD.size + len(content)
-            self._write(pieces, offset - self.size)
-            self.size = offset
-        self._places += places
-        return places
-
-    def _write(self, pieces: Sequence[Union[bytes, memoryview]], size: int) -> None:
-        """All of it, or the pack is as before."""
-        try:
-            written = os.pwritev(self._fd, pieces, self.size)
-            if written < size:
-                rest = memoryview(b"".join(pieces))[written:]
-                while rest:
-                    written = os.pwrite(self._fd, rest, self.size + size - len(rest))
-                    rest = rest[written:]
-        except OSError:
-            os.ftruncate(self._fd, self.size)
-            raise
-
-    def give_up(self) -> None:
-        """It has been removed."""
-        os.close(self._fd)
-
-    def finish(self) -> None:
-        """Raises OSError; the pack can be read without an index, too."""
-        try:
-            os.fsync(self._fd)
-            _write_index(self._directory, self.name, self._places)
-        finally:
-            os.close(self._fd)
+def _shared(top: int) -> int:
+    """In `stores` anybody may make a directory: this one is its owner's who owns the whole."""
+    try:
+        found = paths.open_directory(top, (b"stores", b"shared"))
+    except OSError as error:
+        raise FarError(REFUSED, f"there is no shared store: {error.strerror}") from error
+    fact, owner = os.fstat(found), os.fstat(top).st_uid
+    if fact.st_uid != owner or not paths.is_shared(fact) or fact.st_mode & 0o007:
+        os.close(found)
+        raise FarError(REFUSED, "the shared store is not a group's alone (mode 2770)")
+    return found
 
 
 def _place(number: int, offset: int, size: int) -> int:
     return number << 72 | offset << 24 | size
-
-
-def _index_of(pack: bytes) -> bytes:
-    return pack[: -len(PACK)] + INDEX
-
-
-def _write_index(directory: int, pack: bytes, places: Sequence[tuple[bytes, int, int]]) -> None:
-    body = INDEX_MAGIC + b"".join(_PLACE.pack(*place) for place in sorted(places))
-    name, temporary = _index_of(pack), b"new." + _index_of(pack)
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600, dir_fd=directory)
-    with open(fd, "wb") as stream:
-        stream.write(body + chunks.blake3(body))
-        stream.flush()
-        os.fsync(fd)
-    os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-
-
-def _indexed(directory: int, pack: bytes, ours: bool) -> Iterator[tuple[bytes, int, int]]:
-    """What a pack holds: by its index, else by its records. One that somebody writes is left alone,
-    unless that is an earlier conversation of this burst, which may not know yet that it is over."""
-    body = b""
-    with contextlib.suppress(OSError):
-        body = paths.read_regular(directory, _index_of(pack), 1 << 30)
-    places = memoryview(body)[len(INDEX_MAGIC) : -chunks.DIGEST]
-    right = body.startswith(INDEX_MAGIC) and len(places) % _PLACE.size == 0
-    if right and chunks.blake3(body[: -chunks.DIGEST]) == body[-chunks.DIGEST :]:
-        return _PLACE.iter_unpack(places)
-    try:
-        fd = paths.open_regular(directory, (pack,), os.O_RDWR)
-    except FileNotFoundError:
-        return iter(())
-    try:
-        magic = os.pread(fd, len(MAGIC), 0)
-        whole = len(magic) == len(MAGIC)  # a cut may fall in its first bytes
-        if whole and magic.startswith(_ANY) and magic != MAGIC:  # it is that one's
-            return iter(())
-        free = _lock(fd)
-        if not free and not ours:
-            return iter(())
-        found = _records(fd)
-        if free:
-            _mend(directory, pack, fd, found)
-        return iter(found)
-    finally:
-        os.close(fd)
-
-
-def _records(fd: int) -> list[tuple[bytes, int, int]]:
-    """The whole ones from the beginning on."""
-    found, offset = [], len(MAGIC)
-    if os.pread(fd, len(MAGIC), 0) != MAGIC:
-        return []
-    while len(head := os.pread(fd, _RECORD.size, offset)) == _RECORD.size:
-        name, size = _RECORD.unpack(head)
-        offset += _RECORD.size
-        content = os.pread(fd, size, offset) if size <= chunks.MOST else b""
-        if len(content) != size or chunks.blake3(content) != name:
-            break
-        found.append((name, offset, size))
-        offset += size
-    return found
-
-
-def _mend(directory: int, pack: bytes, fd: int, found: list[tuple[bytes, int, int]]) -> None:
-    """A pack whose conversation was cut gets the end and the index that it lacks."""
-    if not found:
-        os.unlink(pack, dir_fd=directory)
-        return
-    os.ftruncate(fd, found[-1][1] + found[-1][2])
-    os.fsync(fd)
-    _write_index(directory, pack, found)
-
-
-def _lock(fd: int) -> bool:
-    """False if somebody else may have it: also where the file system has no locks, unless nothing
-    was written for longer than any conversation is silent."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _NO_LOCKS:
-            return time.time() - os.fstat(fd).st_mtime > _ABANDONED
-        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-            raise
-        return False
-    return True

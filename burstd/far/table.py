@@ -101,7 +101,7 @@ class Table:
 
 def _write(directory: int, body: bytes) -> None:
     temporary = b"new." + secrets.token_hex(8).encode()
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=directory)
+    fd = paths.create(directory, temporary, os.O_WRONLY)
     try:
         with open(fd, "wb") as stream:
             stream.write(body)

@@ -67,5 +67,8 @@ class SlurmTargetSettings(BaseModel):
     store_limit: Annotated[int, BeforeValidator(_mebibytes)] = 200 * 1024
     """Size up to which inputs of one user are kept in ``root`` for later jobs, like "200 GiB"; what
     was not used for longest goes first. "0 GiB": none is kept once a job's inputs are there."""
+    store_group: Annotated[str, Field(pattern="^[a-z_][a-z0-9_-]*$")] | None = None
+    """Unix group there whose members have one store of inputs together; ``service_user`` must be in
+    it, and who is can read what any of them has sent. Left out: each account has its own."""
     store_age: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(days=30)
     """Inputs that no job has used for so long are removed there; whole days."""

@@ -42,6 +42,8 @@ export PATH="${{PATH:-/usr/local/bin:/usr/bin:/bin}}"
 exec {}
 """
 _READ = 'test ! -e "$1" || cat "$1"'
+#: Fails where somebody else has made it.
+_SHARED = 'mkdir -p "$1" && chgrp "$2" "$1" && chmod 2770 "$1"'
 _KEEP = (
     'umask 077 && mkdir -p "${1%/*}" && echo "$2" > "$1.new" && sync "$1.new" && '
     'mv "$1.new" "$1" && sync "${1%/*}"'
@@ -101,6 +103,7 @@ class SlurmTarget:
         self._lay_program()
         keeps = (self._settings.store_limit * 2**20, self._settings.store_age.days)
         limits = [f"--store-bytes={keeps[0]}", f"--store-days={keeps[1]}"]
+        limits += ["--store-shared"] if self._settings.store_group else []
         serve = shlex.join([*self._far_command("serve", key), *limits])
         certificate = self._shell.certify(public_key, far_user, serve, TICKET_TIME)
         expires = self._context.clock.now() + TICKET_TIME
@@ -250,6 +253,8 @@ class SlurmTarget:
             if (stores := str(self._settings.root / "stores")) not in self._there:
                 # Each account makes its own store in it (docs/formats.md).
                 self._service("sh", "-c", 'mkdir -p "$1" && chmod 1777 "$1"', "sh", stores)
+                if group := self._settings.store_group:
+                    self._service("sh", "-c", _SHARED, "sh", f"{stores}/shared", group)
                 self._there.add(stores)
 
     def _upload(self, source: Path, destination: str, digest: str) -> None:

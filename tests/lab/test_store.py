@@ -1,0 +1,43 @@
+"""What is kept of inputs at a target, by whom, and for whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab.conftest import Site
+
+pytestmark = pytest.mark.lab
+
+STORES = "/scratch/burst/stores"
+MEMBERS = "mesh:x:3001:cae01,cae02,burst"
+SIZE = 20_000_000
+
+
+def kept(site: Site) -> int:
+    """Bytes of all packs."""
+    found = f"find {STORES} -name '*.pack' -printf '%s\\n'"
+    return sum(map(int, site.lab.host("login").sh(found).split()))
+
+
+def test_members_of_a_group_send_what_they_share_once(site: Site) -> None:
+    login = site.lab.host("login")
+    login.sh(f"grep -q '^mesh:' /etc/group || echo {MEMBERS} >> /etc/group; rm -rf {STORES}/*")
+    home = site.study("shared")
+    code = f"import random,sys;sys.stdout.buffer.write(random.Random(5).randbytes({SIZE}))"
+    site.ctl.sh(f"python3 -c '{code}' > {home}/made.bin", user="alice")
+    site.ctl.sh(
+        "rm -rf /home/bob/shared /home/bob/mesh; cp -r /home/alice/mesh /home/alice/shared "
+        "/home/bob/ && chown -R bob:bob /home/bob/shared /home/bob/mesh"
+    )
+    body = "sha256sum made.bin > sums.txt\nccx -i beam"
+    site.start(high="0.5", low="0.1", target='store_group = "mesh"')
+
+    for user, before in (("alice", 0), ("bob", SIZE)):
+        there = f"/home/{user}/shared"
+        job = site.submit("shared", body, options=("-p", "burst"), directory=there, user=user)
+        site.until(lambda job=job: site.state(job) == "COMPLETED", "it ends")  # type: ignore[misc]
+        assert "made.bin: OK" in site.ctl.sh(f"cd {there} && sha256sum -c sums.txt", user=user)
+        assert before <= kept(site) < SIZE * 1.1
+    assert "shared" == login.sh(f"ls {STORES}").strip()
+    files = login.sh(f"stat -c '%U %G %a' {STORES}/shared {STORES}/shared/*.pack").splitlines()
+    assert ["burst mesh 2770", "cae01 mesh 660"] == sorted(set(files) - {"cae02 mesh 660"})

@@ -22,7 +22,7 @@ from burstd.far.errors import MISMATCH, MISSING, FarError
 from burstd.far.models import Models
 from burstd.far.table import Table
 
-MAGIC, INDEX_MAGIC = b"burstpk1", b"burstix1"
+MAGIC, INDEX_MAGIC = b"burstpk2", b"burstix2"
 _ANY = MAGIC[:-1]  # of a pack that another burstd has written in a form of its own
 PACK, INDEX = b".pack", b".idx"
 _RECORD = struct.Struct(f"<{chunks.DIGEST}sI")  # a chunk's name and size; its bytes follow

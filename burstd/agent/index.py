@@ -11,12 +11,12 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 #: /var/tmp outlives a boot (hier(7)); any user may make a directory there.
 PLACE = Path("/var/tmp")  # noqa: S108 - looked at before it is trusted
-VERSION = 1
+VERSION = 2
 #: A file that was written in the moment in which it was read may have been written once more in the
 #: same tick of its file system's clock: NFS servers and ours differ by less than this.
 SETTLED = 3.0  #: seconds
@@ -31,8 +31,7 @@ CREATE TABLE IF NOT EXISTS files (
 """
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Stamp(NamedTuple):
     """What changes with a file's content: bytes, nanoseconds, inode. A program can set the time of
     its last change back, but not that of its inode's."""
 
@@ -47,8 +46,7 @@ class Stamp:
         return cls(fact.st_size, fact.st_mtime_ns, fact.st_ctime_ns, fact.st_ino)
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """A file as it was read: digest, and the sizes (4 bytes each) and names of its chunks."""
 
     path: str
@@ -99,7 +97,7 @@ class Index:
         """Remember files that were read from ``read_at_ns`` on (nanoseconds since 1970)."""
         still = read_at_ns - round(SETTLED * 1e9)
         rows = [
-            (os.fsencode(f.path), *vars(f.stamp).values(), _today(), f.digest, f.sizes, f.names)
+            (os.fsencode(f.path), *f.stamp, _today(), f.digest, f.sizes, f.names)
             for f in files
             if max(f.stamp.mtime_ns, f.stamp.ctime_ns) < still
         ]

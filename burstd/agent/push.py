@@ -7,12 +7,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 
 from burstd.agent.index import Index
 from burstd.agent.passage import Left, Pack, Passage
 from burstd.agent.reading import Batch, Changed, Chunk, batches
+from burstd.agent.standing import standing
 from burstd.domain.data import InputFile
 from burstd.far import chunks
 from burstd.far.client import Client, Pending, missing
@@ -92,7 +93,13 @@ class Push:
             raise
 
     def _send(self, paths: Iterable[Path]) -> list[InputFile]:
-        entries: list[InputFile] = []
+        coming, entries = iter(paths), list[InputFile]()
+        if (first := next(coming, None)) is None:
+            return entries
+        paths = chain([first], coming)
+        # What must be read begins to be while the way is opened; else nothing is lost by waiting.
+        if self.index.known([str(first)]) and self.client.hello().standing:
+            entries, paths = standing(self.client, self.index, paths)
         asked: deque[_Asked] = deque()
         lanes = 2 if self.passage is None else MADE  # those mostly wait for the bucket
         with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(lanes) as packing:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from burstd.agent.index import Index, Known, Stamp
 from burstd.agent.inputs import NotStageable
@@ -30,8 +31,7 @@ class Changed(Mismatch):
         self.path = path
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(NamedTuple):
     """``content`` is kept until the far end has said whether it lacks it; ``None``: it is read from
     ``path`` then."""
 
@@ -139,8 +139,8 @@ def _read(path: str, fresh: list[Known]) -> Iterator[_Found]:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             before, digest = os.fstat(fd), chunks.Blake3()
-            if before.st_size <= chunks.AVERAGE:
-                content = os.read(fd, chunks.AVERAGE + 1)
+            if before.st_size <= chunks.ALONE:
+                content = os.read(fd, chunks.ALONE + 1)
                 if Stamp.of(before) == Stamp.of(os.fstat(fd)) and len(content) == before.st_size:
                     yield _small(path, before, content, fresh)
                     return
@@ -151,7 +151,7 @@ def _read(path: str, fresh: list[Known]) -> Iterator[_Found]:
                     yield *last, None
                 found = [Chunk(name, len(part), part) for name, _, part in window.pieces()]
                 last = (window.offset, found)
-                names += b"".join(window.names)
+                names += window.names
                 sizes.extend(chunk.size for chunk in found)
             after = os.fstat(fd)
         finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ Data = Union[bytes, bytearray, memoryview]
 DIGEST = 32  #: bytes of a name
 ROW = 48  #: bytes of a row of a table of chunks
 PART = 1024 * 1024
-LEAST, AVERAGE, MOST = 16 * 1024, 64 * 1024, 256 * 1024  #: bytes of a chunk
+LEAST, MOST = 8 * 1024, 128 * 1024  #: bytes of a chunk; 30 KiB on average
+ALONE = 64 * 1024  #: bytes of a file that is one chunk
 WINDOW = 4 * 1024 * 1024  #: bytes of a file in memory at once
 
 
@@ -115,7 +117,7 @@ def _pair(left: bytes, right: bytes, root: bool) -> bytes:
     return node.raw
 
 
-def cut(data: Data) -> Sequence[int]:
+def cut(data: Data) -> list[int]:
     """The offsets behind its chunks. Equal content is cut alike wherever it lies; the last chunk
     ends with the data, so only the end of a file may be given with it."""
     room = len(data) // LEAST + 1
@@ -124,16 +126,21 @@ def cut(data: Data) -> Sequence[int]:
     return ends[:count]
 
 
-def names(data: Data, ends: Sequence[int]) -> list[bytes]:
-    """The digest of each piece."""
+def names(data: Data, ends: Sequence[int]) -> bytes:
+    """The digests of all pieces, one after the other."""
     count = len(ends)
     if count == 1 and ends[0] == len(data):
-        return [blake3(data)]
+        return blake3(data)
     found = ctypes.create_string_buffer(DIGEST * count)
-    if _library().burst_names(_pointer(data), (ctypes.c_uint64 * count)(*ends), count, found):
+    borders = array("Q", ends)
+    if _library().burst_names(_pointer(data), _pointer(borders), count, found):
         raise MemoryError
-    raw = found.raw
-    return [raw[at : at + DIGEST] for at in range(0, DIGEST * count, DIGEST)]
+    return found.raw
+
+
+def each(found: Union[bytes, bytearray]) -> list[bytes]:
+    """The names that lie there one after the other."""
+    return [bytes(found[at : at + DIGEST]) for at in range(0, len(found), DIGEST)]
 
 
 @dataclass(frozen=True)
@@ -143,12 +150,12 @@ class Window:
     offset: int
     content: memoryview
     ends: Sequence[int]
-    names: Sequence[bytes]
+    names: bytes
 
     def pieces(self) -> Iterator[tuple[bytes, int, memoryview]]:
         """Name, offset in the file and bytes of each chunk."""
         start = 0
-        for name, end in zip(self.names, self.ends):  # noqa: B905 (Python 3.9)
+        for name, end in zip(each(self.names), self.ends):  # noqa: B905 (Python 3.9)
             yield name, self.offset + start, self.content[start:end]
             start = end
 
@@ -171,7 +178,7 @@ def windows(
         if digest is not None:
             digest.update(window[len(rest) :])
         read = offset + have
-        ends = [len(window)] if size - start <= AVERAGE else cut(window)
+        ends = [len(window)] if size - start <= ALONE else cut(window)
         if read < size:  # the last ends where the window does, not where it should
             ends = [end for end in ends[:-1] if end <= len(window) - MOST] or ends[:1]
         yield Window(offset, window[: ends[-1]], ends, names(window, ends))
@@ -202,7 +209,7 @@ def compress(data: Data, level: int, ends: Sequence[int] = ()) -> bytes:
     library, pieces = _library(), ends or (len(data),)
     room = library.burst_bound(len(data), len(pieces))
     frame, count = ctypes.create_string_buffer(room), len(pieces)
-    borders = (ctypes.c_uint64 * count)(*pieces)
+    borders = _pointer(array("Q", pieces))
     size = library.burst_compress(frame, room, _pointer(data), borders, count, level)
     if not size:
         raise MemoryError
@@ -246,7 +253,7 @@ def inflate(blocks: Iterable[bytes], into: memoryview) -> Iterator[int]:
     raise FarError(BROKEN, f"a frame that does not hold {len(into)} bytes")
 
 
-def _pointer(data: Data) -> object:
+def _pointer(data: Union[Data, array[int]]) -> object:
     """Something that ctypes takes as an address; the data are not copied. (An array of their size
     would be a new type for each size.)"""
     if isinstance(data, bytes):

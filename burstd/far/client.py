@@ -38,6 +38,7 @@ class Hello:
     program: Optional[str]
     free: int
     clones: bool = False  #: whether files that were built before are there again at once
+    standing: bool = False  #: whether an earlier conversation of this burst has built any
 
 
 class Pending:
@@ -141,7 +142,8 @@ class Client:
         answer = self._ask({**header, "clones": True} if clones else header)
         program = answer.text("program") if answer.has("program") else None
         can = answer.has("clones") and answer.flag("clones")
-        return Hello(answer.integer("protocol"), program, answer.integer("free"), can)
+        free, stands = answer.integer("free"), answer.flag("standing")
+        return Hello(answer.integer("protocol"), program, free, can, stands)
 
     def greet(self) -> None:
         """The same without waiting: a refusal is raised where the first answer is waited for."""
@@ -169,14 +171,20 @@ class Client:
 
     def build(self, parts: Sequence[Part]) -> Pending:
         """Has parts of files written."""
-        document = canonical([part.row() for part in parts])
-        return self._post({"op": "build", "plain": len(document)}, compress(document, 1))
+        return self._listed("build", [part.row() for part in parts])
 
     def clone(self, rows: Sequence[Sequence[object]]) -> Pending:
         """Has files made that were built before (`models.row`). The answer: see `missing`."""
+        return self._listed("clone", rows)
+
+    def standing(self, rows: Sequence[Sequence[object]]) -> Pending:
+        """Asks for files that were built for this burst before: path, size, digest, time and mode
+        of each. The answer: see `missing`."""
+        return self._listed("standing", rows)
+
+    def _listed(self, op: str, rows: Sequence[object]) -> Pending:
         document = canonical(list(rows))
-        header: wire.Header = {"op": "clone", "plain": len(document)}
-        return self._post(header, compress(document, 1))
+        return self._post({"op": op, "plain": len(document)}, compress(document, 1))
 
     def mkdir(self, path: str, mode: int) -> Pending:
         """Makes a directory of the tree (for those that hold no file)."""

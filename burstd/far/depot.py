@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from itertools import accumulate
 from typing import TYPE_CHECKING, BinaryIO, Callable, NamedTuple, Optional
 
-from burstd.far import live, paths, rundir, wire
+from burstd.far import live, paths, rundir, standing, wire
 from burstd.far.errors import REFUSED, FarError, FarLost, from_os
 from burstd.far.fields import BadFields, Fields, canonical
 from burstd.far.payloads import compressed, unpacked
@@ -71,6 +71,7 @@ class Session:
             "chunks": self._chunks,
             "build": self._build,
             "clone": self._clone,
+            "standing": self._standing,
             "mkdir": self._mkdir,
             "order": self._order,
             "status": self._status,
@@ -184,6 +185,7 @@ class Session:
         free = room.f_bavail * room.f_frsize
         program = program_digest()
         answer: wire.Header = {"protocol": wire.PROTOCOL, "program": program, "free": free}
+        answer["standing"] = standing.any_in(self._opened)
         if fields.has("clones"):
             answer["clones"] = self._staging().clones
         return answer, b""
@@ -218,6 +220,10 @@ class Session:
         document = self._payload(MAX_FILES)
         return {}, self._staging().clone(bytes(unpacked(fields, document, MAX_FILES)))
 
+    def _standing(self, fields: Fields) -> Answer:
+        document = self._payload(MAX_FILES)
+        return {}, self._staging().standing(bytes(unpacked(fields, document, MAX_FILES)))
+
     def _mkdir(self, fields: Fields) -> Answer:
         self._staging().mkdir(fields.text("path"), fields.integer("mode"))
         return {}, b""
@@ -248,7 +254,7 @@ class Session:
         started = run.last_start()
         status, end = run.read(rundir.STATUS), run.read(rundir.END)
         with paths.directory(run.fd, (rundir.IO,), create=True) as io:
-            streams = {name: _size(io, name.encode()) for name in ("stdout", "stderr")}
+            streams = {name: live.size(io, name.encode()) for name in ("stdout", "stderr")}
         return {
             "started": started,
             "busy": run.busy(),
@@ -290,7 +296,7 @@ class Session:
         left, found, sizes = min(fields.integer("most"), MAX_READ), [], []
         with paths.directory(self._run().fd, (rundir.TREE,), create=True) as tree:
             for path in fields.texts("paths"):
-                content = _whole(tree, path, left)
+                content = live.whole(tree, path, left)
                 sizes.append(-1 if content is None else len(content))
                 found.append(content or b"")
                 left -= len(found[-1])
@@ -379,23 +385,3 @@ def _summary(end: bytes) -> dict[str, object]:
     from burstd.far import endrecord
 
     return endrecord.summary(end)
-
-
-def _whole(tree: int, path: str, most: int) -> Optional[bytes]:
-    try:
-        fd = paths.open_regular(tree, paths.split(path))
-    except (OSError, FarError):
-        return None
-    try:
-        content = os.pread(fd, most + 1, 0) if os.fstat(fd).st_size <= most else b""
-        return content if len(content) == os.fstat(fd).st_size else None
-    finally:
-        os.close(fd)
-
-
-def _size(parent: int, name: bytes) -> Optional[int]:
-    try:
-        fact = os.stat(name, dir_fd=parent, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    return fact.st_size if stat.S_ISREG(fact.st_mode) else None

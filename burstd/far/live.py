@@ -6,8 +6,10 @@ import fnmatch
 import os
 import stat
 from collections.abc import Sequence
+from typing import Optional
 
 from burstd.far import paths
+from burstd.far.errors import FarError
 
 
 def matching(tree: int, cwd: str, patterns: Sequence[str]) -> dict[str, os.stat_result]:
@@ -56,3 +58,25 @@ def _look(tree: int, parts: paths.Parts, found: dict[str, os.stat_result]) -> No
         return
     if stat.S_ISREG(fact.st_mode):
         found[paths.join(parts)] = fact
+
+
+def whole(tree: int, path: str, most: int) -> Optional[bytes]:
+    """The bytes of a file, if it has so many at most and can be read at once."""
+    try:
+        fd = paths.open_regular(tree, paths.split(path))
+    except (OSError, FarError):
+        return None
+    try:
+        content = os.pread(fd, most + 1, 0) if os.fstat(fd).st_size <= most else b""
+        return content if len(content) == os.fstat(fd).st_size else None
+    finally:
+        os.close(fd)
+
+
+def size(parent: int, name: bytes) -> Optional[int]:
+    """The bytes of a regular file."""
+    try:
+        fact = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return fact.st_size if stat.S_ISREG(fact.st_mode) else None

@@ -15,7 +15,7 @@ from typing import Union
 
 from burstd.far import chunks, paths
 
-MAGIC, INDEX_MAGIC = b"burstpk1", b"burstix1"
+MAGIC, INDEX_MAGIC = b"burstpk2", b"burstix2"
 _ANY = MAGIC[:-1]  # of a pack that another burstd has written in a form of its own
 PACK, INDEX = b".pack", b".idx"
 _RECORD = struct.Struct(f"<{chunks.DIGEST}sI")  # a chunk's name and size; its bytes follow

@@ -18,7 +18,7 @@ from typing import Optional
 
 from burstd.far import chunks, paths
 
-NAME, MAGIC = b"all.table", b"bursttb1"
+NAME, MAGIC = b"all.table", b"bursttb2"
 _ROW = struct.Struct(f"<{chunks.DIGEST}sIIQ")
 _COUNT = struct.Struct("<Q")
 _LENGTH = struct.Struct("<H")

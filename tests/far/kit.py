@@ -80,7 +80,7 @@ def put(client: Client, one: InputFile, content: bytes) -> int:
     """Sends a file as it is; returns the bytes of chunks that were sent for it. Numbers begin anew
     with each conversation."""
     ends = list(chunks.cut(content))
-    starts, names = [0, *ends[:-1]][: len(ends)], chunks.names(content, ends)
+    starts, names = [0, *ends[:-1]][: len(ends)], chunks.each(chunks.names(content, ends))
     pieces = [content[start:end] for start, end in zip(starts, ends, strict=True)]
     first = _NEXT.get(client, 0)
     _NEXT[client] = first + len(ends)

@@ -53,7 +53,7 @@ def test_a_conversation_of_this_version_is_understood(far: FarEnd) -> None:
     while (header := wire.receive(line)) is not None:
         answers.append((header, wire.read_exactly(line, wire.payload_size(header))))
     assert [True] * 10 == [header.get("ok") for header, _ in answers]
-    assert 4 == answers[0][0]["protocol"]
+    assert 5 == answers[0][0]["protocol"]
     assert content() == far.file(FILE).read_bytes()
     assert 0o640 == far.file(FILE).stat().st_mode & 0o777
     assert content()[:10] == answers[9][1]
@@ -62,21 +62,22 @@ def test_a_conversation_of_this_version_is_understood(far: FarEnd) -> None:
 
 
 def test_another_protocol_is_refused_by_its_number(far: FarEnd) -> None:
-    with far.serving() as (client, _), pytest.raises(FarError, match="speaks protocol 4"):
-        client._ask({"op": "hello", "protocol": 3})
+    with far.serving() as (client, _), pytest.raises(FarError, match="speaks protocol 5"):
+        client._ask({"op": "hello", "protocol": 4})
 
 
-def test_a_store_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [b"1", b"3"])
+def test_a_store_of_another_version_is_left_alone(tmp_path: Path, number: bytes) -> None:
     place = tmp_path / "stores" / str(os.geteuid())
     place.mkdir(parents=True)
-    later = b"burstpk2" + (HERE / "store.pack").read_bytes()[8:]
-    (place / "other.0.pack").write_bytes(later)
-    (place / "other.0.idx").write_bytes(b"burstix2" + (HERE / "store.idx").read_bytes()[8:])
+    other = b"burstpk" + number + (HERE / "store.pack").read_bytes()[8:]
+    (place / "other.0.pack").write_bytes(other)
+    (place / "other.0.idx").write_bytes(b"burstix" + number + (HERE / "store.idx").read_bytes()[8:])
     store = Store.at(str(tmp_path), KEY)
     assert not any(store.has(name) for name, _ in pieces())
     store.add(pieces()[:1])
     store.close()
-    assert later == (place / "other.0.pack").read_bytes()
+    assert other == (place / "other.0.pack").read_bytes()
 
 
 def test_an_agent_that_is_told_of_another_protocol_says_so() -> None:

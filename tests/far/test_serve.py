@@ -28,7 +28,7 @@ def test_a_file_goes_there_and_back(far: FarEnd) -> None:
     one = entry(f"{STUDY}/beam.inp", content, mode=0o4751)
     with far.serving() as (client, _):
         hello = client.hello()
-        assert hello.protocol == 4 and hello.free > 0 and len(hello.program or "") == 64
+        assert hello.protocol == 5 and hello.free > 0 and len(hello.program or "") == 64
         assert put(client, one, content) == len(content)
         back = io.BytesIO()
         assert client.read_into({"path": one.path}, back, 0, 10 * MIB) == len(content)
@@ -94,7 +94,7 @@ def test_what_came_before_a_cut_is_not_sent_again(far: FarEnd) -> None:
     half = len(ends) // 2
     with far.serving() as (hanging, _):
         hanging.hello()
-        names = chunks.names(content, ends[1:])
+        names = chunks.each(chunks.names(content, ends[1:]))
         pieces = [content[start:end] for start, end in pairwise(ends)]
         wanted = [(name, len(piece)) for name, piece in zip(names, pieces, strict=True)]
         assert len(wanted) == len(missing(hanging.want(wanted).result()[1], len(wanted)))
@@ -114,7 +114,9 @@ def test_a_cut_within_a_pack_costs_less_than_a_chunk_and_a_block(
     ends = list(chunks.cut(content))
     wanted = [
         (name, end - start)
-        for name, end, start in zip(chunks.names(content, ends), ends, [0, *ends], strict=False)
+        for name, end, start in zip(
+            chunks.each(chunks.names(content, ends)), ends, [0, *ends], strict=False
+        )
     ]
     with far.serving() as (client, program):
         client.hello()

@@ -66,7 +66,7 @@ def test_all_bytes_are_there_and_named(
 def test_a_file_is_cut_as_if_it_were_read_at_once(tmp_path: Path, size: int) -> None:
     content = noise(size)
     (tmp_path / "f").write_bytes(content)
-    names = chunks.names(content, list(chunks.cut(content)))
+    names = chunks.each(chunks.names(content, chunks.cut(content)))
     assert names == read(tmp_path / "f")[2]
 
 

@@ -1,13 +1,12 @@
 /* Content-defined chunks: FastCDC (Xia et al., USENIX ATC 2016, IEEE TPDS 2020) with normalised
- * chunking of level 2. A cut is where the rolling gear hash has zeros under a mask: with more bits
- * before the average size, with fewer behind it. */
+ * chunking. A cut is where the rolling gear hash has zeros under a mask: with more bits in the first
+ * part of a chunk, with fewer behind it. */
 #include "native.h"
 
-enum { LEAST = 16384, AVERAGE = 65536, MOST = 262144 };
+enum { LEAST = 8192, MIDDLE = 16384, MOST = 131072 };
 
-/* Eighteen and fourteen bits, two more and two fewer than log2(AVERAGE); of the hash's upper half,
- * where each bit has seen the most bytes. */
-static const uint64_t STRICT = 0xffffc00000000000, LOOSE = 0xfffc000000000000;
+/* Sixteen and fourteen bits, of the hash's upper half, where each bit has seen the most bytes. */
+static const uint64_t STRICT = 0xffff000000000000, LOOSE = 0xfffc000000000000;
 
 static uint64_t gear[256];
 
@@ -26,7 +25,7 @@ __attribute__((constructor)) static void make_gear(void) {
 static size_t next(const uint8_t *data, size_t size) {
     if (size <= LEAST)
         return size;
-    size_t middle = size < AVERAGE ? size : AVERAGE, end = size < MOST ? size : MOST, at = LEAST;
+    size_t middle = size < MIDDLE ? size : MIDDLE, end = size < MOST ? size : MOST, at = LEAST;
     uint64_t hash = 0;
     for (; at < middle; at++) {
         hash = (hash << 1) + gear[data[at]];

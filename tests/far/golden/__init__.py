@@ -36,7 +36,7 @@ def pieces() -> list[tuple[bytes, bytes]]:
     ends = list(chunks.cut(whole))
     starts = [0, *ends[:-1]]
     found = [whole[start:end] for start, end in zip(starts, ends, strict=True)]
-    return list(zip(chunks.names(whole, ends), found, strict=True))
+    return list(zip(chunks.each(chunks.names(whole, ends)), found, strict=True))
 
 
 def entry() -> InputFile:

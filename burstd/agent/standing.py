@@ -1,0 +1,72 @@
+"""Inputs that an earlier conversation of this burst has brought already: those that have not
+changed since they were read are asked about by their digests, and nobody reads them once more."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from burstd.agent.index import Index, Stamp
+from burstd.domain.data import InputFile
+from burstd.far.client import Client, Pending, missing
+
+LOOKED_UP = 500  #: files at once
+ASKED = 2000  #: files in one question
+
+
+def standing(
+    client: Client, index: Index, paths: Iterable[Path]
+) -> tuple[list[InputFile], list[Path]]:
+    """Those that are there, and the others. Raises what the client raises, and ``OSError`` for a
+    file that can't be read."""
+    there, others = list[InputFile](), list[Path]()
+    asked = list[tuple[list[InputFile], Pending]]()
+
+    def ask(group: list[InputFile]) -> None:
+        rows = [(f.path, f.size, f.blake3, f.mtime_ns, f.mode) for f in group]
+        asked.append((group, client.standing(rows)))
+
+    group = list[InputFile]()
+    for found in _unchanged(index, paths):
+        if isinstance(found, Path):
+            others.append(found)
+            continue
+        group.append(found)
+        if len(group) == ASKED:
+            ask(group)
+            group = []
+    if group:
+        ask(group)
+    for group, pending in asked:
+        lacking = set(missing(pending.result()[1], len(group)))
+        for number, entry in enumerate(group):
+            if number in lacking:
+                others.append(Path(entry.path))
+            else:
+                there.append(entry)
+    return there, others
+
+
+def _unchanged(index: Index, paths: Iterable[Path]) -> Iterator[InputFile | Path]:
+    """The entries of those that are as they were when they were read; others as they are."""
+    coming = iter(paths)
+    while some := list(islice(coming, LOOKED_UP)):
+        known = index.known([str(path) for path in some])
+        for path in some:
+            name = str(path)
+            found = known.get(name)
+            if found is None:
+                yield path
+                continue
+            fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                fact = os.fstat(fd)  # of an open file: NFS may tell of another one (nfs(5))
+            finally:
+                os.close(fd)
+            if Stamp.of(fact) == found.stamp:
+                mode = fact.st_mode & 0o777
+                yield InputFile(name, fact.st_size, found.digest.hex(), fact.st_mtime_ns, mode)
+            else:
+                yield path

@@ -38,7 +38,8 @@ fi
 say root stat -L -c '%a %U' "$root"
 say runs stat -L -c '%a %U' "$root/runs"
 say disk df -P -k "$root"
-for user; do say "user:$user" id -u "$user"; done
+say groups id -nG
+for user; do say "user:$user" id -u "$user"; say "groups:$user" id -nG "$user"; done
 """
 #: Runs the far program's own choice of a runtime from memory: no file is made there.
 _RUNTIME = """\
@@ -164,6 +165,8 @@ def judge(
     yield from _directories(area, settings, told)
     yield _disk(area, settings, told.get("disk", NOTHING))
     yield _users(area, settings, told)
+    if settings.store_group:
+        yield _store_group(area, settings, settings.store_group, told)
 
 
 def _controller(
@@ -284,3 +287,17 @@ def _users(area: Area, settings: SlurmTargetSettings, told: Mapping[str, Answer]
     fix = f"add the account there, or correct settings.users of {area.name} in config.toml"
     trouble = f"no such account there: {pairs}" if missing else ""
     return area.judge("users", trouble, f"{len(settings.users)} accounts are there", fix)
+
+
+def _store_group(
+    area: Area, settings: SlurmTargetSettings, group: str, told: Mapping[str, Answer]
+) -> Finding:
+    """Who is not in it can't use the store, and so can't burst."""
+    asked = {settings.service_user: "groups"}
+    asked |= {far: f"groups:{far}" for far in settings.users.values()}
+    outside = [
+        who for who, name in asked.items() if group not in told.get(name, NOTHING).text.split()
+    ]
+    trouble = f"not in group {group}: {', '.join(outside)}" if outside else ""
+    fix = f"usermod -a -G {group} USER for each, at {area.name}; or leave settings.store_group out"
+    return area.judge("store group", trouble, f"{len(asked)} accounts are in {group}", fix)

@@ -127,13 +127,27 @@ def test_the_questions_are_a_script_that_any_shell_runs(tmp_path: Path) -> None:
     argv = ["sh", "-c", far.QUESTIONS, "sh", str(tmp_path), "hpc", "burst", "root", "no"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
     told = far.answers(done.stdout)
-    assert {"root", "runs", "disk", "user:root"} == {
+    assert {"root", "runs", "disk", "groups", "user:root", "groups:root"} == {
         name for name, answer in told.items() if answer.code == 0
     }
     assert told["runs"].text.startswith("700 ")
-    assert {"commands", "config", "user:no"} >= {n for n, a in told.items() if a.code}
+    assert {"commands", "config", "user:no", "groups:no"} >= {n for n, a in told.items() if a.code}
 
 
 def test_an_answer_that_was_cut_off_is_none() -> None:
     assert {} == far.answers("")
     assert Grade.FAILED is one(judged({}), "slurmctld").grade
+
+
+def test_who_is_not_in_the_stores_group_is_named() -> None:
+    settings = SETTINGS.model_copy(update={"store_group": "mesh"})
+    told = far_texts() | {
+        "groups": far.Answer(0, "burst mesh"),
+        "groups:cae01": far.Answer(0, "cae01 mesh"),
+        "groups:cae02": far.Answer(0, "cae02 meshes"),
+    }
+    found = one(judged(told, settings), "store group")
+    assert (Grade.FAILED, "not in group mesh: cae02") == (found.grade, found.seen)
+    told["groups:cae02"] = far.Answer(0, "mesh cae02")
+    assert Grade.OK is one(judged(told, settings), "store group").grade
+    assert "store group" not in {found.check for found in judged(told)}

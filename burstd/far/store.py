@@ -325,7 +325,7 @@ def _indexed(directory: int, pack: bytes, ours: bool) -> Iterator[tuple[bytes, i
         return iter(())
     try:
         magic = os.pread(fd, len(MAGIC), 0)
-        if magic.startswith(_ANY) and magic != MAGIC:  # it is that one's
+        if magic[:-1] == _ANY and magic != MAGIC:  # it is that one's
             return iter(())
         free = _lock(fd)
         if not free and not ours:

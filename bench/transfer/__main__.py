@@ -1,7 +1,9 @@
 """``python -m bench.transfer``: how fast inputs travel, against rsync's daemon and a bare pipe.
 
-Over a wire of this machine at three settings. Needs root, rsync and gcc; all results are compared.
-Ours speaks plainly over TCP here, as rsync's daemon does: encryption is the link's business.
+Over a wire of this machine at several settings. Needs root, rsync and gcc; all trees are compared.
+Ours speaks plainly over TCP here, as rsync's daemon does: encryption is the link's business. Other
+tools take part where they are installed (Debian: openssh-server, rclone, restic); a setting with a
+tunnel needs wireguard-go and wireguard-tools.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from bench.transfer import decks
 from bench.transfer.far import python
+from bench.transfer.peers import PEERS, Peer
 from bench.transfer.tools import COMPRESSED, Bench, Cost, same, several
 from bench.transfer.wire import Setting, wire
 from burstd.far.chunks import blake3
@@ -26,12 +29,13 @@ SETTINGS = (
     Setting("unlimited"),
     Setting("1 Gbit/s 10 ms", 1000, 10),
     Setting("100 Mbit/s 30 ms", 100, 30),
+    Setting("1 Gbit/s 10 ms, tunnel", 1000, 10, tunnel=True),
 )
 CASES = ("small", "large", "resync", "nochange", "study", "wide", "results")
 Row = tuple[str, str, Cost]  #: case, tool, what it cost
 
 
-def cold(bench: Bench, name: str) -> Iterator[Row]:
+def cold(bench: Bench, name: str, peers: Sequence[Peer]) -> Iterator[Row]:
     """Nothing is there yet."""
     source = decks.made(bench.scratch, name)
     bench.fresh()
@@ -40,19 +44,38 @@ def cold(bench: Bench, name: str) -> Iterator[Row]:
         bench.fresh()
         yield name, tool, bench.rsync(options, source, "d")
         same(source, bench.there / "d")
+    for peer in peers:
+        bench.fresh()
+        peer.ready(bench)
+        yield name, peer.name, peer.push(bench, source, "d")
+        if peer.tree:
+            same(source, bench.there / "d")
     bench.fresh()
     yield name, "burstd", bench.ours(source, "b1")
     same(source, bench.tree("b1", source))
 
 
-def resync(bench: Bench) -> Iterator[Row]:
+def _changing(bench: Bench) -> Path:
+    source = bench.scratch / "changing"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(decks.made(bench.scratch, "large"), source)
+    for name in ("d3plot02", "d3plot03"):
+        (source / name).unlink()
+    return source
+
+
+def resync(bench: Bench, peers: Sequence[Peer]) -> Iterator[Row]:
     """A GiB is there; one part in a hundred is new: at its end, in it, over it."""
     for change in (decks.append, decks.insert, decks.overwrite):
-        source = bench.scratch / "changing"
-        shutil.rmtree(source, ignore_errors=True)
-        shutil.copytree(decks.made(bench.scratch, "large"), source)
-        for name in ("d3plot02", "d3plot03"):
-            (source / name).unlink()
+        for peer in peers:
+            source = _changing(bench)
+            bench.fresh()
+            peer.ready(bench)
+            peer.push(bench, source, "d")
+            for path in sorted(source.iterdir()):
+                change(path)
+            yield f"resync {change.__name__}", peer.name, peer.push(bench, source, "d")
+        source = _changing(bench)
         bench.fresh()
         bench.rsync(COMPRESSED, source, "d")
         bench.ours(source, "b1")
@@ -80,7 +103,7 @@ def nochange(bench: Bench) -> Iterator[Row]:
     yield "no change, new job", "burstd", bench.ours(source, "b2")
 
 
-def study(bench: Bench, name: str = "study") -> Iterator[Row]:
+def study(bench: Bench, name: str, peers: Sequence[Peer]) -> Iterator[Row]:
     """Twenty jobs, or two hundred, each by a program of its own."""
     source = decks.made(bench.scratch, name)
     jobs = sorted(source.iterdir())
@@ -89,6 +112,12 @@ def study(bench: Bench, name: str = "study") -> Iterator[Row]:
         bench.fresh()
         yield name, tool, several([bench.rsync(options, job, job.name) for job in jobs])
         same(source, bench.there)
+    for peer in peers if name == "study" else ():
+        bench.fresh()
+        peer.ready(bench)
+        yield name, peer.name, several([peer.push(bench, job, job.name) for job in jobs])
+        if peer.tree:
+            same(source, bench.there)
     bench.fresh()
     yield name, "burstd", several([bench.ours(job, job.name) for job in jobs])
     for job in jobs:
@@ -123,16 +152,30 @@ def _result(path: Path) -> tuple[str, str, int, str, int, int]:
     return str(path), "file", fact.st_size, blake3(path.read_bytes()).hex(), fact.st_mtime_ns, 0o644
 
 
-def rows(bench: Bench, cases: Sequence[str]) -> Iterator[Row]:
+def rows(bench: Bench, cases: Sequence[str], peers: Sequence[Peer]) -> Iterator[Row]:
     """All that was asked for."""
     for case in cases:
         if case in {"study", "wide"}:
-            yield from study(bench, case)
+            yield from study(bench, case, peers)
         elif case in decks.DECKS:
-            yield from cold(bench, case)
+            yield from cold(bench, case, peers)
+        elif case == "resync":
+            yield from resync(bench, peers)
         else:
-            cases_of = {"resync": resync, "nochange": nochange, "results": results}
-            yield from cases_of[case](bench)
+            yield from (nochange if case == "nochange" else results)(bench)
+
+
+def _there(names: Sequence[str]) -> list[Peer]:
+    """Of those that are wanted; of the others a line says what they lack."""
+    found = []
+    for peer in PEERS:
+        if names and peer.name not in names:
+            continue
+        if peer.lacking:
+            sys.stderr.write(f"without {peer.name}: {', '.join(peer.lacking)} is not installed\n")
+        else:
+            found.append(peer)
+    return found
 
 
 def main(argv: Sequence[str]) -> int:
@@ -141,6 +184,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--scratch", type=Path, default=Path("/dev/shm/burst-bench"))  # noqa: S108
     parser.add_argument("--setting", action="append", choices=[s.name for s in SETTINGS])
     parser.add_argument("--case", action="append", choices=CASES)
+    names = [peer.name for peer in PEERS]
+    parser.add_argument("--peer", action="append", choices=[*names, "none"], help="default: all")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(argv)
     options.scratch.mkdir(parents=True, exist_ok=True)
@@ -148,12 +193,15 @@ def main(argv: Sequence[str]) -> int:
     build(program)
     # As whoever lays it down at a target does.
     subprocess.run([*python(str(program)), "compile"], check=True)
+    peers = _there(options.peer or [])
     for setting in SETTINGS:
-        if options.setting and setting.name not in options.setting:
+        if setting.name not in (options.setting or [s.name for s in SETTINGS if not s.tunnel]):
             continue
         with wire(setting, options.scratch) as found:
             best: dict[str, Cost] = {}
-            for case, tool, cost in rows(Bench(found, options.scratch), options.case or CASES):
+            for case, tool, cost in rows(
+                Bench(found, options.scratch), options.case or CASES, peers
+            ):
                 _tell(setting, case, tool, cost, best, options.json)
     return 0
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.transfer.wire import ADDRESS, FAR, NEAR, Wire
+from bench.transfer.wire import FAR, NEAR, Wire
 
 HERE = Path(__file__).parent
 RSYNC, OURS = 8873, 8900
@@ -63,35 +63,36 @@ class Bench:
 
     def rsync(self, options: Sequence[str], source: Path, name: str) -> Cost:
         """``source/`` becomes ``there/name/``."""
-        to = f"rsync://{ADDRESS[FAR]}:{RSYNC}/there/{name}/"
-        return self._timed(["rsync", *options, f"{source}/", to])
+        to = f"rsync://{self.wire.address}:{RSYNC}/there/{name}/"
+        return self.timed(["rsync", *options, f"{source}/", to])
 
     def pipe(self, source: Path) -> Cost:
         """Bytes and nothing else, to nowhere."""
-        return self._timed(
-            [sys.executable, "-m", "bench.transfer.near", ADDRESS[FAR], str(OURS), str(source)]
+        return self.timed(
+            [sys.executable, "-m", "bench.transfer.near", self.wire.address, str(OURS), str(source)]
         )
 
     def ours(self, source: Path, key: str) -> Cost:
         """Into the run directory ``key``."""
-        argv = [sys.executable, "-m", "bench.transfer.near", ADDRESS[FAR], str(OURS)]
-        return self._timed([*argv, str(source), key, str(self.scratch / "index")])
+        argv = [sys.executable, "-m", "bench.transfer.near", self.wire.address, str(OURS)]
+        return self.timed([*argv, str(source), key, str(self.scratch / "index")])
 
     def rsync_home(self, options: Sequence[str], name: str, into: Path) -> Cost:
         """``there/name/`` becomes ``into/``."""
-        there = f"rsync://{ADDRESS[FAR]}:{RSYNC}/there/{name}/"
-        return self._timed(["rsync", *options, there, f"{into}/"])
+        there = f"rsync://{self.wire.address}:{RSYNC}/there/{name}/"
+        return self.timed(["rsync", *options, there, f"{into}/"])
 
     def ours_home(self, into: Path, key: str, listing: Path) -> Cost:
         """What the run directory ``key`` has of a listing."""
-        argv = [sys.executable, "-m", "bench.transfer.near", ADDRESS[FAR], str(OURS)]
-        return self._timed([*argv, str(into), key, "none", str(listing)])
+        argv = [sys.executable, "-m", "bench.transfer.near", self.wire.address, str(OURS)]
+        return self.timed([*argv, str(into), key, "none", str(listing)])
 
     def tree(self, key: str, source: Path) -> Path:
         """Where ours has put it."""
         return Path(f"{self.root}/runs/{key}/tree{source}")
 
-    def _timed(self, argv: Sequence[str]) -> Cost:
+    def timed(self, argv: Sequence[str]) -> Cost:
+        """What a program at the near end costs."""
         before, began = self.wire.bytes(), time.monotonic()
         subprocess.run(self.wire.argv(NEAR, argv), check=True, stdout=subprocess.DEVNULL)
         seconds = time.monotonic() - began

@@ -17,15 +17,21 @@ from pathlib import Path
 DELAY = Path(__file__).parent.parent.parent / "lab" / "native" / "delay.c"
 NEAR, MIDDLE, FAR = "burst-bench-a", "burst-bench-m", "burst-bench-b"
 ADDRESS = {NEAR: "10.79.0.1", FAR: "10.79.0.2"}
+#: Within the tunnel, which is wireguard-go at either end, as where the kernel has no WireGuard.
+INSIDE = {NEAR: "10.80.0.1", FAR: "10.80.0.2"}
+TUNNEL = {NEAR: "burst-bench-wga", FAR: "burst-bench-wgb"}
+GATE = 51820
 
 
 @dataclass(frozen=True)
 class Setting:
-    """``rate``: megabits a second, ``rtt``: milliseconds; 0: none."""
+    """``rate``: megabits a second, ``rtt``: milliseconds; 0: none. ``tunnel``: all passes through
+    WireGuard."""
 
     name: str
     rate: int = 0
     rtt: float = 0
+    tunnel: bool = False
 
 
 @dataclass
@@ -34,6 +40,11 @@ class Wire:
 
     setting: Setting
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        """Of the far end."""
+        return (INSIDE if self.setting.tunnel else ADDRESS)[FAR]
 
     def argv(self, end: str, argv: Sequence[str]) -> list[str]:
         return ["ip", "netns", "exec", end, *argv]
@@ -100,14 +111,45 @@ def wire(setting: Setting, scratch: Path) -> Iterator[Wire]:
         argv = ["ip", "netns", "exec", MIDDLE, str(program), str(setting.rtt / 2), "tap-a", "tap-b"]
         relay = subprocess.Popen(argv)
     found = Wire(setting)
+    gates = list[subprocess.Popen[bytes]]()
     try:
+        if setting.tunnel:
+            gates += _tunnel(scratch)
         yield found
     finally:
         found.stop()
-        if relay is not None:
-            relay.kill()
-            relay.wait()
+        for running in (*gates, *([relay] if relay is not None else [])):
+            running.kill()
+            running.wait()
         _remove()
+
+
+def _tunnel(scratch: Path) -> list[subprocess.Popen[bytes]]:
+    """WireGuard between both ends, with keys of its own."""
+    keys, public, gates = {}, {}, []
+    for end in (NEAR, FAR):
+        made = subprocess.run(["wg", "genkey"], capture_output=True, check=True).stdout
+        keys[end] = scratch / f"{TUNNEL[end]}.key"
+        keys[end].touch(mode=0o600)
+        keys[end].write_bytes(made)
+        derived = subprocess.run(["wg", "pubkey"], input=made, capture_output=True, check=True)
+        public[end] = derived.stdout.decode().strip()
+    for end, other in ((NEAR, FAR), (FAR, NEAR)):
+        argv = ["ip", "netns", "exec", end, "wireguard-go", "-f", TUNNEL[end]]
+        gates.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        for _ in range(100):
+            shown = ["ip", "-n", end, "link", "show", TUNNEL[end]]
+            if subprocess.run(shown, capture_output=True, check=False).returncode == 0:
+                break
+            time.sleep(0.02)
+        _run(
+            "wg", "set", TUNNEL[end], "private-key", str(keys[end]), "listen-port", str(GATE),
+            "peer", public[other], "endpoint", f"{ADDRESS[other]}:{GATE}",
+            "allowed-ips", f"{INSIDE[other]}/32",
+        )  # fmt: skip
+        _ip("-n", end, "addr", "add", f"{INSIDE[end]}/24", "dev", TUNNEL[end])
+        _ip("-n", end, "link", "set", TUNNEL[end], "mtu", "1420", "up")
+    return gates
 
 
 def _remove() -> None:

@@ -28,8 +28,9 @@ PACK = 4 * 2**20  #: bytes before they are compressed
 #: so many in a row.
 LEVELS, FIRST, HUNGRY = (0, 1, 3, 6), 1, 16
 #: Of its time, what the far end has waited for the line with the last packs, so many at least.
-#: Where it waits for less it is the slower one, and smaller packs only cost it more time.
-IDLE, SEEN = 0.2, 8
+#: Where it waits for less it is the slower one, and smaller packs only cost it more time. If it
+#: waits for more once they are larger, that is not tried again with the next ones.
+IDLE, SEEN, NOT_AGAIN = 0.2, 8, 64
 WORTH = 0.97  #: a pack that compresses to more of its size travels as it is
 #: Batches read ahead, batches asked for, packs being made: what is in memory is their sum.
 AHEAD, ASKED, MADE = 2, 3, 6
@@ -78,6 +79,7 @@ class Push:
     _level: int = FIRST  #: of LEVELS
     _waited: int = 0  #: packs in a row that the link has waited for
     _taking: Taking = field(default_factory=Taking)
+    _spared: bool = False  #: the far end has to open no packs
     _next: int = 0  #: of the chunks that the far end has been told of
     _outbox: deque[tuple[Runs, Future[Made]] | list[Part]] = field(default_factory=deque)
     #: Answers that are still to come, with the pack that they are about if it lies in the bucket.
@@ -202,7 +204,9 @@ class Push:
         """Compress as much as the link leaves time for."""
         waiting = [found[1] for found in self._outbox if not isinstance(found, list)]
         if self._taking.slow:
-            self._level = 0
+            self._level, self._spared = 0, True
+        elif self._spared:
+            self._level, self._spared, self._taking = FIRST, False, Taking(-NOT_AGAIN)
         elif not first.done():
             self._waited += 1
             if self._level > FIRST or self._waited >= HUNGRY:

@@ -85,8 +85,8 @@ def test_an_earlier_conversation_of_the_same_burst_may_still_hang(
 
 
 @given(st.integers(0, 20_000), st.booleans())
-@example(7, False)
 @settings(max_examples=60, deadline=None)
+@example(7, False)  # all of the magic but its version
 def test_a_cut_at_any_byte_loses_only_the_record_that_it_cuts(
     tmp_path_factory: pytest.TempPathFactory, at: int, damaged: bool
 ) -> None:

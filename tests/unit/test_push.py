@@ -8,7 +8,7 @@ from typing import cast
 
 from burstd.agent.index import Index
 from burstd.agent.passage import Pack
-from burstd.agent.push import HUNGRY, LEVELS, MADE, SEEN, Made, Push
+from burstd.agent.push import HUNGRY, LEVELS, MADE, NOT_AGAIN, SEEN, Made, Push
 from burstd.far.client import Client
 
 
@@ -87,3 +87,17 @@ def test_a_far_end_that_has_no_time_to_wait_gets_them_as_they_are() -> None:
         one._taking.add(20_000, 10_000)
         one._steer(pack(made=True))
     assert 1 <= one._level
+
+
+def test_one_that_waits_for_them_then_is_spared_no_more_for_a_while() -> None:
+    one, seen = push(*[False] * MADE), list[int]()
+    for idle in (0, 0, 30_000, 0):
+        for _ in range(SEEN):
+            one._taking.add(idle, 20_000)
+            one._steer(pack(made=True))
+        seen.append(LEVELS[one._level])
+    assert [0, 0, 1, 1] == seen
+    for _ in range(NOT_AGAIN):
+        one._taking.add(0, 20_000)
+        one._steer(pack(made=True))
+    assert 0 == LEVELS[one._level]

@@ -26,7 +26,7 @@ def cloned(
     known = index.known([str(path) for path in large])
     asked: list[tuple[Path, InputFile, str]] = []
     for path in large:
-        found = _unchanged(path, known.get(str(path)))
+        found = _unchanged(path, known.get(str(path)), index)
         if found is None:
             others.append(path)
         else:
@@ -50,7 +50,7 @@ def _lacking(client: Client, group: Sequence[tuple[Path, InputFile, str]]) -> li
     return missing(client.clone(rows).result()[1], len(group))
 
 
-def _unchanged(path: Path, known: Known | None) -> tuple[InputFile, str] | None:
+def _unchanged(path: Path, known: Known | None, index: Index) -> tuple[InputFile, str] | None:
     if known is None:
         return None
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -62,4 +62,5 @@ def _unchanged(path: Path, known: Known | None) -> tuple[InputFile, str] | None:
         return None
     mode = fact.st_mode & 0o777
     entry = InputFile(str(path), fact.st_size, known.digest.hex(), fact.st_mtime_ns, mode)
-    return entry, models.key_of(known.names)
+    whole = index.whole(known)
+    return None if whole is None else (entry, models.key_of(whole.names))

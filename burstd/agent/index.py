@@ -22,6 +22,7 @@ VERSION = 2
 SETTLED = 3.0  #: seconds
 KEPT = 60  #: days since a file was last asked for
 _AT_ONCE = 500
+_FEW = 3200  #: bytes of names that are handed out with others: hundreds of large files have MB each
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -29,6 +30,11 @@ CREATE TABLE IF NOT EXISTS files (
     digest BLOB, sizes BLOB, names BLOB
 ) WITHOUT ROWID;
 """
+_SHORT = f"""
+SELECT path, size, mtime, ctime, inode, day, digest,
+    CASE WHEN length(names) <= {_FEW} THEN sizes END,
+    CASE WHEN length(names) <= {_FEW} THEN names END FROM files
+"""  # noqa: S608 - a number
 
 
 class Stamp(NamedTuple):
@@ -54,6 +60,7 @@ class Known(NamedTuple):
     digest: bytes
     sizes: bytes
     names: bytes
+    left_out: bool = False  #: sizes and names: they are many
 
 
 class Index:
@@ -82,16 +89,30 @@ class Index:
             for at in range(0, len(paths), _AT_ONCE):
                 raw = [os.fsencode(path) for path in paths[at : at + _AT_ONCE]]
                 marks = ",".join("?" * len(raw))
-                asked = f"SELECT * FROM files WHERE path IN ({marks})"  # noqa: S608 - question marks
+                asked = f"{_SHORT} WHERE path IN ({marks})"
                 for path, *stamp, day, digest, sizes, names in self._database.execute(asked, raw):
                     name = os.fsdecode(path)
-                    found[name] = Known(name, Stamp(*stamp), digest, sizes, names)
+                    many = names is None
+                    some = (b"", b"", many) if many else (sizes, names, many)
+                    found[name] = Known(name, Stamp(*stamp), digest, *some)
                     if day < _today():
                         self._database.execute(
                             "UPDATE files SET day = ? WHERE path = ?", (_today(), path)
                         )
             self._database.commit()
         return found
+
+    def whole(self, known: Known) -> Known | None:
+        """The same with its chunks, which ``known`` leaves out where they are many; nothing where
+        another has changed it since."""
+        if not known.left_out or self._database is None:
+            return known
+        with contextlib.suppress(sqlite3.Error):
+            asked = "SELECT sizes, names FROM files WHERE path = ? AND digest = ?"
+            raw = os.fsencode(known.path)
+            for sizes, names in self._database.execute(asked, (raw, known.digest)):
+                return known._replace(sizes=sizes, names=names, left_out=False)
+        return None
 
     def keep(self, files: Iterable[Known], read_at_ns: int) -> None:
         """Remember files that were read from ``read_at_ns`` on (nanoseconds since 1970)."""

@@ -102,6 +102,7 @@ class Push:
         # What must be read begins to be while the way is opened; else nothing is lost by waiting.
         if self.index.known([str(first)]) and self.client.hello().standing:
             entries, paths = standing(self.client, self.index, paths)
+        chunks.load()
         asked: deque[_Asked] = deque()
         lanes = 2 if self.passage is None else MADE  # those mostly wait for the bucket
         with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(lanes) as packing:

@@ -18,8 +18,9 @@ from burstd.domain.data import InputFile
 from burstd.far import chunks
 from burstd.ports.errors import Mismatch
 
-BATCH_BYTES, BATCH_CHUNKS = 8 * 2**20, 2000
+BATCH_BYTES, BATCH_CHUNKS = 4 * 2**20, 2000
 LOOKED_UP = 500  #: files at once
+UNKEPT = 2**20  #: bytes of names of files that the index does not know yet
 TRIES = 5
 
 
@@ -95,11 +96,14 @@ def batches(paths: Iterable[Path], index: Index) -> Iterator[Batch]:
     while some := list(islice(coming, LOOKED_UP)):
         known, fresh, began = index.known(some), list[Known](), time.time_ns()
         for path in some:
-            for offset, found, entry in _file(path, known.get(path), fresh):
+            for offset, found, entry in _file(path, known.get(path), fresh, index):
                 batch.add(path, offset, found, entry)
                 if batch.full:
                     yield batch
                     batch = Batch()
+            if sum(len(one.names) for one in fresh) > UNKEPT:
+                index.keep(fresh, began)
+                fresh = []
         index.keep(fresh, began)
     if batch.pieces:
         yield batch
@@ -108,15 +112,15 @@ def batches(paths: Iterable[Path], index: Index) -> Iterator[Batch]:
 _Found = tuple[int, Sequence[Chunk], InputFile | None]
 
 
-def _file(path: str, known: Known | None, fresh: list[Known]) -> Iterator[_Found]:
+def _file(path: str, known: Known | None, fresh: list[Known], index: Index) -> Iterator[_Found]:
     if known is not None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             fact = os.fstat(fd)  # of an open file: NFS may tell of another one from memory (nfs(5))
         finally:
             os.close(fd)
-        if Stamp.of(fact) == known.stamp:
-            yield from _unread(path, fact, known)
+        if Stamp.of(fact) == known.stamp and (whole := index.whole(known)) is not None:
+            yield from _unread(path, fact, whole)
             return
     yield from _read(path, fresh)
 

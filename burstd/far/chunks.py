@@ -261,6 +261,12 @@ def _pointer(data: Union[Data, array[int]]) -> object:
     return ctypes.byref(ctypes.c_char.from_buffer(data)) if len(data) else None
 
 
+def load() -> None:
+    """The library, which is otherwise loaded when it is needed: what it asks of the C library's
+    memory holds for threads that begin later. Raises FarError(refused)."""
+    _library()
+
+
 @lru_cache(maxsize=1)
 def _library() -> ctypes.CDLL:
     """Raises FarError(refused) where this program has no native part for this machine."""

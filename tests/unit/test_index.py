@@ -96,6 +96,23 @@ def test_one_that_only_looks_unchanged_is_noticed_when_it_is_needed(
     assert files[0].read_bytes() == contents(files, index)[0][path]
 
 
+def test_the_chunks_of_a_large_file_are_looked_up_when_they_are_needed(
+    index: Index, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("burstd.agent.reading.UNKEPT", 1000)
+    small, large = files[0], files[2]
+    contents(files, index)
+    known = index.known([str(small), str(large)])
+    assert [False, True] == [known[str(path)].left_out for path in (small, large)]
+    whole = index.whole(known[str(large)])
+    assert whole is not None
+    assert large.stat().st_size == sum(memoryview(whole.sizes).cast("I"))
+    assert len(whole.names) == 8 * len(whole.sizes)
+    assert large.read_bytes() == contents([large], index)[0][str(large)]
+    index.forget(str(large))  # somebody else has found it changed
+    assert index.whole(known[str(large)]) is None
+
+
 @pytest.mark.parametrize("wrong", ["link", "file", "garbage"])
 def test_whatever_is_wrong_with_it_files_are_read(
     tmp_path: Path, files: list[Path], wrong: str, monkeypatch: pytest.MonkeyPatch

@@ -11,6 +11,7 @@
 __attribute__((constructor)) static void keep_what_is_freed(void) {
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    mallopt(M_ARENA_MAX, 1); /* else each thread keeps as much */
 }
 #endif
 

@@ -34,7 +34,7 @@ IDLE, SEEN, NOT_AGAIN = 0.2, 8, 64
 WORTH = 0.97  #: a pack that compresses to more of its size travels as it is
 #: Batches read ahead, batches asked for, packs being made: what is in memory is their sum.
 AHEAD, ASKED, MADE = 2, 3, 6
-REMEMBERED = 200_000  #: names; who comes later is asked for again, which costs a few bytes
+REMEMBERED = 100_000  #: names; who comes later is asked for again, which costs a few bytes
 WORD_EVERY = 30.0  #: seconds; the far end takes two minutes' silence for a cut
 UNHEARD = 32  #: answers
 #: A pack that is left in a bucket ends, from so many bytes on, with a chunk whose name begins low:

@@ -40,6 +40,7 @@ UNHEARD = 32  #: answers
 #: A pack that is left in a bucket ends, from so many bytes on, with a chunk whose name begins low:
 #: there it ends in other trees too, which then have packs in common.
 COMMON, LOW = 2**20, 8
+HELD = 8  #: batches of files that wait for such a pack
 #: Of a pack that lies in a bucket: it is gone, damaged, or something else was left under its name.
 _NOT_IT = frozenset({MISSING, MISMATCH, BROKEN})
 
@@ -81,6 +82,10 @@ class Push:
     _taking: Taking = field(default_factory=Taking)
     _spared: bool = False  #: the far end has to open no packs
     _next: int = 0  #: of the chunks that the far end has been told of
+    #: Chunks that will be a pack, however they were read, and files that wait for them.
+    _group: list[tuple[int, Chunk]] = field(default_factory=list)
+    _size: int = 0
+    _held: list[list[Part]] = field(default_factory=list)
     _outbox: deque[tuple[Runs, Future[Made]] | list[Part]] = field(default_factory=deque)
     #: Answers that are still to come, with the pack that they are about if it lies in the bucket.
     _unheard: deque[tuple[Pending, str]] = field(default_factory=deque)
@@ -116,6 +121,7 @@ class Push:
                 while asked:
                     self._pack(asked.popleft(), packing)
                     self._post(MADE)
+                self._submit(packing)
                 self._post(0)
             except BaseException:
                 packing.shutdown(wait=False, cancel_futures=True)  # what has not begun never will
@@ -144,12 +150,13 @@ class Push:
         if asked.answer is not None:
             bits = asked.answer.result()[1]
             lacking = [asked.fresh[at] for at in missing(bits, len(asked.fresh))]
-        for group in _groups(lacking, common=self.passage is not None):
-            runs = _runs([number for number, _ in group])
-            found = [chunk for _, chunk in group]
-            made = packing.submit(_made, found, LEVELS[self._level], self.passage)
-            self._outbox.append((runs, made))
-        self._outbox.append([
+        for number, chunk in lacking:
+            self._group.append((number, chunk))
+            self._size += chunk.size
+            common = self.passage is not None and chunk.name[0] < LOW and self._size >= COMMON
+            if common or self._size >= PACK:
+                self._submit(packing)
+        self._held.append([
             Part(
                 piece.path, piece.offset,
                 _runs(asked.numbers[piece.first : piece.first + piece.count]),
@@ -157,6 +164,23 @@ class Push:
             )
             for piece in asked.batch.pieces
         ])  # fmt: skip
+        # Over the line nothing is gained by waiting; nor where hardly anything is missing.
+        if self.passage is None or not self._group or len(self._held) >= HELD:
+            self._submit(packing)
+
+    def _submit(self, packing: ThreadPoolExecutor) -> None:
+        """What was gathered becomes a pack; files that waited for it follow."""
+        if self._group:
+            runs = _runs([number for number, _ in self._group])
+            found = [chunk for _, chunk in self._group]
+            made = packing.submit(_made, found, LEVELS[self._level], self.passage)
+            self._outbox.append((runs, made))
+            self._group, self._size = [], 0
+        self._release()
+
+    def _release(self) -> None:
+        self._outbox += self._held
+        self._held = []
 
     def _post(self, most: int) -> None:
         """Send what is made; wait for it where more than so many are in the making."""
@@ -246,20 +270,6 @@ def _packed(found: Sequence[Chunk], level: int) -> Pack:
 
 def _is_made(found: tuple[Runs, Future[Made]] | list[Part]) -> bool:
     return isinstance(found, list) or found[1].done()
-
-
-def _groups(
-    found: Sequence[tuple[int, Chunk]], common: bool
-) -> Iterator[Sequence[tuple[int, Chunk]]]:
-    group, size = list[tuple[int, Chunk]](), 0
-    for number, chunk in found:
-        group.append((number, chunk))
-        size += chunk.size
-        if size >= PACK or (common and size >= COMMON and chunk.name[0] < LOW):
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
 
 
 def _runs(numbers: Sequence[int]) -> Runs:

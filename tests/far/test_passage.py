@@ -108,6 +108,25 @@ def test_what_lies_there_is_not_left_again_and_another_far_end_takes_it(
     assert 0 < len(shelf.puts) <= first // 2
 
 
+def test_trees_whose_files_are_shifted_share_most_packs(
+    far: FarEnd, shelf: Shelf, tmp_path: Path
+) -> None:
+    """Where a pack ends is the content's own doing, not that of how much was read at once."""
+    mesh, path = random.Random(7).randbytes(48 * MIB), tmp_path / "job" / "mesh.k"
+    path.parent.mkdir()
+    for number, head in enumerate((b"", b"$ a variant\n" * 9000)):
+        path.write_bytes(head + mesh)
+        index = Index(tmp_path / f"index{number}")
+        with talking(far, shelf) as (client, passage):
+            Push(client, index, passage).send([path])
+        index.close()
+        same(far, [path])
+        put = sum(len(shelf.objects[name]) for name in set(shelf.puts))
+        shelf.puts = []
+        subprocess.run(["rm", "-r", str(far.root / "stores"), str(far.run_dir)], check=True)
+    assert put < 0.25 * len(mesh)
+
+
 def test_a_pack_that_was_damaged_there_is_left_anew(
     far: FarEnd, shelf: Shelf, index: Index, files: list[Path]
 ) -> None:

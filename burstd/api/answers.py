@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from burstd import __version__
+from burstd.api.bodies import Ascii
 from burstd.api.desk import Desk, job_key
 from burstd.api.peers import Peer, peer_of
 from burstd.domain.burst import Burst, BurstId
@@ -29,7 +30,7 @@ def handler(desk: Desk, answer: Answer) -> Callable[[Request], Any]:
         found = await run_in_threadpool(answer, request, peer_of(request, desk.operators))
         if isinstance(found, Response):
             return found
-        return JSONResponse({"meta": META, **found})
+        return Ascii({"meta": META, **found})
 
     return handle
 

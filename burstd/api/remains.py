@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from burstd.api.answers import iso
-from burstd.api.bodies import read_body, refusal
+from burstd.api.bodies import Ascii, read_body, refusal
 from burstd.api.desk import Desk
 from burstd.api.peers import peer_of
 from burstd.core.decide import purse_of
@@ -34,11 +34,17 @@ GRACE = timedelta(days=1)
 PATIENCE = 30.0
 
 
-class Paid(BaseModel):
-    """Which files shall be paid for."""
-
-    model_config = ConfigDict(extra="forbid")
-    paths: list[str] = Field(min_length=1)
+def wished(raw: bytes) -> list[str]:
+    """Paths of files that shall be paid for. By the standard library, as ``agents.Told`` is read.
+    Raises ``ValueError``."""
+    try:
+        said = json.loads(raw)
+    except RecursionError as error:
+        raise ValueError("the wish is nested too deeply") from error
+    paths = said.get("paths") if isinstance(said, dict) else None
+    if not isinstance(paths, list) or not paths or not all(isinstance(p, str) for p in paths):
+        raise ValueError('expected {"paths": [...]}')
+    return paths
 
 
 def may_fetch(desk: Desk, burst: Burst) -> bool:
@@ -149,7 +155,7 @@ class RemainsRoutes:
         burst = await self._own(request)
         if isinstance(burst, Response):
             return burst
-        return JSONResponse(await run_in_threadpool(self._words, burst))
+        return Ascii(await run_in_threadpool(self._words, burst))
 
     def _words(self, burst: Burst) -> dict[str, Any]:
         return {
@@ -166,8 +172,8 @@ class RemainsRoutes:
         burst = await self._own(request)
         if isinstance(burst, Response):
             return burst
-        paid = Paid.model_validate_json(await read_body(request, LONGEST_WISH))
-        return await run_in_threadpool(self._pay, burst, paid.paths)
+        paths = wished(await read_body(request, LONGEST_WISH))
+        return await run_in_threadpool(self._pay, burst, paths)
 
     def _pay(self, burst: Burst, paths: Sequence[str]) -> Response:
         if not self._desk.world.paying.acquire(timeout=PATIENCE):

@@ -38,7 +38,8 @@ def pull(job: Job, globs: Globs = None, wait: Wait = True, as_json: Json = False
     if not globs:
         _list(asked(route), as_json)
         raise typer.Exit(OK)
-    wish = f"{route}?{urlencode({'glob': globs}, doseq=True)}"
+    # A byte that is no letter becomes "?", which stands for any one.
+    wish = f"{route}?{urlencode({'glob': globs}, doseq=True, errors='replace')}"
     found = asked(wish, "POST")
     if "files" not in found:
         while found.get("remains") and found["remains"]["until"] is None:
@@ -71,7 +72,7 @@ def _list(found: dict[str, Any], as_json: bool) -> None:
         fail("which files? Nothing of this job remains at a target: name what it writes", NEGATIVE)
     else:
         shown = plain(remains)
-        lines([f"{file['bytes']:>14}  {file['path']}" for file in shown["files"]])
+        lines([_line(file) for file in shown["files"]])
         size = sum(file["bytes"] for file in remains["files"]) / 1e6
         until = f" until {shown['until']}" if shown["until"] else ""
         cost = f"all would cost {shown['cost']} {shown['currency']}"
@@ -79,10 +80,15 @@ def _list(found: dict[str, Any], as_json: bool) -> None:
         lines([f"{what}{until}; {cost}"])
 
 
+def _line(file: dict[str, Any]) -> str:
+    name = file["path"].replace("\n", "?")  # one line each
+    return f"{file['bytes']:>14}  {name}"
+
+
 def _show(found: dict[str, Any]) -> None:
     for file in found["files"]:
         torn = "" if file["whole"] else "  (it was written to meanwhile: bytes of several moments)"
-        lines([f"{file['bytes']:>14}  {file['path']}{torn}"])
+        lines([f"{_line(file)}{torn}"])
     lines(found["notes"])
 
 

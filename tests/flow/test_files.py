@@ -22,7 +22,7 @@ FILES = [
         "mtime_ns": 1,
         "mode": 420,
     },
-    {"path": "/home/me/a\nb", "size": 1, "blake3": "cd" * 32, "mtime_ns": 1, "mode": 420},
+    {"path": "/home/me/a\nb\udcff", "size": 1, "blake3": "cd" * 32, "mtime_ns": 1, "mode": 420},
 ]
 
 

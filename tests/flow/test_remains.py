@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -325,6 +326,33 @@ def test_they_come_to_their_places_once_paid(scene: Scene, home: Path, fetching:
     again, _ = fetching(far := Far(tree))
     again.bring(burst.id, [f"{home}/a.big"])
     assert ([], 1) == (far.asked, len(scene.burst().fetches))  # it is there: nothing to pay
+
+
+def test_names_in_any_bytes_are_listed_and_fetched(scene: Scene, home: Path, fetching: Any) -> None:
+    odd = f"{home}/na\udcefve\n.big"
+    burst = ended(scene, home, entry(odd, b"odd"))
+    assert "na?ve?.big" in pull()
+    found = client.ask("/v1/jobs/1/pull?glob=na*", "POST")["remains"]["files"]
+    assert [odd] == [file["path"] for file in found]
+    assert "nothing by that name" in pull("x\udcff", code=3)
+    one, said = fetching(Far({odd: b"odd"}))
+    one.bring(burst.id, [odd])
+    assert [odd] == [file["path"] for file in said[-1]["files"]]
+    assert b"odd" == Path(odd).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "words", [b"{}", b'{"paths": []}', b'{"paths": [1]}', b"[", b'{"paths":"x"}']
+)
+def test_a_wish_that_is_none_is_refused(scene: Scene, home: Path, words: bytes) -> None:
+    burst = settled(scene, home)
+    line = socket.socket(socket.AF_UNIX)
+    line.connect(client.SOCKET)
+    head = f"POST /v1/standins/{burst.id}/fetches HTTP/1.0\r\nContent-Length: {len(words)}\r\n\r\n"
+    line.sendall(head.encode() + words)
+    assert b" 400 " in line.recv(4096).splitlines()[0]
+    line.close()
+    assert () == scene.burst().fetches
 
 
 def test_a_file_of_the_users_stays_and_damage_is_put_aside(

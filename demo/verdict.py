@@ -144,7 +144,7 @@ def _places(e: Evidence) -> Iterator[str]:
     here, away = 0, 0
     for job in e.study.jobs:
         for name in job.witnesses:
-            host = (_witness(e, job, name) or [" nowhere"])[0].split()[1]
+            host = (_witness(e, job, name) or ["none nowhere"])[0].split()[1]
             where = {"n1": "onprem", "n2": "onprem", "c1": "cloud", "c2": "cloud"}.get(host, host)
             here, away = here + (where == "onprem"), away + (where == "cloud")
             if where != job.where:

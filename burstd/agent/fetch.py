@@ -61,7 +61,8 @@ class Fetching:
         with tempfile.TemporaryDirectory(prefix="burst-fetch-") as keys, self._heard(burst):
             self._until_there(words, Path(keys), landing, files)
         told = [{"path": file.path, "bytes": file.size} for file in files]
-        self.say({"files": told, "notes": landing.notes})
+        notes = list(dict.fromkeys(landing.notes))  # behind a cut all is looked at once more
+        self.say({"files": told, "notes": notes})
 
     def _until_there(
         self, words: Words, keys: Path, landing: Landing, files: Sequence[OutputFile]

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from burstd.api.answers import own_burst
 from burstd.api.bodies import read_body, refusal
 from burstd.api.desk import Desk, job_key, until
 from burstd.api.passages import Wish
@@ -214,14 +215,14 @@ class AgentRoutes:
 
     async def order(self, request: Request) -> Response:
         """What to do now."""
-        burst = await self._own(request)
+        burst = await own_burst(self._desk, request)
         if isinstance(burst, Response):
             return burst
         return JSONResponse(await run_in_threadpool(_describe, burst, self._desk))
 
     async def report(self, request: Request) -> Response:
         """Something the agent did or learned."""
-        burst = await self._own(request)
+        burst = await own_burst(self._desk, request)
         if isinstance(burst, Response):
             return burst
         told = Told.read(await read_body(request, LONGEST_REPORT))
@@ -231,7 +232,7 @@ class AgentRoutes:
 
     async def reported(self, request: Request) -> Response:
         """What this burst's agent said before it was restarted."""
-        burst = await self._own(request)
+        burst = await own_burst(self._desk, request)
         if isinstance(burst, Response):
             return burst
         kind = request.path_params["kind"]
@@ -242,7 +243,7 @@ class AgentRoutes:
 
     async def share(self, request: Request) -> Response:
         """How many bytes a second it may move over its line; ``null``: as many as it can."""
-        burst = await self._own(request)
+        burst = await own_burst(self._desk, request)
         if isinstance(burst, Response):
             return burst
         site = self._desk.world.sites[burst.target]
@@ -296,15 +297,9 @@ class AgentRoutes:
     def _is_owner(self, request: Request, burst: Burst) -> bool:
         return peer_of(request, frozenset()).user == burst.identity.user
 
-    async def _own(self, request: Request) -> Burst | Response:
-        burst = await run_in_threadpool(self._desk.world.store.burst, request.path_params["burst"])
-        if burst is None or not self._is_owner(request, burst):
-            return refusal(404, "no such burst of yours")
-        return burst
-
     async def _open(self, request: Request, or_fetched: bool = False) -> Burst | Response:
         """One of theirs that is not at rest, or of which files were paid for behind its end."""
-        burst = await self._own(request)
+        burst = await own_burst(self._desk, request)
         if isinstance(burst, Burst) and burst.stage.at_rest:
             if or_fetched and burst.fetches and may_fetch(self._desk, burst):
                 return burst

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from burstd import __version__
-from burstd.api.bodies import Ascii
+from burstd.api.bodies import Ascii, refusal
 from burstd.api.desk import Desk, job_key
 from burstd.api.peers import Peer, peer_of
 from burstd.domain.burst import Burst, BurstId
@@ -40,6 +40,15 @@ def burst_named(desk: Desk, text: str) -> Burst | None:
     if (found := desk.world.store.burst(BurstId(text))) is not None:
         return found
     return desk.burst_of(job_key(desk, text))
+
+
+async def own_burst(desk: Desk, request: Request) -> Burst | Response:
+    """The burst that ``burst`` in the path names, for its user alone; or the refusal."""
+    id = BurstId(request.path_params["burst"])
+    burst = await run_in_threadpool(desk.world.store.burst, id)
+    if burst is None or peer_of(request, frozenset()).user != burst.identity.user:
+        return refusal(404, "no such burst of yours")
+    return burst
 
 
 def why_of(request: Request) -> str:

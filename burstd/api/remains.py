@@ -14,10 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from burstd.api.answers import iso
+from burstd.api.answers import iso, own_burst
 from burstd.api.bodies import Ascii, read_body, refusal
 from burstd.api.desk import Desk
-from burstd.api.peers import peer_of
 from burstd.core.decide import purse_of
 from burstd.core.lifecycle import advance
 from burstd.core.money import egress
@@ -206,9 +205,9 @@ class RemainsRoutes:
             link.ensure_up()
 
     async def _own(self, request: Request) -> Burst | Response:
-        burst = await run_in_threadpool(self._desk.world.store.burst, request.path_params["burst"])
-        if burst is None or peer_of(request, frozenset()).user != burst.identity.user:
-            return refusal(404, "no such burst of yours")
+        burst = await own_burst(self._desk, request)
+        if isinstance(burst, Response):
+            return burst
         if not may_fetch(self._desk, burst):
             return refusal(409, f"nothing of job {burst.job} remains at {burst.target}")
         return burst

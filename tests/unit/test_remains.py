@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from burstd.agent.agent import Agent
-from burstd.agent.api import Denied
 from burstd.agent.memory import Memory, to_report
 from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
 from burstd.domain.data import Mark, OutputFile, from_rows
 from burstd.ports.depot import Came, Growing
+from tests.sim.trees import Api
 from tests.unit.test_landing import entry
 
 
@@ -40,24 +40,6 @@ class Ended:
         came(entry.size)
 
 
-class Api:
-    """Where reports go."""
-
-    def __init__(self, home: Path) -> None:
-        self.told: dict[str, Any] = {
-            "staged_in": {**to_report([], {}, [str(home)]), "secret": "00"}
-        }
-
-    def get(self, route: str) -> Any:
-        kind = route.rpartition("/")[2]
-        if kind not in self.told:
-            raise Denied(404, "no report")
-        return self.told[kind]
-
-    def post(self, _route: str, body: Mapping[str, Any]) -> Any:
-        self.told[body["kind"]] = body["body"]
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     for name in ("home", "private"):
@@ -67,7 +49,7 @@ def home(tmp_path: Path) -> Path:
 
 def brought(home: Path, copies: Mapping[str, Mark], *names: str) -> tuple[dict[str, Any], str]:
     """The reports, and what the job's error output says."""
-    api: Any = Api(home)
+    api: Any = Api({**to_report([], {}, [str(home)]), "secret": "00"})
     far: Any = Ended(*(entry(home / name, name.encode()) for name in names))
     private = home.parent / "private"
     memory = Memory(private)
@@ -77,7 +59,7 @@ def brought(home: Path, copies: Mapping[str, Mark], *names: str) -> tuple[dict[s
     words: dict[str, Any] = {"burst": "b1", "target": "cloud", "most_bytes": None, "links": True}
     words |= {"scratch": [], "on_demand": {"globs": ["*.big"], "for": "7 days"}}
     agent._stage_out(words, Metered(far, memory, None))
-    return api.told, "\n".join(memory.said)
+    return api.reports, "\n".join(memory.said)
 
 
 def test_what_is_on_demand_is_told_and_does_not_come(home: Path) -> None:

@@ -265,9 +265,9 @@ class Agent:
             self.memory.save()
             raise Transient(f"{again[0]} arrived damaged")
         landing.notes += [left] if left else []
-        if stay:
+        if words["on_demand"]["globs"]:  # also none: an earlier life may have seen some
             self._report(words, "remains", {"files": list(map(row_of, stay))})
-            landing.notes.append(self._told(stay, words))
+        landing.notes += [self._told(stay, words)] if stay else []
         ours = set(self.memory.copies) - {entry.path for entry in found}
         landing.discard(sorted(ours))
         landing.notes += [f"{path} was written outside the job's directory" for path in outside]

@@ -1,7 +1,8 @@
 """``python -m burstd.agent.fetch BURST``: brings what remains at a target behind its job's end.
 ``burst pull`` starts it, as the job's user; which files is on its standard input, a JSON list of
-paths. What it says on its standard output are lines of JSON: ``{"bytes": N}`` once it is paid,
-``{"came": N}`` while they move, and the last one with ``files`` and ``notes``, or ``error``.
+paths; ``null``: it only looks which there are, and tells burstd. What it says on its standard
+output are lines of JSON: ``{"bytes": N}`` once it is paid, ``{"came": N}`` while they move, and the
+last one with ``files`` and ``notes``, or ``error``.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from burstd.agent.api import SOCKET, Api, Away, Denied
 from burstd.agent.arrivals import Arrivals, in_order
 from burstd.agent.landing import Landing
+from burstd.agent.memory import from_report
 from burstd.agent.ssh_depot import connector
-from burstd.domain.data import OutputFile, from_rows
+from burstd.agent.tiers import coming, staying
+from burstd.domain.data import OutputFile, from_rows, row_of
 from burstd.ports.depot import Depot
 from burstd.ports.errors import PortError, Rejected, Transient
 
@@ -31,6 +34,7 @@ PATIENCE = 600.0  #: seconds without a byte
 AGAIN = 5.0  #: seconds between two tries
 TOLD_EVERY = 0.2  #: seconds
 
+Found = TypeVar("Found")
 Words = Mapping[str, Any]
 Say = Callable[[Mapping[str, object]], None]
 
@@ -59,25 +63,45 @@ class Fetching:
             asked = {"paths": [file.path for file in lacking]}
             self.say(self.api.post(f"/v1/standins/{burst}/fetches", asked))
         with tempfile.TemporaryDirectory(prefix="burst-fetch-") as keys, self._heard(burst):
-            self._until_there(words, Path(keys), landing, files)
+            self._patiently(lambda: self._once(words, Path(keys), landing, files))
         told = [{"path": file.path, "bytes": file.size} for file in files]
         notes = list(dict.fromkeys(landing.notes))  # behind a cut all is looked at once more
         self.say({"files": told, "notes": notes})
 
-    def _until_there(
-        self, words: Words, keys: Path, landing: Landing, files: Sequence[OutputFile]
-    ) -> None:
+    def look(self, burst: str) -> None:
+        """Tell burstd which files there are, of a job whose stand-in ended before it could: by the
+        runner's sealed record. Raises as ``bring`` does."""
+        words = self.api.get(f"/v1/standins/{burst}/remains")
+        known, roots = from_report(words)
+
+        def listed() -> list[OutputFile]:
+            depot = self.connect(words, Path(keys))
+            try:
+                return depot.outputs(words["secret"])[0]
+            finally:
+                depot.close()
+
+        with tempfile.TemporaryDirectory(prefix="burst-fetch-") as keys, self._heard(burst):
+            found = self._patiently(listed)
+        entries, left = coming(found, str(roots[0]), words["scratch"], known)
+        files = staying(entries, str(roots[0]), ["*"], ())
+        rest = len([entry for entry in entries if entry.kind == "file"]) - len(files)
+        notes = [left] if left else []
+        notes += [f"{rest} more files, or without a digest, are not listed"] if rest else []
+        report = {"kind": "listing", "body": {"files": list(map(row_of, files))}}
+        self.api.post(f"/v1/standins/{burst}/reports", report)
+        self.say({"files": len(files), "notes": notes})
+
+    def _patiently(self, work: Callable[[], Found]) -> Found:
         """A line that is cut is opened again, as long as something moves now and then."""
         self._at = time.monotonic()
         while True:
             try:
-                self._once(words, keys, landing, files)
+                return work()
             except (Away, Transient):
                 if time.monotonic() - self._at > PATIENCE:
                     raise
                 time.sleep(AGAIN)
-            else:
-                return
 
     def _once(
         self, words: Words, keys: Path, landing: Landing, files: Sequence[OutputFile]
@@ -102,8 +126,8 @@ class Fetching:
         def nowhere(_entry: OutputFile, _into: int, _similar: int | None) -> None:
             raise Rejected("there is no line yet")
 
-        roots = tuple(map(Path, words["roots"]))
-        return Landing(words["burst"], roots, {}, nowhere, links=words["links"])
+        known, roots = from_report(words)
+        return Landing(words["burst"], roots, known, nowhere, links=words["links"])
 
     def _count(self, size: int) -> None:
         self._came, self._at = self._came + size, time.monotonic()
@@ -141,7 +165,11 @@ def main() -> int:
         sys.stdout.flush()
 
     try:
-        Fetching(api, connector(api), say).bring(sys.argv[1], json.load(sys.stdin))
+        fetching, wish = Fetching(api, connector(api), say), json.load(sys.stdin)
+        if wish is None:
+            fetching.look(sys.argv[1])
+        else:
+            fetching.bring(sys.argv[1], wish)
     except OSError as error:
         say({"error": f"{error.filename or 'the disk'}: {error.strerror or error}"})
     except (Away, Denied, PortError) as error:

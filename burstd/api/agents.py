@@ -21,7 +21,7 @@ from burstd.api.desk import Desk, job_key, until
 from burstd.api.passages import Wish
 from burstd.api.peers import peer_of
 from burstd.api.pulls import may_pull, unanswered
-from burstd.api.remains import may_fetch
+from burstd.api.remains import may_fetch, may_read
 from burstd.core.data import forbidden
 from burstd.core.orders import Order, ending, order_for, remark
 from burstd.core.shares import weight
@@ -49,7 +49,8 @@ class Told(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     kind: str = Field(
-        pattern=r"^(staged_in|refused|oversized|staged_out|recalled|notes|pulled|over|remains)$"
+        pattern=r"^(staged_in|refused|oversized|staged_out|recalled|notes|pulled|over|remains"
+        r"|listing)$"
     )
     body: dict[str, Any]
 
@@ -298,10 +299,10 @@ class AgentRoutes:
         return peer_of(request, frozenset()).user == burst.identity.user
 
     async def _open(self, request: Request, or_fetched: bool = False) -> Burst | Response:
-        """One of theirs that is not at rest, or of which files were paid for behind its end."""
+        """One of theirs that is not at rest, or of which files may be read behind its end."""
         burst = await own_burst(self._desk, request)
         if isinstance(burst, Burst) and burst.stage.at_rest:
-            if or_fetched and burst.fetches and may_fetch(self._desk, burst):
+            if or_fetched and may_fetch(self._desk, burst) and may_read(burst):
                 return burst
             return refusal(409, f"this burst is {burst.stage.value}")
         return burst

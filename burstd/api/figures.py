@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from burstd.api.desk import Desk
+from burstd.api.remains import is_unlanded
 from burstd.core.decide import purse_of
 from burstd.core.pressure import pressures
 from burstd.domain.budgets import OF_THE_SITE
+from burstd.domain.burst import Burst
 from burstd.domain.jobs import JobState
 from burstd.domain.licences import Pool
 from burstd.domain.plan import PRESSING
@@ -49,7 +51,8 @@ def figures(desk: Desk) -> Figures:
         links=tuple(_links(desk)),
         unreadable=Counter(desk.memory.unreadable_total),
         keys=_keys(desk),
-        remains=_remains(desk),
+        remains=_remains(desk, lambda burst: burst.remains.size if burst.remains else 0),
+        unlanded=_remains(desk, lambda burst: int(is_unlanded(burst) and not burst.fetches)),
         queue_seen=desk.memory.queue.taken_at.timestamp() if desk.memory.queue else 0.0,
     )
 
@@ -107,11 +110,11 @@ def _keys(desk: Desk) -> Counter[tuple[str, str]]:
     return found
 
 
-def _remains(desk: Desk) -> Counter[str]:
-    """Bytes by target."""
+def _remains(desk: Desk, of: Callable[[Burst], int]) -> Counter[str]:
+    """By target; also none, so that an alarm sees it."""
     found = Counter[str]({name: 0 for name, site in desk.world.sites.items() if site.keeps})
     for burst in desk.world.store.remaining():
-        found[burst.target] += burst.remains.size if burst.remains else 0
+        found[burst.target] += of(burst)
     return found
 
 

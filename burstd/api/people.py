@@ -283,6 +283,7 @@ def _burst_detail(burst: Burst, own: int | None) -> dict[str, Any]:
             "files": burst.remains.files,
             "bytes": burst.remains.size,
             "until": iso(burst.remains.until),
+            "unlanded": burst.remains.unlanded,
         },
         "fetched": [
             {"at": iso(f.at), "files": f.files, "bytes": f.size, "cost": str(f.cost)}

@@ -51,6 +51,16 @@ def may_fetch(desk: Desk, burst: Burst) -> bool:
     return burst.offers(desk.world.clock.now()) and burst.target in desk.world.sites
 
 
+def may_read(burst: Burst) -> bool:
+    """Something was paid for; or what there is must be listed first, which costs nothing."""
+    return bool(burst.fetches) or is_unlanded(burst)
+
+
+def is_unlanded(burst: Burst) -> bool:
+    """All of its results remain, whatever its profile calls on demand."""
+    return burst.remains is not None and burst.remains.unlanded
+
+
 def will_remain(burst: Burst) -> bool:
     """Its agent is done, and its end is not written down yet."""
     return burst.stage in {Stage.STAGING_OUT, Stage.STAGED_OUT, Stage.SETTLING}
@@ -60,15 +70,19 @@ def listing(desk: Desk, burst: Burst) -> list[OutputFile]:
     """What remains, or is about to; nothing once its time is over."""
     if not (may_fetch(desk, burst) or will_remain(burst)):
         return []
-    reports = desk.world.store.reports(burst.id, "remains")
-    return from_rows(reports["remains"].body.get("files")) if "remains" in reports else []
+    # What an agent that ended too early has called on demand is but a part.
+    kind = "listing" if is_unlanded(burst) else "remains"
+    reports = desk.world.store.reports(burst.id, kind)
+    return from_rows(reports[kind].body.get("files")) if kind in reports else []
 
 
 def shown(desk: Desk, burst: Burst, globs: Sequence[str] = ()) -> dict[str, Any] | None:
     """The same for people, without ``globs`` all; ``None``: nothing remains. ``until`` is ``None``
-    where its end is not written down yet: it can't be fetched before."""
+    where its end is not written down yet: it can't be fetched before. ``listed`` is false where its
+    user must have a look first (``burst pull`` does): nobody has said yet which files these are."""
     files = listing(desk, burst)
-    if not files:
+    listed = not is_unlanded(burst) or "listing" in desk.world.store.said(burst.id)
+    if not files and (listed or not may_fetch(desk, burst)):
         return None
     if globs:
         files = list(matching(files, directory_of(desk, burst), globs))
@@ -76,6 +90,8 @@ def shown(desk: Desk, burst: Burst, globs: Sequence[str] = ()) -> dict[str, Any]
         "burst": burst.id,
         "target": burst.target,
         "until": iso(burst.remains.until if burst.remains else None),
+        "unlanded": is_unlanded(burst),
+        "listed": listed,
         "files": [{"path": file.path, "bytes": file.size} for file in files],
         "cost": str(egress(sum(file.size for file in files), _price(desk, burst))),
         "currency": desk.world.policy.currency,
@@ -98,10 +114,15 @@ def _match(parts: Sequence[str], glob: Sequence[str]) -> bool:
     return len(above) == len(glob) and all(map(fnmatchcase, above, glob))
 
 
+def staged_in(desk: Desk, burst: Burst) -> dict[str, Any]:
+    """What its agent said when the inputs were there; it may have lacked anything."""
+    reports = desk.world.store.reports(burst.id, "staged_in")
+    return dict(reports["staged_in"].body) if "staged_in" in reports else {}
+
+
 def roots_of(desk: Desk, burst: Burst) -> list[str]:
     """Directories that results may lie in; the job's first."""
-    reports = desk.world.store.reports(burst.id, "staged_in")
-    said = reports["staged_in"].body.get("roots") if "staged_in" in reports else None
+    said = staged_in(desk, burst).get("roots")
     return [str(root) for root in said] if isinstance(said, list) else []
 
 
@@ -157,6 +178,8 @@ class RemainsRoutes:
         return Ascii(await run_in_threadpool(self._words, burst))
 
     def _words(self, burst: Burst) -> dict[str, Any]:
+        staged = staged_in(self._desk, burst)
+        app = self._desk.world.applications.get(burst.application)
         return {
             "burst": burst.id,
             "key": burst.work_key,
@@ -164,6 +187,9 @@ class RemainsRoutes:
             "links": self._desk.world.policy.links,
             "roots": roots_of(self._desk, burst),
             "files": list(map(row_of, listing(self._desk, burst))),
+            "marks": staged.get("marks") or {},
+            "secret": staged.get("secret") or "",
+            "scratch": list(app.scratch) if app else [],
         }
 
     async def fetches(self, request: Request) -> Response:

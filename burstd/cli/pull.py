@@ -30,21 +30,19 @@ Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Stay until they ar
 def pull(job: Job, globs: Globs = None, wait: Wait = True, as_json: Json = False) -> None:
     """Bring files of a job that runs elsewhere to where the job would have written them, as they
     are now; the job's end replaces them by its results. Or, behind its end, some of those that
-    remain there because its application's profile calls them on demand; without names: list them.
+    remain there: what its application's profile calls on demand, or all results of a job that was
+    cancelled before they were home; without names: list them.
 
     Example: burst pull 123 'results/*.vtk' monitor.csv
     """
     route = f"/v1/jobs/{job}/pull"
     if not globs:
-        _list(asked(route), as_json)
+        _list(_answer(route), as_json)
         raise typer.Exit(OK)
     # A byte that is no letter becomes "?", which stands for any one.
     wish = f"{route}?{urlencode({'glob': globs}, doseq=True, errors='replace')}"
-    found = asked(wish, "POST")
+    found = _answer(wish, "POST")
     if "files" not in found:
-        while found.get("remains") and found["remains"]["until"] is None:
-            time.sleep(PERIOD)  # its job's end is being written down
-            found = asked(wish, "POST")
         found, wait = _fetched(found["remains"], job), True
     while wait and not found["done"]:
         if sys.stderr.isatty():
@@ -64,6 +62,20 @@ def pull(job: Job, globs: Globs = None, wait: Wait = True, as_json: Json = False
     raise typer.Exit(OK)
 
 
+def _answer(route: str, method: str = "GET") -> dict[str, Any]:
+    """burstd's, once it knows what remains. A stand-in that ended too early has not said which
+    files there are: then we look."""
+    found = asked(route, method)
+    while method == "POST" and found.get("remains") and found["remains"]["until"] is None:
+        time.sleep(PERIOD)  # its job's end is being written down
+        found = asked(route, method)
+    if found.get("remains") and not found["remains"]["listed"]:
+        for note in _spoken(found["remains"]["burst"], None, 0)["notes"]:
+            typer.echo(note, err=True)
+        found = asked(route, method)
+    return found
+
+
 def _list(found: dict[str, Any], as_json: bool) -> None:
     remains = found.get("remains")
     if as_json:
@@ -76,7 +88,8 @@ def _list(found: dict[str, Any], as_json: bool) -> None:
         size = sum(file["bytes"] for file in remains["files"]) / 1e6
         until = f" until {shown['until']}" if shown["until"] else ""
         cost = f"all would cost {shown['cost']} {shown['currency']}"
-        what = f"{len(remains['files'])} files, {size:.1f} MB, remain at {shown['target']}"
+        lot = "remain" if not remains["unlanded"] else "never came home and remain"
+        what = f"{len(remains['files'])} files, {size:.1f} MB, {lot} at {shown['target']}"
         lines([f"{what}{until}; {cost}"])
 
 
@@ -100,15 +113,21 @@ def _fetched(remains: dict[str, Any], job: str) -> dict[str, Any]:
     paths = [file["path"] for file in remains["files"]]
     if not paths:
         fail(f"nothing by that name remains of job {job}: burst pull {job} lists it", NEGATIVE)
-    size = sum(file["bytes"] for file in remains["files"])
+    said = _spoken(remains["burst"], paths, sum(file["bytes"] for file in remains["files"]))
+    files = [{**file, "whole": True} for file in said["files"]]
+    return {"job": job, "done": True, "files": files, "notes": said["notes"]}
+
+
+def _spoken(burst: str, wish: list[str] | None, size: int) -> dict[str, Any]:
+    """The last words of the program that fetches ``size`` bytes."""
     # -P: a json.py in this directory is not ours.
-    argv = [sys.executable, "-P", "-m", "burstd.agent.fetch", remains["burst"]]
+    argv = [sys.executable, "-P", "-m", "burstd.agent.fetch", burst]
     environment = {**os.environ, "BURSTD_SOCKET": client.SOCKET}
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, env=environment, text=True) as agent:
         if agent.stdin is None or agent.stdout is None:
             fail("no pipes", ERROR)
-        json.dump(paths, agent.stdin)
+        json.dump(wish, agent.stdin)
         agent.stdin.close()
         said: dict[str, Any] = {}
         with _bar(size) as move:
@@ -119,8 +138,7 @@ def _fetched(remains: dict[str, Any], job: str) -> dict[str, Any]:
     if "files" not in said:
         why = said.get("error", "the program that fetches has ended")
         fail(str(plain(why)), PERMISSION if "no such burst of yours" in why else ERROR)
-    files = [{**file, "whole": True} for file in said["files"]]
-    return {"job": job, "done": True, "files": files, "notes": said["notes"]}
+    return said
 
 
 @contextmanager

@@ -80,6 +80,8 @@ class Remains:
     until: datetime
     files: int
     size: int  #: bytes
+    #: All of its results: its stand-in ended before they were home, and nobody has counted them.
+    unlanded: bool = False
 
 
 @dataclass(frozen=True)

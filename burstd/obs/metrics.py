@@ -70,6 +70,8 @@ class Figures:
     unreadable: Counter[str] = field(default_factory=Counter)  #: by target
     keys: Counter[tuple[str, str]] = field(default_factory=Counter)  #: (bucket, state)
     remains: Counter[str] = field(default_factory=Counter)  #: bytes by target
+    #: Jobs by target whose results never came home, and which nobody has fetched.
+    unlanded: Counter[str] = field(default_factory=Counter)
     queue_seen: float = 0.0  #: seconds since 1970
 
 
@@ -200,6 +202,14 @@ def _bursts(f: Figures) -> Iterator[Metric]:
     for target, size in f.remains.items():
         remains.add_metric([target], size)
     yield remains
+    unlanded = GaugeMetricFamily(
+        "burstd_unlanded_jobs",
+        "Jobs whose stand-ins ended before their results were home, and nobody has fetched any.",
+        labels=["target"],
+    )
+    for target, count in f.unlanded.items():
+        unlanded.add_metric([target], count)
+    yield unlanded
 
 
 def _money(f: Figures) -> Iterator[Metric]:

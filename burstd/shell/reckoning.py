@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from burstd.core.money import core_hours, egress, occupied, price
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Remains
@@ -15,16 +17,33 @@ MOST_BYTES = 2**53  #: of one job's results that anybody believes in
 
 
 def remains_of(burst: Burst, world: World) -> Remains | None:
-    """What its agent has left at the target, until somebody asks for it."""
-    age = world.sites[burst.target].keeps
-    if not age or not {"remains", "staged_out"} <= world.store.said(burst.id):
+    """What its agent has left at the target, until somebody asks for it: what is on demand, or all
+    where the stand-in ended too early (KillWait, a proxy node that is gone)."""
+    age, said = world.sites[burst.target].keeps, world.store.said(burst.id)
+    if age and unlanded(burst, said):
+        return Remains(world.clock.now() + age, 0, 0, unlanded=True)
+    if not age or "remains" not in said:
         return None
     files = from_rows(world.store.reports(burst.id, "remains")["remains"].body.get("files"))
     size = sum(file.size for file in files)
     return Remains(world.clock.now() + age, len(files), size) if files else None
 
 
-def reckoned(burst: Burst, seen: JobSight, world: World) -> ev.Settled:
+def unlanded(burst: Burst, said: Container[str]) -> bool:
+    """It ran, and its results never came home. Without ``staged_in`` nobody could read them: the
+    secret that seals their list is in it."""
+    ran = burst.outcome is not None and burst.outcome.ran
+    return ran and "staged_in" in said and "staged_out" not in said
+
+
+def not_landed(burst: Burst, world: World) -> str:
+    """The same in words, with what its user can do now."""
+    kept = world.sites[burst.target].keeps and unlanded(burst, world.store.said(burst.id))
+    stay = f": burst pull {burst.job} lists and brings them from {burst.target}" if kept else ""
+    return f"the stand-in ended before its results were home{stay}"
+
+
+def reckoned(burst: Burst, seen: JobSight, world: World, remains: Remains | None) -> ev.Settled:
     """What it cost, also as a line on the job's accounting record."""
     elapsed = occupied(burst)
     hours = core_hours(burst.cores, elapsed)
@@ -32,12 +51,13 @@ def reckoned(burst: Burst, seen: JobSight, world: World) -> ev.Settled:
     output = _came_home(burst, world)
     cost = Money(price(burst.cores, burst.gpus, elapsed, view) + egress(output, view.egress))
     if seen.is_job(burst.identity):
+        kept = f" results={burst.target}" if remains and remains.unlanded else ""
         world.queue.annotate(
             burst.identity,
             f"burst=1 id={burst.id} where={burst.target} core_hours={hours:.4f} "
-            f"cost={cost}{world.policy.currency}",
+            f"cost={cost}{world.policy.currency}{kept}",
         )
-    return ev.Settled(hours, cost, output)
+    return ev.Settled(hours, cost, output, remains)
 
 
 def _came_home(burst: Burst, world: World) -> int:

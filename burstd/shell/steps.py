@@ -22,7 +22,7 @@ from burstd.domain.requests import RequestKind
 from burstd.domain.targets import Outcome, RemoteJob, RemoteState, RunState, WorkOrder
 from burstd.ports.errors import Rejected, Unreachable
 from burstd.shell.marks import as_submitted, mark
-from burstd.shell.reckoning import reckoned, remains_of
+from burstd.shell.reckoning import not_landed, reckoned, remains_of
 from burstd.shell.sight import Sight, state_of
 from burstd.shell.standing import (
     HOME,
@@ -223,7 +223,7 @@ def stage_out(burst: Burst, world: World, sight: Sight) -> Event | None:
         return ev.Skipped("it was requeued on-prem: it goes home, and runs anew")
     bring_back(burst, seen, world)
     if stopped(burst, seen, world, sight) is not None or at_home(burst, seen, world):
-        return ev.Skipped("the stand-in ended before the results could be landed")
+        return ev.Skipped(not_landed(burst, world))
     return None
 
 
@@ -253,7 +253,7 @@ def settle(burst: Burst, world: World, sight: Sight) -> Event | None:
     remains = None if _goes_on(burst, seen, world) else remains_of(burst, world)
     if burst.claim is not None and remains is None:
         site.target.clean(burst.work_key, burst.identity.user)
-    return replace(reckoned(burst, seen, world), remains=remains)
+    return reckoned(burst, seen, world, remains)
 
 
 def _put_home(burst: Burst, seen: JobSight, world: World) -> bool:

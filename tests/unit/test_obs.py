@@ -92,6 +92,7 @@ FIGURES = Figures(
     links=(LinkFigures("cloud", True, 1.7e9, 10, 20),),
     keys=Counter({("eu", "living"): 3, ("eu", "destroyed"): 0}),
     remains=Counter({"cloud": 7}),
+    unlanded=Counter({"cloud": 2}),
     queue_seen=1.7e9,
 )
 
@@ -130,6 +131,7 @@ def test_the_figures_are_there_under_the_names_that_dashboards_know(
         'burstd_transfer_bytes_total{"direction": "in", "target": "cloud"}': 1000.0,
         'burstd_bucket_keys{"bucket": "eu", "state": "living"}': 3.0,
         'burstd_remains_bytes{"target": "cloud"}': 7.0,
+        'burstd_unlanded_jobs{"target": "cloud"}': 2.0,
         'burstd_bucket_keys{"bucket": "eu", "state": "destroyed"}': 0.0,
         'burstd_tunnel_up{"target": "cloud"}': 1.0,
         'burstd_tunnel_last_handshake_timestamp_seconds{"target": "cloud"}': 1.7e9,

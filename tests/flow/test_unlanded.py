@@ -1,0 +1,203 @@
+"""A stand-in that ended before its results were home: they remain at the target for its user."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from burstd.agent.api import Api, Denied
+from burstd.api.desk import Desk
+from burstd.api.figures import figures
+from burstd.cli import client
+from burstd.cli.burst import app
+from burstd.domain.burst import Burst, Stage
+from burstd.domain.data import OutputFile, row_of
+from burstd.ports.errors import Mismatch
+from burstd.shell.clearing import clear
+from burstd.testing.slurm import KILL_WAIT
+from tests.flow.conftest import Serve
+from tests.flow.scene import CALCULIX, CLOUD, Scene
+from tests.flow.test_remains import AGE, Far, entry, fetching, home, pull, scene, ticket
+
+__all__ = ["fetching", "home", "scene"]  # the same site, whose targets keep what remains
+
+RESULTS = ("beam.frd", "beam.dat", "fields/t1.big", "x.tmp")
+
+
+def results(home: Path) -> dict[str, bytes]:
+    return {f"{home}/{name}": name.encode() * 9 for name in RESULTS}
+
+
+def cancelled(scene: Scene, home: Path, said: bool = True) -> Burst:
+    """KillWait is over before anything of it is home."""
+    burst = scene.until(Stage.RUNNING)
+    scene.turn()
+    if said:
+        body = {"roots": [str(home)], "marks": {}, "secret": "5e"}
+        scene.store.report(burst.id, "staged_in", body)
+    scene.agents.asleep = True
+    scene.slurm.cancel("1")
+    scene.clock.forward(seconds=KILL_WAIT.total_seconds())
+    return scene.until(Stage.SETTLED)
+
+
+@dataclass
+class Ended(Far):
+    """Its runner's sealed record is there."""
+
+    listed: tuple[OutputFile, ...] = ()
+
+    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
+        if secret != "5e":
+            raise Mismatch("the seal is another's")
+        return list(self.listed), [], None
+
+
+def far(home: Path) -> Ended:
+    tree = results(home)
+    listed = tuple(entry(path, content) for path, content in tree.items())
+    return Ended(tree, listed=(*listed, OutputFile(f"{home}/fields", "dir")))
+
+
+def listed(scene: Scene, home: Path) -> Burst:
+    burst = cancelled(scene, home)
+    rows = [row_of(entry(path, content)) for path, content in results(home).items()]
+    scene.store.report(burst.id, "listing", {"files": rows})
+    return burst
+
+
+def test_all_of_it_remains_and_the_job_says_where(scene: Scene, home: Path) -> None:
+    burst = cancelled(scene, home)
+    assert "CANCELLED" == scene.slurm.job("1").state
+    assert [] == scene.target.cleaned
+    assert burst.remains is not None
+    assert burst.stage_since is not None
+    assert (True, AGE) == (burst.remains.unlanded, burst.remains.until - burst.stage_since)
+    shown = json.loads(CliRunner().invoke(app, ["show", "1", "--json"]).output)["burst"]
+    assert shown["remains"]["unlanded"] is True
+    assert "burst pull" in shown["cause"]
+    assert scene.slurm.comments["1"].endswith(" results=cloud")
+
+    scene.clock.forward(days=7)
+    clear(scene.world)
+    assert [burst.work_key] == scene.target.cleaned
+    pull("beam.frd", code=3)
+
+
+def test_nothing_is_kept_where_the_target_keeps_nothing(scene: Scene, home: Path) -> None:
+    site = scene.world.sites[CLOUD]
+    scene.world = replace(scene.world, sites={CLOUD: replace(site, keeps=timedelta())})
+    burst = cancelled(scene, home)
+    assert (None, [burst.work_key]) == (burst.remains, scene.target.cleaned)
+
+
+def test_one_that_never_began_leaves_nothing(scene: Scene, home: Path) -> None:
+    burst = scene.until(Stage.SUBMITTED)
+    scene.agents.asleep = True
+    scene.slurm.cancel("1")
+    scene.clock.forward(seconds=KILL_WAIT.total_seconds())
+    assert scene.until(Stage.SETTLED).remains is None
+    assert [burst.work_key] == scene.target.cleaned
+
+
+def test_what_is_home_does_not_remain(scene: Scene, home: Path) -> None:
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.slurm.cancel("1")
+    assert scene.until(Stage.SETTLED).remains is None
+
+
+def test_who_fetches_looks_first_which_files_there_are(
+    scene: Scene, home: Path, fetching: Any, serve: Serve
+) -> None:
+    apps = {"calculix": replace(CALCULIX, scratch=("*.tmp",), on_demand=("*.big",))}
+    scene.world = replace(scene.world, applications=apps)
+    serve(scene)
+    burst = cancelled(scene, home)
+    scene.store.report(burst.id, "remains", {"files": [row_of(entry(f"{home}/t1.big", b""))]})
+    found = client.ask("/v1/jobs/1/pull")["remains"]
+    assert (True, False, []) == (found["unlanded"], found["listed"], found["files"])
+    assert not client.ask("/v1/jobs/1/pull?glob=*", "POST")["remains"]["listed"]
+
+    one, said = fetching(far(home))
+    one.look(burst.id)
+    assert {"files": 3, "notes": ["1 scratch files, 0.0 MB, were not brought back"]} == said[-1]
+    assert () == scene.burst().fetches  # a list costs nothing
+    told = pull()
+    assert "3 files, 0.0 MB, never came home and remain at cloud until" in told
+    assert "x.tmp" not in told
+
+    one.bring(burst.id, [f"{home}/{name}" for name in RESULTS[:2]])
+    assert RESULTS[:2] == tuple(sorted((p.name for p in home.iterdir()), reverse=True))
+    assert (2, 144) == (scene.burst().fetches[0].files, scene.burst().fetches[0].size)
+
+
+def test_a_live_copy_of_it_is_replaced_and_a_users_file_is_not(
+    scene: Scene, home: Path, fetching: Any
+) -> None:
+    burst, tree = listed(scene, home), results(home)
+    (home / "beam.frd").write_bytes(tree[f"{home}/beam.frd"][:7])
+    (home / "beam.dat").write_text("mine")
+    one, _ = fetching(far(home))
+    one.bring(burst.id, [f"{home}/beam.frd", f"{home}/beam.dat"])
+    assert tree[f"{home}/beam.frd"] == (home / "beam.frd").read_bytes()
+    assert "mine" == (home / "beam.dat").read_text()
+    assert 3 == len(list(home.iterdir()))
+
+
+def test_an_input_that_it_has_changed_comes_in_place(
+    scene: Scene, home: Path, fetching: Any
+) -> None:
+    old = home / "beam.frd"
+    old.write_text("as it left")
+    seen, burst = old.stat(), listed(scene, home)
+    marks = {str(old): [seen.st_size, seen.st_mtime_ns, seen.st_ino]}
+    body = {"roots": [str(home)], "marks": marks, "secret": "5e"}
+    scene.store.report(burst.id, "staged_in", body)
+    one, _ = fetching(far(home))
+    one.bring(burst.id, [str(old)])
+    assert results(home)[str(old)] == old.read_bytes()
+    assert [old] == list(home.iterdir())
+
+
+def test_a_forged_list_is_none(scene: Scene, home: Path, fetching: Any) -> None:
+    burst = cancelled(scene, home)
+    body = {"roots": [str(home)], "marks": {}, "secret": "00"}
+    scene.store.report(burst.id, "staged_in", body)
+    one, said = fetching(far(home))
+    with pytest.raises(Mismatch):
+        one.look(burst.id)
+    assert [] == said
+    assert not client.ask("/v1/jobs/1/pull")["remains"]["listed"]
+
+
+def test_there_is_a_way_to_look_before_anything_is_paid(scene: Scene, home: Path) -> None:
+    burst = cancelled(scene, home)
+    assert None is ticket(burst)["seal"]
+    scene.clock.forward(days=8)
+    with pytest.raises(Denied, match="this burst is settled"):
+        ticket(burst)
+
+
+def test_an_alarm_sees_it_until_somebody_has_fetched(scene: Scene, home: Path) -> None:
+    def unlanded() -> int:
+        desk = Desk(scene.world, scene.memory, frozenset(), scene.clock.now())
+        return figures(desk).unlanded["cloud"]
+
+    assert 0 == unlanded()
+    burst = listed(scene, home)
+    assert 1 == unlanded()
+    Api(client.SOCKET).post(f"/v1/standins/{burst.id}/fetches", {"paths": [f"{home}/beam.frd"]})
+    assert 0 == unlanded()
+
+
+def test_a_list_that_is_empty_says_so(scene: Scene, home: Path) -> None:
+    burst = cancelled(scene, home)
+    scene.store.report(burst.id, "listing", {"files": []})
+    assert "Nothing of this job remains" in pull(code=3)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-
 from burstd.core.money import core_hours, egress, occupied, price
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Remains
 from burstd.domain.data import from_rows
 from burstd.domain.jobs import JobSight
 from burstd.domain.requests import RequestKind
-from burstd.domain.targets import Money
+from burstd.domain.targets import Money, RunState
 from burstd.shell.world import World
 
 MOST_BYTES = 2**53  #: of one job's results that anybody believes in
@@ -19,26 +17,32 @@ MOST_BYTES = 2**53  #: of one job's results that anybody believes in
 def remains_of(burst: Burst, world: World) -> Remains | None:
     """What its agent has left at the target, until somebody asks for it: what is on demand, or all
     where the stand-in ended too early (KillWait, a proxy node that is gone)."""
-    age, said = world.sites[burst.target].keeps, world.store.said(burst.id)
-    if age and unlanded(burst, said):
+    age = world.sites[burst.target].keeps
+    if age and _unlanded(burst, world):
         return Remains(world.clock.now() + age, 0, 0, unlanded=True)
-    if not age or "remains" not in said:
+    if not age or not {"remains", "staged_out"} <= world.store.said(burst.id):
         return None
     files = from_rows(world.store.reports(burst.id, "remains")["remains"].body.get("files"))
     size = sum(file.size for file in files)
     return Remains(world.clock.now() + age, len(files), size) if files else None
 
 
-def unlanded(burst: Burst, said: Container[str]) -> bool:
+def _unlanded(burst: Burst, world: World) -> bool:
     """It ran, and its results never came home. Without ``staged_in`` nobody could read them: the
     secret that seals their list is in it."""
-    ran = burst.outcome is not None and burst.outcome.ran
-    return ran and "staged_in" in said and "staged_out" not in said
+    said = world.store.said(burst.id)
+    if "staged_in" not in said or "staged_out" in said or not burst.submit_intended:
+        return False
+    if burst.outcome is not None and burst.outcome.ran:
+        return True
+    # The far scheduler counts in whole seconds.
+    target = world.sites[burst.target].target
+    return target.run_state(burst.work_key, burst.identity.user) is not RunState.NEVER
 
 
 def not_landed(burst: Burst, world: World) -> str:
     """The same in words, with what its user can do now."""
-    kept = world.sites[burst.target].keeps and unlanded(burst, world.store.said(burst.id))
+    kept = world.sites[burst.target].keeps and _unlanded(burst, world)
     stay = f": burst pull {burst.job} lists and brings them from {burst.target}" if kept else ""
     return f"the stand-in ended before its results were home{stay}"
 

@@ -266,18 +266,15 @@ class Checker:
             yield f"3: {key} starts though {name} was {job.state} when it was looked at"
 
     def _clean(self, key: WorkKey) -> Iterator[str]:
-        """11: results stay at the far end until they are at home, or nobody can bring them."""
+        """11: results stay at the far end until they are at home, or the job begins anew there."""
         target = self.site.target
         name = target.runs.get(key)
         if name is None or key not in target.executions or key in self.site.agents.home:
             return
         job = self._job(name)
-        if job is None:
+        if job is None or name in self.site.requeued:
             return
-        saved = self.site.slurm.saved(job.serial)
-        gone = job.state in OVER and (saved is None or saved.state in OVER)
-        at_home = job.shown["Partition"] != self.site.slurm.burst_partition
-        if not gone and not at_home:
+        if job.shown["Partition"] == self.site.slurm.burst_partition:
             yield f"11: {key} is cleaned before its results are at home; {name} is {job.state}"
 
     # --- inside

@@ -39,6 +39,7 @@ from tests.sim.site import Site
 CLOUD = TargetName("cloud")
 CALCULIX = Application("calculix", "calculix", (r"\bccx\b",), "calculix")
 LICENCE = "ccx"
+KEPT = timedelta(days=365)  #: no story is as long
 IMAGE = Image("calculix", "/opt/images/calculix.sqfs", "ab" * 32)
 POLICY = BurstPolicy(
     mode=Mode.AUTO,
@@ -117,7 +118,7 @@ class Daemon:
             store=self.store,
             witness=self.witness,
             queue=queue,
-            sites={CLOUD: WorldSite(AuditedTarget(vouched, tell), link)},
+            sites={CLOUD: WorldSite(AuditedTarget(vouched, tell), link, keeps=KEPT)},
             rules=Rulebook(self.policy),
             applications={"calculix": self._application},
             images={"calculix": IMAGE},

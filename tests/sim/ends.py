@@ -96,8 +96,9 @@ def _far_side(site: Site, checker: Checker) -> Iterator[str]:
         if work.job.state is not RemoteState.ENDED:
             yield f"22: {work.job.key} is {work.job.state.value} at the far end"
     stuck = _stuck_jobs(site, checker)
+    kept = {row.key for row in checker.ledger.rows.values() if row.remains}
     for key, name in site.target.runs.items():
-        if name in stuck:
+        if name in stuck or key in kept:
             continue
         yield f"22: the run directory of {key} is left"
     if site.link.up:

@@ -43,6 +43,7 @@ class Row:
     cause: str
     target: str  #: empty: a declined wish
     booked: int  #: licences
+    remains: bool  #: at the target, behind its end
 
     @property
     def open(self) -> bool:
@@ -154,7 +155,7 @@ def _row(id_: str, version: int, month: str, body: dict[str, Any]) -> Row:
         id_, body["stage"], version, month, Decimal(body["reserved"]),
         None if cost is None else Decimal(cost),
         (f"{key['job_id']}{task}", _moment(who["submitted_at"]), who["user"], who["name"]),
-        body["cause"], body["target"], sum(body["licences"].values()),
+        body["cause"], body["target"], sum(body["licences"].values()), bool(body.get("remains")),
     )  # fmt: skip
 
 

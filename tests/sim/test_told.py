@@ -33,6 +33,14 @@ def test_a_stand_in_that_ended_just_before_a_change_is_not_begun_again() -> None
     assert len(met) >= 5
 
 
+def test_results_that_nobody_could_bring_home_remain() -> None:
+    rows = [
+        row for play in played(told.never_landed()) for row in play.checker.ledger.rows.values()
+    ]
+    assert {"settled"} == {row.stage for row in rows if row.remains}
+    assert len([row for row in rows if row.remains]) >= 5
+
+
 def test_what_came_to_its_end_far_away_has_ended_whatever_became_of_its_job() -> None:
     far = [play for play in played(told.done_meanwhile()) if play.site.ends[0].where != "onprem"]
     assert len(far) >= 5

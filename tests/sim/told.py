@@ -63,6 +63,13 @@ def cancelled_in_the_dark() -> Iterator[Story]:
         yield replace(dark, turns=80, seconds=10)
 
 
+def never_landed() -> Iterator[Story]:
+    """A job is cancelled, and killed before its results are home."""
+    for turn in range(14, 24):
+        away = Move("agents away", TURN, turn, size=60)
+        yield replace(story(away, Move(SCANCEL, TURN, turn)), turns=60)
+
+
 def inputs_missing() -> Iterator[Story]:
     """What can't leave comes home once, and stays there."""
     lacks = Order("j0", 0, Payload(5), missing="no mesh")
@@ -173,6 +180,7 @@ def stories() -> Iterator[Story]:
         ends_forgotten,
         submitted_twice,
         cancelled_in_the_dark,
+        never_landed,
         inputs_missing,
         grown,
         holds_late,

@@ -81,6 +81,12 @@ HOME: tuple[Defect, ...] = (
         '    if "staged_out" in world.store.said(burst.id):\n        return ev.Done()\n',
     ),
     one(
+        "lost with the stand-in", "results that no stand-in could land are removed", "11",
+        "shell/reckoning.py",
+        "    if age and _unlanded(burst, world):\n",
+        "    if not age:\n",
+    ),
+    one(
         "cleaned before the barrier", "the far side is cleaned while the end may be forgotten", "11",
         STEPS,
         "    now = world.clock.uptime()\n"

@@ -4,7 +4,8 @@ where its file system can, they are there again without a byte being read or sen
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from burstd.agent.index import Index, Known, Stamp
@@ -62,5 +63,13 @@ def _unchanged(path: Path, known: Known | None, index: Index) -> tuple[InputFile
         return None
     mode = fact.st_mode & 0o777
     entry = InputFile(str(path), fact.st_size, known.digest.hex(), fact.st_mtime_ns, mode)
-    whole = index.whole(known)
-    return None if whole is None else (entry, models.key_of(whole.names))
+    size = 0
+
+    def names() -> Iterator[bytes]:
+        nonlocal size
+        for sizes, some in index.pieces(known):
+            size += sum(array("I", sizes))
+            yield some
+
+    key = models.key_of(names())
+    return (entry, key) if size == fact.st_size else None

@@ -10,31 +10,44 @@ import os
 import sqlite3
 import stat
 import time
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 #: /var/tmp outlives a boot (hier(7)); any user may make a directory there.
 PLACE = Path("/var/tmp")  # noqa: S108 - looked at before it is trusted
-VERSION = 2
+VERSION = 3
 #: A file that was written in the moment in which it was read may have been written once more in the
 #: same tick of its file system's clock: NFS servers and ours differ by less than this.
 SETTLED = 3.0  #: seconds
 KEPT = 60  #: days since a file was last asked for
 _AT_ONCE = 500
 _FEW = 3200  #: bytes of names that are handed out with others: hundreds of large files have MB each
+_MANY = 2**20  #: bytes of names that lie in parts: a file of 100 GB has 110 MB of them
 
+#: ``parts``: those of files that are being read, and of those that were.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER, day INTEGER,
-    digest BLOB, sizes BLOB, names BLOB
+    digest BLOB, sizes BLOB, names BLOB, parts BLOB
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS parts (
+    parts BLOB, number INTEGER, day INTEGER, sizes BLOB, names BLOB, PRIMARY KEY (parts, number)
+);
+CREATE TRIGGER IF NOT EXISTS forgotten AFTER DELETE ON files WHEN old.parts IS NOT NULL BEGIN
+    DELETE FROM parts WHERE parts = old.parts;
+END;
 """
 _SHORT = f"""
 SELECT path, size, mtime, ctime, inode, day, digest,
-    CASE WHEN length(names) <= {_FEW} THEN sizes END,
-    CASE WHEN length(names) <= {_FEW} THEN names END FROM files
+    CASE WHEN length(names) <= {_FEW} AND parts IS NULL THEN sizes END,
+    CASE WHEN length(names) <= {_FEW} AND parts IS NULL THEN names END FROM files
 """  # noqa: S608 - a number
+#: Of files that nobody has read to their ends.
+_UNREAD = """
+DELETE FROM parts WHERE day < ? AND parts NOT IN (SELECT parts FROM files WHERE parts IS NOT NULL)
+"""
 
 
 class Stamp(NamedTuple):
@@ -53,7 +66,8 @@ class Stamp(NamedTuple):
 
 
 class Known(NamedTuple):
-    """A file as it was read: digest, and the sizes (4 bytes each) and names of its chunks."""
+    """A file as it was read: digest, and the sizes (4 bytes each) and names of its chunks; what
+    there is of them before ``parts``, if that is any."""
 
     path: str
     stamp: Stamp
@@ -61,6 +75,40 @@ class Known(NamedTuple):
     sizes: bytes
     names: bytes
     left_out: bool = False  #: sizes and names: they are many
+    parts: bytes | None = None  #: what these are called
+
+
+class Names:
+    """Sizes and names of a file's chunks while it is read. Where they are many they lie in the
+    index; if they can't, they are not kept anywhere."""
+
+    def __init__(self, index: Index) -> None:
+        self.size = 0  #: bytes of the file so far
+        self._index = index
+        self._sizes, self._names = array("I"), bytearray()
+        self._parts, self._number, self._lost = b"", 0, False
+
+    def add(self, sizes: Sequence[int], names: bytes) -> None:
+        """Those of the next chunks."""
+        self.size += sum(sizes)
+        self._sizes.extend(sizes)
+        self._names += names
+        if len(self._names) > _MANY:
+            self._spill()
+
+    def known(self, path: str, stamp: Stamp, digest: bytes) -> Known | None:
+        """The file, of which all are there."""
+        if self._parts:
+            self._spill()
+            return None if self._lost else Known(path, stamp, digest, b"", b"", parts=self._parts)
+        return Known(path, stamp, digest, self._sizes.tobytes(), bytes(self._names))
+
+    def _spill(self) -> None:
+        self._parts = self._parts or os.urandom(16)
+        row = (self._parts, self._number, _today(), self._sizes.tobytes(), bytes(self._names))
+        self._lost = self._lost or not self._index.keep_part(row)
+        self._number += 1
+        self._sizes, self._names = array("I"), bytearray()
 
 
 class Index:
@@ -102,30 +150,50 @@ class Index:
             self._database.commit()
         return found
 
-    def whole(self, known: Known) -> Known | None:
-        """The same with its chunks, which ``known`` leaves out where they are many; nothing where
+    def pieces(self, known: Known) -> Iterator[tuple[bytes, bytes]]:
+        """Sizes and names of its chunks, in their order, some at a time; too few of them where
         another has changed it since."""
-        if not known.left_out or self._database is None:
-            return known
-        with contextlib.suppress(sqlite3.Error):
-            asked = "SELECT sizes, names FROM files WHERE path = ? AND digest = ?"
-            raw = os.fsencode(known.path)
-            for sizes, names in self._database.execute(asked, (raw, known.digest)):
-                return known._replace(sizes=sizes, names=names, left_out=False)
-        return None
+        if not known.left_out:
+            yield known.sizes, known.names
+            return
+        raw, number = os.fsencode(known.path), 0
+        asked = "SELECT sizes, names, parts FROM files WHERE path = ? AND digest = ?"
+        for sizes, names, parts in self._rows(asked, (raw, known.digest)):
+            if parts is None:
+                yield sizes, names
+                return
+            part = "SELECT sizes, names FROM parts WHERE parts = ? AND number = ?"
+            while rows := self._rows(part, (parts, number)):
+                yield rows[0]
+                number += 1
+
+    def _rows(self, asked: str, facts: tuple[object, ...]) -> list[Any]:
+        if self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                return self._database.execute(asked, facts).fetchall()
+        return []
+
+    def keep_part(self, row: tuple[bytes, int, int, bytes, bytes]) -> bool:
+        """Remember some chunks of a file that is being read; false where that can't be."""
+        if self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.execute("INSERT INTO parts VALUES (?, ?, ?, ?, ?)", row)
+                self._database.commit()
+                return True
+        return False
 
     def keep(self, files: Iterable[Known], read_at_ns: int) -> None:
         """Remember files that were read from ``read_at_ns`` on (nanoseconds since 1970)."""
         still = read_at_ns - round(SETTLED * 1e9)
         rows = [
-            (os.fsencode(f.path), *f.stamp, _today(), f.digest, f.sizes, f.names)
+            (os.fsencode(f.path), *f.stamp, _today(), f.digest, f.sizes, f.names, f.parts)
             for f in files
             if max(f.stamp.mtime_ns, f.stamp.ctime_ns) < still
         ]
         if self._database is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._database.executemany(
-                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
                 )
                 self._database.commit()
 
@@ -141,6 +209,7 @@ class Index:
         if self._database is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._database.execute("DELETE FROM files WHERE day < ?", (_today() - KEPT,))
+                self._database.execute(_UNREAD, (_today() - 1,))
                 self._database.commit()
             self._database.close()
 
@@ -160,6 +229,7 @@ def _connected(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=5, check_same_thread=False)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
+    database.execute("PRAGMA recursive_triggers = ON")  # a row that is replaced is deleted
     database.executescript(_SCHEMA)
     return database
 

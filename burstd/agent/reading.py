@@ -8,11 +8,11 @@ import time
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from burstd.agent.index import Index, Known, Stamp
+from burstd.agent.index import Index, Known, Names, Stamp
 from burstd.agent.inputs import NotStageable
 from burstd.domain.data import InputFile
 from burstd.far import chunks
@@ -119,26 +119,33 @@ def _file(path: str, known: Known | None, fresh: list[Known], index: Index) -> I
             fact = os.fstat(fd)  # of an open file: NFS may tell of another one from memory (nfs(5))
         finally:
             os.close(fd)
-        if Stamp.of(fact) == known.stamp and (whole := index.whole(known)) is not None:
-            yield from _unread(path, fact, whole)
+        pieces = index.pieces(known) if Stamp.of(fact) == known.stamp else iter(())
+        if (first := next(pieces, None)) is not None:
+            yield from _unread(path, fact, known, chain([first], pieces))
             return
-    yield from _read(path, fresh)
+    yield from _read(path, fresh, index)
 
 
-def _unread(path: str, fact: os.stat_result, known: Known) -> Iterator[_Found]:
-    """A file as it was read before, in pieces."""
-    sizes, offset = array("I", known.sizes), 0
-    entry = _entry(path, fact, known.digest.hex())
-    for first in range(0, max(1, len(sizes)), BATCH_CHUNKS):
-        found, begin = list[Chunk](), offset
-        for number in range(first, min(first + BATCH_CHUNKS, len(sizes))):
-            name = known.names[number * chunks.DIGEST : (number + 1) * chunks.DIGEST]
-            found.append(Chunk(name, sizes[number], None, path, offset))
-            offset += sizes[number]
-        yield begin, found, entry if first + BATCH_CHUNKS >= len(sizes) else None
+def _unread(
+    path: str, fact: os.stat_result, known: Known, pieces: Iterable[tuple[bytes, bytes]]
+) -> Iterator[_Found]:
+    """A file as it was read before, in pieces. Raises ``Changed`` where another agent has read it
+    anew meanwhile."""
+    offset, entry = 0, _entry(path, fact, known.digest.hex())
+    for raw, names in pieces:
+        sizes = array("I", raw)
+        for first in range(0, max(1, len(sizes)), BATCH_CHUNKS):
+            found, begin = list[Chunk](), offset
+            for number in range(first, min(first + BATCH_CHUNKS, len(sizes))):
+                name = names[number * chunks.DIGEST : (number + 1) * chunks.DIGEST]
+                found.append(Chunk(name, sizes[number], None, path, offset))
+                offset += sizes[number]
+            yield begin, found, entry if offset == fact.st_size else None
+    if offset != fact.st_size:
+        raise Changed(path)
 
 
-def _read(path: str, fresh: list[Known]) -> Iterator[_Found]:
+def _read(path: str, fresh: list[Known], index: Index) -> Iterator[_Found]:
     for _ in range(TRIES):
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -149,20 +156,20 @@ def _read(path: str, fresh: list[Known]) -> Iterator[_Found]:
                     yield _small(path, before, content, fresh)
                     return
                 continue
-            sizes, names, last = array("I"), bytearray(), (0, list[Chunk]())
+            names, last = Names(index), (0, list[Chunk]())
             for window in chunks.windows(fd, before.st_size, digest=digest):
                 if last[1]:
                     yield *last, None
                 found = [Chunk(name, len(part), part) for name, _, part in window.pieces()]
                 last = (window.offset, found)
-                names += window.names
-                sizes.extend(chunk.size for chunk in found)
+                names.add([chunk.size for chunk in found], window.names)
             after = os.fstat(fd)
         finally:
             os.close(fd)
-        if Stamp.of(before) == Stamp.of(after) and sum(sizes) == after.st_size:
+        if Stamp.of(before) == Stamp.of(after) and names.size == after.st_size:
             whole = digest.digest()
-            fresh.append(Known(path, Stamp.of(after), whole, sizes.tobytes(), bytes(names)))
+            if (made := names.known(path, Stamp.of(after), whole)) is not None:
+                fresh.append(made)
             yield *last, _entry(path, after, whole.hex())
             return
     raise NotStageable(f"{path} changes while it is read")

@@ -14,7 +14,7 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Optional
 
 from burstd.far import chunks, paths
@@ -24,9 +24,12 @@ LEAST = 1024 * 1024  #: bytes; a smaller file is written as fast
 DIRECTORY = b"models"
 
 
-def key_of(names: bytes) -> str:
-    """What a file with these chunks is called, in hex."""
-    return chunks.blake3(names).hex()
+def key_of(names: Iterable[bytes]) -> str:
+    """What a file with these chunks is called, in hex; their names, some at a time."""
+    digest = chunks.Blake3()
+    for some in names:
+        digest.update(some)
+    return digest.digest().hex()
 
 
 def row(path: str, key: str, size: int, mtime_ns: int, mode: int) -> list[object]:
@@ -62,7 +65,7 @@ class Models:
     def keep(self, fd: int, names: bytes) -> None:
         """Remembers an open file that was just built of these chunks. Without room there is one
         model less."""
-        name, temporary = key_of(names).encode(), b"new." + secrets.token_hex(8).encode()
+        name, temporary = key_of((names,)).encode(), b"new." + secrets.token_hex(8).encode()
         if not self.usable or self._used(name):
             return
         with contextlib.suppress(OSError):

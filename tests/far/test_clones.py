@@ -187,7 +187,7 @@ def test_a_model_of_another_size_is_none(shared: FarEnd, tmp_path: Path) -> None
         file.write(b"x" * 5000)
         file.flush()
         found.keep(file.fileno(), b"n" * 32)
-    key = models.key_of(b"n" * 32)
+    key = models.key_of((b"n" * 32,))
     assert None is found.copy(key, 4999, fd, b"g")
     made = found.copy(key, 5000, fd, b"g")
     assert made is not None

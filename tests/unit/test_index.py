@@ -104,13 +104,84 @@ def test_the_chunks_of_a_large_file_are_looked_up_when_they_are_needed(
     contents(files, index)
     known = index.known([str(small), str(large)])
     assert [False, True] == [known[str(path)].left_out for path in (small, large)]
-    whole = index.whole(known[str(large)])
-    assert whole is not None
-    assert large.stat().st_size == sum(memoryview(whole.sizes).cast("I"))
-    assert len(whole.names) == 8 * len(whole.sizes)
+    ((sizes, names),) = index.pieces(known[str(large)])
+    assert large.stat().st_size == sum(memoryview(sizes).cast("I"))
+    assert len(names) == 8 * len(sizes)
     assert large.read_bytes() == contents([large], index)[0][str(large)]
     index.forget(str(large))  # somebody else has found it changed
-    assert index.whole(known[str(large)]) is None
+    assert [] == list(index.pieces(known[str(large)]))
+
+
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The large one has a dozen."""
+    monkeypatch.setattr(module, "_MANY", 500)
+    monkeypatch.setattr("burstd.far.chunks.WINDOW", 2**20)
+
+
+def parts(index: Index) -> int:
+    """All that are there, of whichever file."""
+    return int(index._rows("SELECT count(*) FROM parts", ())[0][0])
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_the_chunks_of_a_file_that_has_very_many_lie_in_parts(
+    index: Index, files: list[Path]
+) -> None:
+    large = files[2]
+    first, _ = contents(files, index)
+    assert (first, set()) == contents(files, index)
+    assert 10 < (old := parts(index)) < 20
+    known = index.known([str(large)])[str(large)]
+    assert old == len(list(index.pieces(known)))
+    assert known.left_out
+
+    large.write_bytes(large.read_bytes() + b"more")
+    assert {str(large)} == contents(files, index)[1]
+    assert parts(index) < 20  # those of before are gone
+    assert large.read_bytes() == contents([large], index)[0][str(large)]
+    index.forget(str(large))
+    assert 0 == parts(index)
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_parts_that_another_agent_takes_away_are_missed(
+    index: Index, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents(files, index)
+    monkeypatch.setattr("burstd.agent.reading.BATCH_CHUNKS", 50)
+    reading = batches([files[2]], index)
+    next(reading)
+    index.forget(str(files[2]))
+    with pytest.raises(Changed):
+        list(reading)
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_parts_without_room_are_not_kept(
+    index: Index, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "keep_part", lambda _row: False)
+    found, _ = contents(files, index)
+    assert files[2].read_bytes() == found[str(files[2])]
+    assert {str(files[0]), str(files[1])} == set(index.known(list(map(str, files))))
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_parts_of_a_file_that_was_not_read_to_its_end_are_forgotten(
+    tmp_path: Path, index: Index, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = batches([files[2]], index)
+    next(reading), next(reading)
+    del reading
+    assert parts(index) > 0
+    contents([files[2]], index)
+    today = module._today()
+    monkeypatch.setattr(module, "_today", lambda: today + 2)
+    before = parts(index)
+    Index(tmp_path / "index").close()
+    assert 0 < parts(index) < before
+    assert set() == contents([files[2]], index)[1]
 
 
 @pytest.mark.parametrize("wrong", ["link", "file", "garbage"])

@@ -45,8 +45,12 @@ class Lab:
 
     @classmethod
     def here(cls) -> Lab:
-        """The lab of the checkout that this file is in."""
-        return cls(Paths(Path(__file__).resolve().parent.parent))
+        """The lab of the checkout that this file is in; with `LAB=NAME` in the environment a
+        further one, that shares nothing with it but what is slow to make."""
+        name = os.environ.get("LAB", "")
+        if name and not (name.isalnum() and name.isascii()):
+            raise LabError(f"{name!r} is no name of a lab", "letters and digits, in LAB")
+        return cls(Paths(Path(__file__).resolve().parent.parent, name))
 
     def up(self, report: Report = silent) -> None:
         """Bring the lab up and return when every node of both sites is idle.
@@ -63,7 +67,8 @@ class Lab:
                 self._serve(report)
             else:
                 self._clear()
-                build.Builder(self.paths, report).build()
+                with self._making():
+                    build.Builder(self.paths, report).build()
                 self._start(report)
             self._wait_idle()
             report("both sites are idle and wait for jobs", 1.0)
@@ -75,7 +80,7 @@ class Lab:
         """
         if not self.is_up():
             raise NotUp("the lab is not up", "python -m lab up --legacy")
-        with self._lock():
+        with self._lock(), self._making():
             return legacy.up(self.paths, report)
 
     def bucket_up(self, report: Report = silent) -> Bucket:
@@ -85,7 +90,7 @@ class Lab:
         """
         if not self.is_up():
             raise NotUp("the lab is not up", "python -m lab up --bucket")
-        with self._lock():
+        with self._lock(), self._making():
             return bucket.up(self.paths, self.host("login"), report)
 
     def bucket(self) -> Bucket:
@@ -142,14 +147,15 @@ class Lab:
     def install_python(self, requirements: Sequence[str] | None = None) -> Path:
         """Install packages for the on-prem hosts' Python: burstd's own if none are named."""
         wanted = pylib.requirements(self.paths.checkout) if requirements is None else requirements
-        return pylib.install(self.paths, wanted)
+        with self._making():
+            return pylib.install(self.paths, wanted)
 
     def install_pyslurm(self, report: Report = silent) -> str:
         """Make pyslurm for the Slurm that runs here; the interpreter that has it, on-prem.
 
         Needs the built roots, and half a minute the first time.
         """
-        with self._lock():
+        with self._lock(), self._making():
             return pyslurm.install(self.paths, report)
 
     def install_spank(self, so_path: Path) -> None:
@@ -269,7 +275,19 @@ class Lab:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        self.paths.base.mkdir(parents=True, exist_ok=True)
-        with (self.paths.base / "lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with _locked(self.paths.base / "lock"):
             yield
+
+    @contextmanager
+    def _making(self) -> Iterator[None]:
+        """What the labs of a checkout share is made by one of them at a time."""
+        with _locked(self.paths.made / "making"):
+            yield
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,4 +1,5 @@
-"""Where the lab keeps its things. Everything is below `build/lab` of the checkout."""
+"""Where a lab keeps its things. Everything is below `build` of the checkout: `build/lab`, and
+`build/lab-NAME` for a further one beside it."""
 
 from __future__ import annotations
 
@@ -8,22 +9,28 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Paths:
-    """The lab's folders in one checkout."""
+    """A lab's folders in one checkout."""
 
     checkout: Path
+    name: str = ""  #: of a further one
 
     @property
     def base(self) -> Path:
+        return self.made.with_name(f"lab-{self.name}") if self.name else self.made
+
+    @property
+    def made(self) -> Path:
+        """What the labs of one checkout have together."""
         return self.checkout / "build" / "lab"
 
     @property
     def cache(self) -> Path:
         """What is slow to make and survives `down`."""
-        return self.base / "cache"
+        return self.made / "cache"
 
     @property
     def images(self) -> Path:
-        return self.base / "images"
+        return self.made / "images"
 
     @property
     def run(self) -> Path:

@@ -100,3 +100,38 @@ def pull(site: Site, job: str, *globs: str) -> dict[str, Any]:
 
 def look(site: Site, command: str) -> str:
     return site.ctl.sh(command, user="alice").strip()
+
+
+SLOW_HOME = """\
+mkdir big
+head -c 80000000 /dev/urandom > big/part.bin
+sha256sum big/part.bin > sums.txt
+echo written
+sleep 600
+"""
+
+
+def test_a_cancelled_job_whose_results_take_longer_than_its_killwait_loses_none(
+    site: Site,
+) -> None:
+    site.start(high="0.5", low="0.1")
+    home = site.study("cancelled")
+    job = site.submit("cancelled", SLOW_HOME, options=("-p", "burst"), directory=home)
+    out = f"{home}/cancelled.out"
+    site.until(lambda: "written" in look(site, f"cat {out} 2>/dev/null || true"), "it writes")
+    site.lab.wan.set(rate="8mbit")  # 80 s for what KillWait gives half a minute for
+    try:
+        site.ctl.run(["scancel", job], user="alice")
+        site.until(lambda: site.stage(job) == "settled", "it is over, and its end is durable")
+        assert "CANCELLED" == site.state(job)
+        assert "sums.txt" != look(site, f"cd {home}; ls big/part.bin 2>/dev/null || true")
+        remark = ["sacct", "-n", "-X", "-P", "-j", job, "-o", "AdminComment"]
+        assert "results=cloud" in site.ctl.run(remark).stdout
+    finally:
+        site.lab.wan.set()
+
+    argv = ["burst", "pull", job]
+    assert "never came home and remain at cloud" in site.px.run(argv, user="alice").stdout
+    assert f"{home}/big/part.bin" in {file["path"] for file in pull(site, job, "*")["files"]}
+    assert "big/part.bin: OK" == look(site, f"cd {home} && sha256sum -c sums.txt")
+    assert [] == json.loads(site.px.run([*argv, "--json"], user="alice").stdout)["notes"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -16,7 +17,7 @@ import pytest
 
 from lab import CommandFailed, Host, Lab, LabError
 from lab.paths import Paths
-from lab.procs import marked, mounts_below
+from lab.procs import Process, marked, mounts_below
 
 pytestmark = [
     pytest.mark.lab,
@@ -309,8 +310,8 @@ def second(lab: Lab) -> Iterator[Lab]:
     shutil.rmtree(checkout, ignore_errors=True)
     paths = Paths(checkout)
     paths.base.mkdir(parents=True)
-    for name in ("cache", "images"):
-        (paths.base / name).symlink_to(lab.paths.base / name)
+    for made in (lab.paths.cache, lab.paths.images):
+        (paths.base / made.name).symlink_to(made)
     second = Lab(paths)
     yield second
     second.down()
@@ -331,13 +332,13 @@ def namespaces_of(lab: Lab) -> set[str]:
     return {str(Path(f"/proc/{pid}/ns/{kind}").readlink()) for pid in pids for kind in kinds} - ours
 
 
-def all_namespaces() -> set[str]:
-    found = set()
+def living_in(namespaces: set[str]) -> set[Process]:
+    """All processes in any of them, whoever started them."""
+    found = set[Process]()
     for link in Path("/proc").glob("[0-9]*/ns/*"):
-        try:
-            found.add(str(link.readlink()))
-        except OSError:
-            continue
+        with contextlib.suppress(OSError):
+            if str(link.readlink()) in namespaces and (one := Process.of(int(link.parts[2]))):
+                found.add(one)
     return found
 
 
@@ -357,12 +358,29 @@ def test_an_interrupted_up_is_started_again_and_down_leaves_nothing(lab: Lab, se
     assert second.health() == []
     namespaces = namespaces_of(second)
     assert len(namespaces) >= 55
+    inside = living_in(namespaces)
+    assert len(inside) >= 30
     second.host("wan").first.signal(signal.SIGKILL)
     second.down()
 
     assert marked(base) == []
-    assert namespaces & all_namespaces() == set()
+    # Not by the namespaces: a kernel gives their numbers again, to another lab's container.
+    assert [process for process in inside if process.alive()] == []
     assert mounts_below(base) == []
     again = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
     assert links == again
     assert lab.health() == []
+
+
+def test_a_further_lab_shares_what_is_slow_to_make_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("LAB", raising=False)
+    first = Lab.here().paths
+    monkeypatch.setenv("LAB", "other")
+    other = Lab.here().paths
+    assert (first.cache, first.images) == (other.cache, other.images)
+    assert {first.base, first.run, first.state}.isdisjoint({other.base, other.run, other.state})
+    monkeypatch.setenv("LAB", "../other")
+    with pytest.raises(LabError, match="no name of a lab"):
+        Lab.here()

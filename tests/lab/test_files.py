@@ -103,6 +103,7 @@ def look(site: Site, command: str) -> str:
 
 
 SLOW_HOME = """\
+ccx -i beam
 mkdir big
 head -c 80000000 /dev/urandom > big/part.bin
 sha256sum big/part.bin > sums.txt

@@ -2,31 +2,42 @@
 # make test       everything: unit, flow, contract and lab tests, the campaign in simulation
 # make check      the quick half: format, lint, types, imports, tests without the lab
 # make faults     the whole crash campaign on the lab, an hour and a half; goes on where it was
-# make demo-down  end the lab; leaves nothing outside this folder
+# make demo-down  end every lab; leaves nothing outside this folder
 
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PAPERS := tests/packaging/test_documents.py tests/packaging/test_source.py
-LONG := tests/sim -m long --durations=5
-LAB := tests/packaging tests/far tests/lab tests/contract -m "lab or not lab" --durations=15
+# The lab mostly waits: its tests have three labs beside each other, about as long each. What is
+# not named here is the third one's.
+lab_tests = $(addprefix tests/lab/test_,$(addsuffix .py,$(1)))
+ONE := $(call lab_tests,bucket passage policy shapes wishes)
+TWO := $(call lab_tests,faults files second_runtime stays store story)
+THREE := tests/packaging tests/far tests/lab tests/contract $(addprefix --ignore=,$(ONE) $(TWO))
 APT := requirements.apt lab/requirements.apt
 
-.PHONY: demo demo-down test check faults format tools docs
+.PHONY: demo demo-down test test-long test-one test-two test-three check faults format tools docs
 
 demo: tools .venv/ready
 	$(BIN)/python -m demo
 
 demo-down: .venv/ready
-	$(BIN)/python -m lab down
+	@for lab in "" one two three; do LAB=$$lab $(BIN)/python -m lab down || exit 1; done
 
 test: tools .venv/ready
 	$(MAKE) --no-print-directory check
-	@# The long stories want the cores, the lab mostly waits: both at once.
-	@nice -n 15 $(BIN)/pytest -q $(LONG) > build/long.log 2>&1 & long=$$!; \
-	$(BIN)/pytest -q $(LAB); lab=$$?; \
-	wait $$long; long=$$?; cat build/long.log; \
-	$(BIN)/python -m lab down; [ $$lab = 0 ] && [ $$long = 0 ]
+	@echo "the labs and the long stories, a quarter of an hour: tail -f build/test-*.log"
+	@$(MAKE) --no-print-directory -k -j4 --output-sync=target test-long test-one test-two test-three
+
+test-long: SHARE := tests/sim -m long
+test-one: SHARE := $(ONE)
+test-two: SHARE := $(TWO)
+test-three: SHARE := $(THREE)
+test-long test-one test-two test-three: test-%: .venv/ready
+	@mkdir -p build
+	@export LAB=$*; $(if $(filter long,$*),nice -n 15) \
+	$(BIN)/pytest -q -m "lab or not lab" $(SHARE) --durations=5 > build/$@.log 2>&1; rc=$$?; \
+	$(BIN)/python -m lab down >> build/$@.log; echo "$@:"; cat build/$@.log; exit $$rc
 
 check: .venv/ready
 	$(BIN)/ruff format --check -q .

@@ -95,15 +95,18 @@ def batches(paths: Iterable[Path], index: Index) -> Iterator[Batch]:
     batch, coming = Batch(), map(str, paths)
     while some := list(islice(coming, LOOKED_UP)):
         known, fresh, began = index.known(some), list[Known](), time.time_ns()
+        counted, names = 0, 0  #: of ``fresh``
         for path in some:
             for offset, found, entry in _file(path, known.get(path), fresh, index):
                 batch.add(path, offset, found, entry)
                 if batch.full:
                     yield batch
                     batch = Batch()
-            if sum(len(one.names) for one in fresh) > UNKEPT:
+            names += sum(len(one.names) for one in fresh[counted:])
+            counted = len(fresh)
+            if names > UNKEPT:
                 index.keep(fresh, began)
-                fresh = []
+                fresh, counted, names = [], 0, 0
         index.keep(fresh, began)
     if batch.pieces:
         yield batch

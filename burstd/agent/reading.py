@@ -4,6 +4,7 @@ the file was at one moment. One that has not changed since it was last read is n
 from __future__ import annotations
 
 import os
+import sys
 import time
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 from burstd.agent.index import Index, Known, Names, Stamp
 from burstd.agent.inputs import NotStageable
+from burstd.agent.small import Small, read_small
 from burstd.domain.data import InputFile
 from burstd.far import chunks
 from burstd.ports.errors import Mismatch
@@ -95,9 +97,15 @@ def batches(paths: Iterable[Path], index: Index) -> Iterator[Batch]:
     batch, coming = Batch(), map(str, paths)
     while some := list(islice(coming, LOOKED_UP)):
         known, fresh, began = index.known(some), list[Known](), time.time_ns()
+        small = read_small([path for path in some if path not in known])
         counted, names = 0, 0  #: of ``fresh``
         for path in some:
-            for offset, found, entry in _file(path, known.get(path), fresh, index):
+            whole = None if path in known else next(small)
+            if whole is not None:
+                parts: Iterable[_Found] = (_small(path, whole, fresh),)
+            else:
+                parts = _file(path, known.get(path), fresh, index)
+            for offset, found, entry in parts:
                 batch.add(path, offset, found, entry)
                 if batch.full:
                     yield batch
@@ -134,7 +142,7 @@ def _unread(
 ) -> Iterator[_Found]:
     """A file as it was read before, in pieces. Raises ``Changed`` where another agent has read it
     anew meanwhile."""
-    offset, entry = 0, _entry(path, fact, known.digest.hex())
+    offset, entry = 0, _entry(path, known.stamp, fact.st_mode, known.digest)
     for raw, names in pieces:
         sizes = array("I", raw)
         for first in range(0, max(1, len(sizes)), BATCH_CHUNKS):
@@ -155,8 +163,10 @@ def _read(path: str, fresh: list[Known], index: Index) -> Iterator[_Found]:
             before, digest = os.fstat(fd), chunks.Blake3()
             if before.st_size <= chunks.ALONE:
                 content = os.read(fd, chunks.ALONE + 1)
-                if Stamp.of(before) == Stamp.of(os.fstat(fd)) and len(content) == before.st_size:
-                    yield _small(path, before, content, fresh)
+                stamp = Stamp.of(before)
+                if stamp == Stamp.of(os.fstat(fd)) and len(content) == before.st_size:
+                    whole = Small(stamp, before.st_mode, chunks.blake3(content), content)
+                    yield _small(path, whole, fresh)
                     return
                 continue
             names, last = Names(index), (0, list[Chunk]())
@@ -170,24 +180,24 @@ def _read(path: str, fresh: list[Known], index: Index) -> Iterator[_Found]:
         finally:
             os.close(fd)
         if Stamp.of(before) == Stamp.of(after) and names.size == after.st_size:
-            whole = digest.digest()
-            if (made := names.known(path, Stamp.of(after), whole)) is not None:
+            name = digest.digest()
+            if (made := names.known(path, Stamp.of(after), name)) is not None:
                 fresh.append(made)
-            yield *last, _entry(path, after, whole.hex())
+            yield *last, _entry(path, Stamp.of(after), after.st_mode, name)
             return
     raise NotStageable(f"{path} changes while it is read")
 
 
-def _small(path: str, fact: os.stat_result, content: bytes, fresh: list[Known]) -> _Found:
+def _small(path: str, whole: Small, fresh: list[Known]) -> _Found:
     """One that is one chunk: its name is the file's digest."""
+    stamp, mode, name, content = whole
+    entry = _entry(path, stamp, mode, name)
     if not content:
-        name = chunks.blake3(b"")
-        fresh.append(Known(path, Stamp.of(fact), name, b"", b""))
-        return 0, [], _entry(path, fact, name.hex())
-    name, size = chunks.blake3(content), len(content)
-    fresh.append(Known(path, Stamp.of(fact), name, array("I", [size]).tobytes(), name))
-    return 0, [Chunk(name, size, content)], _entry(path, fact, name.hex())
+        fresh.append(Known(path, stamp, name, b"", b""))
+        return 0, [], entry
+    fresh.append(Known(path, stamp, name, stamp.size.to_bytes(4, sys.byteorder), name))
+    return 0, [Chunk(name, stamp.size, content)], entry
 
 
-def _entry(path: str, fact: os.stat_result, digest: str) -> InputFile:
-    return InputFile(path, fact.st_size, digest, fact.st_mtime_ns, fact.st_mode & 0o777)
+def _entry(path: str, stamp: Stamp, mode: int, digest: bytes) -> InputFile:
+    return InputFile(path, stamp.size, digest.hex(), stamp.mtime_ns, mode & 0o777)

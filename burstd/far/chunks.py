@@ -253,6 +253,24 @@ def inflate(blocks: Iterable[bytes], into: memoryview) -> Iterator[int]:
     raise FarError(BROKEN, f"a frame that does not hold {len(into)} bytes")
 
 
+def files(directory: int, count: int, names: bytes, *columns: array[int]) -> int:
+    """Makes new files: names that end with NULs; addresses of contents, their sizes, times and
+    modes; what becomes known of them. How many there are; see native.h."""
+    return int(_library().burst_files(directory, count, names, *map(_pointer, columns)))
+
+
+def small_files(
+    paths: bytes, count: int, into: bytearray, stamps: array[int], digests: bytearray
+) -> int:
+    """Reads files of at most `ALONE` bytes, one behind the other: paths that end with NULs. How
+    many it has looked at before there was no room; see native.h."""
+    return int(
+        _library().burst_read(
+            paths, count, ALONE, _pointer(into), len(into), _pointer(stamps), _pointer(digests)
+        )
+    )
+
+
 def _pointer(data: Union[Data, array[int]]) -> object:
     """Something that ctypes takes as an address; the data are not copied. (An array of their size
     would be a new type for each size.)"""
@@ -294,6 +312,10 @@ def _library() -> ctypes.CDLL:
         (library.burst_decompress, ctypes.c_int, (address, size, address, size)),
     ):
         function.restype, function.argtypes = result, arguments
+    library.burst_files.restype = size
+    library.burst_files.argtypes = (ctypes.c_int, size, *[address] * 6)
+    library.burst_read.restype = size
+    library.burst_read.argtypes = (address, size, size, address, size, address, address)
     return library
 
 

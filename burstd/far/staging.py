@@ -16,14 +16,14 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Optional, Union
+from typing import Optional
 
 from burstd.far import chunks, paths
+from burstd.far.bunch import MOST as MOST_FILES
+from burstd.far.bunch import Bunch, small
 from burstd.far.errors import BROKEN, MISMATCH, REFUSED, FarError, from_os
 from burstd.far.fields import BadFields
-from burstd.far.models import LEAST as MODEL
-from burstd.far.models import Models
-from burstd.far.order import InputFile
+from burstd.far.growing import HOLE, Growing
 from burstd.far.parts import WANTED, Part, Runs
 from burstd.far.rundir import TREE, RunDir
 from burstd.far.standing import Standing
@@ -31,9 +31,6 @@ from burstd.far.store import Store
 from burstd.far.wire import MAX_PACK
 
 _RECENT = 32 * 1024 * 1024
-_AT_ONCE = 64  #: chunks in one write
-_HOLE = 64 * 1024  #: bytes of zeros that are not written
-_ZEROS = memoryview(bytes(chunks.MOST))
 
 
 class Staging:
@@ -50,7 +47,7 @@ class Staging:
         #: Chunks that have just come: most files are built of those.
         self._recent: OrderedDict[bytes, memoryview] = OrderedDict()
         self._bytes = 0
-        self._file: Optional[_Growing] = None
+        self._file: Optional[Growing] = None
         self._beside: Optional[tuple[paths.Parts, int]] = None
         self._complete = False
 
@@ -110,8 +107,37 @@ class Staging:
 
     def build(self, document: bytes) -> None:
         """Writes parts of files; see `parts.Part`."""
-        for part in _listed(document, "parts"):
-            self._grow(Part.read(part))
+        rows, at = _listed(document, "parts"), 0
+        while at < len(rows):
+            bunch = self._bunch(rows, at)
+            made = self._make(bunch) if bunch.files else 0
+            # Where one is there already, the others of its bunch mostly are, too.
+            end = at + max(1, len(bunch.files))
+            for row in rows[at + made : end]:
+                self._grow(Part.read(row))
+            at = end
+
+    def _bunch(self, rows: Sequence[object], at: int) -> Bunch:
+        """As many as can be made at once, from that row on."""
+        bunch: Optional[Bunch] = None
+        for row in rows[at : at + MOST_FILES]:
+            file = small(row, self._sizes, HOLE)
+            content = None if file is None else self._recent.get(self._names_of((file[1],)))
+            if file is None or content is None:
+                break
+            above = file[0].rpartition("/")[0]
+            bunch = bunch or Bunch(above)
+            if above != bunch.above or not bunch.add(file, content):
+                break
+        return bunch or Bunch("")
+
+    def _make(self, bunch: Bunch) -> int:
+        self._drop()
+        with _answered():
+            made = bunch.make(self._directory(paths.split(bunch.files[0][0])[:-1]))
+        for (path, number, digest, _, mode), facts in zip(bunch.files, made):  # noqa: B905 (Python 3.9)
+            self._built.made(path, digest, self._sizes[number], facts, mode)
+        return len(made)
 
     @property
     def clones(self) -> bool:
@@ -206,7 +232,7 @@ class Staging:
             if part.offset == 0:
                 self._drop()
                 *above, name = paths.split(part.path)
-                self._file = _Growing(self._directory(tuple(above)), name, part)
+                self._file = Growing(self._directory(tuple(above)), name, part)
             file = self._file
             if file is None or (file.path, file.size) != (part.path, part.offset):
                 raise FarError(REFUSED, f"a part out of its turn: {part.path!r} {part.offset}")
@@ -222,7 +248,7 @@ class Staging:
                 self._drop()
                 raise
 
-    def _extend(self, file: _Growing, numbers: range) -> None:
+    def _extend(self, file: Growing, numbers: range) -> None:
         """By chunks that were named one after the other."""
         sizes = self._sizes[numbers.start : numbers.stop]
         if file.there is not None:
@@ -270,70 +296,6 @@ class Staging:
             self._file = None
 
 
-class _Growing:
-    """A file of the tree that is being written, from its first byte on."""
-
-    def __init__(self, parent: int, name: bytes, first: Part) -> None:
-        self.path, self.size, self._ends_in_hole = first.path, 0, False
-        self.there: Optional[os.stat_result] = None  #: of a file that is right already
-        self.names = bytearray()  #: of the chunks that it was built of
-        self._waiting: list[Union[bytes, memoryview]] = []
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            self._fd = os.open(name, flags, 0o600, dir_fd=parent)
-        except FileExistsError:
-            if first.entry is not None:
-                self.there = _right(parent, name, first.entry)
-            if self.there is None:
-                os.unlink(name, dir_fd=parent)
-                self._fd = os.open(name, flags, 0o600, dir_fd=parent)
-
-    def write(self, content: Union[bytes, memoryview], size: int) -> None:
-        """Appends a chunk that was announced with this size."""
-        if len(content) != size:
-            raise FarError(REFUSED, f"a chunk of {len(content)} bytes was announced with {size}")
-        self.size += size
-        if size >= _HOLE and memoryview(content) == _ZEROS[:size]:  # a sparse file stays one
-            self.flush()
-            os.lseek(self._fd, size, os.SEEK_CUR)
-            self._ends_in_hole = True
-            return
-        self._ends_in_hole = False
-        self._waiting.append(content)
-        if len(self._waiting) >= _AT_ONCE:
-            self.flush()
-
-    def flush(self) -> None:
-        """What was appended is in the file; until then its chunks must stay as they are."""
-        waiting, self._waiting = self._waiting, []
-        if not waiting:
-            return
-        size, written = sum(map(len, waiting)), os.writev(self._fd, waiting)
-        if written < size:
-            rest = memoryview(b"".join(waiting))[written:]
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-
-    def finish(self, entry: InputFile, models: Models) -> os.stat_result:
-        """All of it is there: its mode and time. What it is like then."""
-        if self.size != entry.size:
-            raise FarError(REFUSED, f"{self.size} bytes of {entry.size}: {entry.path!r}")
-        if self.there is not None:
-            return self.there
-        if self._ends_in_hole:
-            os.ftruncate(self._fd, self.size)
-        if self.size >= MODEL:
-            models.keep(self._fd, bytes(self.names))
-        os.fchmod(self._fd, entry.mode)
-        os.utime(self._fd, ns=(entry.mtime_ns, entry.mtime_ns))
-        return os.fstat(self._fd)
-
-    def close(self) -> None:
-        """Gives the descriptor back."""
-        if self.there is None:
-            os.close(self._fd)
-
-
 def _listed(document: bytes, what: str) -> list[object]:
     try:
         found = json.loads(document)
@@ -368,28 +330,6 @@ def _filled(blocks: Iterable[bytes], into: memoryview) -> Iterator[int]:
         if have == len(into):
             return
     raise FarError(BROKEN, f"a pack that does not hold {len(into)} bytes of chunks")
-
-
-def _right(parent: int, name: bytes, entry: InputFile) -> Optional[os.stat_result]:
-    """A file that an earlier conversation has built; its mode and time are set again."""
-    try:
-        fd = paths.open_regular(parent, (name,))
-    except OSError:
-        return None
-    try:
-        fact = os.fstat(fd)
-        if fact.st_size != entry.size or not fact.st_size:
-            return None
-        if chunks.digest_of(fd) != entry.blake3:
-            return None
-        # Untouched if right: on most file systems a needless change would look like a job's.
-        if stat.S_IMODE(fact.st_mode) != entry.mode:
-            os.fchmod(fd, entry.mode)
-        if fact.st_mtime_ns != entry.mtime_ns:
-            os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
-        return fact  # from before it was read: who has written since is found out
-    finally:
-        os.close(fd)
 
 
 @contextlib.contextmanager

@@ -79,6 +79,13 @@ def test_mode_and_time_are_those_of_the_file(tmp_path: Path) -> None:
     assert (0o750, 1_700_000_000_123_456_789) == (entry.mode, entry.mtime_ns)
 
 
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No small files in a bunch: those that change are left to this way."""
+    monkeypatch.setattr(reading, "read_small", lambda paths: iter([None] * len(paths)))
+
+
+@pytest.mark.usefixtures("one_by_one")
 @pytest.mark.parametrize("size", [100, 9_000_000])
 def test_a_file_that_changes_while_it_is_read_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
@@ -102,6 +109,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
     assert [size + 3] == [entry.size for entry in entries]
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_one_that_never_holds_still_can_t_be_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

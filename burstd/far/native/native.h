@@ -63,4 +63,20 @@ EXPORT void burst_sort(uint8_t *rows, size_t count);
 EXPORT void burst_find(const uint8_t *rows, size_t count, const uint8_t *wanted, size_t width,
                        size_t many, int64_t *found);
 
+/* Make new files in a directory, by their names (each ends with a NUL), contents, times (nanoseconds
+ * since 1970) and modes. Returns how many are there: the next one could not be made, or not whole.
+ * `facts` gets of each: time of its last change, of its inode's, inode. */
+enum { FACTS = 3 };
+EXPORT size_t burst_files(int directory, size_t count, const char *names,
+                          const uint8_t *const *contents, const uint64_t *sizes,
+                          const int64_t *mtimes, const uint32_t *modes, int64_t *facts);
+
+/* Read files of at most `most` bytes, by their paths (each ends with a NUL), one behind the other.
+ * Returns how many were looked at: there was no room for the next. `stamps` gets of each its size,
+ * times of its last change and of its inode's (nanoseconds), inode and mode; a size of -1 where it
+ * is none of these, or changed meanwhile. */
+enum { STAMP = 5 };
+EXPORT size_t burst_read(const char *paths, size_t count, size_t most, uint8_t *to, size_t room,
+                         int64_t *stamps, uint8_t *digests);
+
 #endif

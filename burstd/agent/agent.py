@@ -285,9 +285,12 @@ class Agent:
         return f"{what}: burst pull {self.job.job} lists them, and brings those that you name"
 
     def _with_depot(self, words: Words, work: Callable[[Words, Metered], None]) -> None:
-        depot = Metered(
-            self.connect(words, self.memory.directory), self.memory, words.get("most_bytes")
-        )
+        def tell(came: int) -> None:
+            with contextlib.suppress(Away, Denied):  # the next one tells of these, too
+                self._report(words, "came", {"bytes": came})
+
+        opened, most = self.connect(words, self.memory.directory), words.get("most_bytes")
+        depot = Metered(opened, self.memory, most, tell)
         try:
             work(words, depot)
         finally:

@@ -30,6 +30,7 @@ class Memory:
     said: list[str] = field(default_factory=list)
     trouble_since: float | None = None  #: seconds since 1970
     pulled: int = 0  #: bytes that came from the far end, those that came twice counted twice
+    told: int = 0  #: of them, that burstd has heard of
     damaged: dict[str, int] = field(default_factory=dict)  #: how often results have arrived so
     #: The stream that is being written to, and before that: where its descriptor stood, its
     #: position. Nothing once that is remembered.
@@ -64,6 +65,7 @@ class Memory:
             "said": self.said,
             "trouble_since": self.trouble_since,
             "pulled": self.pulled,
+            "told": self.told,
             "damaged": self.damaged,
             "writing": self.writing,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,16 +12,18 @@ from burstd.domain.data import InputFile, OutputFile
 from burstd.ports.depot import Came, Depot, Execution, Growing, Seen
 
 SAVED_EVERY = 4 * 2**20  #: bytes that a power cut may leave uncounted; small results are many
+TOLD_EVERY = 16 * 10**6  #: bytes that burstd may not have heard of when the stand-in is killed
 
 
 @dataclass
 class Metered:
     """A depot whose bytes are counted in ``memory``. While the job runs nothing is read beyond
-    ``most`` bytes; ``None``: no limit."""
+    ``most`` bytes; ``None``: no limit. ``tell`` hears of them now and then."""
 
     depot: Depot
     memory: Memory
     most: int | None
+    tell: Callable[[int], None] = field(default=lambda _bytes: None)
     _saved: int | None = field(default=None, init=False)
     _saving: threading.Lock = field(default_factory=threading.Lock, init=False)
 
@@ -39,8 +41,14 @@ class Metered:
         if self.most is not None:
             length = min(length, self.most - self.memory.pulled)
         block = self.depot.read(what, offset, length) if length > 0 else b""
-        self.memory.pulled += len(block)
+        self._count(len(block))
         return block
+
+    def _count(self, size: int) -> None:
+        self.memory.pulled += size
+        if self.memory.pulled - self.memory.told >= TOLD_EVERY:
+            self.memory.told = self.memory.pulled
+            self.tell(self.memory.told)
 
     def matching(self, patterns: Sequence[str]) -> Sequence[Seen]:
         return self.depot.matching(patterns)
@@ -62,7 +70,7 @@ class Metered:
         """All of it: whether it is paid for was asked before the first one."""
 
         def counted(size: int) -> None:
-            self.memory.pulled += size
+            self._count(size)
             came(size)
 
         try:

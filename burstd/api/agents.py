@@ -50,7 +50,7 @@ class Told(BaseModel):
     model_config = ConfigDict(extra="forbid")
     kind: str = Field(
         pattern=r"^(staged_in|refused|oversized|staged_out|recalled|notes|pulled|over|remains"
-        r"|listing)$"
+        r"|listing|came)$"
     )
     body: dict[str, Any]
 

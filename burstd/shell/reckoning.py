@@ -66,10 +66,13 @@ def reckoned(burst: Burst, seen: JobSight, world: World, remains: Remains | None
 
 def _came_home(burst: Burst, world: World) -> int:
     """Bytes of its results, by the word of the agent that landed them: it is the user's program,
-    and no word of its spends more than was reserved, or an operator has approved."""
-    if "staged_out" not in world.store.said(burst.id):
+    and no word of its spends more than was reserved, or an operator has approved. One that was
+    killed before has told of what had come by then."""
+    said = world.store.said(burst.id)
+    kind = "staged_out" if "staged_out" in said else "came"
+    if kind not in said:
         return 0
-    size = world.store.reports(burst.id, "staged_out")["staged_out"].body.get("bytes")
+    size = world.store.reports(burst.id, kind)[kind].body.get("bytes")
     if not isinstance(size, int) or not 0 <= size < MOST_BYTES:
         return burst.most_output or 0  # no size: what was put by for it is gone
     asked = world.store.requests().get(burst.id, frozenset())

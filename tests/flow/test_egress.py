@@ -24,6 +24,7 @@ from burstd.domain.targets import Money
 from burstd.ports.depot import Growing
 from burstd.ports.errors import Transient
 from burstd.testing.simulators import in_file
+from burstd.testing.slurm import KILL_WAIT
 from tests.flow.conftest import ME, Serve
 from tests.flow.scene import POLICY, Scene
 from tests.unit.test_review_agent import stand_in
@@ -158,3 +159,17 @@ def test_where_nothing_is_to_be_paid_nothing_can_be_approved(scene: Scene) -> No
 
     assert 3 == CliRunner().invoke(app, ["approve", "1"]).exit_code
     assert {} == scene.store.requests()
+
+
+@pytest.mark.parametrize(("told", "booked"), [(None, 0), (GB, GB), (9 * GB, 3 * GB)])
+def test_what_had_come_when_the_stand_in_was_killed_is_paid(
+    scene: Scene, told: int | None, booked: int
+) -> None:
+    burst = scene.until(Stage.RUNNING)
+    scene.turn()
+    if told is not None:
+        scene.store.report(burst.id, "came", {"bytes": told})
+    scene.agents.asleep = True
+    scene.slurm.cancel("1")
+    scene.clock.forward(seconds=KILL_WAIT.total_seconds())
+    assert booked == scene.until(Stage.SETTLED).output

@@ -99,3 +99,22 @@ def test_a_fetch_that_is_cut_has_cost_what_came(
         depot.fetch(OutputFile("/a", "file", 12, "", 0, 0o644), into)
     os.close(into)
     assert 4 == recall().pulled
+
+
+def test_burstd_hears_of_it_now_and_then_in_all_lives_of_an_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("burstd.agent.meter.TOLD_EVERY", 100)
+    path, told, memory = str(tmp_path / "state"), list[int](), Memory(tmp_path)
+    far = Far({path: b""})
+    for size in (60, 120, 130, 300):
+        far.files[path] = b"x" * size
+        followed(Metered(far, memory, None, told.append), tmp_path).once()
+    assert [120, 300] == told
+
+    entry = OutputFile("/a", "file", 150, "", 0, 0o644)
+    depot = Metered(Results({"/a": b"x" * 150}), memory, None, told.append)
+    with (tmp_path / "a").open("wb") as file:
+        depot.fetch(entry, file.fileno())
+    assert [120, 300, 400] == told
+    assert 450 == memory.pulled

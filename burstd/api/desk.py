@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +28,7 @@ class Bell:
         self._waiting: dict[JobKey, set[asyncio.Event]] = defaultdict(set)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
+        self._over = False
 
     def attach(self) -> None:
         """Called once from the loop that serves the API."""
@@ -37,6 +38,16 @@ class Bell:
         """From any thread; nobody waiting is fine."""
         with self._lock:
             events = tuple(self._waiting.get(job, ()))
+        self._set(events)
+
+    def close(self) -> None:
+        """burstd stops: nobody waits any more."""
+        with self._lock:
+            self._over = True
+            events = tuple(event for waiting in self._waiting.values() for event in waiting)
+        self._set(events)
+
+    def _set(self, events: Iterable[asyncio.Event]) -> None:
         if self._loop is not None and not self._loop.is_closed():
             for event in events:
                 self._loop.call_soon_threadsafe(event.set)
@@ -47,6 +58,8 @@ class Bell:
         event = asyncio.Event()
         with self._lock:
             self._waiting[job].add(event)
+            if self._over:
+                event.set()
         try:
             yield event
         finally:

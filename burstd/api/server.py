@@ -63,7 +63,7 @@ class ApiServer:
     """Serves until ``stop``. The socket is open to all: the kernel tells who calls."""
 
     def __init__(self, desk: Desk, socket: Path) -> None:
-        self._socket = socket
+        self._socket, self._bell = socket, desk.bell
         config = uvicorn.Config(
             application(desk),
             uds=str(socket),
@@ -88,5 +88,6 @@ class ApiServer:
     def stop(self) -> None:
         """Let answers under way end, then close."""
         self._server.should_exit = True
+        self._bell.close()
         self._thread.join(5)
         self._socket.unlink(missing_ok=True)

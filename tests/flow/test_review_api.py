@@ -8,6 +8,7 @@ import os
 import pwd
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -262,6 +263,22 @@ def test_a_move_between_the_look_and_the_wait_wakes_the_agent(mine: Counter) -> 
     thread.join(5)
     assert [204] == done
     thread.join()
+
+
+def test_who_waits_when_burstd_stops_is_answered(mine: Counter) -> None:
+    mine.scene.until(Stage.RUNNING)
+    server = ApiServer(mine.desk, mine.socket.with_name("t"))
+    server.start()
+    burst, done = mine.scene.burst(), list[int]()
+    other = replace(mine, socket=mine.socket.with_name("t"))
+    route = f"/v1/wait/1?version={burst.version}&seconds=15"
+    thread = threading.Thread(target=lambda: done.append(other.raw("GET", route)[0]))
+    thread.start()
+    while burst.job not in mine.desk.bell._waiting:
+        time.sleep(0.01)
+    server.stop()
+    thread.join(10)
+    assert [204] == done
 
 
 def test_a_plan_that_somebody_asks_for_does_not_disturb_the_tick(mine: Counter) -> None:

@@ -1,17 +1,25 @@
-"""All results of a job on their way to their places, several at once: each waits for the disk."""
+"""All results of a job on their way to their places, several at once where they wait for the disk
+or the line."""
 
 from __future__ import annotations
 
+import resource
 from collections import deque
-from collections.abc import Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from burstd.agent.landing import Damaged, Landing
 from burstd.domain.data import OutputFile
 from burstd.ports.errors import Mismatch
 
 LANES = 6  #: files that are written, synced and named at once
+#: Small ones that are landed one after the other, to see whether each waits for something: threads
+#: of one interpreter that have nothing to wait for only wait for each other. Where they do, so many
+#: at once follow, each time twice as many.
+TRIED, SMALL = 8, 256 * 2**10
+FIRST, MOST = 500, 8000
 ASIDE = 3  #: times that a result arrives damaged before it is put beside its place
 
 
@@ -25,12 +33,18 @@ def _rank(entry: OutputFile) -> int:
     return 2 if entry.kind == "dir" else int(entry.kind == "file" and bool(entry.target))
 
 
+def _waits() -> int:
+    """How often this thread has given its CPU away because something was not there yet."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+
+
 @dataclass
 class Arrivals:
     """``damaged``: how often results have arrived so, by path; it outlives the agent."""
 
     landing: Landing
     damaged: MutableMapping[str, int]
+    waits: Callable[[], int] = _waits
 
     def land(self, ordered: Sequence[OutputFile]) -> None:
         """Put all in place; of a name that is listed twice the last. Raises ``OSError`` and what
@@ -44,6 +58,24 @@ class Arrivals:
             self._one(entry)
 
     def _some(self, lanes: ThreadPoolExecutor, entries: Iterable[OutputFile]) -> None:
+        coming, many = iter(entries), FIRST
+        while some := list(islice(coming, TRIED)):
+            if any(entry.size > SMALL for entry in some):
+                self._at_once(lanes, chain(some, islice(coming, many)))
+            elif self._waited(some):
+                self._at_once(lanes, islice(coming, many))
+                many = min(2 * many, MOST)
+            else:
+                many = FIRST
+
+    def _waited(self, some: Sequence[OutputFile]) -> bool:
+        """Land them one after the other; whether each had to wait."""
+        before = self.waits()
+        for entry in some:
+            self._one(entry)
+        return self.waits() - before >= len(some)
+
+    def _at_once(self, lanes: ThreadPoolExecutor, entries: Iterable[OutputFile]) -> None:
         under_way: deque[Future[None]] = deque()
         for entry in entries:
             under_way.append(lanes.submit(self._one, entry))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import blake3
 import pytest
 
-from burstd.agent.arrivals import ASIDE, LANES, Arrivals, in_order
+from burstd.agent.arrivals import ASIDE, LANES, SMALL, TRIED, Arrivals, in_order
 from burstd.agent.landing import Landing
 from burstd.domain.data import OutputFile
 
@@ -24,18 +27,51 @@ def listed(home: Path, count: int) -> list[OutputFile]:
 
 def test_many_land_at_once_and_directories_last(tmp_path: Path) -> None:
     meeting = threading.Barrier(LANES, timeout=20)  # passed only by so many that are there at once
-    count = 10 * LANES
+    count, begun = TRIED + 10 * LANES, itertools.count()
 
     def fetch(_entry: OutputFile, into: int, _similar: int | None) -> None:
-        meeting.wait()
+        if next(begun) >= TRIED:
+            meeting.wait()
         os.pwrite(into, b"result", 0)
 
-    arrivals = Arrivals(Landing("b1", (tmp_path,), {}, fetch), {})
+    waits = itertools.count(0, TRIED).__next__  # each of the first has waited once
+    arrivals = Arrivals(Landing("b1", (tmp_path,), {}, fetch), {}, waits)
     arrivals.land(listed(tmp_path, count))
     found = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert count == len(found)
     assert {b"result"} == {path.read_bytes() for path in found}
     assert (0o500, []) == ((tmp_path / "d1").stat().st_mode & 0o777, arrivals.landing.notes)
+
+
+def landed_by(home: Path, count: int, waits: Callable[[], int], size: int = 6) -> list[int]:
+    """Which thread has fetched each, in their order."""
+    threads: list[int] = []
+
+    def fetch(_entry: OutputFile, into: int, _similar: int | None) -> None:
+        threads.append(threading.get_ident())
+        os.pwrite(into, b"result", 0)
+        os.ftruncate(into, size)
+
+    digest = blake3.blake3(b"result".ljust(size, b"\0")).hexdigest()
+    files = [replace(f, blake3=digest, size=size) for f in listed(home, count) if f.kind == "file"]
+    Arrivals(Landing("b1", (home,), {}, fetch), {}, waits).land(files)
+    return threads
+
+
+def test_where_nothing_is_waited_for_they_land_one_after_the_other(tmp_path: Path) -> None:
+    assert {threading.get_ident()} == set(landed_by(tmp_path, 5 * TRIED, lambda: 0))
+
+
+def test_it_is_tried_again_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("burstd.agent.arrivals.FIRST", 20)
+    waits = iter([0, TRIED, 0, TRIED - 1, 0, 0])  # as they begin and end
+    found = landed_by(tmp_path, TRIED + 20 + 2 * TRIED, lambda: next(waits))
+    mine = [thread == threading.get_ident() for thread in found]
+    assert [True] * TRIED + [False] * 20 + [True] * 2 * TRIED == mine
+
+
+def test_large_ones_are_not_waited_for_one_by_one(tmp_path: Path) -> None:
+    assert threading.get_ident() not in landed_by(tmp_path, 3, lambda: 0, size=SMALL + 1)
 
 
 def test_what_goes_wrong_is_raised_once_none_is_under_way(tmp_path: Path) -> None:

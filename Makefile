@@ -26,8 +26,8 @@ demo-down: .venv/ready
 
 test: tools .venv/ready
 	$(MAKE) --no-print-directory check
-	@echo "the labs and the long stories, a quarter of an hour: tail -f build/test-*.log"
-	@$(MAKE) --no-print-directory -k -j4 --output-sync=target test-long test-one test-two test-three
+	@echo "the labs and the long stories, a quarter of an hour; of four logs, build/test-*.log, this is one:"
+	@$(MAKE) --no-print-directory -k -j4 test-long test-one test-two test-three
 
 test-long: SHARE := tests/sim -m long
 test-one: SHARE := $(ONE)
@@ -35,9 +35,11 @@ test-two: SHARE := $(TWO)
 test-three: SHARE := $(THREE)
 test-long test-one test-two test-three: test-%: .venv/ready
 	@mkdir -p build
-	@export LAB=$*; $(if $(filter long,$*),nice -n 15) \
-	$(BIN)/pytest -q -m "lab or not lab" $(SHARE) --durations=5 > build/$@.log 2>&1; rc=$$?; \
-	$(BIN)/python -m lab down >> build/$@.log; echo "$@:"; cat build/$@.log; exit $$rc
+	@set -o pipefail; export LAB=$*; $(if $(filter long,$*),nice -n 15) \
+	$(BIN)/pytest -q -m "lab or not lab" $(SHARE) --durations=5 2>&1 \
+	| $(if $(filter three,$*),tee,cat >) build/$@.log; rc=$$?; \
+	$(BIN)/python -m lab down >> build/$@.log; \
+	[ $* = three ] || { echo; echo "$@:"; cat build/$@.log; }; exit $$rc
 
 check: .venv/ready
 	$(BIN)/ruff format --check -q .

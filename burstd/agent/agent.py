@@ -286,8 +286,9 @@ class Agent:
 
     def _with_depot(self, words: Words, work: Callable[[Words, Metered], None]) -> None:
         def tell(came: int) -> None:
-            with contextlib.suppress(Away, Denied):  # the next one tells of these, too
-                self._report(words, "came", {"bytes": came})
+            if words.get("costs"):
+                with contextlib.suppress(Away, Denied):  # the next one tells of these, too
+                    self._report(words, "came", {"bytes": came})
 
         opened, most = self.connect(words, self.memory.directory), words.get("most_bytes")
         depot = Metered(opened, self.memory, most, tell)

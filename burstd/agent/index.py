@@ -121,7 +121,10 @@ class Index:
             fact = directory.lstat()
             if stat.S_ISDIR(fact.st_mode) and fact.st_uid == os.geteuid():
                 directory.chmod(0o700)
-                self._database = _opened(directory / f"files-{VERSION}.sqlite")
+                path = directory / f"files-{VERSION}.sqlite"
+                if not path.exists():
+                    _forget_earlier(path)
+                self._database = _opened(path)
 
     @classmethod
     def own(cls) -> Index:
@@ -212,6 +215,13 @@ class Index:
                 self._database.execute(_UNREAD, (_today() - 1,))
                 self._database.commit()
             self._database.close()
+
+
+def _forget_earlier(path: Path) -> None:
+    """Indexes of earlier versions; an agent of theirs that has one open keeps it."""
+    for left in path.parent.glob("files-*"):
+        if not left.name.startswith(path.name):  # another of ours may have begun just now
+            left.unlink(missing_ok=True)
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -44,6 +44,10 @@ class Hello(BaseModel):
     restarts: int = 0
 
 
+#: Reports that nothing waits for; the first may come several times a second.
+NOTED = frozenset({"came", "listing"})
+
+
 class Told(BaseModel):
     """A report; ``body`` is kept as it is and given back to a restarted agent."""
 
@@ -106,6 +110,7 @@ def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
         "exit_code": code,
         "signal": signal,
         "most_bytes": _most_bytes(burst, desk),
+        "costs": burst.most_output is not None,
         "time_limit_s": limit.total_seconds() if limit else 0,
         "resolver": app.resolver if app else "all",
         "live": list(app.live) if app else [],
@@ -228,7 +233,8 @@ class AgentRoutes:
             return burst
         told = Told.read(await read_body(request, LONGEST_REPORT))
         await run_in_threadpool(self._desk.world.store.report, burst.id, told.kind, told.body)
-        self._desk.nudge.set()
+        if told.kind not in NOTED:
+            self._desk.nudge.set()
         return Response(status_code=204)
 
     async def reported(self, request: Request) -> Response:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -150,66 +151,55 @@ def _policy(f: Figures) -> Iterator[Metric]:
     decided = GaugeMetricFamily(
         "burstd_policy_decided_jobs", "Jobs by the last decision's word.", labels=["reason"]
     )
-    for reason, count in f.decided.items():
-        decided.add_metric([reason], count)
-    yield decided
+    yield _filled(decided, f.decided)
     tokens = GaugeMetricFamily(
         "burstd_license_tokens",
         "Licences: total, used by anybody, kept for others, reserved for bursts.",
         labels=["license", "state"],
     )
-    for key, count in f.licences.items():
-        tokens.add_metric(list(key), count)
-    yield tokens
+    yield _filled(tokens, f.licences)
+
+
+def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: Mapping[Any, float]) -> Metric:
+    """With a sample for each key: a label's value, or those of all labels in their order."""
+    for key, value in values.items():
+        family.add_metric([key] if isinstance(key, str) else list(key), value)
+    return family
 
 
 def _bursts(f: Figures) -> Iterator[Metric]:
     now = GaugeMetricFamily("burstd_jobs", "Open bursts.", labels=["target", "state"])
-    for (target, stage), count in f.bursts.items():
-        now.add_metric([target, stage], count)
-    yield now
+    yield _filled(now, f.bursts)
     ended = CounterMetricFamily("burstd_jobs_ended", "Bursts ended.", labels=["target", "outcome"])
-    for (target, stage), count in f.ended.items():
-        ended.add_metric([target, stage], count)
-    yield ended
+    yield _filled(ended, f.ended)
     moved = CounterMetricFamily(
         "burstd_transfer_bytes", "Bytes staged, by file size.", labels=["target", "direction"]
     )
-    for (target, direction), size in f.staged.items():
-        moved.add_metric([target, direction], size)
-    yield moved
+    yield _filled(moved, f.staged)
     unreadable = CounterMetricFamily(
         "burstd_far_records_unreadable",
         "Answers about one of our jobs that could not be read, since burstd was started.",
         labels=["target"],
     )
-    for target, count in f.unreadable.items():
-        unreadable.add_metric([target], count)
-    yield unreadable
+    yield _filled(unreadable, f.unreadable)
     keys = GaugeMetricFamily(
         "burstd_bucket_keys",
         "Keys of what lies in a bucket: in use, or destroyed while its objects are still there.",
         labels=["bucket", "state"],
     )
-    for (bucket, state), count in f.keys.items():
-        keys.add_metric([bucket, state], count)
-    yield keys
+    yield _filled(keys, f.keys)
     remains = GaugeMetricFamily(
         "burstd_remains_bytes",
         "On-demand results that stay at a target behind their jobs' ends.",
         labels=["target"],
     )
-    for target, size in f.remains.items():
-        remains.add_metric([target], size)
-    yield remains
+    yield _filled(remains, f.remains)
     unlanded = GaugeMetricFamily(
         "burstd_unlanded_jobs",
         "Jobs whose stand-ins ended before their results were home, and nobody has fetched any.",
         labels=["target"],
     )
-    for target, count in f.unlanded.items():
-        unlanded.add_metric([target], count)
-    yield unlanded
+    yield _filled(unlanded, f.unlanded)
 
 
 def _money(f: Figures) -> Iterator[Metric]:

@@ -15,6 +15,8 @@ from burstd.agent.agent import Agent
 from burstd.agent.api import Api
 from burstd.agent.memory import Memory
 from burstd.agent.meter import Metered
+from burstd.api.desk import Desk
+from burstd.api.server import ApiServer
 from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.domain.burst import Stage
@@ -173,3 +175,21 @@ def test_what_had_come_when_the_stand_in_was_killed_is_paid(
     scene.slurm.cancel("1")
     scene.clock.forward(seconds=KILL_WAIT.total_seconds())
     assert booked == scene.until(Stage.SETTLED).output
+
+
+def test_how_much_has_come_is_told_where_it_costs_and_wakes_nobody(
+    scene: Scene, tmp_path: Path, serve: Serve
+) -> None:
+    burst = scene.until(Stage.RUNNING)
+    desk = Desk(scene.world, scene.memory, frozenset(), scene.clock.now())
+    server = ApiServer(desk, tmp_path / "nudged")
+    server.start()
+    try:
+        api, route = Api(str(tmp_path / "nudged")), f"/v1/standins/{burst.id}/reports"
+        api.post(route, {"kind": "came", "body": {"bytes": 1}})
+        assert not desk.nudge.is_set()
+        api.post(route, {"kind": "over", "body": {}})
+        assert desk.nudge.is_set()
+        assert api.get(f"/v1/standins/{burst.id}")["costs"] is True
+    finally:
+        server.stop()

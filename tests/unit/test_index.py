@@ -224,3 +224,14 @@ def test_what_nobody_asks_for_any_more_is_forgotten(
     monkeypatch.setattr(module, "_today", lambda: today + module.KEPT + 1)
     Index(tmp_path / "index").close()
     assert {str(files[0])} == set(index.known(list(map(str, files))))
+
+
+def test_what_an_earlier_version_has_left_is_removed(tmp_path: Path) -> None:
+    place = tmp_path / "index"
+    place.mkdir()
+    old = [f"files-{module.VERSION - 1}.sqlite{ending}" for ending in ("", "-wal", "-shm")]
+    for name in (*old, "another"):
+        (place / name).touch()
+    for _ in range(2):
+        Index(place).close()
+        assert {"another", f"files-{module.VERSION}.sqlite"} == {p.name for p in place.iterdir()}

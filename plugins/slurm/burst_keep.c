@@ -54,6 +54,20 @@ static pid_t start(char **argv, int end, const sigset_t *mask) {
     _exit(1);
 }
 
+/* What is left of the shortest life that began then; nothing if it was longer. */
+static struct timespec left_of(const struct timespec *began) {
+    struct timespec now, left;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    left.tv_sec = began->tv_sec + SHORTEST_LIFE - now.tv_sec;
+    left.tv_nsec = began->tv_nsec - now.tv_nsec;
+    if (left.tv_nsec < 0) {
+        left.tv_sec--;
+        left.tv_nsec += 1000000000;
+    }
+    if (left.tv_sec < 0) left.tv_sec = left.tv_nsec = 0;
+    return left;
+}
+
 /* Ends as PROGRAM has asked for. */
 static void finish(const unsigned char ending[2]) {
     if (ending[1] != 0) {
@@ -92,7 +106,7 @@ int main(int argc, char **argv) {
     for (;;) {
         int ends[2];
         if (pipe2(ends, O_CLOEXEC) != 0 || fcntl(ends[1], F_SETFD, 0) != 0) return 1;
-        struct timespec began, now;
+        struct timespec began;
         clock_gettime(CLOCK_MONOTONIC, &began);
         pid_t pid = start(argv + 1, ends[1], &before);
         close(ends[1]);
@@ -107,11 +121,9 @@ int main(int argc, char **argv) {
         ssize_t size = read(ends[0], ending, sizeof ending);
         close(ends[0]);
         if (size == (ssize_t)sizeof ending) finish(ending);
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        long left = SHORTEST_LIFE - (now.tv_sec - began.tv_sec);
-        struct timespec pause = {.tv_sec = left > 0 ? left : 0};
+        struct timespec pause = left_of(&began); /* none left: a TERM that waits is seen as well */
         sigset_t term = ours;
         sigdelset(&term, SIGCHLD);
-        if (!terminated && left > 0 && sigtimedwait(&term, NULL, &pause) == SIGTERM) terminated = 1;
+        if (!terminated && sigtimedwait(&term, NULL, &pause) == SIGTERM) terminated = 1;
     }
 }

@@ -29,13 +29,23 @@ def say(code, number=0):
 """
 
 
+def compiled(folder: Path, *options: str) -> Path:
+    program = folder / "burst-keep"
+    words = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(program), *options]
+    subprocess.run([*words, str(SOURCES / "burst_keep.c")], check=True)
+    return program
+
+
 @pytest.fixture(scope="module")
 def keeper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = tmp_path_factory.mktemp("keeper") / "burst-keep"
-    words = ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(program)]
-    # Ten seconds between two short lives are for a service, not for a test.
-    subprocess.run([*words, "-DSHORTEST_LIFE=1", str(SOURCES / "burst_keep.c")], check=True)
-    return program
+    """Ten seconds between two short lives are for a service; here it is one."""
+    return compiled(tmp_path_factory.mktemp("keeper"), "-DSHORTEST_LIFE=1")
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As it is installed: its pause outlasts whatever a busy machine does to a test's."""
+    return compiled(tmp_path_factory.mktemp("patient"))
 
 
 def agent(keeper: Path, body: str) -> list[str]:
@@ -80,13 +90,24 @@ def test_a_program_that_cannot_be_started_is_tried_again(keeper: Path, tmp_path:
     assert (5, True) == (process.returncode, "No such file or directory; waiting" in said)
 
 
-def test_a_term_while_no_agent_lives_is_told_to_the_next(keeper: Path) -> None:
+def test_the_next_agent_waits_until_a_whole_life_is_over(keeper: Path) -> None:
+    """Also where the clock's second turns in that life: they are not counted by their numbers."""
+    time.sleep((0.9 - time.monotonic()) % 1)
+    began = time.monotonic()
+    body = "print(time.monotonic(), flush=True); time.sleep(0.15); say(0) if life == 2 else 1 / 0"
+    lines = run(keeper, body)[1]
+    assert ["1 -", "2 -"] == lines[::2]
+    assert began + 1 <= float(lines[3])
+
+
+def test_a_term_while_no_agent_lives_is_told_to_the_next(patient: Path) -> None:
     body = "say(3) if life == 2 else os.kill(os.getpid(), 9)"
-    process = subprocess.Popen(agent(keeper, body), stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(agent(patient, body), stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert "1 -\n" == process.stdout.readline()
-    time.sleep(0.3)  # it is dead, and the next one is not born yet
-    process.send_signal(signal.SIGTERM)
+    while any(map(alive, children(process.pid))):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)  # it is dead, and the next one is not born yet
     assert "2 1\n" == process.communicate(timeout=20)[0]
     assert 3 == process.returncode
 
@@ -123,6 +144,10 @@ def test_when_its_parent_dies_it_dies_and_its_agent_too(keeper: Path, tmp_path: 
     while any(map(alive, pids)):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def alive(pid: int) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Callable, Optional, Union
 
+from burstd.far import planes
 from burstd.far.errors import BROKEN, REFUSED, FarError
 from burstd.far.program import archive, resource
 
@@ -205,7 +206,8 @@ def find_rows(rows: Data, wanted: Data, width: int) -> Sequence[int]:
 
 
 def compress(data: Data, level: int, ends: Sequence[int] = ()) -> bytes:
-    """As one zstd frame; `ends`: of pieces that are of different kinds, by default one of all."""
+    """As one zstd frame; `ends`: of pieces that are of different kinds, by default one of all. Where
+    numbers lie in planes a frame before it says so, which counts as a part of it."""
     library, pieces = _library(), ends or (len(data),)
     room = library.burst_bound(len(data), len(pieces))
     frame, count = ctypes.create_string_buffer(room), len(pieces)
@@ -218,9 +220,12 @@ def compress(data: Data, level: int, ends: Sequence[int] = ()) -> bytes:
 
 def decompress(frame: Data, size: int) -> bytearray:
     """What is in a frame. Raises FarError(broken) unless that is `size` bytes."""
-    content = bytearray(size)
-    if _library().burst_decompress(_pointer(content), size, _pointer(frame), len(frame)):
+    content, head = bytearray(size), planes.head(frame, size)
+    if not head or _library().burst_decompress(
+        _pointer(content), size, _pointer(frame), len(frame)
+    ):
         raise FarError(BROKEN, f"a frame that does not hold {size} bytes")
+    planes.Joiner(memoryview(content), head[1], _join).upto(size)
     return content
 
 
@@ -232,8 +237,14 @@ def inflate(blocks: Iterable[bytes], into: memoryview) -> Iterator[int]:
     if not state:
         raise MemoryError
     read, written, have, ended = ctypes.c_size_t(), ctypes.c_size_t(), 0, 0
+    came, joiner = bytearray(), None
     try:
         for block in blocks:
+            if joiner is None:
+                came += block
+                if (head := planes.head(came, len(into))) is None:
+                    continue
+                block, joiner = bytes(came[head[0] :]), planes.Joiner(into, head[1], _join)  # noqa: PLW2901
             # With no room left a frame can still end, so there must be a place to write nothing to.
             room = into[have:] if have < len(into) else memoryview(bytearray(1))
             ended = ended or library.burst_inflate(
@@ -243,7 +254,7 @@ def inflate(blocks: Iterable[bytes], into: memoryview) -> Iterator[int]:
             if ended < 0 or read.value < len(block):
                 break
             have += written.value
-            yield have
+            yield joiner.upto(have)
             read.value = written.value = 0
         else:
             if ended > 0 and have == len(into):
@@ -251,6 +262,11 @@ def inflate(blocks: Iterable[bytes], into: memoryview) -> Iterator[int]:
     finally:
         library.burst_inflated(state)
     raise FarError(BROKEN, f"a frame that does not hold {len(into)} bytes")
+
+
+def _join(stretch: memoryview, width: int) -> None:
+    if _library().burst_join(_pointer(stretch), len(stretch), width):
+        raise MemoryError
 
 
 def files(directory: int, count: int, names: bytes, *columns: array[int]) -> int:
@@ -310,6 +326,7 @@ def _library() -> ctypes.CDLL:
         (library.burst_inflate, ctypes.c_int, (address, address, size, address, size, *sizes)),
         (library.burst_inflated, None, (address,)),
         (library.burst_decompress, ctypes.c_int, (address, size, address, size)),
+        (library.burst_join, ctypes.c_int, (address, size, size)),
     ):
         function.restype, function.argtypes = result, arguments
     library.burst_files.restype = size

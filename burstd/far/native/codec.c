@@ -1,7 +1,7 @@
 /* zstd (RFC 8878), by libzstd, which is linked in: the far end may have none. */
-#include "native.h"
+#include "planes.h"
 
-#include <zstd.h>
+#include <stdlib.h>
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -15,20 +15,77 @@ __attribute__((constructor)) static void keep_what_is_freed(void) {
 }
 #endif
 
-size_t burst_bound(size_t size, size_t count) {
-    return ZSTD_compressBound(size) + 16 * count; /* of each block that ends early, a header */
+/* Of what lies in planes: how many bytes in a row, and of how many each number is. */
+enum { HEAD = 8, STRETCH = 5 };
+static const uint32_t PLANES = 0x184D2A5B; /* one of RFC 8878's frames that others skip */
+
+static uint8_t *put(uint8_t *to, uint64_t number, int bytes) {
+    for (int i = 0; i < bytes; i++)
+        *to++ = (uint8_t)(number >> 8 * i);
+    return to;
 }
 
-size_t burst_compress(uint8_t *to, size_t room, const uint8_t *from, const uint64_t *ends,
-                      size_t count, int level) {
+/* Pieces side by side that lie as they were are one stretch; behind the last other one none. */
+static size_t tell(uint8_t *to, const uint64_t *ends, const uint8_t *widths, size_t count) {
+    uint8_t *at = to + HEAD;
+    uint64_t start = 0, told = 0;
+    for (size_t i = 0; i < count; start = ends[i++]) {
+        if (widths[i] == 1)
+            continue;
+        if (told < start)
+            at = put(put(at, start - told, 4), 1, 1);
+        at = put(put(at, (told = ends[i]) - start, 4), widths[i], 1);
+    }
+    if (!told)
+        return 0;
+    put(put(to, PLANES, 4), (uint64_t)(at - to) - HEAD, 4);
+    return (size_t)(at - to);
+}
+
+static ZSTD_CCtx *context_of(int level) {
     ZSTD_CCtx *context = ZSTD_createCCtx();
+    if (context)
+        ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level);
+    return context;
+}
+
+/* `widths` gets one for each piece. The largest of those in planes, or -1 if there is no memory. */
+static int64_t choose(uint8_t *widths, const uint8_t *from, const uint64_t *ends, size_t count,
+                      int level) {
+    struct chooser *by = calloc(1, sizeof *by);
+    uint64_t start = 0;
+    int64_t most = -1;
+    if (by && (by->context = context_of(level)))
+        most = 0;
+    for (size_t i = 0; most >= 0 && i < count; start = ends[i++]) {
+        size_t size = ends[i] - start;
+        widths[i] = size > UINT32_MAX ? 1 : (uint8_t)choose_width(by, from + start, size);
+        if (widths[i] > 1 && (int64_t)size > most)
+            most = (int64_t)size;
+    }
+    if (by)
+        ZSTD_freeCCtx(by->context);
+    free(by);
+    return most;
+}
+
+size_t burst_bound(size_t size, size_t count) {
+    /* Of each block that ends early, a header; and two stretches. */
+    return ZSTD_compressBound(size) + (16 + 2 * STRETCH) * count + HEAD;
+}
+
+static size_t pack(uint8_t *to, size_t room, const uint8_t *from, const uint64_t *ends,
+                   const uint8_t *widths, size_t count, int level, uint8_t *split) {
+    ZSTD_CCtx *context = context_of(level);
     ZSTD_outBuffer out = {to, room, 0};
     size_t left = 1;
     uint64_t start = 0;
-    if (context)
-        ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, level);
     for (size_t i = 0; context && i < count; start = ends[i++]) {
         ZSTD_inBuffer in = {from + start, ends[i] - start, 0};
+        if (widths[i] > 1) {
+            split_planes(split, in.src, in.size, widths[i]);
+            in.src = split;
+        }
         do
             left = ZSTD_compressStream2(context, &out, &in,
                                         i + 1 < count ? ZSTD_e_flush : ZSTD_e_end);
@@ -38,6 +95,20 @@ size_t burst_compress(uint8_t *to, size_t room, const uint8_t *from, const uint6
     }
     ZSTD_freeCCtx(context);
     return left ? 0 : out.pos;
+}
+
+size_t burst_compress(uint8_t *to, size_t room, const uint8_t *from, const uint64_t *ends,
+                      size_t count, int level) {
+    size_t head = 0, found = 0;
+    uint8_t *widths = malloc(count), *split = NULL;
+    int64_t most = widths ? choose(widths, from, ends, count, level) : -1;
+    if (most >= 0 && room >= burst_bound(ends[count - 1], count) && (split = malloc(most + 1))) {
+        head = tell(to, ends, widths, count);
+        found = pack(to + head, room - head, from, ends, widths, count, level, split);
+    }
+    free(split);
+    free(widths);
+    return found ? head + found : 0;
 }
 
 int burst_decompress(uint8_t *to, size_t size, const uint8_t *from, size_t length) {

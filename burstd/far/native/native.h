@@ -39,11 +39,15 @@ EXPORT size_t burst_cut(const uint8_t *data, size_t size, uint64_t *ends, size_t
 EXPORT int burst_names(const uint8_t *data, const uint64_t *ends, size_t count, uint8_t *digests);
 
 /* One zstd frame of `count` pieces (at least one; `ends` as above), which share what they repeat;
- * but each has its own statistics: text beside numbers costs a sixth more otherwise. Bytes
- * written, or 0: `room` was not enough, or no memory. */
+ * but each has its own statistics: text beside numbers costs a sixth more otherwise. Numbers lie in
+ * planes where that helps; a frame before it says where. Bytes written, or 0: `room` was not
+ * enough, or no memory. */
 EXPORT size_t burst_bound(size_t size, size_t count);
 EXPORT size_t burst_compress(uint8_t *to, size_t room, const uint8_t *from, const uint64_t *ends,
                              size_t count, int level);
+
+/* A piece whose numbers lie in planes, as they were. 0, or -1 if there is no memory. */
+EXPORT int burst_join(uint8_t *data, size_t size, size_t width);
 
 /* The content of one zstd frame, which must be `size` bytes. 0, or -1. */
 EXPORT int burst_decompress(uint8_t *to, size_t size, const uint8_t *from, size_t length);

@@ -12,13 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from burstd.agent.ahead import Ahead
-from burstd.agent.arrivals import Arrivals
 from burstd.agent.index import Index
-from burstd.agent.landing import Landing
-from burstd.agent.pull import Pull
 from burstd.agent.push import Push
-from burstd.domain.data import OutputFile
+from burstd.far import garbage
 from burstd.far.client import Client
 
 
@@ -40,6 +36,12 @@ def _push(line: socket.socket, top: Path, key: str, place: Path) -> None:
 
 def _home(line: socket.socket, top: Path, key: str, listing: Path) -> None:
     """All results of a listing to where they belong, as the agent does it."""
+    from burstd.agent.ahead import Ahead
+    from burstd.agent.arrivals import Arrivals
+    from burstd.agent.landing import Landing
+    from burstd.agent.pull import Pull
+    from burstd.domain.data import OutputFile
+
     entries = [OutputFile(*row) for row in json.loads(listing.read_text())]
     line.sendall(f"{key}\n".encode())
     with line.makefile("rb") as back, line.makefile("wb") as to:
@@ -73,6 +75,7 @@ def _pipe(line: socket.socket, top: Path) -> None:
 
 def main() -> None:
     """``near.py HOST PORT DIRECTORY [KEY INDEX [LISTING]]``."""
+    garbage.seldom()  # as the agent does
     host, port, top, *rest = sys.argv[1:]
     with socket.create_connection((host, int(port))) as line:
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

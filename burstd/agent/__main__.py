@@ -13,6 +13,7 @@ from burstd.agent.api import SOCKET, Api
 from burstd.agent.memory import Memory, recall
 from burstd.agent.ssh_depot import connector
 from burstd.agent.standin import StandIn, this_one
+from burstd.far import garbage
 
 WHERE = ("/usr/local/bin", "/usr/bin", "/opt/burstd/bin")
 
@@ -48,6 +49,7 @@ def remember() -> Memory:
 
 def main() -> None:
     """Live until the job is over."""
+    garbage.seldom()
     job = this_one(sys.argv[1:], os.environ)
     api = Api(SOCKET)
     Agent(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from burstd.agent.packed import Left, Pack
 from burstd.far import passage, seal
 from burstd.far.errors import MISMATCH, FarError
 from burstd.far.objects import Objects
@@ -33,25 +34,6 @@ class Sign(Protocol):
         self, put: Sequence[str] = (), get: Sequence[str] = (), bad: Sequence[str] = ()
     ) -> Addresses:
         """Addresses of objects by their names; ``bad`` ones are removed first."""
-
-
-@dataclass(frozen=True)
-class Pack:
-    """``plain``: its size before it was compressed, if it is."""
-
-    content: bytes
-    plain: int | None
-
-
-@dataclass(frozen=True)
-class Left:
-    """A pack that lies in the bucket, with the seconds that it took to make and to send it; none of
-    either where it lay there already."""
-
-    name: str
-    address: str = field(repr=False)
-    made: float = 0.0
-    sent: float = 0.0
 
 
 @dataclass

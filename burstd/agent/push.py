@@ -9,28 +9,24 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from burstd.agent.index import Index
-from burstd.agent.passage import Left, Pack, Passage
+from burstd.agent.packed import Left, Pack
 from burstd.agent.reading import Batch, Changed, Chunk, batches
 from burstd.agent.standing import standing
+from burstd.agent.steering import Steering
 from burstd.domain.data import InputFile
 from burstd.far import chunks
 from burstd.far.client import Client, Pending, missing
-from burstd.far.errors import BROKEN, BUSY, MISMATCH, MISSING, FarError
-from burstd.far.objects import BucketError
+from burstd.far.errors import BROKEN, BUSY, MISMATCH, MISSING, BucketError, FarError
 from burstd.far.order import InputFile as Entry
 from burstd.far.parts import Part
 
+if TYPE_CHECKING:  # most targets have no bucket, and what speaks to one takes its time to load
+    from burstd.agent.passage import Passage
+
 PACK = 4 * 2**20  #: bytes before they are compressed
-#: zstd's, the second at the start, the first: not at all. Where packs wait for the link the next is
-#: tried, where the link waits for packs the one before; without any only a link that has waited for
-#: so many in a row.
-LEVELS, FIRST, HUNGRY = (0, 1, 3, 6), 1, 16
-#: Of its time, what the far end has waited for the line with the last packs, so many at least.
-#: Where it waits for less it is the slower one, and smaller packs only cost it more time. If it
-#: waits for more once they are larger, that is not tried again with the next ones.
-IDLE, SEEN, NOT_AGAIN = 0.2, 8, 64
 WORTH = 0.97  #: a pack that compresses to more of its size travels as it is
 #: Batches read ahead, batches asked for, packs being made: what is in memory is their sum.
 AHEAD, ASKED, MADE = 2, 3, 6
@@ -49,27 +45,6 @@ Made = Pack | Left
 
 
 @dataclass
-class Taking:
-    """What the far end does with its time while packs come, as it says itself; older ones count
-    less and less."""
-
-    packs: int = 0
-    _idle: float = 0.0
-    _busy: float = 0.0
-
-    def add(self, idle: int, busy: int) -> None:
-        """Microseconds, of one more pack."""
-        self.packs += 1
-        self._idle = self._idle * (1 - 1 / SEEN) + idle
-        self._busy = self._busy * (1 - 1 / SEEN) + busy
-
-    @property
-    def slow(self) -> bool:
-        """It is the far end that the others wait for."""
-        return self.packs >= SEEN and self._idle < IDLE * (self._idle + self._busy)
-
-
-@dataclass
 class Push:
     """Sends files over one line, or through ``passage``; see ``ports.depot.Depot.push``."""
 
@@ -77,10 +52,8 @@ class Push:
     index: Index
     passage: Passage | None = None
     _numbers: dict[bytes, int] = field(default_factory=dict)
-    _level: int = FIRST  #: of LEVELS
-    _waited: int = 0  #: packs in a row that the link has waited for
-    _taking: Taking = field(default_factory=Taking)
-    _spared: bool = False  #: the far end has to open no packs
+    _steering: Steering = field(default_factory=Steering)
+    _coming: int = 0  #: packs that the far end has not told of
     _next: int = 0  #: of the chunks that the far end has been told of
     #: Chunks that will be a pack, however they were read, and files that wait for them.
     _group: list[tuple[int, Chunk]] = field(default_factory=list)
@@ -173,7 +146,7 @@ class Push:
         if self._group:
             runs = _runs([number for number, _ in self._group])
             found = [chunk for _, chunk in self._group]
-            made = packing.submit(_made, found, LEVELS[self._level], self.passage)
+            made = packing.submit(_made, found, self._steering.level, self.passage)
             self._outbox.append((runs, made))
             self._group, self._size = [], 0
         self._release()
@@ -195,12 +168,14 @@ class Push:
 
     def _send_pack(self, runs: Runs, made: Future[Made]) -> None:
         if self.passage is None:
-            self._steer(made)
+            waiting = [one[1].done() for one in self._outbox if not isinstance(one, list)]
+            self._coming += 1
+            self._steering.steer([made.done(), *waiting], MADE, self._coming + len(waiting))
         while not wait([made], WORD_EVERY).done:
             self.client.hello()
         pack = made.result()
         if isinstance(pack, Left):
-            self._steer_by(pack)
+            self._steering.steer_by(pack.made, pack.sent, MADE)
             told = self.client.chunks_via(runs, pack.address, pack.name)
             self._unheard.append((told, pack.name))
         else:
@@ -211,35 +186,13 @@ class Push:
         try:
             answer, _ = pending.result()
             if answer.has("idle"):
-                self._taking.add(answer.integer("idle"), answer.integer("busy"))
+                self._coming -= 1
+                self._steering.taking.add(answer.integer("idle"), answer.integer("busy"))
         except FarError as error:
             if not left or self.passage is None or error.code not in _NOT_IT:
                 raise
             self.passage.distrust(left)
             raise BucketError(BUSY, f"{left} is left in the bucket once more: {error}") from error
-
-    def _steer_by(self, pack: Left) -> None:
-        """The same by the times of a pack, since several are on their way at once."""
-        if pack.sent > MADE * pack.made > 0:
-            self._level = min(len(LEVELS) - 1, self._level + 1)
-        elif pack.sent < pack.made:
-            self._level = max(FIRST, self._level - 1)
-
-    def _steer(self, first: Future[Made]) -> None:
-        """Compress as much as the link leaves time for."""
-        waiting = [found[1] for found in self._outbox if not isinstance(found, list)]
-        if self._taking.slow:
-            self._level, self._spared = 0, True
-        elif self._spared:
-            self._level, self._spared, self._taking = FIRST, False, Taking(-NOT_AGAIN)
-        elif not first.done():
-            self._waited += 1
-            if self._level > FIRST or self._waited >= HUNGRY:
-                self._level = max(0, self._level - 1)
-        elif len(waiting) >= MADE - 2 and all(made.done() for made in waiting):
-            self._level, self._waited = min(len(LEVELS) - 1, self._level + 1), 0
-        else:
-            self._waited = 0
 
 
 @dataclass(frozen=True)

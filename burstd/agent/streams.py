@@ -10,13 +10,15 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from burstd.agent.index import Index
-from burstd.agent.passage import Passage
 from burstd.agent.push import Push
 from burstd.domain.data import InputFile
 from burstd.far.client import Client
+
+if TYPE_CHECKING:
+    from burstd.agent.passage import Passage
 
 WINDOW = 2 * 2**20  #: bytes
 WORTH = 256 * 10**6  #: bytes; with fewer another line is not worth its opening

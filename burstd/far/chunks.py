@@ -206,8 +206,8 @@ def find_rows(rows: Data, wanted: Data, width: int) -> Sequence[int]:
 
 
 def compress(data: Data, level: int, ends: Sequence[int] = ()) -> bytes:
-    """As one zstd frame; `ends`: of pieces that are of different kinds, by default one of all. Where
-    numbers lie in planes a frame before it says so, which counts as a part of it."""
+    """As one zstd frame; `ends`: of pieces that are of different kinds, by default one of all. What
+    says where numbers lie in planes counts as a part of it."""
     library, pieces = _library(), ends or (len(data),)
     room = library.burst_bound(len(data), len(pieces))
     frame, count = ctypes.create_string_buffer(room), len(pieces)
@@ -244,7 +244,7 @@ def inflate(blocks: Iterable[bytes], into: memoryview) -> Iterator[int]:
                 came += block
                 if (head := planes.head(came, len(into))) is None:
                     continue
-                block, joiner = bytes(came[head[0] :]), planes.Joiner(into, head[1], _join)  # noqa: PLW2901
+                block, joiner = bytes(came[head[0] :]), planes.Joiner(into, head[1], _join)
             # With no room left a frame can still end, so there must be a place to write nothing to.
             room = into[have:] if have < len(into) else memoryview(bytearray(1))
             ended = ended or library.burst_inflate(

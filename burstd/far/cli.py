@@ -16,8 +16,9 @@ from burstd.far.wire import PROTOCOL
 
 def serve(options: argparse.Namespace) -> int:
     """The verb `serve`."""
-    from burstd.far import depot
+    from burstd.far import depot, garbage
 
+    garbage.seldom()
     line = (sys.stdin.buffer, sys.stdout.buffer)
     names = ("silence", "store_bytes", "store_days", "store_shared")
     given = {name: getattr(options, name) for name in names}

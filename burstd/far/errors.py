@@ -33,6 +33,10 @@ class FarError(Exception):
         self.message = message
 
 
+class BucketError(FarError):
+    """A bucket's refusal, or its silence."""
+
+
 class FarLost(Exception):
     """The other end is gone in the middle of a conversation. What it last did is unknown."""
 

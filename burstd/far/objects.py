@@ -13,13 +13,9 @@ import time
 from typing import Optional, Union
 from urllib.parse import urlsplit
 
-from burstd.far.errors import BUSY, MISMATCH, MISSING, REFUSED, FarError
+from burstd.far.errors import BUSY, MISMATCH, MISSING, REFUSED, BucketError
 
 Data = Union[bytes, bytearray, memoryview]
-
-
-class BucketError(FarError):
-    """A bucket's refusal, or its silence."""
 
 
 TIMEOUT = 60  #: seconds without a byte

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from burstd.far import passage, wire
+from burstd.far import chunks, passage, planes, wire
 from burstd.far.client import Client
 from burstd.far.errors import FarError
 from burstd.far.store import Store
-from tests.far.golden import FILE, HERE, KEY, OBJECT, content, pieces, written
+from tests.far.golden import FILE, HERE, KEY, OBJECT, content, numbers, pieces, written
 from tests.far.kit import FarEnd
 
 
@@ -38,6 +38,15 @@ def test_a_store_of_this_version_is_read(tmp_path: Path) -> None:
         store.close()
 
 
+def test_a_payload_of_this_version_is_read() -> None:
+    """Whoever writes one may choose other pieces, and zstd's libraries write as they like."""
+    payload, (plain, ends) = (HERE / "planes.bin").read_bytes(), numbers()
+    found = planes.head(payload, len(plain))
+    assert found is not None
+    assert [(ends[0], ends[1], 8), (ends[2], ends[3], 12)] == list(found[1])
+    assert plain == chunks.decompress(payload, len(plain))
+
+
 def test_an_object_of_this_version_is_opened() -> None:
     found = passage.opened(bytes(range(32)), OBJECT, (HERE / "sealed.bin").read_bytes())
     assert (None, content() * 6) == (found[0], bytes(found[1]))
@@ -53,7 +62,7 @@ def test_a_conversation_of_this_version_is_understood(far: FarEnd) -> None:
     while (header := wire.receive(line)) is not None:
         answers.append((header, wire.read_exactly(line, wire.payload_size(header))))
     assert [True] * 10 == [header.get("ok") for header, _ in answers]
-    assert 5 == answers[0][0]["protocol"]
+    assert 6 == answers[0][0]["protocol"]
     assert content() == far.file(FILE).read_bytes()
     assert 0o640 == far.file(FILE).stat().st_mode & 0o777
     assert content()[:10] == answers[9][1]
@@ -62,8 +71,8 @@ def test_a_conversation_of_this_version_is_understood(far: FarEnd) -> None:
 
 
 def test_another_protocol_is_refused_by_its_number(far: FarEnd) -> None:
-    with far.serving() as (client, _), pytest.raises(FarError, match="speaks protocol 5"):
-        client._ask({"op": "hello", "protocol": 4})
+    with far.serving() as (client, _), pytest.raises(FarError, match="speaks protocol 6"):
+        client._ask({"op": "hello", "protocol": 5})
 
 
 @pytest.mark.parametrize("number", [b"1", b"3"])

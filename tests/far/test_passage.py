@@ -10,11 +10,10 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import pytest
 
-from burstd.agent import passage as agents
 from burstd.agent import push as pushing
 from burstd.agent.ahead import Ahead
 from burstd.agent.index import Index
@@ -23,8 +22,8 @@ from burstd.agent.push import Push
 from burstd.domain.data import OutputFile
 from burstd.far import objects, seal, wire
 from burstd.far.client import Client
-from burstd.far.errors import BUSY, MISMATCH, MISSING, REFUSED, FarError
-from burstd.far.objects import BucketError, Objects
+from burstd.far.errors import BUSY, MISMATCH, MISSING, REFUSED, BucketError, FarError
+from burstd.far.objects import Objects
 from burstd.far.passage import closed
 from tests.far.kit import FarEnd, entry, put
 from tests.far.shelf import Shelf, opened
@@ -345,12 +344,3 @@ def test_nobody_there_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "PAUSES", (0.0,))
     with pytest.raises(BucketError, match=f"{BUSY}: the bucket at http://127.0.0.1:1 can't be"):
         Objects().put("http://127.0.0.1:1/x?y", b"z")
-
-
-def test_level_follows_the_slower_of_both() -> None:
-    push = Push(cast(Client, None), cast(Any, None))
-    seen = []
-    for made, sent in ((0.1, 1.0), (0.1, 1.0), (0.1, 1.0), (0.1, 0.3), (0.1, 0.01), (0.0, 0.0)):
-        push._steer_by(agents.Left("", "", made, sent))
-        seen.append(push._level)
-    assert [2, 3, 3, 3, 2, 2] == seen

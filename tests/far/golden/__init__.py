@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import io
 import random
+from array import array
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
@@ -89,11 +91,24 @@ def sealed() -> bytes:
         return passage.closed(bytes(range(32)), OBJECT, content() * 6, None)
 
 
+def numbers() -> tuple[bytes, list[int]]:
+    """Text, doubles, noise and vectors of three floats: the pieces of one payload."""
+    dice = random.Random(7)
+    doubles = array("d", (1e5 + 3 * n + dice.random() * 1e-3 for n in range(1500)))
+    vectors = array("f")
+    for n in range(1500):
+        vectors.extend((n * 0.01, 700 + dice.random(), -3e4 - 7 * n))
+    found = (b"$ a mesh\n" * 500, doubles.tobytes(), dice.randbytes(5001), vectors.tobytes())
+    return b"".join(found), list(accumulate(map(len, found)))
+
+
 def written() -> Iterator[tuple[str, bytes]]:
     """All of it, as today's burstd writes it."""
     yield "cut.txt", "".join(f"{name.hex()} {len(piece)}\n" for name, piece in pieces()).encode()
     yield "conversation.bin", said()
     yield "sealed.bin", sealed()
+    plain, ends = numbers()
+    yield "planes.bin", chunks.compress(plain, 1, ends)
     with TemporaryDirectory() as directory:
         pack, index = stored(Path(directory))
         yield "store.pack", pack

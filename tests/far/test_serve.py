@@ -28,7 +28,7 @@ def test_a_file_goes_there_and_back(far: FarEnd) -> None:
     one = entry(f"{STUDY}/beam.inp", content, mode=0o4751)
     with far.serving() as (client, _):
         hello = client.hello()
-        assert hello.protocol == 5 and hello.free > 0 and len(hello.program or "") == 64
+        assert hello.protocol == wire.PROTOCOL and hello.free > 0 and len(hello.program or "") == 64
         assert put(client, one, content) == len(content)
         back = io.BytesIO()
         assert client.read_into({"path": one.path}, back, 0, 10 * MIB) == len(content)

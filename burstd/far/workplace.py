@@ -19,7 +19,10 @@ def make_work(parent: str) -> str:
     Those of our user whose processes were killed are removed on this occasion.
     """
     work = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
-    _claim(os.path.join(os.fsencode(work), ALIVE), os.O_CREAT | os.O_EXCL)
+    lock = os.path.join(os.fsencode(work), ALIVE)
+    # It gets its name once it is held: until then another step would take it for one that is left.
+    _claim(lock + b".new", os.O_CREAT | os.O_EXCL)
+    os.rename(lock + b".new", lock)
     for name in os.listdir(parent):
         other = os.path.join(parent, name)
         if name.startswith(PREFIX) and other != work and _is_left(other):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import signal
 import subprocess
 import sys
@@ -116,3 +118,23 @@ def test_a_work_directory_stays_as_long_as_a_process_of_its_job_lives(tmp_path: 
         other.wait()
         again = Path(make_work(str(tmp_path)))
     assert {stranger, mine, again} == set(tmp_path.iterdir())
+
+
+def test_one_that_is_just_being_made_is_not_taken_for_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two steps begin at once: the second looks around before the first has locked what it made."""
+    lock, others = fcntl.flock, list[str]()
+
+    def late(fd: int, operation: int) -> None:
+        monkeypatch.undo()
+        others.append(make_work(str(tmp_path)))
+        lock(fd, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    mine = make_work(str(tmp_path))
+    assert {mine, *others} == set(map(str, tmp_path.iterdir()))
+    for work in (mine, *others):
+        assert ["alive"] == os.listdir(work)
+    make_work(str(tmp_path))
+    assert {mine, *others} < set(map(str, tmp_path.iterdir()))

@@ -26,13 +26,14 @@ from burstd.agent.memory import from_report
 from burstd.agent.ssh_depot import connector
 from burstd.agent.tiers import coming, staying
 from burstd.domain.data import OutputFile, from_rows, row_of
-from burstd.ports.depot import Depot
-from burstd.ports.errors import PortError, Rejected, Transient
+from burstd.ports.depot import Depot, Growing
+from burstd.ports.errors import Mismatch, PortError, Rejected, Transient
 
 HEARD_EVERY = 30.0  #: seconds
 PATIENCE = 600.0  #: seconds without a byte
 AGAIN = 5.0  #: seconds between two tries
 TOLD_EVERY = 0.2  #: seconds
+BLOCK = 2**20
 
 Found = TypeVar("Found")
 Words = Mapping[str, Any]
@@ -55,8 +56,8 @@ class Fetching:
         """All of them to their places. Raises ``Away``, ``Denied``, ``PortError`` and ``OSError``;
         what has come by then stays."""
         words = self.api.get(f"/v1/standins/{burst}/remains")
-        wanted = frozenset(paths)
-        files = [file for file in from_rows(words["files"]) if file.path in wanted]
+        wanted, listed = frozenset(paths), from_rows(words["files"])
+        files = [file for file in listed if file.path in wanted]
         landing = self._landing(words)
         lacking = [file for file in files if not landing.seems_landed(file)]
         if lacking:
@@ -64,6 +65,8 @@ class Fetching:
             self.say(self.api.post(f"/v1/standins/{burst}/fetches", asked))
         with tempfile.TemporaryDirectory(prefix="burst-fetch-") as keys, self._heard(burst):
             self._patiently(lambda: self._once(words, Path(keys), landing, files))
+            if words["unlanded"] and len(files) == len(listed):
+                self._patiently(lambda: self._others(words, Path(keys), landing))
         told = [{"path": file.path, "bytes": file.size} for file in files]
         notes = list(dict.fromkeys(landing.notes))  # behind a cut all is looked at once more
         self.say({"files": told, "notes": notes})
@@ -72,25 +75,35 @@ class Fetching:
         """Tell burstd which files there are, of a job whose stand-in ended before it could: by the
         runner's sealed record. Raises as ``bring`` does."""
         words = self.api.get(f"/v1/standins/{burst}/remains")
-        known, roots = from_report(words)
+        _, roots = from_report(words)
 
-        def listed() -> list[OutputFile]:
+        def listed() -> tuple[list[OutputFile], str, Growing]:
             depot = self.connect(words, Path(keys))
             try:
-                return depot.outputs(words["secret"])[0]
+                return *self._results(words, depot), depot.growing()
             finally:
                 depot.close()
 
         with tempfile.TemporaryDirectory(prefix="burst-fetch-") as keys, self._heard(burst):
-            found = self._patiently(listed)
-        entries, left = coming(found, str(roots[0]), words["scratch"], known)
+            entries, left, said = self._patiently(listed)
         files = staying(entries, str(roots[0]), ["*"], ())
         rest = len([entry for entry in entries if entry.kind == "file"]) - len(files)
         notes = [left] if left else []
         notes += [f"{rest} more files, or without a digest, are not listed"] if rest else []
+        # Where in its own output files its stand-in has come to nobody knows.
+        now = time.time_ns()
+        for path, stream in _streams(words).items():
+            if size := getattr(said, stream):
+                files.append(OutputFile(path, "file", size, "", now))
         report = {"kind": "listing", "body": {"files": list(map(row_of, files))}}
         self.api.post(f"/v1/standins/{burst}/reports", report)
         self.say({"files": len(files), "notes": notes})
+
+    def _results(self, words: Words, depot: Depot) -> tuple[list[OutputFile], str]:
+        """What its runner's record has of them, and a line about those that do not come."""
+        known, roots = from_report(words)
+        found = depot.outputs(words["secret"])[0]
+        return coming(found, str(roots[0]), words["scratch"], known)
 
     def _patiently(self, work: Callable[[], Found]) -> Found:
         """A line that is cut is opened again, as long as something moves now and then."""
@@ -106,21 +119,49 @@ class Fetching:
     def _once(
         self, words: Words, keys: Path, landing: Landing, files: Sequence[OutputFile]
     ) -> None:
-        depot = self.connect(words, keys)
+        depot, streams = self.connect(words, keys), _streams(words)
 
         def fetch(entry: OutputFile, into: int, similar: int | None) -> None:
-            depot.fetch(entry, into, self._count, similar)
+            if stream := streams.get(entry.path):
+                self._said(depot, stream, entry.size, into)
+            else:
+                depot.fetch(entry, into, self._count, similar)
 
         landing.fetch = fetch
         try:
-            arrivals, ordered = Arrivals(landing, self._damaged), in_order(files)
+            arrivals = Arrivals(landing, self._damaged)
+            ordered = in_order(one for one in files if one.path not in streams)
             while ordered:
                 depot.expect([one for one in ordered if not landing.seems_landed(one)])
                 arrivals.land(ordered)
                 again = frozenset(arrivals.again)
                 ordered = [one for one in ordered if one.path in again]
+            for one in files:
+                if one.path in streams and not landing.seems_landed(one):
+                    landing.copy(one)
         finally:
             depot.close()
+
+    def _said(self, depot: Depot, stream: str, size: int, into: int) -> None:
+        """One of its output streams, from its beginning. What came before a cut comes again."""
+        os.ftruncate(into, 0)
+        at = 0
+        while at < size:
+            block = depot.read(stream, at, min(BLOCK, size - at))
+            if not block:
+                raise Mismatch(f"{stream} ends after {at} of {size} bytes")
+            os.pwrite(into, block, at)
+            at += len(block)
+            self._count(len(block))
+
+    def _others(self, words: Words, keys: Path, landing: Landing) -> None:
+        """Directories that nothing lies in, and links: they cost nothing, and are on no list."""
+        depot = self.connect(words, keys)
+        try:
+            found = self._results(words, depot)[0]
+        finally:
+            depot.close()
+        Arrivals(landing, {}).land(in_order(one for one in found if one.kind != "file"))
 
     def _landing(self, words: Words) -> Landing:
         def nowhere(_entry: OutputFile, _into: int, _similar: int | None) -> None:
@@ -154,6 +195,12 @@ class Fetching:
         finally:
             over.set()
             teller.join()
+
+
+def _streams(words: Words) -> Mapping[str, str]:
+    """Files that its output comes to, beside its own output files: of each which stream it is."""
+    top = f"{words['roots'][0]}/burst-{words['burst']}" if words["unlanded"] else ""
+    return {f"{top}.out": "stdout", f"{top}.err": "stderr"} if top else {}
 
 
 def main() -> int:

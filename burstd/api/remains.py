@@ -184,6 +184,7 @@ class RemainsRoutes:
             "burst": burst.id,
             "key": burst.work_key,
             "target": burst.target,
+            "unlanded": is_unlanded(burst),
             "links": self._desk.world.policy.links,
             "roots": roots_of(self._desk, burst),
             "files": list(map(row_of, listing(self._desk, burst))),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import signal
 import subprocess
 import sys
@@ -135,6 +134,6 @@ def test_one_that_is_just_being_made_is_not_taken_for_left(
     mine = make_work(str(tmp_path))
     assert {mine, *others} == set(map(str, tmp_path.iterdir()))
     for work in (mine, *others):
-        assert ["alive"] == os.listdir(work)
+        assert ["alive"] == [path.name for path in Path(work).iterdir()]
     make_work(str(tmp_path))
     assert {mine, *others} < set(map(str, tmp_path.iterdir()))

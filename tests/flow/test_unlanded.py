@@ -18,7 +18,8 @@ from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.domain.burst import Burst, Stage
 from burstd.domain.data import OutputFile, row_of
-from burstd.ports.errors import Mismatch
+from burstd.ports.depot import Growing
+from burstd.ports.errors import Mismatch, Unreachable
 from burstd.shell.clearing import clear
 from burstd.testing.slurm import KILL_WAIT
 from tests.flow.conftest import Serve
@@ -52,6 +53,16 @@ class Ended(Far):
     """Its runner's sealed record is there."""
 
     listed: tuple[OutputFile, ...] = ()
+    said: bytes = b""
+
+    def growing(self) -> Growing:
+        return Growing(stdout=len(self.said), over=True)
+
+    def read(self, what: str, offset: int, length: int) -> bytes:
+        if self.cuts:
+            self.cuts -= 1
+            raise Unreachable("cut")
+        return self.said[offset : offset + length] if what == "stdout" else b""
 
     def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
         if secret != "5e":
@@ -136,6 +147,54 @@ def test_who_fetches_looks_first_which_files_there_are(
     one.bring(burst.id, [f"{home}/{name}" for name in RESULTS[:2]])
     assert RESULTS[:2] == tuple(sorted((p.name for p in home.iterdir()), reverse=True))
     assert (2, 144) == (scene.burst().fetches[0].files, scene.burst().fetches[0].size)
+
+
+def test_who_wants_all_gets_links_directories_and_its_output_as_well(
+    scene: Scene, home: Path, fetching: Any
+) -> None:
+    scene.world.rules.policy = replace(scene.world.policy, links=True)
+    burst = cancelled(scene, home)
+    others = (
+        OutputFile(f"{home}/empty", "dir", mode=0o750),
+        OutputFile(f"{home}/last", "symlink", target="fields/t1.big"),
+        OutputFile(f"{home}/door", "fifo"),
+    )
+    there = far(home)
+    there.listed, there.said = (*there.listed, *others), b"the last words\n"
+    one, said = fetching(there)
+    one.look(burst.id)
+    out = home / f"burst-{burst.id}.out"
+    told = [row["path"] for row in client.ask("/v1/jobs/1/pull")["remains"]["files"]]
+    assert {str(out), *results(home)} == set(told)
+
+    one.bring(burst.id, [str(out)])  # a part of it: nothing else comes along
+    assert [out] == list(home.iterdir())
+    assert there.said == out.read_bytes()
+
+    there.cuts = 3
+    out.unlink()
+    one.bring(burst.id, told)
+    assert there.said == out.read_bytes()
+    assert results(home)[f"{home}/fields/t1.big"] == (home / "last").read_bytes()
+    assert 0o750 == (home / "empty").stat().st_mode & 0o777
+    assert [f"{home}/door was not brought back: it is a fifo"] == said[-1]["notes"]
+    one.bring(burst.id, told)
+    assert 7 == len(list(home.iterdir()))
+
+
+def test_its_output_does_not_replace_what_somebody_else_has_put_there(
+    scene: Scene, home: Path, fetching: Any
+) -> None:
+    burst, there = cancelled(scene, home), far(home)
+    there.said = b"the last words\n"
+    one, said = fetching(there)
+    one.look(burst.id)
+    out = home / f"burst-{burst.id}.out"
+    out.write_text("mine")
+    one.bring(burst.id, [str(out)])
+    assert "mine" == out.read_text()
+    assert there.said == (home / f"{out.name}.burst-{burst.id}").read_bytes()
+    assert ["was changed on-prem"] == [n[len(str(out)) + 1 :][:19] for n in said[-1]["notes"]]
 
 
 def test_a_live_copy_of_it_is_replaced_and_a_users_file_is_not(

@@ -103,12 +103,13 @@ def look(site: Site, command: str) -> str:
 
 
 SLOW_HOME = """\
+trap 'echo the last words; exit 143' TERM
 ccx -i beam
-mkdir big
+mkdir -m 750 big nothing
 head -c 80000000 /dev/urandom > big/part.bin
 sha256sum big/part.bin > sums.txt
 echo written
-sleep 600
+sleep 600 & wait
 """
 
 
@@ -135,4 +136,7 @@ def test_a_cancelled_job_whose_results_take_longer_than_its_killwait_loses_none(
     assert "never came home and remain at cloud" in site.px.run(argv, user="alice").stdout
     assert f"{home}/big/part.bin" in {file["path"] for file in pull(site, job, "*")["files"]}
     assert "big/part.bin: OK" == look(site, f"cd {home} && sha256sum -c sums.txt")
+    assert "750" == look(site, f"stat -c %a {home}/nothing")
+    said = look(site, f"cat {home}/burst-*.out").splitlines()
+    assert ["written", "the last words"] == said[-2:]
     assert [] == json.loads(site.px.run([*argv, "--json"], user="alice").stdout)["notes"]

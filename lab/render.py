@@ -303,7 +303,7 @@ osd)
   [ -e $dir/osd/ready ] || {
     mkdir -p $dir/osd
     uuid=$(cat /proc/sys/kernel/random/uuid)
-    # A monitor that has only just begun may refuse at first (EPERM); the same again changes nothing.
+    # A monitor that has only just begun may refuse at first (EPERM).
     for _ in 1 2 3 4 5 6; do ceph osd new "$uuid" && break; sleep 0.5; done
     ceph osd crush add osd.0 1 root=default
     ceph-osd -i 0 --mkfs --osd-uuid "$uuid"

@@ -125,8 +125,7 @@ def study(bench: Bench, name: str, peers: Sequence[Peer]) -> Iterator[Row]:
 
 
 def results(bench: Bench) -> Iterator[Row]:
-    """20,000 small files come home, each on the disk before it counts as there; rsync syncs where it
-    is told to."""
+    """20,000 small files come home, each on the disk before it counts; rsync does so if told to."""
     source = decks.made(bench.scratch, "small")
     home, listing = bench.scratch / "home", bench.scratch / "listing.json"
     shutil.rmtree(home, ignore_errors=True)

@@ -31,10 +31,10 @@ WINDOW = 4 * 1024 * 1024  #: bytes of a file in memory at once
 
 def blake3(data: Data) -> bytes:
     """The digest of all of it."""
-    name = ctypes.create_string_buffer(DIGEST)
-    if _library().burst_blake3(_pointer(data), len(data), name):
+    name = bytearray(DIGEST)
+    if _library().burst_blake3(_pointer(data), len(data), _pointer(name)):
         raise MemoryError
-    return name.raw
+    return bytes(name)
 
 
 class Blake3:
@@ -106,25 +106,25 @@ def digest_of(fd: int, pulse: Callable[[], object] = int) -> str:
 
 
 def _part(data: Data, at: int, size: int, number: int) -> bytes:
-    node = ctypes.create_string_buffer(DIGEST)
-    if _library().burst_part(_pointer(data), at, size, number, node):
+    node = bytearray(DIGEST)
+    if _library().burst_part(_pointer(data), at, size, number, _pointer(node)):
         raise MemoryError
-    return node.raw
+    return bytes(node)
 
 
 def _pair(left: bytes, right: bytes, root: bool) -> bytes:
-    node = ctypes.create_string_buffer(DIGEST)
-    _library().burst_pair(left + right, root, node)
-    return node.raw
+    node = bytearray(DIGEST)
+    _library().burst_pair(left + right, root, _pointer(node))
+    return bytes(node)
 
 
 def cut(data: Data) -> list[int]:
     """The offsets behind its chunks. Equal content is cut alike wherever it lies; the last chunk
     ends with the data, so only the end of a file may be given with it."""
     room = len(data) // LEAST + 1
-    ends = (ctypes.c_uint64 * room)()
-    count = _library().burst_cut(_pointer(data), len(data), ends, room)
-    return ends[:count]
+    ends = array("Q", bytes(8 * room))
+    count = _library().burst_cut(_pointer(data), len(data), _pointer(ends), room)
+    return ends[:count].tolist()
 
 
 def names(data: Data, ends: Sequence[int]) -> bytes:
@@ -132,11 +132,11 @@ def names(data: Data, ends: Sequence[int]) -> bytes:
     count = len(ends)
     if count == 1 and ends[0] == len(data):
         return blake3(data)
-    found = ctypes.create_string_buffer(DIGEST * count)
+    found = bytearray(DIGEST * count)
     borders = array("Q", ends)
-    if _library().burst_names(_pointer(data), _pointer(borders), count, found):
+    if _library().burst_names(_pointer(data), _pointer(borders), count, _pointer(found)):
         raise MemoryError
-    return found.raw
+    return bytes(found)
 
 
 def each(found: Union[bytes, bytearray]) -> list[bytes]:
@@ -196,12 +196,12 @@ def sort_rows(rows: bytearray) -> None:
 def find_rows(rows: Data, wanted: Data, width: int) -> Sequence[int]:
     """The number of each name's row, or -1; the names lie `width` bytes apart."""
     many = len(wanted) // width
-    found = (ctypes.c_int64 * many)()
     if many and len(rows):
+        found = array("q", bytes(8 * many))
         _library().burst_find(
-            _pointer(rows), len(rows) // ROW, _pointer(wanted), width, many, found
+            _pointer(rows), len(rows) // ROW, _pointer(wanted), width, many, _pointer(found)
         )
-        return found[:]
+        return found.tolist()
     return [-1] * many
 
 
@@ -210,12 +210,13 @@ def compress(data: Data, level: int, ends: Sequence[int] = ()) -> bytes:
     says where numbers lie in planes counts as a part of it."""
     library, pieces = _library(), ends or (len(data),)
     room = library.burst_bound(len(data), len(pieces))
-    frame, count = ctypes.create_string_buffer(room), len(pieces)
-    borders = _pointer(array("Q", pieces))
-    size = library.burst_compress(frame, room, _pointer(data), borders, count, level)
+    frame, borders = bytearray(room), array("Q", pieces)
+    size = library.burst_compress(
+        _pointer(frame), room, _pointer(data), _pointer(borders), len(pieces), level
+    )
     if not size:
         raise MemoryError
-    return ctypes.string_at(frame, size)
+    return bytes(memoryview(frame)[:size])
 
 
 def decompress(frame: Data, size: int) -> bytearray:
@@ -288,8 +289,8 @@ def small_files(
 
 
 def _pointer(data: Union[Data, array[int]]) -> object:
-    """Something that ctypes takes as an address; the data are not copied. (An array of their size
-    would be a new type for each size.)"""
+    """Something that ctypes takes as an address; the data are not copied. (An array of ctypes of
+    their size would be a new type for each size, and garbage between what is large.)"""
     if isinstance(data, bytes):
         return data
     return ctypes.byref(ctypes.c_char.from_buffer(data)) if len(data) else None

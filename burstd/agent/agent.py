@@ -37,8 +37,10 @@ END = "BURST_AGENT_END"
 PERIODS = {"wait": 60, "stage_in": 3, "follow": 8, "stage_out": 3, "exit": 3}
 #: Variables that every payload gets, beside the profile's.
 _ALWAYS = ("HOME", "USER", "LOGNAME", "LANG", "LC_*", "TZ")
-#: After TERM the agent stays only while there is something to bring home.
-_WORTH_STAYING = frozenset({"running", "cancelling", "ended", "staging_out", "staged_out"})
+#: After TERM the agent stays only while there may be something to bring home.
+_WORTH_STAYING = frozenset(
+    {"permitting", "running", "cancelling", "ended", "staging_out", "staged_out"}
+)
 
 PATIENCE = 20.0  #: seconds of trouble before the job's output says so
 

@@ -85,6 +85,13 @@ def recall_reported(burst: Burst, world: World) -> bool:
     return "recalled" in world.store.said(burst.id)
 
 
+def being_ended(burst: Burst, seen: JobSight, world: World) -> Event | None:
+    """Its stand-in got TERM, and stays for what there is to bring home."""
+    if seen.state is not JobState.COMPLETING or not recall_reported(burst, world):
+        return None
+    return ev.Recalled(f"job {burst.job} is being ended on-prem")
+
+
 def begins_anew(burst: Burst, seen: JobSight, world: World) -> bool:
     """Its user has requeued it (``scontrol requeue``): its twin was stopped for that, and it waits,
     or already runs, once more. It goes home, and runs from its beginning."""
@@ -110,8 +117,8 @@ def recalled(
     if not (changed(burst, world, sight) or reported):
         return None
     seen = world.queue.look(burst.identity)
-    if seen.state is JobState.COMPLETING and reported:
-        return ev.Recalled(f"job {burst.job} is being ended on-prem")
+    if (end := being_ended(burst, seen, world)) is not None:
+        return end
     if at_home(burst, seen, world):
         return home(HOME)
     bring_back(burst, seen, world)

@@ -29,6 +29,7 @@ from burstd.shell.standing import (
     asked_back,
     at_home,
     begins_anew,
+    being_ended,
     bring_back,
     changed,
     given_up,
@@ -154,7 +155,8 @@ def permit(burst: Burst, world: World, sight: Sight) -> Event | None:
         raise Rejected(f"burst {burst.id} has no evidence of its claim")
     boot = world.queue.boot()
     seen = world.queue.look(burst.identity)
-    if (stop := stopped(burst, seen, world, sight)) is not None:
+    stop = stopped(burst, seen, world, sight) or being_ended(burst, seen, world)
+    if stop is not None:
         return stop
     if at_home(burst, seen, world):
         return ev.Refused(HOME)

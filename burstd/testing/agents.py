@@ -15,10 +15,11 @@ from burstd.testing.slurm import SimulatedSlurm
 from burstd.testing.slurm_jobs import SimulatedJob, key_text
 from burstd.testing.target import SimulatedLink, SimulatedTarget
 
-#: After TERM an agent stays only while there is something to bring home.
-_WORTH_STAYING = frozenset(
-    {Stage.RUNNING, Stage.CANCELLING, Stage.ENDED, Stage.STAGING_OUT, Stage.STAGED_OUT}
-)
+#: After TERM an agent stays only while there may be something to bring home.
+_WORTH_STAYING = frozenset({
+    Stage.PERMITTING, Stage.RUNNING, Stage.CANCELLING, Stage.ENDED, Stage.STAGING_OUT,
+    Stage.STAGED_OUT,
+})  # fmt: skip
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from burstd.domain.burst import Stage
-from burstd.domain.targets import RemoteState, TargetName
+from burstd.domain.targets import RemoteState, TargetName, WorkKey
 from burstd.ports.errors import AccessDenied, Unreachable
 from burstd.testing.clock import SetClock
 from burstd.testing.slurm_jobs import key_text
@@ -366,3 +366,27 @@ def test_a_requeued_job_is_not_forgotten_half_way_home(scene: Scene) -> None:
     scene.slurm.meanwhile["scontrol update jobid=1 extra="] = given_up
     scene.until(Stage.SETTLED)
     assert [] == scene.held()
+
+
+def test_a_job_cancelled_before_burstd_knows_that_it_runs_brings_its_results_home(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was killed behind the start."""
+    start = scene.target.start
+
+    def last(key: WorkKey) -> None:
+        start(key)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scene.target, "start", last)
+    burst = scene.until(Stage.SUBMITTED)
+    with pytest.raises(KeyboardInterrupt):
+        scene.turn(20)
+    assert Stage.PERMITTING is scene.burst().stage
+    scene.slurm.cancel("1")
+    scene.agents.work()
+    scene.turn(20)
+
+    assert ["1"] == scene.agents.landed
+    assert "CANCELLED" == scene.slurm.job("1").state
+    assert [burst.work_key] == scene.target.cleaned

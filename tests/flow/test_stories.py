@@ -13,7 +13,7 @@ from burstd.domain import events as ev
 from burstd.domain.burst import Stage
 from burstd.domain.plan import Reason
 from burstd.domain.policy import Mode
-from burstd.domain.targets import Money, Outcome, RemoteState, WorkKey
+from burstd.domain.targets import Money, Outcome, RemoteState
 from burstd.shell.sight import Sight
 from burstd.shell.steps import STEPS
 from burstd.shell.tick import drive, tick
@@ -87,30 +87,6 @@ def test_a_job_cancelled_in_the_very_moment_of_the_permit_never_starts(scene: Sc
 
     assert [] == scene.target.executions
     assert "CANCELLED" == scene.slurm.job("1").state
-
-
-def test_a_job_cancelled_before_burstd_knows_that_it_runs_brings_its_results_home(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It was killed behind the start."""
-    start = scene.target.start
-
-    def last(key: WorkKey) -> None:
-        start(key)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(scene.target, "start", last)
-    burst = scene.until(Stage.SUBMITTED)
-    with pytest.raises(KeyboardInterrupt):
-        scene.turn(20)
-    assert Stage.PERMITTING is scene.burst().stage
-    scene.slurm.cancel("1")
-    scene.agents.work()
-    scene.turn(20)
-
-    assert ["1"] == scene.agents.landed
-    assert "CANCELLED" == scene.slurm.job("1").state
-    assert [burst.work_key] == scene.target.cleaned
 
 
 def test_a_cancelled_job_whose_agent_is_gone_is_settled_without_its_results(scene: Scene) -> None:

@@ -129,7 +129,8 @@ AWAY: tuple[Defect, ...] = (
     one(
         "stand-in not looked at", "the permit does not ask whether the stand-in still stands", "3",
         STEPS,
-        "    if (stop := stopped(burst, seen, world, sight)) is not None:\n"
+        "    stop = stopped(burst, seen, world, sight) or being_ended(burst, seen, world)\n"
+        "    if stop is not None:\n"
         "        return stop\n"
         "    if at_home(burst, seen, world):\n"
         "        return ev.Refused(HOME)\n"

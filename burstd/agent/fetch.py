@@ -26,6 +26,7 @@ from burstd.agent.memory import from_report
 from burstd.agent.ssh_depot import connector
 from burstd.agent.tiers import coming, staying
 from burstd.domain.data import OutputFile, from_rows, row_of
+from burstd.far import garbage
 from burstd.ports.depot import Depot, Growing
 from burstd.ports.errors import Mismatch, PortError, Rejected, Transient
 
@@ -143,16 +144,14 @@ class Fetching:
             depot.close()
 
     def _said(self, depot: Depot, stream: str, size: int, into: int) -> None:
-        """One of its output streams, from its beginning. What came before a cut comes again."""
-        os.ftruncate(into, 0)
-        at = 0
+        """One of its output streams, which only ever grew: what came before a cut stays."""
+        at = os.fstat(into).st_size
         while at < size:
             block = depot.read(stream, at, min(BLOCK, size - at))
             if not block:
                 raise Mismatch(f"{stream} ends after {at} of {size} bytes")
-            os.pwrite(into, block, at)
-            at += len(block)
             self._count(len(block))
+            at += os.pwrite(into, block, at)  # a full disk takes a part: the rest is read once more
 
     def _others(self, words: Words, keys: Path, landing: Landing) -> None:
         """Directories that nothing lies in, and links: they cost nothing, and are on no list."""
@@ -205,6 +204,7 @@ def _streams(words: Words) -> Mapping[str, str]:
 
 def main() -> int:
     """0 once all is there."""
+    garbage.seldom()
     api = Api(SOCKET)
 
     def say(line: Mapping[str, object]) -> None:

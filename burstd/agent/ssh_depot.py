@@ -18,16 +18,7 @@ from burstd.agent.api import Api, Away, Denied
 from burstd.agent.pace import Pace
 from burstd.domain.data import InputFile, OutputFile
 from burstd.far.client import Client
-from burstd.far.errors import (
-    BROKEN,
-    BUSY,
-    FULL,
-    MISMATCH,
-    MISSING,
-    BucketError,
-    FarError,
-    FarLost,
-)  # fmt: skip
+from burstd.far.errors import BROKEN, BUSY, FULL, MISMATCH, MISSING, BucketError, FarError, FarLost
 from burstd.ports.depot import Came, Depot, Execution, Growing, Seen
 from burstd.ports.errors import Mismatch, NoRoom, PortError, Rejected, Unreachable
 
@@ -246,7 +237,6 @@ class SshDepot:
 
 
 def _port_error(error: FarError) -> PortError:
-
     kinds: Mapping[str, type[PortError]] = {
         FULL: NoRoom,
         MISMATCH: Mismatch,

@@ -182,6 +182,28 @@ def test_who_wants_all_gets_links_directories_and_its_output_as_well(
     assert 7 == len(list(home.iterdir()))
 
 
+def test_what_came_of_its_output_before_a_cut_stays(
+    scene: Scene, home: Path, fetching: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("burstd.agent.fetch.BLOCK", 5)
+    burst, there = cancelled(scene, home), far(home)
+    there.said, asked, read = b"the last words\n", list[int](), there.read
+
+    def cut_once(what: str, offset: int, length: int) -> bytes:
+        asked.append(offset)
+        if asked == [0, 5]:
+            raise Unreachable("cut")
+        return read(what, offset, length)
+
+    monkeypatch.setattr(there, "read", cut_once)
+    one, _ = fetching(there)
+    one.look(burst.id)
+    out = home / f"burst-{burst.id}.out"
+    one.bring(burst.id, [str(out)])
+    assert [0, 5, 5, 10] == asked
+    assert there.said == out.read_bytes()
+
+
 def test_its_output_does_not_replace_what_somebody_else_has_put_there(
     scene: Scene, home: Path, fetching: Any
 ) -> None:

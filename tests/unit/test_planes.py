@@ -132,7 +132,7 @@ def test_any_width_is_read(data: bytes, draw: st.DataObject) -> None:
     payload = frame(rows, data[:before] + split(data[before:], width))
     assert data == chunks.decompress(payload, len(data))
     into = memoryview(bytearray(len(data)))
-    assert data == into if [*chunks.inflate([payload], into)] else True
+    assert len(data) == list(chunks.inflate([payload], into))[-1]
     assert data == into
 
 

@@ -1,6 +1,6 @@
-/* Numbers in planes, as HDF5's shuffle filter and Blosc (Alted, CiSE 2010) have them: the first bytes
- * of all, then the second ones, and so on. The bytes that say how large a number is are alike from one to the next; between those that
- * are noise zstd does not find that. */
+/* Numbers in planes, as HDF5's shuffle filter and Blosc (Alted, CiSE 2010) have them: the first
+ * bytes of all, then the second ones, and so on. Those that say how large a number is are alike from
+ * one to the next; zstd does not see that as long as bytes that are noise lie between. */
 #include "planes.h"
 
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static double entropy(const uint16_t counts[256], int total) {
         sum += bits_of[counts[i]];
         kinds += counts[i] != 0;
     }
-    return bits_of[total] - sum + 0.7213 * (kinds - 1);
+    return bits_of[total] - sum + 0.7213 * (kinds - 1); /* 1 / (2 ln 2) */
 }
 
 /* No byte of a text is 0, or above 127; of numbers some are, mostly. */
@@ -60,7 +60,7 @@ static void guess(const uint8_t *sample, double bits[3]) {
     for (int i = 0; i < SAMPLE; i += LANES)
         for (int lane = 0; lane < LANES; lane++)
             counts[lane][sample[i + lane]]++;
-    bits[0] = bits[1] = bits[2] = 0;
+    bits[1] = bits[2] = 0;
     for (int lane = 0; lane < LANES; lane++)
         bits[2] += entropy(counts[lane], SAMPLE / LANES);
     for (int lane = 0; lane < LANES / 2; lane++) {
@@ -78,6 +78,7 @@ static void guess(const uint8_t *sample, double bits[3]) {
         for (size_t i = 0; i < many; i++)                                                          \
     to[to_at] = from[from_at]
 
+/* With a width that it knows the compiler makes vectors of these loops. */
 FAST void split_planes(uint8_t *to, const uint8_t *from, size_t size, size_t width) {
     size_t many = size / width;
     if (width == 4)

@@ -264,9 +264,12 @@ def no_hold_left(e: Evidence) -> Iterator[str]:
 
 
 def nothing_left(e: Evidence) -> Iterator[str]:
-    """22: no far job, run directory, process, interface or temporary file."""
+    """22: no far job, run directory, process, interface or temporary file. Of a job that was
+    cancelled, Slurm may have ended the stand-in before its results were home: they stay."""
+    cancelled = {errand.key for errand in e.errands if errand.cancelled_at is not None}
+    kept = {f"b-{row.id}" for row in e.rows if row.remains and row.job in cancelled}
     yield from (f"far job {job.key} {job.name} is {job.state}" for job in e.far_queue)
-    yield from (f"run directory {name}" for name in e.runs)
+    yield from (f"run directory {name}" for name in e.runs if name not in kept)
     yield from e.left
 
 

@@ -72,6 +72,7 @@ class Row:
     open: bool
     reserved: float
     cost: float | None
+    remains: bool = False  #: results at the target, behind its end
 
 
 @dataclass(frozen=True)

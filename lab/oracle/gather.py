@@ -120,8 +120,9 @@ def _row(id: str, job: int, task: int | None, stage: str, open: int, body: str) 
     key = str(job) if task is None else f"{job}_{task}"
     cost = kept.get("cost")
     return Row(
-        id, key, stage, bool(open), float(kept["reserved"]), None if cost is None else float(cost)
-    )
+        id, key, stage, bool(open), float(kept["reserved"]), None if cost is None else float(cost),
+        remains=bool(kept.get("remains")),
+    )  # fmt: skip
 
 
 def _record(seq: int, at: str, *rest: str) -> AuditRecord:

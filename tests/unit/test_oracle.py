@@ -98,6 +98,7 @@ PLANTED: list[tuple[str, Callable[[Evidence], Evidence]]] = [
     ("21 all is over", at(rows=(replace(ROW, open=True),))),
     ("21 no hold left", at(queue=(HELD,))),
     ("22 nothing left", at(runs=("b-f00",))),
+    ("22 nothing left", at(runs=("b-f00",), rows=(replace(ROW, remains=True),))),
     ("22 nothing left", at(left=("the link's interface",))),
     ("22 nothing left", at(far_queue=(replace(HELD, name="b-f00"),))),
     ("23 cancelled in time", errand(cancelled_at=70.0)),
@@ -131,6 +132,14 @@ def test_a_twin_that_was_lost_may_be_followed_by_a_run_at_home() -> None:
     lost = replace(TWIN, state="NODE_FAIL", start=130, end=140)
     evidence = replace(WELL, onprem=(LOCAL,), far=(lost,))
     assert "3 here or there" not in {finding.invariant for finding in judge(evidence)}
+
+
+@pytest.mark.parametrize(("remains", "wrong"), [(True, False), (False, True)])
+def test_a_cancelled_jobs_results_may_have_stayed(remains: bool, wrong: bool) -> None:
+    row = replace(ROW, remains=remains)
+    evidence = errand(cancelled_at=120.0)(at(runs=("b-f00",), rows=(row,))(WELL))
+    found = {finding.invariant for finding in judge(evidence)}
+    assert wrong == ("22 nothing left" in found)
 
 
 def test_what_an_operator_released_goes_on_where_it_was() -> None:

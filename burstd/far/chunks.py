@@ -276,6 +276,22 @@ def files(directory: int, count: int, names: bytes, *columns: array[int]) -> int
     return int(_library().burst_files(directory, count, names, *map(_pointer, columns)))
 
 
+def lay(to: int, found: Sequence[tuple[bytes, int, int, int]], hole: int) -> tuple[int, bool]:
+    """Appends chunks to an open file: of each its name, a descriptor, where it lies there, its
+    size. Zeros of `hole` bytes and more are passed over. How many are there before one that is
+    not what its name says, and whether the last was passed over. Raises OSError where the file
+    can't be written."""
+    names, fds, offsets, sizes = zip(*found)  # noqa: B905 (Python 3.9)
+    state = array("i", (0, 0))
+    done = _library().burst_lay(
+        to, len(found), _pointer(array("i", fds)), _pointer(array("Q", offsets)),
+        _pointer(array("Q", sizes)), b"".join(names), hole, _pointer(state),
+    )  # fmt: skip
+    if state[0]:
+        raise OSError(state[0], os.strerror(state[0]))
+    return int(done), bool(state[1])
+
+
 def small_files(
     paths: bytes, count: int, into: bytearray, stamps: array[int], digests: bytearray
 ) -> int:
@@ -332,6 +348,8 @@ def _library() -> ctypes.CDLL:
         function.restype, function.argtypes = result, arguments
     library.burst_files.restype = size
     library.burst_files.argtypes = (ctypes.c_int, size, *[address] * 6)
+    library.burst_lay.restype = size
+    library.burst_lay.argtypes = (ctypes.c_int, size, *[address] * 4, size, address)
     library.burst_read.restype = size
     library.burst_read.argtypes = (address, size, size, address, size, address, address)
     return library

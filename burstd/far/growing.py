@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Sequence
 from typing import Optional, Union
 
 from burstd.far import chunks, paths
@@ -12,6 +13,7 @@ from burstd.far.models import LEAST as MODEL
 from burstd.far.models import Models
 from burstd.far.order import InputFile
 from burstd.far.parts import Part
+from burstd.far.store import Store
 
 _AT_ONCE = 64  #: chunks in one write
 HOLE = 64 * 1024  #: bytes of zeros that are not written
@@ -50,6 +52,13 @@ class Growing:
         self._waiting.append(content)
         if len(self._waiting) >= _AT_ONCE:
             self.flush()
+
+    def copy(self, wanted: Sequence[tuple[bytes, int]], store: Store) -> None:
+        """Appends chunks of the store; name and size of each. Raises what ``Store.copy`` does."""
+        if wanted:
+            self.flush()
+            self._ends_in_hole = store.copy(wanted, self._fd, HOLE)
+            self.size += sum(size for _, size in wanted)
 
     def flush(self) -> None:
         """What was appended is in the file; until then its chunks must stay as they are."""

@@ -254,16 +254,17 @@ class Staging:
         if file.there is not None:
             file.size += sum(sizes)
             return
-        names = self._names_of(numbers)
+        names, stored = self._names_of(numbers), list[tuple[bytes, int]]()
         file.names += names
         for name, size in zip(chunks.each(names), sizes):  # noqa: B905 (Python 3.9)
             content = self._recent.get(name)
             if content is None:
-                file.flush()
-                file.write(self._store.read(name), size)
-                file.flush()  # the next one that is read takes its place
+                stored.append((name, size))
             else:
+                file.copy(stored, self._store)
+                stored = []
                 file.write(content, size)
+        file.copy(stored, self._store)
 
     def _directory(self, parts: paths.Parts) -> int:
         """Most files lie beside the one before."""

@@ -38,7 +38,6 @@ class Store:
         #: By name: number of the pack, offset and size as one number, for a store has millions.
         self._places: dict[bytes, int] = {}
         self._writer: Optional[Writer] = None
-        self._buffer = memoryview(bytearray(chunks.MOST))
         self._ours: list[bytes] = []
         #: Packs that this conversation was glad to find, and when.
         self._used: dict[int, float] = {}
@@ -117,22 +116,36 @@ class Store:
         for name, offset, size in self._writer.append(list(fresh.items())):
             self._places[name] = _place(number, offset, size)
 
-    def read(self, name: bytes) -> memoryview:
-        """A chunk, looked at again: disks rot. It is there until the next is read. Raises
-        FarError(missing | mismatch)."""
-        place = self._places.get(name)
-        if place is None:
-            raise FarError(MISSING, f"no chunk {name.hex()}")
-        number, offset, size = place >> 72, place >> 24 & (1 << 48) - 1, place & (1 << 24) - 1
-        content, have = self._buffer[:size], -1
-        with contextlib.suppress(FileNotFoundError):  # somebody has swept meanwhile
-            if number not in self._open:
-                self._open[number] = paths.open_regular(self._directory, (self._packs[number],))
-            have = os.preadv(self._open[number], [content], offset)
-        if have != size or chunks.blake3(content) != name:
-            self._forget(number)
+    def copy(self, wanted: Sequence[tuple[bytes, int]], to: int, hole: int) -> bool:
+        """Appends chunks, with the sizes that they were announced with, to an open file. They are
+        looked at again: disks rot. Runs of zeros from `hole` bytes on are passed over, and whether
+        the last one was is returned. Raises FarError(missing | mismatch | refused), and OSError
+        where the file can't be written."""
+        found, numbers = list[tuple[bytes, int, int, int]](), list[int]()
+        for name, size in wanted:
+            place = self._places.get(name)
+            if place is None:
+                raise FarError(MISSING, f"no chunk {name.hex()}")
+            number, offset, there = place >> 72, place >> 24 & (1 << 48) - 1, place & (1 << 24) - 1
+            if there != size:
+                raise FarError(REFUSED, f"a chunk of {there} bytes was announced with {size}")
+            found.append((name, self._opened(number), offset, size))
+            numbers.append(number)
+        done, passed = chunks.lay(to, found, hole) if found else (0, False)
+        if done < len(found):
+            self._forget(numbers[done])
+            name = found[done][0]
             raise FarError(MISMATCH, f"a chunk of the store is damaged or gone: {name.hex()}")
-        return content
+        return passed
+
+    def _opened(self, number: int) -> int:
+        """-1 where somebody has swept it away meanwhile."""
+        if number not in self._open:
+            try:
+                self._open[number] = paths.open_regular(self._directory, (self._packs[number],))
+            except FileNotFoundError:
+                return -1
+        return self._open[number]
 
     def settle(self) -> None:
         """What was added is on the disk, with its index."""

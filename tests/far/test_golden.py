@@ -15,6 +15,7 @@ from burstd.far.errors import FarError
 from burstd.far.store import Store
 from tests.far.golden import FILE, HERE, KEY, OBJECT, content, numbers, pieces, written
 from tests.far.kit import FarEnd
+from tests.unit.stored import taken
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_a_store_of_this_version_is_read(tmp_path: Path) -> None:
         if with_index:
             (place / "other.0.idx").write_bytes((HERE / "store.idx").read_bytes())
         store = Store.at(str(tmp_path), KEY)
-        assert [piece for _, piece in pieces()] == [bytes(store.read(n)) for n, _ in pieces()]
+        assert [piece for _, piece in pieces()] == [taken(store, n) for n, _ in pieces()]
         store.close()
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from burstd.far import chunks
 from burstd.far.errors import FarError
 from burstd.far.store import Store
+from tests.unit.stored import taken
 
 
 def chunk(number: int, size: int = 3000) -> tuple[bytes, bytes]:
@@ -47,16 +48,53 @@ def test_what_was_added_is_read_by_this_conversation_and_by_the_next(
     store = begin()
     store.add(found[:2])
     store.add(found)
-    assert [content for _, content in found] == [bytes(store.read(name)) for name, _ in found]
+    assert [content for _, content in found] == [taken(store, name) for name, _ in found]
     store.settle()
 
     later = begin("b2")
     assert all(later.has(name) for name, _ in found)
-    assert [content for _, content in found] == [bytes(later.read(name)) for name, _ in found]
+    assert [content for _, content in found] == [taken(later, name) for name, _ in found]
     later.add(found)
     later.settle()
     assert 1 == len(packs(tmp_path)) == len(packs(tmp_path, "idx"))
     assert 0o700 == (tmp_path / "stores" / str(os.geteuid())).stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("last", [chunk(2), (blake3.blake3(bytes(9000)).digest(), bytes(9000))])
+def test_chunks_get_into_a_file_and_zeros_make_holes(
+    begin: Callable[..., Store], tmp_path: Path, last: tuple[bytes, bytes]
+) -> None:
+    zeros = blake3.blake3(bytes(8192)).digest(), bytes(8192)
+    store, found = begin(), [chunk(0, 10_000), zeros, chunk(1), last]
+    store.add(found)
+    with (tmp_path / "file").open("wb") as file:
+        file.write(b"before")
+        file.flush()
+        passed = store.copy([(name, len(content)) for name, content in found], file.fileno(), 8192)
+        assert passed == (last != chunk(2))
+        if passed:
+            assert file.seek(0, os.SEEK_END) == 6 + 10_000 + 8192 + 3000
+            file.truncate(file.tell() + 9000)
+    assert b"before" + b"".join(content for _, content in found) == (tmp_path / "file").read_bytes()
+    assert not store.copy([], -1, 0)
+
+
+def test_what_does_not_get_into_a_file_is_told(begin: Callable[..., Store], tmp_path: Path) -> None:
+    store, found = begin(), [chunk(0), chunk(1), chunk(2)]
+    store.add(found)
+    with Path("/dev/full").open("wb") as full, pytest.raises(OSError, match="No space left"):
+        store.copy([(name, 3000) for name, _ in found], full.fileno(), 8192)
+    with (tmp_path / "file").open("wb") as file:
+        with pytest.raises(FarError, match=r"refused: .* 3000 bytes was announced with 2999"):
+            store.copy([(found[0][0], 3000), (found[1][0], 2999)], file.fileno(), 8192)
+        assert not file.tell()
+        (pack,) = packs(tmp_path)
+        content = pack.read_bytes()
+        pack.write_bytes(content.replace(found[1][1], bytes(3000)))
+        with pytest.raises(FarError, match=r"mismatch: .* damaged or gone: " + found[1][0].hex()):
+            store.copy([(name, 3000) for name, _ in found], file.fileno(), 8192)
+    assert not any(store.has(name) for name, _ in found)
+    assert [] == packs(tmp_path)
 
 
 def test_what_somebody_else_writes_is_not_seen_and_left_alone(begin: Callable[..., Store]) -> None:
@@ -65,9 +103,9 @@ def test_what_somebody_else_writes_is_not_seen_and_left_alone(begin: Callable[..
     stranger = begin("b2")
     assert not stranger.has(other[0])
     with pytest.raises(FarError, match="missing: no chunk"):
-        stranger.read(other[0])
+        taken(stranger, other[0])
     store.add([chunk(2)])
-    assert chunk(2)[1] == store.read(chunk(2)[0])
+    assert chunk(2)[1] == taken(store, chunk(2)[0])
 
 
 def test_an_earlier_conversation_of_the_same_burst_may_still_hang(
@@ -78,10 +116,10 @@ def test_an_earlier_conversation_of_the_same_burst_may_still_hang(
     hanging, found = begin(), [chunk(1), chunk(2)]
     hanging.add(found[:1])
     store = begin()
-    assert found[0][1] == store.read(found[0][0])
+    assert found[0][1] == taken(store, found[0][0])
     hanging.add(found[1:])
     hanging.settle()
-    assert found[1][1] == begin("b3").read(found[1][0])
+    assert found[1][1] == taken(begin("b3"), found[1][0])
 
 
 @given(st.integers(0, 20_000), st.booleans())
@@ -105,7 +143,7 @@ def test_a_cut_at_any_byte_loses_only_the_record_that_it_cuts(
     for _ in range(2):  # mended by the first
         later = Store.at(str(root), "b2")
         assert [n < kept for n in range(5)] == [later.has(name) for name, _ in found]
-        assert [c for _, c in found[:kept]] == [bytes(later.read(name)) for name, _ in found[:kept]]
+        assert [c for _, c in found[:kept]] == [taken(later, name) for name, _ in found[:kept]]
         later.close()
     assert (kept > 0) == bool(packs(root))
 
@@ -136,11 +174,11 @@ def test_a_chunk_that_rotted_is_not_given_out_and_its_pack_is_not_used_again(
 
     later = begin("b2")
     with pytest.raises(FarError, match="mismatch: a chunk of the store is damaged"):
-        later.read(found[0][0])
+        taken(later, found[0][0])
     assert [False, False] == [later.has(name) for name, _ in found]
     later.add(found)
-    assert found[0][1] == later.read(found[0][0])
-    assert found[1][1] == begin("b2").read(found[1][0])
+    assert found[0][1] == taken(later, found[0][0])
+    assert found[1][1] == taken(begin("b2"), found[1][0])
 
 
 def test_without_room_what_was_there_stays(
@@ -158,10 +196,10 @@ def test_without_room_what_was_there_stays(
     with pytest.raises(OSError, match="No space"):
         store.add([second])
     monkeypatch.undo()
-    assert (first[1], False) == (bytes(store.read(first[0])), store.has(second[0]))
+    assert (first[1], False) == (taken(store, first[0]), store.has(second[0]))
     store.add([second])
     store.settle()
-    assert second[1] == begin("b2").read(second[0])
+    assert second[1] == taken(begin("b2"), second[0])
 
 
 def filled(begin: Callable[..., Store], tmp_path: Path) -> list[tuple[bytes, bytes]]:
@@ -202,9 +240,9 @@ def test_what_is_in_use_stays_and_what_is_swept_meanwhile_is_asked_for_again(
     writer = begin("b7")
     writer.add([chunk(9)])
     begin("b9").sweep(0, 0)
-    assert found[0][1] == user.read(found[0][0])
+    assert found[0][1] == taken(user, found[0][0])
     with pytest.raises(FarError, match="mismatch"):
-        slow.read(found[1][0])
+        taken(slow, found[1][0])
     assert not slow.has(found[1][0])
     writer.settle()
     assert begin("b3").has(chunk(9)[0])

@@ -14,6 +14,7 @@ import pytest
 
 from burstd.far.errors import FarError
 from burstd.far.store import Store
+from tests.unit.stored import taken
 
 GROUP, ALICE, BOB, EVE = 60010, 60011, 60012, 60013
 CONTENT = b"mesh" * 1000
@@ -64,7 +65,7 @@ def leave(root: Path, *, dies: bool = False) -> None:
 def find(root: Path) -> None:
     store = Store.at(str(root), "b2", shared=True)
     assert store.has(NAME)
-    assert CONTENT == bytes(store.read(NAME))
+    assert CONTENT == taken(store, NAME)
     store.close()
 
 

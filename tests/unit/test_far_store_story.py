@@ -11,6 +11,7 @@ import blake3
 import pytest
 
 from burstd.far.store import _IN_USE, Store
+from tests.unit.stored import taken
 
 CHUNKS = [random.Random(n).randbytes(500 + 700 * n) for n in range(12)]
 NAMES = [blake3.blake3(content).digest() for content in CHUNKS]
@@ -70,7 +71,7 @@ class Story:
         talk = self._one()
         for n, at in talk.promised.items():
             if self.clock - at < _IN_USE - 60:
-                assert CHUNKS[n] == bytes(talk.store.read(NAMES[n]))
+                assert CHUNKS[n] == taken(talk.store, NAMES[n])
 
     def end(self) -> None:
         """As a conversation ends: it settles, and sweeps."""
@@ -107,7 +108,7 @@ class Story:
         newcomer.look(b"".join(NAMES), 32)
         for name, content in zip(NAMES, CHUNKS, strict=True):
             if name in newcomer._places:
-                assert content == bytes(newcomer.read(name))
+                assert content == taken(newcomer, name)
         newcomer.close()
 
     def close(self) -> None:
@@ -146,7 +147,7 @@ def test_a_pack_that_is_used_on_is_marked_again_and_one_that_is_gone_is_not_writ
         assert user.store.has(NAMES[1])
         story.wait()
         first.store.sweep(0, 30)
-    assert CHUNKS[1] == bytes(user.store.read(NAMES[1]))
+    assert CHUNKS[1] == taken(user.store, NAMES[1])
 
     user.store.add([(NAMES[2], CHUNKS[2])])
     story.wait()
@@ -154,7 +155,7 @@ def test_a_pack_that_is_used_on_is_marked_again_and_one_that_is_gone_is_not_writ
     first.store.sweep(0, 30)
     user.store.add([(NAMES[3], CHUNKS[3])])
     assert not user.store.has(NAMES[2])
-    assert CHUNKS[3] == bytes(user.store.read(NAMES[3]))
+    assert CHUNKS[3] == taken(user.store, NAMES[3])
     for talk in (first, user):
         talk.store.close()
     newcomer = Talk(tmp_path, 3)
@@ -174,7 +175,7 @@ def test_many_packs_are_found_by_one_table(tmp_path: Path, monkeypatch: pytest.M
     assert not newcomer.has(NAMES[0])
     newcomer.look(b"".join(NAMES), 32)
     assert [n < 10 for n in range(12)] == [newcomer.has(name) for name in NAMES]
-    assert CHUNKS[:10] == [bytes(newcomer.read(name)) for name in NAMES[:10]]
+    assert CHUNKS[:10] == [taken(newcomer, name) for name in NAMES[:10]]
     newcomer.close()
 
     (pack,) = tmp_path.glob("stores/*/b3.*.pack")
@@ -208,5 +209,5 @@ def test_a_pack_of_the_table_that_is_gone_goes_from_it(
     assert (5, 5) == (len(newcomer._table), len(newcomer._table.packs))
     newcomer.look(b"".join(NAMES), 32)
     assert [0, 2, 3, 4, 5] == [n for n in range(12) if newcomer.has(NAMES[n])]
-    assert CHUNKS[5] == bytes(newcomer.read(NAMES[5]))
+    assert CHUNKS[5] == taken(newcomer, NAMES[5])
     newcomer.close()

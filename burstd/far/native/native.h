@@ -75,6 +75,14 @@ EXPORT size_t burst_files(int directory, size_t count, const char *names,
                           const uint8_t *const *contents, const uint64_t *sizes,
                           const int64_t *mtimes, const uint32_t *modes, int64_t *facts);
 
+/* Append chunks to an open file: the descriptors in which they lie, where, their sizes and names.
+ * Runs of zeros from `hole` bytes on are passed over. Returns how many are there; the next one is not
+ * what its name says, or could not be written: `state` gets that error, and whether the last one was
+ * passed over. */
+EXPORT size_t burst_lay(int to, size_t count, const int32_t *from, const uint64_t *offsets,
+                        const uint64_t *sizes, const uint8_t *names, size_t hole,
+                        int32_t state[2]);
+
 /* Read files of at most `most` bytes, by their paths (each ends with a NUL), one behind the other.
  * Returns how many were looked at: there was no room for the next. `stamps` gets of each its size,
  * times of its last change and of its inode's (nanoseconds), inode and mode; a size of -1 where it

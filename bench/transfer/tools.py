@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,19 @@ class Bench:
 
     wire: Wire
     scratch: Path
+
+    @property
+    def env(self) -> dict[str, str]:
+        """For Python's programs: `compiled` has compiled them there."""
+        kept = {
+            name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+        }
+        return {**kept, "PYTHONPYCACHEPREFIX": str(self.scratch / "compiled")}
+
+    def compiled(self) -> None:
+        """Ours, as whoever installs it does: pip compiles what it brings."""
+        argv = [sys.executable, "-m", "compileall", "-q", "burstd", "bench"]
+        subprocess.run(argv, check=True, env=self.env)
 
     @property
     def there(self) -> Path:
@@ -63,8 +77,14 @@ class Bench:
 
     def rsync(self, options: Sequence[str], source: Path, name: str) -> Cost:
         """``source/`` becomes ``there/name/``."""
-        to = f"rsync://{self.wire.address}:{RSYNC}/there/{name}/"
-        return self.timed(["rsync", *options, f"{source}/", to])
+        return self.rsyncs(options, {name: source})
+
+    def rsyncs(self, options: Sequence[str], sources: Mapping[str, Path]) -> Cost:
+        """The same of several, all at once."""
+        there = f"rsync://{self.wire.address}:{RSYNC}/there"
+        return self.timed(
+            *(["rsync", *options, f"{top}/", f"{there}/{name}/"] for name, top in sources.items())
+        )
 
     def pipe(self, source: Path) -> Cost:
         """Bytes and nothing else, to nowhere."""
@@ -74,8 +94,13 @@ class Bench:
 
     def ours(self, source: Path, key: str) -> Cost:
         """Into the run directory ``key``."""
+        return self.all_ours({key: source})
+
+    def all_ours(self, sources: Mapping[str, Path]) -> Cost:
+        """The same of several, all at once."""
         argv = [sys.executable, "-m", "bench.transfer.near", self.wire.address, str(OURS)]
-        return self.timed([*argv, str(source), key, str(self.scratch / "index")])
+        index = str(self.scratch / "index")
+        return self.timed(*([*argv, str(top), key, index] for key, top in sources.items()))
 
     def rsync_home(self, options: Sequence[str], name: str, into: Path) -> Cost:
         """``there/name/`` becomes ``into/``."""
@@ -91,11 +116,18 @@ class Bench:
         """Where ours has put it."""
         return Path(f"{self.root}/runs/{key}/tree{source}")
 
-    def timed(self, argv: Sequence[str]) -> Cost:
-        """What a program at the near end costs."""
+    def timed(self, *programs: Sequence[str]) -> Cost:
+        """What programs at the near end cost that run at once. Raises ``CalledProcessError``."""
         before, began = self.wire.bytes(), time.monotonic()
-        subprocess.run(self.wire.argv(NEAR, argv), check=True, stdout=subprocess.DEVNULL)
+        running = [
+            subprocess.Popen(self.wire.argv(NEAR, argv), stdout=subprocess.DEVNULL, env=self.env)
+            for argv in programs
+        ]
+        codes = [one.wait() for one in running]
         seconds = time.monotonic() - began
+        for argv, code in zip(programs, codes, strict=True):
+            if code:
+                raise subprocess.CalledProcessError(code, argv)
         return Cost(seconds, self.wire.bytes() - before)
 
 

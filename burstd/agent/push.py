@@ -62,15 +62,29 @@ class Push:
     _outbox: deque[tuple[Runs, Future[Made]] | list[Part]] = field(default_factory=deque)
     #: Answers that are still to come, with the pack that they are about if it lies in the bucket.
     _unheard: deque[tuple[Pending, str]] = field(default_factory=deque)
+    _waiting: bool = False  #: files lack what another burst's agent is just sending
 
     def send(self, paths: Iterable[Path]) -> list[InputFile]:
         """Returns once all is there; the entries as they were read. Raises what ``batches`` and
         the client raise, and ``Changed``."""
         try:
-            return self._send(paths)
+            entries = self._send(paths)
+            return self._rest(entries) if self._waiting else entries
         except Changed as error:
             self.index.forget(error.path)
             raise
+
+    def _rest(self, entries: list[InputFile]) -> list[InputFile]:
+        """Waits for what others send; sends what they don't, after all."""
+        sent = {entry.path: entry for entry in entries}
+        while True:
+            left, gone = self.client.rest()
+            if not sent.keys() >= set(gone):
+                raise FarError(BROKEN, "the far end asks for files that it was not offered")
+            self._numbers.clear()
+            sent |= {entry.path: entry for entry in self._send(map(Path, sorted(gone)))}
+            if not (left or gone):
+                return [sent[entry.path] for entry in entries]
 
     def _send(self, paths: Iterable[Path]) -> list[InputFile]:
         coming, entries = iter(paths), list[InputFile]()
@@ -185,6 +199,7 @@ class Push:
         pending, left = self._unheard.popleft()
         try:
             answer, _ = pending.result()
+            self._waiting = self._waiting or answer.has("waiting")
             if answer.has("idle"):
                 self._coming -= 1
                 self._steering.taking.add(answer.integer("idle"), answer.integer("busy"))

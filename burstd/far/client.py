@@ -6,6 +6,7 @@ once and not once a file. Memory stays bounded: files pass in pieces of one bloc
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -170,8 +171,21 @@ class Client:
         return self._post({"op": "chunks", "runs": [list(run) for run in runs], "via": via})
 
     def build(self, parts: Sequence[Part]) -> Pending:
-        """Has parts of files written."""
+        """Has parts of files written. The answer has `waiting` where some lack chunks that another
+        conversation brings: see `rest`."""
         return self._listed("build", [part.row() for part in parts])
+
+    def rest(self) -> tuple[int, list[str]]:
+        """Waits for those, some seconds. How many files lack something still, and those that must
+        be sent again, as nobody brings it any more."""
+        answer, content = self._post({"op": "rest"}).result()
+        try:
+            gone = json.loads(content) if content else []
+        except (ValueError, RecursionError) as error:
+            raise FarError(BROKEN, "a list of files that is not JSON") from error
+        if not (isinstance(gone, list) and all(isinstance(path, str) for path in gone)):
+            raise FarError(BROKEN, "not a list of files")
+        return answer.integer("left"), gone
 
     def clone(self, rows: Sequence[Sequence[object]]) -> Pending:
         """Has files made that were built before (`models.row`). The answer: see `missing`."""

@@ -30,6 +30,7 @@ MAX_READ = 8 * 1024 * 1024
 BLOCK = 64 * 1024  # bytes of a pack that are taken at once
 MAX_NAMED = 4 * 1024 * 1024 * 1024  # bytes whose chunks are named at once: it takes seconds
 MAX_ORDER = 512 * 1024 * 1024
+REST = 10.0  #: seconds until it is said that others have not brought all yet
 #: Seconds. A network that is cut tells nobody: sshd would keep this end of the line for hours.
 SILENCE = 120
 SLOWEST = 64 * 1024  #: bytes a second that the line carries at least while we write
@@ -70,6 +71,7 @@ class Session:
             "want": self._want,
             "chunks": self._chunks,
             "build": self._build,
+            "rest": self._rest,
             "clone": self._clone,
             "standing": self._standing,
             "mkdir": self._mkdir,
@@ -172,9 +174,9 @@ class Session:
             from burstd.far.store import Store
 
             keeps = self._limits.store_bytes > 0
-            self._staged = Staging(
-                self._run(), Store.at(self._root, self._key, self._limits.store_shared), keeps
-            )
+            store = Store.at(self._root, self._key, self._limits.store_shared)
+            claims = store.claims(keeps)
+            self._staged = Staging(self._run(), store, claims, keeps)
         return self._staged
 
     def _hello(self, fields: Fields) -> Answer:
@@ -191,7 +193,7 @@ class Session:
         return answer, b""
 
     def _want(self, _: Fields) -> Answer:
-        return {}, self._staging().want(self._payload(MAX_PACK))
+        return {}, self._staging().incoming.want(self._payload(MAX_PACK))
 
     def _unlock(self, fields: Fields) -> Answer:
         self._passage.unlock(fields.text("key"))
@@ -202,19 +204,23 @@ class Session:
 
         if fields.has("via"):
             plain, content = self._passage.bring(Fields(fields.raw("via"), "via"), MAX_PACK)
-            self._staging().take(runs_of(fields, "runs"), [bytes(content)], plain)
+            self._staging().incoming.take(runs_of(fields, "runs"), [bytes(content)], plain)
             return {}, b""
         if self._left > MAX_PACK or (fields.has("plain") and fields.integer("plain") > MAX_PACK):
             raise FarError(REFUSED, "a pack that is too large")
         plain = fields.integer("plain") if fields.has("plain") else None
         # A cut costs the block that it falls in.
-        self._staging().take(runs_of(fields, "runs"), self._blocks(BLOCK), plain)
+        self._staging().incoming.take(runs_of(fields, "runs"), self._blocks(BLOCK), plain)
         return self._spent(), b""
 
     def _build(self, fields: Fields) -> Answer:
         staging, document = self._staging(), self._payload(MAX_FILES)
-        staging.build(bytes(unpacked(fields, document, MAX_FILES)))
-        return {}, b""
+        waiting = staging.build(bytes(unpacked(fields, document, MAX_FILES)))
+        return {"waiting": waiting} if waiting else {}, b""
+
+    def _rest(self, _: Fields) -> Answer:
+        left, gone = self._staging().rest(REST)
+        return {"left": left}, canonical(gone) if gone else b""
 
     def _clone(self, fields: Fields) -> Answer:
         document = self._payload(MAX_FILES)

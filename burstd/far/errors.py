@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 REFUSED = "refused"  # a bad path or a bad request: the same again will be refused again
 FULL = "full"  # no room or no quota: the same again may work later
@@ -49,3 +51,12 @@ def from_os(error: OSError) -> FarError:
         name = name.decode("utf-8", "backslashreplace")
     words = error.strerror or str(error)
     return FarError(code, words if name is None else f"{words}: {name}")
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """What the file system refuses is an answer."""
+    try:
+        yield
+    except OSError as error:
+        raise from_os(error) from error

@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Callable, Optional
 
 from burstd.far import chunks, paths
+from burstd.far.claims import Claims
 from burstd.far.errors import MISMATCH, MISSING, REFUSED, FarError
 from burstd.far.models import Models
 from burstd.far.packs import NEW, PACK, Chunk, Writer, index_of, indexed
@@ -38,16 +39,19 @@ class Store:
         #: By name: number of the pack, offset and size as one number, for a store has millions.
         self._places: dict[bytes, int] = {}
         self._writer: Optional[Writer] = None
+        self._writing = -1  #: number of its pack
         self._ours: list[bytes] = []
         #: Packs that this conversation was glad to find, and when.
         self._used: dict[int, float] = {}
         self._gone: set[int] = set()
+        self.finished = 0  #: packs of this conversation that others see
         listed = {name for name in map(os.fsencode, os.listdir(directory)) if name.endswith(PACK)}
         self._table = Table.open(directory)
         #: Here, of each pack of the table.
         self._numbers = [self._number(name) if name in listed else -1 for name in self._table.packs]
-        for name in sorted(listed.difference(self._table.packs)):
-            self._learn(name, indexed(directory, name, name.startswith(self._prefix)))
+        self._known = set(self._table.packs)
+        for name in sorted(listed.difference(self._known)):
+            self._learn(name)
 
     def _number(self, pack: bytes) -> int:
         self._packs.append(pack)
@@ -80,6 +84,14 @@ class Store:
             if number >= 0 and number not in self._gone and name not in self._places:
                 self._places[name] = _place(number, offset, size)
 
+    def refresh(self, mend: bool = False) -> None:
+        """Learns what other conversations have finished since. `mend`: also what those have left
+        that were killed."""
+        listed = {name for name in map(os.fsencode, os.listdir(self._directory))}
+        for name in sorted(listed.difference(self._known, self._ours)):
+            if name.endswith(PACK) and (mend or index_of(name) in listed):
+                self._learn(name)
+
     def _in_use(self, number: int) -> bool:
         """Marks a pack as used, now and then. False if it was swept away: we were silent for
         long."""
@@ -105,16 +117,15 @@ class Store:
             return
         if self._writer is not None and self._writer.size >= _FULL:
             self.settle()
-        if self._writer is not None and not self._in_use(len(self._packs) - 1):
+        if self._writer is not None and not self._in_use(self._writing):
             self.add(found)  # its pack is gone, and what that had: into another one
             return
         if self._writer is None:
             self._writer = Writer(self._directory, self._prefix)
-            self._packs.append(self._writer.name)
+            self._writing = self._number(self._writer.name)
             self._ours.append(self._writer.name)
-        number = len(self._packs) - 1
         for name, offset, size in self._writer.append(list(fresh.items())):
-            self._places[name] = _place(number, offset, size)
+            self._places[name] = _place(self._writing, offset, size)
 
     def copy(self, wanted: Sequence[tuple[bytes, int]], to: int, hole: int) -> bool:
         """Appends chunks, with the sizes that they were announced with, to an open file. They are
@@ -152,12 +163,18 @@ class Store:
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.finish()
+            self.finished += 1
 
     def forget(self) -> None:
         """Removes what this conversation has added."""
         self.settle()
         for pack in self._ours:
             self._remove(pack)
+
+    def claims(self, wanted: bool = True) -> Claims:
+        """What conversations at it are bringing; nobody is waited for where that is not wanted. The
+        caller closes them."""
+        return Claims(self._directory, self._prefix, wanted)
 
     def models(self, wanted: bool = True) -> Models:
         """Its whole files; none where none are wanted, nor where others could write to them: they
@@ -230,10 +247,14 @@ class Store:
             for fd in (*self._open.values(), self._directory):
                 os.close(fd)
 
-    def _learn(self, pack: bytes, found: Iterator[tuple[bytes, int, int]]) -> None:
-        number = self._number(pack)
-        for name, offset, size in found:
+    def _learn(self, pack: bytes) -> None:
+        """What is in it; nothing while somebody else writes it."""
+        number = -1
+        for name, offset, size in indexed(self._directory, pack, pack.startswith(self._prefix)):
+            number = self._number(pack) if number < 0 else number
             self._places[name] = _place(number, offset, size)
+        if number >= 0:
+            self._known.add(pack)
 
     def _forget(self, number: int) -> None:
         """A pack with damage is not used again: what it had is asked for again."""

@@ -1,0 +1,194 @@
+"""Jobs of a study are forwarded together: what they have in common travels once, whoever is first,
+and whoever is killed on the way."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from burstd.agent.index import Index
+from burstd.agent.push import Push
+from burstd.agent.reading import batches
+from burstd.far.client import Client, missing
+from burstd.far.errors import FarError
+from tests.far.kit import FarEnd, order
+from tests.far.test_push import MIB, counted, files, same
+
+COMMON = 6 * MIB
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> list[Path]:
+    """Jobs with a mesh in common, behind a header of each one's own, some includes and a little
+    of their own."""
+    dice = random.Random(7)
+    mesh, includes = dice.randbytes(COMMON - MIB), [dice.randbytes(100_000) for _ in range(10)]
+    jobs = [tmp_path / f"job{number}" for number in range(4)]
+    for number, job in enumerate(jobs):
+        job.mkdir()
+        (job / "mesh.k").write_bytes(b"$ variant\n" * (number + 1) + mesh)
+        for at, content in enumerate(includes):
+            (job / f"part{at}.k").write_bytes(content)
+        (job / "own").write_bytes(dice.randbytes(50_000))
+    return jobs
+
+
+def push(client: Client, index: Path, job: Path) -> int:
+    """How many bytes it took."""
+    pipe, known = counted(client), Index(index)
+    client.hello()
+    try:
+        entries = Push(client, known).send(files(job))
+    finally:
+        known.close()
+    assert [str(path) for path in files(job)] == [entry.path for entry in entries]
+    return pipe.bytes
+
+
+def there(far: FarEnd, number: int, job: Path) -> None:
+    """A tree that is as it should be."""
+    runs = far.root / "runs" / f"b-{number}" / "tree"
+    for path in files(job):
+        found = Path(f"{runs}{path}")
+        assert path.read_bytes() == found.read_bytes(), path
+        assert path.stat().st_mtime_ns == found.stat().st_mtime_ns
+
+
+def claim(client: Client, job: Path, index: Path) -> list[tuple[bytes, bytes]]:
+    """Asks for all chunks of a job's files, and brings none. Returns them."""
+    known = Index(index)
+    found = [c for batch in batches(files(job), known) for c in batch.chunks]
+    known.close()
+    client.hello()
+    bits = client.want([(chunk.name, chunk.size) for chunk in found]).result()[1]
+    assert list(range(len(found))) == missing(bits, len(found))
+    return [(chunk.name, bytes(chunk.content or b"")) for chunk in found]
+
+
+def send(client: Client, found: Sequence[tuple[bytes, bytes]], until: int) -> None:
+    for at in range(0, until, 20):
+        piece = found[at : min(at + 20, until)]
+        client.chunks([(at, len(piece))], b"".join(c for _, c in piece), None).result()
+
+
+def test_all_at_once_bring_what_they_share_once(
+    far: FarEnd, study: list[Path], tmp_path: Path
+) -> None:
+    begin = threading.Barrier(len(study))
+
+    def one(number: int) -> int:
+        with far.serving(f"b-{number}") as (client, _):
+            client.hello()
+            begin.wait()
+            return push(client, tmp_path / f"index{number}", study[number])
+
+    with ThreadPoolExecutor(len(study)) as threads:
+        taken = sum(threads.map(one, range(len(study))))
+    for number, job in enumerate(study):
+        there(far, number, job)
+    assert COMMON < taken < 1.15 * COMMON + len(study) * 100_000
+    assert ["lock"] == [path.name for path in far.root.glob("stores/*/claims.*/*")]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_somebody_was_to_bring_is_waited_for_until_he_has_ended(
+    far: FarEnd, study: list[Path], tmp_path: Path, share: float, killed: bool
+) -> None:
+    with far.serving("b-0") as (first, program), ThreadPoolExecutor(1) as thread:
+        found = claim(first, study[0], tmp_path / "index0")
+        with far.serving("b-1") as (second, _):
+            second.hello()
+            waiting = thread.submit(push, second, tmp_path / "index1", study[1])
+            send(first, found, int(share * len(found)))
+            assert not waiting.done()
+            if killed:
+                program.kill()
+                program.wait()
+            else:
+                first._to.close()
+            taken = waiting.result(timeout=60)
+    there(far, 1, study[1])
+    assert abs(taken - (1 - share) * COMMON) < 0.1 * COMMON + 200_000
+
+
+def test_nothing_is_ordered_while_files_wait(
+    far: FarEnd, study: list[Path], tmp_path: Path
+) -> None:
+    with far.serving("b-0") as (first, _), far.serving() as (second, _):
+        claim(first, study[0], tmp_path / "index0")
+        known = Index(tmp_path / "index1")
+        second.hello()
+        pushing = Push(second, known)
+        entries = pushing._send(files(study[1]))
+        assert pushing._waiting
+        known.close()
+        with pytest.raises(FarError, match="refused: 11 files wait for what others bring"):
+            second.order(order(), b"")
+        assert len(entries) == len(files(study[1]))
+
+
+def test_a_far_end_that_asks_for_other_files_gets_none(
+    far: FarEnd, study: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with far.serving("b-0") as (first, _), far.serving("b-1") as (second, _):
+        claim(first, study[0], tmp_path / "index0")
+        second.hello()
+        monkeypatch.setattr(second, "rest", lambda: (0, ["/etc/passwd"]))
+        with pytest.raises(FarError, match="asks for files that it was not offered"):
+            push(second, tmp_path / "index1", study[1])
+
+
+def test_a_file_that_waits_and_is_begun_anew_is_as_it_is_then(
+    far: FarEnd, study: list[Path], tmp_path: Path
+) -> None:
+    """It changes while others bring what it was."""
+    with far.serving("b-0") as (first, _), far.serving("b-1") as (second, _):
+        found = claim(first, study[0], tmp_path / "index0")
+        second.hello()
+        known = Index(tmp_path / "index1")
+        pushing = Push(second, known)
+        entries = pushing._send(files(study[1]))
+        (study[1] / "part3.k").write_bytes(b"other\n" * 5000)
+        (study[1] / "mesh.k").write_bytes(random.Random(9).randbytes(200_000))
+        pushing._numbers.clear()
+        pushing._send([study[1] / "mesh.k", study[1] / "part3.k"])
+        send(first, found, len(found))
+        first._to.close()
+        pushing._rest(entries)
+        known.close()
+    there(far, 1, study[1])
+
+
+def test_a_file_of_which_a_later_part_waits_is_whole(
+    far: FarEnd, study: list[Path], tmp_path: Path
+) -> None:
+    mesh = (study[0] / "mesh.k").read_bytes()
+    (study[1] / "late").write_bytes(random.Random(8).randbytes(5 * MIB) + mesh)
+    with far.serving("b-0") as (first, _), far.serving("b-1") as (second, _):
+        found = claim(first, study[0], tmp_path / "index0")
+        second.hello()
+        known = Index(tmp_path / "index1")
+        pushing = Push(second, known)
+        entries = pushing._send(files(study[1]))
+        send(first, found, len(found))
+        first._to.close()
+        pushing._rest(entries)
+        known.close()
+    there(far, 1, study[1])
+
+
+def test_who_has_a_burst_of_the_same_key_begin_anew_is_not_held_up(
+    far: FarEnd, study: list[Path], tmp_path: Path
+) -> None:
+    with far.serving() as (first, _):
+        claim(first, study[0], tmp_path / "index0")
+        with far.serving() as (second, _):
+            second.hello()
+            assert COMMON < push(second, tmp_path / "index1", study[0])
+    same(far, study[0])

@@ -99,6 +99,11 @@ class Claims:
                 other.look()
         return changed, killed
 
+    @property
+    def others(self) -> int:
+        """How many conversations bring something beside us, as far as we have looked."""
+        return len(self._others)
+
     def brought(self, names: Iterable[bytes]) -> set[bytes]:
         """Those that another conversation is about to bring."""
         wanted = set(names)

@@ -3,6 +3,7 @@ chunk is its number."""
 
 from __future__ import annotations
 
+import time
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
@@ -18,6 +19,8 @@ from burstd.far.store import Store
 from burstd.far.wire import MAX_PACK
 
 _RECENT = 32 * 1024 * 1024
+#: Seconds after which a pack is finished where other conversations may wait for what is in it.
+SHARED = 2.0
 
 
 class Incoming:
@@ -27,7 +30,8 @@ class Incoming:
 
     def __init__(self, store: Store, claims: Claims) -> None:
         """The caller closes both."""
-        self._store, self._finished, self._claims = store, store.finished, claims
+        self._store, self._claims = store, claims
+        self._finished, self._since = store.finished, time.monotonic()
         self.sizes, self._names = array("I"), bytearray()
         self.recent: OrderedDict[bytes, memoryview] = OrderedDict()
         self._bytes = 0  #: of those
@@ -100,9 +104,11 @@ class Incoming:
             for name, here, there in zip(chunks.each(names), borders, borders[1:])  # noqa: B905 (Python 3.9)
         ]
         with answered():
+            if self._claims.others and time.monotonic() - self._since >= SHARED:
+                self._store.settle()
             self._store.add(found)
             if self._store.finished != self._finished:
-                self._finished = self._store.finished
+                self._finished, self._since = self._store.finished, time.monotonic()
                 with self._claims.turn() as turn:
                     if turn:
                         self._claims.finished()

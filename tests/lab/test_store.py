@@ -41,3 +41,21 @@ def test_members_of_a_group_send_what_they_share_once(site: Site) -> None:
     assert "shared" == login.sh(f"ls {STORES}").strip()
     files = login.sh(f"stat -c '%U %G %a' {STORES}/shared {STORES}/shared/*.pack").splitlines()
     assert ["burst mesh 2770", "cae01 mesh 660"] == sorted(set(files) - {"cae02 mesh 660"})
+
+
+def test_jobs_that_are_forwarded_together_send_what_they_share_once(site: Site) -> None:
+    site.lab.host("login").sh(f"rm -rf {STORES}/*")
+    code = f"import random,sys;sys.stdout.buffer.write(random.Random(6).randbytes({SIZE}))"
+    site.start(high="0.5", low="0.1")
+    homes = [site.study(f"variant{number}") for number in range(3)]
+    for home in homes:
+        site.ctl.sh(f"python3 -c '{code}' > {home}/mesh.bin", user="alice")
+        site.ctl.sh(f"cd {home} && sha256sum mesh.bin > told", user="alice")
+    body = "sha256sum mesh.bin | cmp - told && ccx -i beam"
+    jobs = [
+        site.submit(home.rpartition("/")[2], body, options=("-p", "burst"), directory=home)
+        for home in homes
+    ]
+    for job, home in zip(jobs, homes, strict=True):
+        site.until(lambda job=job: site.state(job) == "COMPLETED", "it ends")  # type: ignore[misc]
+    assert SIZE <= kept(site) < SIZE * 1.1

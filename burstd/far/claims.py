@@ -2,8 +2,9 @@
 together: what one of them was told to send, the others wait for.
 
 A directory of the store's owner with a file for each conversation: the names that it was asked for
-and has not brought yet. Its lock says that somebody is alive there; all that is read and written
-here is so by one at a time. Where a file system has no locks nobody waits for anybody.
+and has not brought yet. Its lock says that somebody is alive there. All that is read and written
+here is so by one at a time, and counted: who waits looks no further while nothing has changed.
+Where a file system has no locks nobody waits for anybody.
 """
 
 from __future__ import annotations
@@ -12,46 +13,65 @@ import contextlib
 import fcntl
 import os
 import secrets
+import signal
 import time
 from collections.abc import Iterable, Iterator
 
 from burstd.far import chunks, paths
 
 #: Seconds without a chunk from which on nobody waits for a conversation any more; how often each
-#: shows that it goes on.
-STALLED, SHOWN = 60.0, 5.0
+#: shows that it goes on; how often it is looked whether somebody was killed.
+STALLED, SHOWN, LOOKED = 300.0, 5.0, 5.0
 _LOCK = b"lock"
-_TRIES, _PAUSE = 100, 0.01  #: until the others let us have a turn
+PATIENCE = 30.0  #: seconds until the others let us have a turn
 
 
 class _Other:
     """Another conversation's names, as far as we have read them."""
 
-    def __init__(self, fd: int) -> None:
-        self.fd, self.names, self._read = fd, set[bytes](), 0
-        self._shown, self._since = -1, 0.0
+    def __init__(self, directory: int, name: bytes) -> None:
+        self._directory, self._name = directory, name
+        self.names, self._read = set[bytes](), 0
+        self._shown, self._since, self._alive = -1, 0.0, 0.0
         self.stalled = False
 
-    @property
-    def over(self) -> bool:
-        """Whoever held it has ended, or was killed."""
-        return _locked(self.fd, fcntl.LOCK_SH)
-
     def look(self) -> None:
-        """Reads on."""
-        fact, now = os.fstat(self.fd), time.monotonic()
+        """Reads on. Raises OSError."""
+        fact = os.stat(self._name, dir_fd=self._directory, follow_symlinks=False)
+        now = time.monotonic()
         if fact.st_mtime_ns != self._shown:
             self._shown, self._since = fact.st_mtime_ns, now
         self.stalled = self.stalled or now - self._since >= STALLED
         if fact.st_size > self._read:
-            more = os.pread(self.fd, fact.st_size - self._read, self._read)
+            fd = paths.open_regular(self._directory, (self._name,))
+            try:
+                more = os.pread(fd, fact.st_size - self._read, self._read)
+            finally:
+                os.close(fd)
             more = more[: len(more) - len(more) % chunks.DIGEST]
             self._read += len(more)
             self.names.update(chunks.each(more))
 
+    def over(self) -> bool:
+        """Whether it has ended, or was killed; it is not looked at each time."""
+        now = time.monotonic()
+        if now - self._alive >= LOOKED:
+            try:
+                fd = paths.open_regular(self._directory, (self._name,))
+            except OSError:
+                return True
+            try:
+                if _locked(fd, fcntl.LOCK_SH):
+                    return True
+            finally:
+                os.close(fd)
+            self._alive = now
+        return False
+
 
 class Claims:
-    """Ours, and what we know of the others'. All of it but ``came`` wants a turn, see ``turn``."""
+    """Ours, and what we know of the others'. All of it but `came` and `news` wants a turn, see
+    `turn`."""
 
     def __init__(self, store: int, prefix: bytes, wanted: bool = True) -> None:
         """`store`: a descriptor of its directory, the caller's. `prefix`: of this burst's names
@@ -59,7 +79,8 @@ class Claims:
         are none."""
         self._prefix = prefix
         self._directory = _directory(store) if wanted else -1
-        self._changed_ns = -1  #: when anybody last began, ended or had finished a pack
+        self._lock = _lock_in(self._directory) if self._directory >= 0 else -1
+        self._seen, self._looked, self._changed = -1, 0.0, False
         self._others: dict[bytes, _Other] = {}
         self._ours: set[bytes] = set()
         self._came: set[bytes] = set()  #: of those
@@ -67,37 +88,60 @@ class Claims:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[bool]:
-        """While no other conversation has it. False: it could not be had, now or ever."""
-        lock = _lock_of(self._directory) if self._directory >= 0 else -1
+        """While no other conversation has it. False: there are none, or somebody keeps his for
+        long; then nobody is waited for any more."""
+        if self._lock >= 0 and not _waited(self._lock):
+            os.close(self._lock)
+            self._lock = -1
+        if self._lock < 0:
+            yield False
+            return
+        self._changed = False
         try:
-            yield lock >= 0
+            yield True
         finally:
-            if lock >= 0:
-                os.close(lock)
+            if self._changed:  # what we have changed is no news to us
+                count = self._count() + 1
+                self._seen = count if self._seen == count - 1 else self._seen
+                os.pwrite(self._lock, count.to_bytes(8, "little"), 0)
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def _count(self) -> int:
+        return int.from_bytes(os.pread(self._lock, 8, 0), "little")
+
+    def news(self) -> bool:
+        """Whether it is worth a look: something has changed, or the last one was a while ago."""
+        if self._lock < 0:
+            return True
+        return self._count() != self._seen or time.monotonic() - self._looked >= LOOKED
 
     def look(self) -> tuple[bool, bool]:
         """Reads what others have claimed since. Whether any may have begun, gone on or ended, so
         that the store may have more by now; and whether one was killed, which leaves a pack that
         is not finished."""
-        changed_ns = os.fstat(self._directory).st_mtime_ns
-        changed, self._changed_ns = changed_ns != self._changed_ns, changed_ns
+        if not self.news():
+            return False, False
+        count, self._looked = self._count(), time.monotonic()
+        changed, self._seen = count != self._seen, count
         listed = map(os.fsencode, os.listdir(self._directory))
         there = {n for n in listed if n != _LOCK and not n.startswith(self._prefix)}
-        for name in [name for name in self._others if name not in there]:
-            os.close(self._others.pop(name).fd)
-        for name in there.difference(self._others):
-            with contextlib.suppress(OSError):
-                self._others[name] = _Other(paths.open_regular(self._directory, (name,)))
+        self._others = {name: o for name, o in self._others.items() if name in there}
         killed = False
-        for name, other in list(self._others.items()):
-            if other.over:
-                with contextlib.suppress(OSError):
-                    os.unlink(name, dir_fd=self._directory)
-                os.close(self._others.pop(name).fd)
-                killed = True
-            else:
+        for name in there:
+            other = self._others.setdefault(name, _Other(self._directory, name))
+            with contextlib.suppress(OSError):
                 other.look()
+            killed = self._is_over(name) or killed
         return changed, killed
+
+    def _is_over(self, name: bytes) -> bool:
+        if not self._others[name].over():
+            return False
+        del self._others[name]
+        with contextlib.suppress(OSError):
+            os.unlink(name, dir_fd=self._directory)
+        self._changed = True
+        return True
 
     @property
     def others(self) -> int:
@@ -116,9 +160,10 @@ class Claims:
         if fresh:
             self._ours.update(chunks.each(fresh))
             if self._fd < 0:
-                self._begin(b"".join(self._ours))
+                self._begin()
             else:
                 os.write(self._fd, fresh)
+            self._changed = True
 
     def came(self, names: Iterable[bytes]) -> None:
         """They are in the store, in a pack that is not finished yet."""
@@ -130,36 +175,35 @@ class Claims:
 
     def finished(self) -> None:
         """So is now the pack of all that came: of ours there is what did not. Raises OSError."""
+        left = self._ours - self._came
         self.release()
-        self._ours -= self._came
-        self._came.clear()
-        if self._ours:
-            self._begin(b"".join(self._ours))
+        self._ours = left
+        if left:
+            self._begin()
 
     def release(self) -> None:
         """Nobody waits for us any more."""
+        self._ours, self._came = set(), set()
         if self._fd >= 0:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._name, dir_fd=self._directory)
             os.close(self._fd)
-            self._fd = -1
+            self._fd, self._changed = -1, True
 
     def close(self) -> None:
         """Gives the descriptors back."""
         self.release()
-        for other in self._others.values():
-            os.close(other.fd)
-        self._others = {}
-        if self._directory >= 0:
-            os.close(self._directory)
-            self._directory = -1
+        for fd in (self._lock, self._directory):
+            if fd >= 0:
+                os.close(fd)
+        self._lock = self._directory = -1
 
-    def _begin(self, names: bytes) -> None:
+    def _begin(self) -> None:
         self._name = self._prefix + secrets.token_hex(8).encode()
         self._fd = paths.create(self._directory, self._name, os.O_RDWR | os.O_APPEND)
         _locked(self._fd, fcntl.LOCK_EX)
-        os.write(self._fd, names)
-        self._shown = time.monotonic()
+        os.write(self._fd, b"".join(self._ours))
+        self._shown, self._changed = time.monotonic(), True
 
 
 def _directory(store: int) -> int:
@@ -176,19 +220,35 @@ def _directory(store: int) -> int:
     return -1
 
 
-def _lock_of(directory: int) -> int:
-    """A descriptor that holds the lock, or -1."""
+def _lock_in(directory: int) -> int:
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        fd = os.open(_LOCK, flags, 0o600, dir_fd=directory)
+        return os.open(_LOCK, flags, 0o600, dir_fd=directory)
     except OSError:
         return -1
-    for _ in range(_TRIES):
-        if _locked(fd, fcntl.LOCK_EX):
-            return fd
-        time.sleep(_PAUSE)
-    os.close(fd)
-    return -1
+
+
+def _waited(fd: int) -> bool:
+    """Whether we have the lock, after a while. The kernel lets those who wait have it in turn; a
+    try now and then would cost more than what is done within one."""
+    if _locked(fd, fcntl.LOCK_EX):
+        return True
+    before = signal.signal(signal.SIGALRM, _too_long)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    except OSError:  # or it took too long
+        with contextlib.suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_UN)
+        return False
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    return True
+
+
+def _too_long(_number: int, _frame: object) -> None:
+    raise TimeoutError  # an OSError
 
 
 def _locked(fd: int, how: int) -> bool:

@@ -140,6 +140,16 @@ class Incoming:
         names = (name for run in runs for name in chunks.each(self.names(self.span(run))))
         return {name for name in names if name in self.awaited and not self._store.has(name)}
 
+    @property
+    def news(self) -> bool:
+        """Whether others may have brought something since we last looked."""
+        return self._claims.news()
+
+    @property
+    def others(self) -> int:
+        """How many conversations bring something beside us."""
+        return self._claims.others
+
     def brought(self) -> tuple[set[bytes], set[bytes]]:
         """Of those that are awaited: what has come, and what nobody brings any more."""
         with answered(), self._claims.turn() as turn:

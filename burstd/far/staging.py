@@ -29,6 +29,9 @@ from burstd.far.rundir import TREE, RunDir
 from burstd.far.standing import Standing
 from burstd.far.store import Store
 
+#: Seconds for each of those who bring something between two looks at what they have brought.
+CROWD = 0.02
+
 
 class Staging:
     """What one conversation puts into the tree of one run; all its errors are FarError."""
@@ -81,17 +84,20 @@ class Staging:
         have to be sent again."""
         with answered():
             self.incoming.release()
-        until, pause = time.monotonic() + patience, 0.02
+        until, pause = time.monotonic() + patience, 0.1
         while True:
             came, gone = self.incoming.brought()
             for parts in self._later.ready(came):
                 for part in parts:
                     self._grow(part)
             lost = self._later.without(gone)
-            if lost or not self._later or time.monotonic() >= until:
+            while not lost and self._later and time.monotonic() < until:
+                time.sleep(pause)
+                pause = min(1.5 * pause, max(0.5, CROWD * self.incoming.others))
+                if self.incoming.news:
+                    break
+            else:
                 return len(self._later), lost
-            time.sleep(pause)
-            pause = min(0.5, 1.5 * pause)
 
     def _bunch(self, rows: Sequence[object], at: int) -> Bunch:
         """As many as can be made at once, from that row on."""

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import random
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -58,12 +59,19 @@ class Talk:
 
     def kill(self) -> None:
         """The kernel closes what it held."""
-        held = [*self.store._open.values(), self.store._directory, self.claims._directory]
-        held += [other.fd for other in self.claims._others.values()]
+        held = [*self.store._open.values(), self.store._directory]
+        held += [self.claims._directory, self.claims._lock]
         held += [self.claims._fd] if self.claims._fd >= 0 else []
         held += [self.store._writer._fd] if self.store._writer is not None else []
         for fd in held:
             os.close(fd)
+        self.claims._directory = -1
+
+
+@pytest.fixture(autouse=True)
+def looked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was killed is found out each time."""
+    monkeypatch.setattr(module, "LOOKED", 0.0)
 
 
 @pytest.fixture
@@ -114,7 +122,6 @@ def test_of_who_was_killed_the_rest_is_asked_for(begin: Callable[..., Talk]) -> 
     assert [] == second.want(0, 1, 2)
     first.send([1])
     first.kill()
-    first.claims._directory = -1
     assert ([1], [0, 2]) == second.brought()
     assert second.has(1)
     assert [0, 2] == second.want(0, 2)
@@ -139,10 +146,10 @@ def test_who_brings_nothing_for_long_is_not_waited_for(
     hangs.want(2, 3)
     os.utime(slow.claims._fd, (1, 1))
     assert [] == second.want(0, 2)
-    now += 50
+    now += 200
     slow.send([1])
     assert ([], []) == second.brought()
-    now += 50
+    now += 200
     assert ([], [2]) == second.brought()
     assert [2, 3] == second.want(2, 3)
     assert [0, 1] == [n for n in (0, 1) if NAMES[n] in second.claims.brought(NAMES)]
@@ -169,12 +176,31 @@ def test_where_there_are_no_locks_nobody_is_waited_for(
     def refuse(_fd: int, _how: int) -> None:
         raise OSError(errno.ENOSYS, "Function not implemented")
 
-    monkeypatch.setattr(module, "_PAUSE", 0.0)
     monkeypatch.setattr(fcntl, "flock", refuse)
     first, second = begin("b1"), begin("b2")
     assert [0, 1] == first.want(0, 1)
     assert [0, 1] == second.want(0, 1)
     assert [] == [p for p in tmp_path.glob("stores/*/claims.*/*") if p.name != "lock"]
+
+
+def test_who_gets_no_turn_brings_all_himself(
+    begin: Callable[..., Talk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    first, second = begin("b1"), begin("b2")
+    assert [0] == first.want(0)
+    (lock,) = tmp_path.glob("stores/*/claims.*/lock")
+    with lock.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        before = signal.getsignal(signal.SIGALRM)
+        assert [0, 1] == second.want(0, 1)
+        assert (before, (0.0, 0.0)) == (
+            signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL),
+        )  # fmt: skip
+    second.send([0, 1])
+    assert [2] == second.want(2, 1)
+    assert [1, 2] == first.want(1, 2)  # nobody hears of it either
+    assert ([], []) == second.brought()
 
 
 def test_a_directory_of_claims_that_others_can_write_to_is_not_used(
@@ -186,20 +212,45 @@ def test_a_directory_of_claims_that_others_can_write_to_is_not_used(
     first, second = begin("b1"), begin("b2", wanted=False)
     assert [0] == first.want(0)
     assert [0] == second.want(0)
-    assert [] == list(place.iterdir())
+    assert ["lock"] == [path.name for path in place.iterdir()]
+
+
+def test_who_waits_looks_again_once_something_has_changed(
+    begin: Callable[..., Talk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(module, "LOOKED", 5.0)
+    monkeypatch.setattr("burstd.far.claims.time.monotonic", lambda: now)
+    first, second = begin("b1"), begin("b2")
+    first.want(0, 1)
+    assert [] == second.want(0, 1)
+    assert not second.incoming.news
+    first.want(2)
+    assert (False, True) == (first.incoming.news, second.incoming.news)
+    assert ([], []) == second.brought()
+    assert not second.incoming.news
+    first.send([0, 1, 2])
+    first.incoming.release()
+    assert second.incoming.news
+    assert ([0, 1], []) == second.brought()
+    now += 4.9
+    assert not second.incoming.news
+    now += 0.2
+    assert second.incoming.news
 
 
 def test_a_torn_name_is_read_once_it_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "claims"
     path.write_bytes(NAMES[0] + NAMES[1][:7])
-    other = module._Other(os.open(path, os.O_RDONLY))
+    directory = os.open(tmp_path, os.O_RDONLY)
+    other = module._Other(directory, b"claims")
     other.look()
     assert {NAMES[0]} == other.names
     with path.open("ab") as file:
         file.write(NAMES[1][7:])
     other.look()
     assert {NAMES[0], NAMES[1]} == other.names
-    os.close(other.fd)
+    os.close(directory)
 
 
 class Story:

@@ -3,6 +3,7 @@ or the CPUs are always busy."""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -54,6 +55,7 @@ class Push:
     _numbers: dict[bytes, int] = field(default_factory=dict)
     _steering: Steering = field(default_factory=Steering)
     _coming: int = 0  #: packs that the far end has not told of
+    _trip: float = 0.0  #: seconds until a question is answered, at best
     _next: int = 0  #: of the chunks that the far end has been told of
     #: Chunks that will be a pack, however they were read, and files that wait for them.
     _group: list[tuple[int, Chunk]] = field(default_factory=list)
@@ -102,7 +104,7 @@ class Push:
                 for batch in _ahead(reading, batches(paths, self.index)):
                     entries += [piece.entry for piece in batch.pieces if piece.entry is not None]
                     asked.append(self._ask(batch))
-                    if len(asked) > ASKED:
+                    while self._is_due(asked):
                         self._pack(asked.popleft(), packing)
                     self._post(MADE)
                 while asked:
@@ -130,12 +132,22 @@ class Push:
             numbers.append(number)
         wanted = [(chunk.name, chunk.size) for _, chunk in fresh]
         pending = self.client.want(wanted) if wanted else None
-        return _Asked(batch, numbers, fresh, pending)
+        return _Asked(batch, numbers, fresh, pending, time.monotonic())
+
+    def _is_due(self, asked: deque[_Asked]) -> bool:
+        """Whether the first answer is waited for. Where little is missing and the way is long, more
+        questions are under way instead of packs."""
+        if len(asked) <= ASKED:
+            return False
+        packs = sum(not isinstance(one, list) for one in self._outbox)
+        return len(asked) > ASKED + MADE - packs or time.monotonic() - asked[0].at >= self._trip
 
     def _pack(self, asked: _Asked, packing: ThreadPoolExecutor) -> None:
         lacking: list[tuple[int, Chunk]] = []
         if asked.answer is not None:
             bits = asked.answer.result()[1]
+            trip = time.monotonic() - asked.at
+            self._trip = min(self._trip or trip, trip)
             lacking = [asked.fresh[at] for at in missing(bits, len(asked.fresh))]
         for number, chunk in lacking:
             self._group.append((number, chunk))
@@ -218,6 +230,7 @@ class _Asked:
     numbers: Sequence[int]
     fresh: Sequence[tuple[int, Chunk]]
     answer: Pending | None
+    at: float  #: when it was asked, seconds of the monotonic clock
 
 
 def _made(found: Sequence[Chunk], level: int, passage: Passage | None) -> Made:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import queue
 import random
 import shutil
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from burstd.agent.index import Index
-from burstd.agent.push import Push
+from burstd.agent.push import ASKED, MADE, Push
 from burstd.far.client import Client
 from burstd.far.errors import FarError, FarLost
 from tests.far.kit import FarEnd, order
@@ -170,3 +175,60 @@ def test_a_store_without_room_of_its_own_keeps_only_what_is_incomplete(
         Push(client, index).send([deck / "more"])
         client.order(order(key="b-2"), b"#!/bin/sh\n")
     assert [] == list(far.root.glob("stores/*/*"))
+
+
+@contextmanager
+def late(client: Client, seconds: float) -> Iterator[None]:
+    """Answers come over a long way."""
+    near, coming = client._from, queue.SimpleQueue[tuple[float, bytes]]()
+    out, into = os.pipe()
+
+    def take() -> None:
+        piece = b"-"
+        while piece:
+            piece = os.read(near.fileno(), 65536)
+            coming.put((time.monotonic() + seconds, piece))
+
+    def bring() -> None:
+        with os.fdopen(into, "wb", buffering=0) as line:
+            while (found := coming.get())[1]:
+                time.sleep(max(0.0, found[0] - time.monotonic()))
+                line.write(found[1])
+
+    threads = [threading.Thread(target=part) for part in (take, bring)]
+    for thread in threads:
+        thread.start()
+    with os.fdopen(out, "rb") as client._from:
+        yield
+        client._to.close()
+        for thread in threads:
+            thread.join()
+
+
+def test_over_a_long_way_more_questions_are_under_way_where_packs_are_not(
+    far: FarEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mesh").write_bytes(random.Random(3).randbytes(80 * MIB))
+    shutil.copy(tmp_path / "mesh", tmp_path / "copy")
+    most = {}
+    for name in ("mesh", "copy"):
+        with far.serving(f"b-{name}") as (client, _), late(client, 0.2):
+            client.hello()
+            own, seen = Index(tmp_path / f"index-{name}"), [0]
+            pushing = Push(client, own)
+
+            def count(
+                step: int, what: Callable[..., object], *given: object, seen: list[int] = seen
+            ) -> object:
+                seen.append(seen[-1] + step)
+                return what(*given)
+
+            for step, method in ((1, "_ask"), (-1, "_pack")):
+                found = functools.partial(count, step, getattr(pushing, method))
+                monkeypatch.setattr(pushing, method, found)
+            pushing.send([tmp_path / name])
+            own.close()
+            most[name] = max(seen)
+            assert not seen[-1]
+    assert ASKED + 3 < most["copy"] <= ASKED + MADE + 1
+    assert most["mesh"] <= most["copy"]

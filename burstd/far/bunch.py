@@ -40,11 +40,15 @@ def small(row: object, sizes: Sequence[int], least: int) -> Optional[Small]:
     return path, number, digest, mtime_ns, mode & 0o777
 
 
-class Bunch:
-    """Of one directory, `above` as paths have it."""
+def above_of(file: Small) -> str:
+    """The directory that it lies in."""
+    return file[0].rpartition("/")[0]
 
-    def __init__(self, above: str) -> None:
-        self.above = above
+
+class Bunch:
+    """Of one directory."""
+
+    def __init__(self) -> None:
         self.files: list[Small] = []
         self._names = bytearray()
         self._addresses, self._sizes = array("Q"), array("Q")

@@ -276,20 +276,32 @@ def files(directory: int, count: int, names: bytes, *columns: array[int]) -> int
     return int(_library().burst_files(directory, count, names, *map(_pointer, columns)))
 
 
-def lay(to: int, found: Sequence[tuple[bytes, int, int, int]], hole: int) -> tuple[int, bool]:
-    """Appends chunks to an open file: of each its name, a descriptor, where it lies there, its
-    size. Zeros of `hole` bytes and more are passed over. How many are there before one that is
-    not what its name says, and whether the last was passed over. Raises OSError where the file
-    can't be written."""
-    names, fds, offsets, sizes = zip(*found)  # noqa: B905 (Python 3.9)
+#: Of a chunk in a store: its name, a descriptor, where it lies there, its size.
+Kept = tuple[bytes, int, int, int]
+
+
+def lay(to: int, found: Sequence[Kept], hole: int) -> tuple[int, bool]:
+    """Appends chunks to an open file. Zeros of `hole` bytes and more are passed over. How many are
+    there before one that is not what its name says, and whether the last was passed over. Raises
+    OSError where the file can't be written."""
     state = array("i", (0, 0))
-    done = _library().burst_lay(
-        to, len(found), _pointer(array("i", fds)), _pointer(array("Q", offsets)),
-        _pointer(array("Q", sizes)), b"".join(names), hole, _pointer(state),
-    )  # fmt: skip
+    done = _library().burst_lay(to, len(found), *_columns(found), hole, _pointer(state))
     if state[0]:
         raise OSError(state[0], os.strerror(state[0]))
     return int(done), bool(state[1])
+
+
+def fetch(found: Sequence[Kept], into: memoryview) -> int:
+    """The same into memory, one behind the other, which has room for all. How many are right."""
+    if sum(size for *_, size in found) != len(into):
+        raise ValueError("no room for all of them")
+    return int(_library().burst_fetch(len(found), *_columns(found), _pointer(into)))
+
+
+def _columns(found: Sequence[Kept]) -> tuple[object, ...]:
+    names, fds, offsets, sizes = zip(*found)  # noqa: B905 (Python 3.9)
+    columns = array("i", fds), array("Q", offsets), array("Q", sizes)
+    return (*map(_pointer, columns), b"".join(names))
 
 
 def small_files(
@@ -350,6 +362,8 @@ def _library() -> ctypes.CDLL:
     library.burst_files.argtypes = (ctypes.c_int, size, *[address] * 6)
     library.burst_lay.restype = size
     library.burst_lay.argtypes = (ctypes.c_int, size, *[address] * 4, size, address)
+    library.burst_fetch.restype = size
+    library.burst_fetch.argtypes = (size, *[address] * 5)
     library.burst_read.restype = size
     library.burst_read.argtypes = (address, size, size, address, size, address, address)
     return library

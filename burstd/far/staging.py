@@ -17,7 +17,7 @@ from typing import Optional
 
 from burstd.far import chunks, paths
 from burstd.far.bunch import MOST as MOST_FILES
-from burstd.far.bunch import Bunch, small
+from burstd.far.bunch import Bunch, Small, above_of, small
 from burstd.far.claims import Claims
 from burstd.far.errors import BROKEN, REFUSED, FarError, answered
 from burstd.far.fields import BadFields
@@ -29,6 +29,7 @@ from burstd.far.rundir import TREE, RunDir
 from burstd.far.standing import Standing
 from burstd.far.store import Store
 
+MOST_BYTES = 8 * 1024 * 1024  #: of files in one bunch
 #: Seconds for each of those who bring something between two looks at what they have brought.
 CROWD = 0.02
 
@@ -101,19 +102,30 @@ class Staging:
 
     def _bunch(self, rows: Sequence[object], at: int) -> Bunch:
         """As many as can be made at once, from that row on."""
-        bunch: Optional[Bunch] = None
+        found, size = list[tuple[Small, bytes]](), 0
         for row in rows[at : at + MOST_FILES]:
             file = small(row, self.incoming.sizes, HOLE)
-            if file is None:
+            if file is None or size >= MOST_BYTES:
                 break
-            content = self.incoming.recent.get(self.incoming.names((file[1],)))
-            if content is None:
+            name = self.incoming.names((file[1],))
+            if above_of(file) != above_of((found or [(file, b"")])[0][0]):
                 break
-            above = file[0].rpartition("/")[0]
-            bunch = bunch or Bunch(above)
-            if above != bunch.above or not bunch.add(file, content):
+            if name not in self.incoming.recent and not self._store.has(name):
                 break
-        return bunch or Bunch("")
+            found.append((file, name))
+            size += self.incoming.sizes[file[1]]
+        bunch = Bunch()
+        for (file, _), content in zip(found, self._contents(found)):  # noqa: B905 (Python 3.9)
+            if not bunch.add(file, content):
+                break
+        return bunch
+
+    def _contents(self, found: Sequence[tuple[Small, bytes]]) -> list[memoryview]:
+        """Of files of one chunk, by its name: what has just come, the others from the store."""
+        recent, sizes = self.incoming.recent, self.incoming.sizes
+        stored = [(name, sizes[file[1]]) for file, name in found if name not in recent]
+        kept = iter(self._store.fetch(stored) if stored else ())
+        return [recent[name] if name in recent else next(kept) for _, name in found]
 
     def _make(self, bunch: Bunch) -> int:
         self._drop()

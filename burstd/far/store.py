@@ -11,6 +11,7 @@ import contextlib
 import os
 import time
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Callable, Optional
 
 from burstd.far import chunks, paths
@@ -132,7 +133,21 @@ class Store:
         looked at again: disks rot. Runs of zeros from `hole` bytes on are passed over, and whether
         the last one was is returned. Raises FarError(missing | mismatch | refused), and OSError
         where the file can't be written."""
-        found, numbers = list[tuple[bytes, int, int, int]](), list[int]()
+        found = self._kept(wanted)
+        done, passed = chunks.lay(to, found, hole) if found else (0, False)
+        self._looked_at(wanted, done)
+        return passed
+
+    def fetch(self, wanted: Sequence[tuple[bytes, int]]) -> list[memoryview]:
+        """Chunks in memory; else as `copy`."""
+        found = self._kept(wanted)
+        content = memoryview(bytearray(sum(size for _, size in wanted)))
+        self._looked_at(wanted, chunks.fetch(found, content) if found else 0)
+        ends = accumulate(size for _, size in wanted)
+        return [content[end - size : end] for (_, size), end in zip(wanted, ends)]  # noqa: B905 (Python 3.9)
+
+    def _kept(self, wanted: Sequence[tuple[bytes, int]]) -> list[chunks.Kept]:
+        found = []
         for name, size in wanted:
             place = self._places.get(name)
             if place is None:
@@ -140,22 +155,22 @@ class Store:
             number, offset, there = place >> 72, place >> 24 & (1 << 48) - 1, place & (1 << 24) - 1
             if there != size:
                 raise FarError(REFUSED, f"a chunk of {there} bytes was announced with {size}")
-            found.append((name, self._opened(number), offset, size))
-            numbers.append(number)
-        done, passed = chunks.lay(to, found, hole) if found else (0, False)
-        if done < len(found):
-            self._forget(numbers[done])
-            name = found[done][0]
+            fd = self._open.get(number)
+            found.append((name, self._opened(number) if fd is None else fd, offset, size))
+        return found
+
+    def _looked_at(self, wanted: Sequence[tuple[bytes, int]], right: int) -> None:
+        if right < len(wanted):
+            name = wanted[right][0]
+            self._forget(self._places[name] >> 72)
             raise FarError(MISMATCH, f"a chunk of the store is damaged or gone: {name.hex()}")
-        return passed
 
     def _opened(self, number: int) -> int:
         """-1 where somebody has swept it away meanwhile."""
-        if number not in self._open:
-            try:
-                self._open[number] = paths.open_regular(self._directory, (self._packs[number],))
-            except FileNotFoundError:
-                return -1
+        try:
+            self._open[number] = paths.open_regular(self._directory, (self._packs[number],))
+        except FileNotFoundError:
+            return -1
         return self._open[number]
 
     def settle(self) -> None:

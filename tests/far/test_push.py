@@ -110,6 +110,20 @@ def test_what_changed_is_all_that_travels(far: FarEnd, index: Index, deck: Path)
     same(far, deck)
 
 
+def test_small_files_for_another_burst_are_as_they_are_where_some_are_new(
+    far: FarEnd, index: Index, deck: Path
+) -> None:
+    with far.serving("b-first") as (client, _):
+        client.hello()
+        Push(client, index).send(files(deck))
+    for number in range(0, 700, 3):
+        (deck / f"processor{number % 7}" / f"field{number}").write_bytes(b"new %d\n" % number * 99)
+    with far.serving() as (client, _):
+        client.hello()
+        Push(client, index).send(files(deck))
+    same(far, deck)
+
+
 @pytest.mark.parametrize("at", [100, 300_000, 5 * MIB, 17 * MIB, 30 * MIB])
 def test_after_a_cut_at_any_byte_it_goes_on(far: FarEnd, index: Index, deck: Path, at: int) -> None:
     with far.serving("b-uncut") as (client, _):

@@ -1,5 +1,5 @@
-/* Chunks of the store on their way into a file: each is looked at again, and none passes through the
- * interpreter. */
+/* Chunks of the store on their way into a file, or into memory: each is looked at again, and none
+ * passes through the interpreter. */
 #include "native.h"
 
 #include <errno.h>
@@ -59,5 +59,13 @@ size_t burst_lay(int to, size_t count, const int32_t *from, const uint64_t *offs
         if (state[0])
             return i;
     }
+    return count;
+}
+
+size_t burst_fetch(size_t count, const int32_t *from, const uint64_t *offsets,
+                   const uint64_t *sizes, const uint8_t *names, uint8_t *to) {
+    for (size_t i = 0; i < count; to += sizes[i++])
+        if (!got(from[i], to, sizes[i], offsets[i]) || !right(to, sizes[i], names + i * DIGEST))
+            return i;
     return count;
 }

@@ -83,6 +83,10 @@ EXPORT size_t burst_lay(int to, size_t count, const int32_t *from, const uint64_
                         const uint64_t *sizes, const uint8_t *names, size_t hole,
                         int32_t state[2]);
 
+/* The same into memory, one behind the other. Returns how many are right before one that is not. */
+EXPORT size_t burst_fetch(size_t count, const int32_t *from, const uint64_t *offsets,
+                          const uint64_t *sizes, const uint8_t *names, uint8_t *to);
+
 /* Read files of at most `most` bytes, by their paths (each ends with a NUL), one behind the other.
  * Returns how many were looked at: there was no room for the next. `stamps` gets of each its size,
  * times of its last change and of its inode's (nanoseconds), inode and mode; a size of -1 where it

@@ -2,9 +2,9 @@
 together: what one of them was told to send, the others wait for.
 
 A directory of the store's owner with a file for each conversation: the names that it was asked for
-and has not brought yet. Its lock says that somebody is alive there. All that is read and written
-here is so by one at a time, and counted: who waits looks no further while nothing has changed.
-Where a file system has no locks nobody waits for anybody.
+and has not brought yet; none if it only waits. Its lock says that somebody is alive there. All that
+is read and written here is so by one at a time, and counted: who waits looks no further while
+nothing has changed. Where a file system has no locks nobody waits for anybody.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Claims:
 
     @property
     def others(self) -> int:
-        """How many conversations bring something beside us, as far as we have looked."""
+        """How many conversations bring something beside us, or wait, as far as we have looked."""
         return len(self._others)
 
     def brought(self, names: Iterable[bytes]) -> set[bytes]:
@@ -154,10 +154,11 @@ class Claims:
         found = [other.names & wanted for other in self._others.values() if not other.stalled]
         return set().union(*found)
 
-    def claim(self, names: Iterable[bytes]) -> None:
-        """From now on they are ours to bring. Raises OSError."""
+    def claim(self, names: Iterable[bytes], waits: bool) -> None:
+        """From now on they are ours to bring. `waits`: for others, who see that we are there.
+        Raises OSError."""
         fresh = b"".join(names)
-        if fresh:
+        if fresh or (waits and self._fd < 0):
             self._ours.update(chunks.each(fresh))
             if self._fd < 0:
                 self._begin()

@@ -3,7 +3,6 @@ chunk is its number."""
 
 from __future__ import annotations
 
-import time
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
@@ -30,8 +29,7 @@ class Incoming:
 
     def __init__(self, store: Store, claims: Claims) -> None:
         """The caller closes both."""
-        self._store, self._claims = store, claims
-        self._finished, self._since = store.finished, time.monotonic()
+        self._store, self._finished, self._claims = store, store.finished, claims
         self.sizes, self._names = array("I"), bytearray()
         self.recent: OrderedDict[bytes, memoryview] = OrderedDict()
         self._bytes = 0  #: of those
@@ -61,16 +59,26 @@ class Incoming:
         ours = set(missing)
         with answered(), self._claims.turn() as turn:
             if turn:
-                changed, killed = self._claims.look()
-                if changed or killed:
-                    self._store.refresh(mend=killed)
-                    ours = {name for name in ours if not self._store.has(name)}
+                self._look()
+                ours = {name for name in ours if not self._store.has(name)}
                 others = self._claims.brought(ours)
                 self.awaited |= others
                 ours -= others
-                self._claims.claim(ours)
+                self._claims.claim(ours, waits=bool(others))
         self.awaited -= ours
         return ours
+
+    def _look(self) -> None:
+        changed, killed = self._claims.look()
+        if changed or killed:
+            self._store.refresh(mend=killed)
+
+    def _is_waited_for(self) -> bool:
+        if not self._claims.others and self._claims.news():
+            with self._claims.turn() as turn:
+                if turn:
+                    self._look()
+        return self._claims.others > 0
 
     def take(self, runs: Runs, blocks: Iterable[bytes], plain: Optional[int]) -> None:
         """Keeps the chunks of a pack as they come, so that a cut costs the one that it falls in.
@@ -104,11 +112,11 @@ class Incoming:
             for name, here, there in zip(chunks.each(names), borders, borders[1:])  # noqa: B905 (Python 3.9)
         ]
         with answered():
-            if self._claims.others and time.monotonic() - self._since >= SHARED:
+            if self._store.age >= SHARED and self._is_waited_for():
                 self._store.settle()
             self._store.add(found)
             if self._store.finished != self._finished:
-                self._finished, self._since = self._store.finished, time.monotonic()
+                self._finished = self._store.finished
                 with self._claims.turn() as turn:
                     if turn:
                         self._claims.finished()
@@ -168,11 +176,14 @@ class Incoming:
         return came, gone
 
     def release(self) -> None:
-        """All that we were to bring is where others see it. Raises OSError."""
+        """All that we were to bring is where others see it; that we wait they see, too. Raises
+        OSError."""
         self._store.settle()
         self._finished = self._store.finished
-        with self._claims.turn():
+        with self._claims.turn() as turn:
             self._claims.release()
+            if turn:
+                self._claims.claim((), waits=bool(self.awaited))
 
 
 def _filled(blocks: Iterable[bytes], into: memoryview) -> Iterator[int]:

@@ -199,6 +199,7 @@ class Staging:
         with answered():
             self._complete = True
             self._drop()
+            self.incoming.awaited.clear()
             self.incoming.release()
             self._sync()
 

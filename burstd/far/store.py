@@ -46,6 +46,7 @@ class Store:
         self._used: dict[int, float] = {}
         self._gone: set[int] = set()
         self.finished = 0  #: packs of this conversation that others see
+        self._began = 0.0
         listed = {name for name in map(os.fsencode, os.listdir(directory)) if name.endswith(PACK)}
         self._table = Table.open(directory)
         #: Here, of each pack of the table.
@@ -123,7 +124,7 @@ class Store:
             return
         if self._writer is None:
             self._writer = Writer(self._directory, self._prefix)
-            self._writing = self._number(self._writer.name)
+            self._writing, self._began = self._number(self._writer.name), time.monotonic()
             self._ours.append(self._writer.name)
         for name, offset, size in self._writer.append(list(fresh.items())):
             self._places[name] = _place(self._writing, offset, size)
@@ -172,6 +173,11 @@ class Store:
         except FileNotFoundError:
             return -1
         return self._open[number]
+
+    @property
+    def age(self) -> float:
+        """Seconds since the pack that is being written was begun; 0 without one."""
+        return 0.0 if self._writer is None else time.monotonic() - self._began
 
     def settle(self) -> None:
         """What was added is on the disk, with its index."""

@@ -170,6 +170,32 @@ def test_once_a_pack_is_finished_its_names_are_no_claims_any_more(
     assert sorted(NAMES[2:]) == sorted(names[at : at + 32] for at in range(0, len(names), 32))
 
 
+def test_a_pack_is_finished_soon_where_others_may_wait_for_it(
+    begin: Callable[..., Talk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("burstd.far.store.time.monotonic", lambda: now)
+    first, second = begin("b1"), begin("b2")
+    first.want(*range(12))
+    for n in range(3):
+        first.send([n])
+        now += 3
+    finished = [first.store.finished]
+    assert [] == second.want(0, 2)  # it waits, and has nothing of its own to bring
+    first.send([3])
+    assert [0, 1] == [*finished, first.store.finished]
+    second.incoming.release()
+    assert ([0, 2], []) == second.brought()
+    assert [] == second.want(3, 4)
+    second.incoming.release()
+    now += 3
+    first.send([4])
+    assert ([3], []) == second.brought()
+    now += 1
+    first.send([5])
+    assert ([], []) == second.brought()
+
+
 def test_where_there_are_no_locks_nobody_is_waited_for(
     begin: Callable[..., Talk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

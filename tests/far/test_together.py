@@ -183,6 +183,30 @@ def test_a_file_of_which_a_later_part_waits_is_whole(
     there(far, 1, study[1])
 
 
+def test_after_a_cut_nobody_waits_for_what_hangs(
+    far: FarEnd, study: list[Path], tmp_path: Path
+) -> None:
+    """All come again, while what they had begun hangs: what one was to bring it brings now."""
+    with far.serving("b-0") as (first, _), far.serving("b-1") as (second, _):
+        found = claim(first, study[0], tmp_path / "index0")
+        send(first, found, 40)
+        second.hello()
+        index = Index(tmp_path / "index1")
+        assert Push(second, index)._send(files(study[1]))
+        index.close()
+        with ThreadPoolExecutor(2) as threads:
+            begun = [threads.submit(again, far, n, study[n], tmp_path) for n in (1, 0)]
+            for one in begun:
+                one.result(timeout=60)
+    for number in (0, 1):
+        there(far, number, study[number])
+
+
+def again(far: FarEnd, number: int, job: Path, indexes: Path) -> None:
+    with far.serving(f"b-{number}") as (client, _):
+        push(client, indexes / f"again{number}", job)
+
+
 def test_who_has_a_burst_of_the_same_key_begin_anew_is_not_held_up(
     far: FarEnd, study: list[Path], tmp_path: Path
 ) -> None:

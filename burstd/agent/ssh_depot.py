@@ -47,14 +47,19 @@ class SshLine:
     """One ssh process; the far program serves one run directory and nothing else."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], pace: Pace, passage: Passage | None = None
+        self,
+        process: subprocess.Popen[bytes],
+        pace: Pace,
+        passage: Passage | None = None,
+        first: bool = False,
     ) -> None:
+        """``first``: of the agent's, so that what an earlier agent has begun is over."""
         if process.stdin is None or process.stdout is None:
             raise Unreachable("ssh without pipes")
         self._process = process
         pipes = cast(BinaryIO, process.stdin), cast(BinaryIO, process.stdout)
         self.client, self.passage = Client(*pipes, pace, passage), passage
-        self.client.greet()  # inputs are read while the way is opened
+        self.client.greet(first)  # inputs are read while the way is opened
         if passage is not None:
             self.client.unlock(passage.key)
 
@@ -279,10 +284,10 @@ def connector(api: Api) -> Callable[[Mapping[str, Any], Path], Depot]:
         pace = Pace(lambda moved: _share(api, words["burst"], moved))
         passage = _passage(api, words["burst"], answer, pace)
 
-        def line() -> SshLine:
-            return SshLine(_ssh(ticket, directory), pace, passage)
+        def line(first: bool = False) -> SshLine:
+            return SshLine(_ssh(ticket, directory), pace, passage, first)
 
-        return SshDepot(line(), words["key"], line)
+        return SshDepot(line(first=True), words["key"], line)
 
     return connect
 

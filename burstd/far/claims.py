@@ -73,10 +73,10 @@ class Claims:
     """Ours, and what we know of the others'. All of it but `came` and `news` wants a turn, see
     `turn`."""
 
-    def __init__(self, store: int, prefix: bytes, wanted: bool = True) -> None:
+    def __init__(self, store: int, prefix: bytes, wanted: bool, first: bool) -> None:
         """`store`: a descriptor of its directory, the caller's. `prefix`: of this burst's names
-        there: an earlier conversation of it may hang, nobody waits for that. `wanted`: else there
-        are none."""
+        there: we don't wait for other conversations of it. `wanted`: else there are none. `first`:
+        earlier ones are over and may hang; nobody waits for them any more."""
         self._prefix = prefix
         self._directory = _directory(store) if wanted else -1
         self._lock = _lock_in(self._directory) if self._directory >= 0 else -1
@@ -85,6 +85,15 @@ class Claims:
         self._ours: set[bytes] = set()
         self._came: set[bytes] = set()  #: of those
         self._name, self._fd, self._shown = b"", -1, 0.0
+        if first:
+            self._forget_earlier()
+
+    def _forget_earlier(self) -> None:
+        with self.turn() as turn:
+            for name in map(os.fsencode, os.listdir(self._directory)) if turn else ():
+                if name.startswith(self._prefix):
+                    os.unlink(name, dir_fd=self._directory)
+                    self._changed = True
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[bool]:

@@ -146,9 +146,11 @@ class Client:
         free, stands = answer.integer("free"), answer.flag("standing")
         return Hello(answer.integer("protocol"), program, free, can, stands)
 
-    def greet(self) -> None:
-        """The same without waiting: a refusal is raised where the first answer is waited for."""
-        self._greeting = self._post({"op": "hello", "protocol": wire.PROTOCOL})
+    def greet(self, first: bool = False) -> None:
+        """The same without waiting: a refusal is raised where the first answer is waited for.
+        `first`: earlier conversations of the burst are over, whether the far end knows or not."""
+        header: wire.Header = {"op": "hello", "protocol": wire.PROTOCOL}
+        self._greeting = self._post({**header, "first": True} if first else header)
 
     def unlock(self, key: bytes) -> Pending:
         """What passes through the bucket is sealed with this."""

@@ -65,6 +65,7 @@ class Session:
         self._opened: Optional[rundir.RunDir] = None
         self._staged: Optional[Staging] = None
         self._opened_passage: Optional[Passage] = None
+        self._first = False
         self._ops: dict[str, Callable[[Fields], Answer]] = {
             "hello": self._hello,
             "unlock": self._unlock,
@@ -175,13 +176,14 @@ class Session:
 
             keeps = self._limits.store_bytes > 0
             store = Store.at(self._root, self._key, self._limits.store_shared)
-            claims = store.claims(keeps)
+            claims = store.claims(keeps, self._first)
             self._staged = Staging(self._run(), store, claims, keeps)
         return self._staged
 
     def _hello(self, fields: Fields) -> Answer:
         if fields.integer("protocol") != wire.PROTOCOL:
             raise FarError(REFUSED, f"this end speaks protocol {wire.PROTOCOL}")
+        self._first = fields.has("first") or self._first
         self._opened = rundir.RunDir.open(self._root, self._key, create=True)
         room = os.fstatvfs(self._opened.fd)
         free = room.f_bavail * room.f_frsize

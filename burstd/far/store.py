@@ -53,7 +53,7 @@ class Store:
         self._numbers = [self._number(name) if name in listed else -1 for name in self._table.packs]
         self._known = set(self._table.packs)
         for name in sorted(listed.difference(self._known)):
-            self._learn(name)
+            self._learn(name, name.startswith(self._prefix))
 
     def _number(self, pack: bytes) -> int:
         self._packs.append(pack)
@@ -88,11 +88,11 @@ class Store:
 
     def refresh(self, mend: bool = False) -> None:
         """Learns what other conversations have finished since. `mend`: also what those have left
-        that were killed."""
+        that were killed or hang."""
         listed = {name for name in map(os.fsencode, os.listdir(self._directory))}
         for name in sorted(listed.difference(self._known, self._ours)):
             if name.endswith(PACK) and (mend or index_of(name) in listed):
-                self._learn(name)
+                self._learn(name, mend)
 
     def _in_use(self, number: int) -> bool:
         """Marks a pack as used, now and then. False if it was swept away: we were silent for
@@ -192,10 +192,9 @@ class Store:
         for pack in self._ours:
             self._remove(pack)
 
-    def claims(self, wanted: bool = True) -> Claims:
-        """What conversations at it are bringing; nobody is waited for where that is not wanted. The
-        caller closes them."""
-        return Claims(self._directory, self._prefix, wanted)
+    def claims(self, wanted: bool = True, first: bool = False) -> Claims:
+        """What conversations at it are bringing; see `Claims`. The caller closes them."""
+        return Claims(self._directory, self._prefix, wanted, first)
 
     def models(self, wanted: bool = True) -> Models:
         """Its whole files; none where none are wanted, nor where others could write to them: they
@@ -268,13 +267,14 @@ class Store:
             for fd in (*self._open.values(), self._directory):
                 os.close(fd)
 
-    def _learn(self, pack: bytes) -> None:
-        """What is in it; nothing while somebody else writes it."""
+    def _learn(self, pack: bytes, growing: bool) -> None:
+        """What is in it; while somebody else writes it nothing, or `growing` what it has by now."""
         number = -1
-        for name, offset, size in indexed(self._directory, pack, pack.startswith(self._prefix)):
+        for name, offset, size in indexed(self._directory, pack, growing):
             number = self._number(pack) if number < 0 else number
             self._places[name] = _place(number, offset, size)
-        if number >= 0:
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(index_of(pack), dir_fd=self._directory)
             self._known.add(pack)
 
     def _forget(self, number: int) -> None:

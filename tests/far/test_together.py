@@ -204,6 +204,7 @@ def test_after_a_cut_nobody_waits_for_what_hangs(
 
 def again(far: FarEnd, number: int, job: Path, indexes: Path) -> None:
     with far.serving(f"b-{number}") as (client, _):
+        client.greet(first=True)
         push(client, indexes / f"again{number}", job)
 
 

@@ -27,9 +27,9 @@ NAMES = [blake3.blake3(content).digest() for content in CHUNKS]
 class Talk:
     """One conversation; its chunks are called by their place in ``CHUNKS``."""
 
-    def __init__(self, root: Path, key: str, wanted: bool = True) -> None:
+    def __init__(self, root: Path, key: str, wanted: bool = True, first: bool = False) -> None:
         self.store = Store.at(str(root), key)
-        self.claims = self.store.claims(wanted)
+        self.claims = self.store.claims(wanted, first)
         self.incoming = Incoming(self.store, self.claims)
         self.asked: list[int] = []  #: by their numbers on the line
 
@@ -79,8 +79,8 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., Talk]]:
     """Each call is one more conversation."""
     begun = list[Talk]()
 
-    def one(key: str, wanted: bool = True) -> Talk:
-        begun.append(Talk(tmp_path, key, wanted))
+    def one(key: str, wanted: bool = True, first: bool = False) -> Talk:
+        begun.append(Talk(tmp_path, key, wanted, first))
         return begun[-1]
 
     yield one
@@ -134,6 +134,24 @@ def test_an_earlier_conversation_of_the_same_burst_is_not_waited_for(
     """A network that was cut tells nobody: it hangs for two minutes."""
     begin("b1").want(0, 1)
     assert [0, 1] == begin("b1").want(0, 1)
+
+
+def test_what_an_earlier_agent_was_to_bring_others_do_not_wait_for(
+    begin: Callable[..., Talk],
+) -> None:
+    """After a cut all bursts come again, while all that they had begun hangs."""
+    hanging, other = begin("b1"), begin("b2")
+    hanging.want(0, 1, 3)
+    hanging.send([3])
+    assert [] == other.want(0, 3)
+    assert [2] == begin("b1").want(2)  # another line of the same agent
+    assert ([], []) == other.brought()
+    again = begin("b1", first=True)
+    assert ([3], [0]) == other.brought()
+    assert other.has(3)
+    assert [0] == other.want(0)
+    assert [1] == again.want(0, 1, 3)
+    assert hanging.claims._fd >= 0
 
 
 def test_who_brings_nothing_for_long_is_not_waited_for(

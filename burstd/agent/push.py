@@ -83,10 +83,10 @@ class Push:
             left, gone = self.client.rest()
             if not sent.keys() >= set(gone):
                 raise FarError(BROKEN, "the far end asks for files that it was not offered")
-            self._numbers.clear()
-            sent |= {entry.path: entry for entry in self._send(map(Path, sorted(gone)))}
             if not (left or gone):
                 return [sent[entry.path] for entry in entries]
+            self._numbers.clear()  # they are asked about anew
+            sent |= {entry.path: entry for entry in self._send(map(Path, sorted(gone)))}
 
     def _send(self, paths: Iterable[Path]) -> list[InputFile]:
         coming, entries = iter(paths), list[InputFile]()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import stat
 import time
@@ -371,6 +372,9 @@ def _at_most(seconds: int) -> Iterator[None]:
 def serve(root: str, key: str, stdin: BinaryIO, stdout: BinaryIO, limits: Limits) -> int:
     """The verb: 0 after a clean end of the line, 1 if it broke."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    # A tree may be built of as many packs as there were conversations.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         Session(root, key, stdin, stdout, limits).serve()
     except FarLost:

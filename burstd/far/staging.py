@@ -85,20 +85,22 @@ class Staging:
         have to be sent again."""
         with answered():
             self.incoming.release()
-        until, pause = time.monotonic() + patience, 0.1
+        until, pause, news = time.monotonic() + patience, 0.1, True
         while True:
-            came, gone = self.incoming.brought()
-            for parts in self._later.ready(came):
-                for part in parts:
-                    self._grow(part)
-            lost = self._later.without(gone)
-            while not lost and self._later and time.monotonic() < until:
-                time.sleep(pause)
-                pause = min(1.5 * pause, max(0.5, CROWD * self.incoming.others))
-                if self.incoming.news:
-                    break
-            else:
+            lost = self._go_on() if news else []
+            if lost or not self._later or time.monotonic() >= until:
                 return len(self._later), lost
+            time.sleep(pause)
+            pause = min(1.5 * pause, max(0.5, CROWD * self.incoming.others))
+            news = self.incoming.news
+
+    def _go_on(self) -> list[str]:
+        """Builds what lacks nothing any more; the files that wait in vain."""
+        came, gone = self.incoming.brought()
+        for parts in self._later.ready(came):
+            for part in parts:
+                self._grow(part)
+        return self._later.without(gone)
 
     def _bunch(self, rows: Sequence[object], at: int) -> Bunch:
         """As many as can be made at once, from that row on."""

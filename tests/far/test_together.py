@@ -4,16 +4,20 @@ and whoever is killed on the way."""
 from __future__ import annotations
 
 import random
+import resource
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from burstd.agent.index import Index
 from burstd.agent.push import Push
 from burstd.agent.reading import batches
+from burstd.domain.data import InputFile
 from burstd.far.client import Client, missing
 from burstd.far.errors import FarError
 from tests.far.kit import FarEnd, order
@@ -104,15 +108,15 @@ def test_what_somebody_was_to_bring_is_waited_for_until_he_has_ended(
         found = claim(first, study[0], tmp_path / "index0")
         with far.serving("b-1") as (second, _):
             second.hello()
-            waiting = thread.submit(push, second, tmp_path / "index1", study[1])
+            pushing = thread.submit(push, second, tmp_path / "index1", study[1])
             send(first, found, int(share * len(found)))
-            assert not waiting.done()
+            assert not pushing.done()
             if killed:
                 program.kill()
                 program.wait()
             else:
                 first._to.close()
-            taken = waiting.result(timeout=60)
+            taken = pushing.result(timeout=60)
     there(far, 1, study[1])
     assert abs(taken - (1 - share) * COMMON) < 0.1 * COMMON + 200_000
 
@@ -120,17 +124,10 @@ def test_what_somebody_was_to_bring_is_waited_for_until_he_has_ended(
 def test_nothing_is_ordered_while_files_wait(
     far: FarEnd, study: list[Path], tmp_path: Path
 ) -> None:
-    with far.serving("b-0") as (first, _), far.serving() as (second, _):
-        claim(first, study[0], tmp_path / "index0")
-        known = Index(tmp_path / "index1")
-        second.hello()
-        pushing = Push(second, known)
-        entries = pushing._send(files(study[1]))
-        assert pushing._waiting
-        known.close()
+    with waiting(far, study, tmp_path) as second:
+        assert second.push._waiting
         with pytest.raises(FarError, match="refused: 11 files wait for what others bring"):
-            second.order(order(), b"")
-        assert len(entries) == len(files(study[1]))
+            second.push.client.order(order(key="b-1"), b"")
 
 
 def test_a_far_end_that_asks_for_other_files_gets_none(
@@ -144,24 +141,44 @@ def test_a_far_end_that_asks_for_other_files_gets_none(
             push(second, tmp_path / "index1", study[1])
 
 
+class Waiting(NamedTuple):
+    """The second job's files wait for what the first one's conversation was told to bring."""
+
+    push: Push
+    entries: list[InputFile]
+    first: Client
+    found: list[tuple[bytes, bytes]]
+
+    def brought(self) -> None:
+        """All of it, and that conversation ends."""
+        send(self.first, self.found, len(self.found))
+        self.first._to.close()
+
+
+@contextmanager
+def waiting(far: FarEnd, study: list[Path], place: Path, sent: int = 0) -> Iterator[Waiting]:
+    """``sent``: chunks that have come by then."""
+    with far.serving("b-0") as (first, _), far.serving("b-1") as (second, _):
+        found = claim(first, study[0], place / "index0")
+        send(first, found, sent)
+        second.hello()
+        index = Index(place / "index1")
+        push = Push(second, index)
+        yield Waiting(push, push._send(files(study[1])), first, found)
+        index.close()
+
+
 def test_a_file_that_waits_and_is_begun_anew_is_as_it_is_then(
     far: FarEnd, study: list[Path], tmp_path: Path
 ) -> None:
     """It changes while others bring what it was."""
-    with far.serving("b-0") as (first, _), far.serving("b-1") as (second, _):
-        found = claim(first, study[0], tmp_path / "index0")
-        second.hello()
-        known = Index(tmp_path / "index1")
-        pushing = Push(second, known)
-        entries = pushing._send(files(study[1]))
+    with waiting(far, study, tmp_path) as second:
         (study[1] / "part3.k").write_bytes(b"other\n" * 5000)
         (study[1] / "mesh.k").write_bytes(random.Random(9).randbytes(200_000))
-        pushing._numbers.clear()
-        pushing._send([study[1] / "mesh.k", study[1] / "part3.k"])
-        send(first, found, len(found))
-        first._to.close()
-        pushing._rest(entries)
-        known.close()
+        second.push._numbers.clear()
+        second.push._send([study[1] / "mesh.k", study[1] / "part3.k"])
+        second.brought()
+        second.push._rest(second.entries)
     there(far, 1, study[1])
 
 
@@ -170,16 +187,9 @@ def test_a_file_of_which_a_later_part_waits_is_whole(
 ) -> None:
     mesh = (study[0] / "mesh.k").read_bytes()
     (study[1] / "late").write_bytes(random.Random(8).randbytes(5 * MIB) + mesh)
-    with far.serving("b-0") as (first, _), far.serving("b-1") as (second, _):
-        found = claim(first, study[0], tmp_path / "index0")
-        second.hello()
-        known = Index(tmp_path / "index1")
-        pushing = Push(second, known)
-        entries = pushing._send(files(study[1]))
-        send(first, found, len(found))
-        first._to.close()
-        pushing._rest(entries)
-        known.close()
+    with waiting(far, study, tmp_path) as second:
+        second.brought()
+        second.push._rest(second.entries)
     there(far, 1, study[1])
 
 
@@ -187,17 +197,10 @@ def test_after_a_cut_nobody_waits_for_what_hangs(
     far: FarEnd, study: list[Path], tmp_path: Path
 ) -> None:
     """All come again, while what they had begun hangs: what one was to bring it brings now."""
-    with far.serving("b-0") as (first, _), far.serving("b-1") as (second, _):
-        found = claim(first, study[0], tmp_path / "index0")
-        send(first, found, 40)
-        second.hello()
-        index = Index(tmp_path / "index1")
-        assert Push(second, index)._send(files(study[1]))
-        index.close()
-        with ThreadPoolExecutor(2) as threads:
-            begun = [threads.submit(again, far, n, study[n], tmp_path) for n in (1, 0)]
-            for one in begun:
-                one.result(timeout=60)
+    with waiting(far, study, tmp_path, sent=40), ThreadPoolExecutor(2) as threads:
+        begun = [threads.submit(again, far, n, study[n], tmp_path) for n in (1, 0)]
+        for one in begun:
+            one.result(timeout=60)
     for number in (0, 1):
         there(far, number, study[number])
 
@@ -217,3 +220,27 @@ def test_who_has_a_burst_of_the_same_key_begin_anew_is_not_held_up(
             second.hello()
             assert COMMON < push(second, tmp_path / "index1", study[0])
     same(far, study[0])
+
+
+def test_chunks_may_lie_in_more_packs_than_a_process_may_hold_open(
+    far: FarEnd, index: Index, tmp_path: Path
+) -> None:
+    """Many conversations at once leave many packs."""
+    mesh = tmp_path / "deck" / "mesh"
+    mesh.parent.mkdir()
+    mesh.write_bytes(random.Random(4).randbytes(2 * MIB))
+    found = [chunk for batch in batches([mesh], index) for chunk in batch.chunks]
+    for number, chunk in enumerate(found):
+        with far.serving(f"b-other{number}") as (client, _):
+            client.hello()
+            client.want([(chunk.name, chunk.size)])
+            client.chunks([(0, 1)], bytes(chunk.content or b""), None).result()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(found), hard))
+    try:
+        with far.serving() as (client, _):
+            assert push(client, tmp_path / "again", mesh.parent) < MIB
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    same(far, mesh.parent)
+    assert len(found) == len(list(far.root.glob("stores/*/*.pack"))) > 50

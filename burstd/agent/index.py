@@ -15,9 +15,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from burstd.far.chunks import ALONE
+
 #: /var/tmp outlives a boot (hier(7)); any user may make a directory there.
 PLACE = Path("/var/tmp")  # noqa: S108 - looked at before it is trusted
-VERSION = 3
+VERSION = 4
 #: A file that was written in the moment in which it was read may have been written once more in the
 #: same tick of its file system's clock: NFS servers and ours differ by less than this.
 SETTLED = 3.0  #: seconds
@@ -26,12 +28,14 @@ _AT_ONCE = 500
 _FEW = 3200  #: bytes of names that are handed out with others: hundreds of large files have MB each
 _MANY = 2**20  #: bytes of names that lie in parts: a file of 100 GB has 110 MB of them
 
-#: ``parts``: those of files that are being read, and of those that were.
+#: ``parts``: those of files that are being read, and of those that were. ``name``: of large ones,
+#: which others may be like.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER, day INTEGER,
-    digest BLOB, sizes BLOB, names BLOB, parts BLOB
+    digest BLOB, sizes BLOB, names BLOB, parts BLOB, name BLOB
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS alike ON files (name, size) WHERE name IS NOT NULL;
 CREATE TABLE IF NOT EXISTS parts (
     parts BLOB, number INTEGER, day INTEGER, sizes BLOB, names BLOB, PRIMARY KEY (parts, number)
 );
@@ -141,17 +145,23 @@ class Index:
                 raw = [os.fsencode(path) for path in paths[at : at + _AT_ONCE]]
                 marks = ",".join("?" * len(raw))
                 asked = f"{_SHORT} WHERE path IN ({marks})"
-                for path, *stamp, day, digest, sizes, names in self._database.execute(asked, raw):
-                    name = os.fsdecode(path)
-                    many = names is None
-                    some = (b"", b"", many) if many else (sizes, names, many)
-                    found[name] = Known(name, Stamp(*stamp), digest, *some)
-                    if day < _today():
+                for row in self._database.execute(asked, raw):
+                    one = _known(row)
+                    found[one.path] = one
+                    if row[5] < _today():
                         self._database.execute(
-                            "UPDATE files SET day = ? WHERE path = ?", (_today(), path)
+                            "UPDATE files SET day = ? WHERE path = ?", (_today(), row[0])
                         )
             self._database.commit()
         return found
+
+    def alike(self, path: str, size: int) -> Known | None:
+        """Another large file of the same name; of several one that is about as large."""
+        near = (os.fsencode(path).rpartition(b"/")[2], size)
+        for asked in ("size <= ? ORDER BY size DESC", "size > ? ORDER BY size"):
+            if rows := self._rows(f"{_SHORT} WHERE name = ? AND {asked} LIMIT 1", near):
+                return _known(rows[0])
+        return None
 
     def pieces(self, known: Known) -> Iterator[tuple[bytes, bytes]]:
         """Sizes and names of its chunks, in their order, some at a time; too few of them where
@@ -189,14 +199,14 @@ class Index:
         """Remember files that were read from ``read_at_ns`` on (nanoseconds since 1970)."""
         still = read_at_ns - round(SETTLED * 1e9)
         rows = [
-            (os.fsencode(f.path), *f.stamp, _today(), f.digest, f.sizes, f.names, f.parts)
+            (os.fsencode(f.path), *f.stamp, _today(), f.digest, f.sizes, f.names, f.parts, _name(f))
             for f in files
             if max(f.stamp.mtime_ns, f.stamp.ctime_ns) < still
         ]
         if self._database is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._database.executemany(
-                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
                 )
                 self._database.commit()
 
@@ -215,6 +225,17 @@ class Index:
                 self._database.execute(_UNREAD, (_today() - 1,))
                 self._database.commit()
             self._database.close()
+
+
+def _known(row: tuple[Any, ...]) -> Known:
+    path, *stamp, _, digest, sizes, names = row
+    some = (b"", b"", True) if names is None else (sizes, names, False)
+    return Known(os.fsdecode(path), Stamp(*stamp), digest, *some)
+
+
+def _name(known: Known) -> bytes | None:
+    large = known.stamp.size > ALONE
+    return os.fsencode(known.path).rpartition(b"/")[2] if large else None
 
 
 def _forget_earlier(path: Path) -> None:

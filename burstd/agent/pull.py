@@ -11,6 +11,7 @@ from typing import Any
 
 from burstd.far import chunks
 from burstd.far.client import Client, chunks_of
+from burstd.far.windows import windows
 from burstd.ports.errors import Mismatch
 
 #: Below this a question costs more than it can save.
@@ -60,8 +61,11 @@ class Pull:
         while have >= LEAST and self._at < have:
             end = min(self._at + SEGMENT, self.size)
             pending = self.client.names(self.path, self._at, end - self._at)
-            windows = chunks.windows(self.into, min(end, have), self._at)
-            pieces = [(name, len(part)) for w in windows for name, _, part in w.pieces()]
+            pieces = [
+                (name, len(part))
+                for window in windows(self.into, min(end, have), self._at)
+                for name, _, part in window.pieces()
+            ]
             right = 0
             for mine, theirs in zip(pieces, chunks_of(pending), strict=False):
                 if mine != theirs:
@@ -80,7 +84,7 @@ class Pull:
             pending = self.client.names(self.path, begin, end - begin)
             here = {
                 name: (offset, len(part))
-                for window in chunks.windows(similar, min(have, begin + SEGMENT), begin)
+                for window in windows(similar, min(have, begin + SEGMENT), begin)
                 for name, offset, part in window.pieces()
             }
             lacking = 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,14 +14,18 @@ from typing import NamedTuple
 
 from burstd.agent.index import Index, Known, Names, Stamp
 from burstd.agent.inputs import NotStageable
+from burstd.agent.notes import Notes
 from burstd.agent.small import Small, read_small
+from burstd.agent.trail import Trail
 from burstd.domain.data import InputFile
 from burstd.far import chunks
+from burstd.far.windows import windows
 from burstd.ports.errors import Mismatch
 
 BATCH_BYTES, BATCH_CHUNKS = 4 * 2**20, 2000
 LOOKED_UP = 500  #: files at once
-UNKEPT = 2**20  #: bytes of names of files that the index does not know yet
+#: Bytes that are read at once behind what was as in another file: it may be so again soon.
+NEAR = 2**19
 TRIES = 5
 
 
@@ -94,28 +97,22 @@ def batches(paths: Iterable[Path], index: Index) -> Iterator[Batch]:
 
     Raises ``NotStageable`` for one that will not hold still, ``OSError`` if it can't be read.
     """
-    batch, coming = Batch(), map(str, paths)
+    batch, coming, notes = Batch(), map(str, paths), Notes(index)
     while some := list(islice(coming, LOOKED_UP)):
-        known, fresh, began = index.known(some), list[Known](), time.time_ns()
+        known = notes.known(some)
         small = read_small([path for path in some if path not in known])
-        counted, names = 0, 0  #: of ``fresh``
         for path in some:
             whole = None if path in known else next(small)
             if whole is not None:
-                parts: Iterable[_Found] = (_small(path, whole, fresh),)
+                parts: Iterable[_Found] = (_small(path, whole, notes),)
             else:
-                parts = _file(path, known.get(path), fresh, index)
+                parts = _file(path, known.get(path), notes)
             for offset, found, entry in parts:
                 batch.add(path, offset, found, entry)
                 if batch.full:
                     yield batch
                     batch = Batch()
-            names += sum(len(one.names) for one in fresh[counted:])
-            counted = len(fresh)
-            if names > UNKEPT:
-                index.keep(fresh, began)
-                fresh, counted, names = [], 0, 0
-        index.keep(fresh, began)
+    notes.keep()
     if batch.pieces:
         yield batch
 
@@ -123,18 +120,18 @@ def batches(paths: Iterable[Path], index: Index) -> Iterator[Batch]:
 _Found = tuple[int, Sequence[Chunk], InputFile | None]
 
 
-def _file(path: str, known: Known | None, fresh: list[Known], index: Index) -> Iterator[_Found]:
+def _file(path: str, known: Known | None, notes: Notes) -> Iterator[_Found]:
     if known is not None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             fact = os.fstat(fd)  # of an open file: NFS may tell of another one from memory (nfs(5))
         finally:
             os.close(fd)
-        pieces = index.pieces(known) if Stamp.of(fact) == known.stamp else iter(())
+        pieces = notes.index.pieces(known) if Stamp.of(fact) == known.stamp else iter(())
         if (first := next(pieces, None)) is not None:
             yield from _unread(path, fact, known, chain([first], pieces))
             return
-    yield from _read(path, fresh, index)
+    yield from _read(path, known, notes)
 
 
 def _unread(
@@ -146,17 +143,26 @@ def _unread(
     for raw, names in pieces:
         sizes = array("I", raw)
         for first in range(0, max(1, len(sizes)), BATCH_CHUNKS):
-            found, begin = list[Chunk](), offset
-            for number in range(first, min(first + BATCH_CHUNKS, len(sizes))):
-                name = names[number * chunks.DIGEST : (number + 1) * chunks.DIGEST]
-                found.append(Chunk(name, sizes[number], None, path, offset))
-                offset += sizes[number]
+            some = sizes[first : first + BATCH_CHUNKS]
+            theirs = names[first * chunks.DIGEST : (first + len(some)) * chunks.DIGEST]
+            found = _on_disk(path, offset, some, theirs)
+            begin, offset = offset, offset + sum(some)
             yield begin, found, entry if offset == fact.st_size else None
     if offset != fact.st_size:
         raise Changed(path)
 
 
-def _read(path: str, fresh: list[Known], index: Index) -> Iterator[_Found]:
+def _on_disk(path: str, offset: int, sizes: Iterable[int], names: bytes) -> list[Chunk]:
+    """Chunks that stay there until they are needed."""
+    found = list[Chunk]()
+    for size, name in zip(sizes, chunks.each(names), strict=False):
+        found.append(Chunk(name, size, None, path, offset))
+        offset += size
+    return found
+
+
+def _read(path: str, earlier: Known | None, notes: Notes) -> Iterator[_Found]:
+    """``earlier``: what it was like when it was last read."""
     for _ in range(TRIES):
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -166,36 +172,56 @@ def _read(path: str, fresh: list[Known], index: Index) -> Iterator[_Found]:
                 stamp = Stamp.of(before)
                 if stamp == Stamp.of(os.fstat(fd)) and len(content) == before.st_size:
                     whole = Small(stamp, before.st_mode, chunks.blake3(content), content)
-                    yield _small(path, whole, fresh)
+                    yield _small(path, whole, notes)
                     return
                 continue
-            names, last = Names(index), (0, list[Chunk]())
-            for window in chunks.windows(fd, before.st_size, digest=digest):
+            names, last = Names(notes.index), (0, list[Chunk]())
+            trail = notes.trail(path, before.st_size, earlier)
+            for offset, found, some in _cut(path, fd, before.st_size, trail, digest):
                 if last[1]:
                     yield *last, None
-                found = [Chunk(name, len(part), part) for name, _, part in window.pieces()]
-                last = (window.offset, found)
-                names.add([chunk.size for chunk in found], window.names)
+                last = (offset, found)
+                names.add([chunk.size for chunk in found], some)
             after = os.fstat(fd)
         finally:
             os.close(fd)
         if Stamp.of(before) == Stamp.of(after) and names.size == after.st_size:
             name = digest.digest()
             if (made := names.known(path, Stamp.of(after), name)) is not None:
-                fresh.append(made)
+                notes.add(made)
             yield *last, _entry(path, Stamp.of(after), after.st_mode, name)
             return
     raise NotStageable(f"{path} changes while it is read")
 
 
-def _small(path: str, whole: Small, fresh: list[Known]) -> _Found:
+def _cut(
+    path: str, fd: int, size: int, trail: Trail | None, digest: chunks.Blake3
+) -> Iterator[tuple[int, list[Chunk], bytes]]:
+    """The chunks of an open file, some at a time: where they begin, and their names in a row; fewer
+    if it is shorter by now. What is as on the trail is not kept in memory: the far end has it."""
+    offset, room = 0, 0
+    while True:
+        for begin, sizes, names in trail.follow(fd, size, offset, digest) if trail else ():
+            yield begin, _on_disk(path, begin, sizes, names), names
+            offset, room = begin + sum(sizes), NEAR
+        for window in windows(fd, size, offset, digest, within=offset > 0, room=room):
+            found = [Chunk(name, len(part), part) for name, _, part in window.pieces()]
+            yield window.offset, found, window.names
+            offset = window.offset + window.ends[-1]
+            if trail is not None and trail.leads_on(found[-1].name):
+                break
+        else:
+            return
+
+
+def _small(path: str, whole: Small, notes: Notes) -> _Found:
     """One that is one chunk: its name is the file's digest."""
     stamp, mode, name, content = whole
     entry = _entry(path, stamp, mode, name)
     if not content:
-        fresh.append(Known(path, stamp, name, b"", b""))
+        notes.add(Known(path, stamp, name, b"", b""))
         return 0, [], entry
-    fresh.append(Known(path, stamp, name, stamp.size.to_bytes(4, sys.byteorder), name))
+    notes.add(Known(path, stamp, name, stamp.size.to_bytes(4, sys.byteorder), name))
     return 0, [Chunk(name, stamp.size, content)], entry
 
 

@@ -11,9 +11,8 @@ import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Callable, Optional, Union
+from typing import Callable, Union
 
 from burstd.far import planes
 from burstd.far.errors import BROKEN, REFUSED, FarError
@@ -142,49 +141,6 @@ def names(data: Data, ends: Sequence[int]) -> bytes:
 def each(found: Union[bytes, bytearray]) -> list[bytes]:
     """The names that lie there one after the other."""
     return [bytes(found[at : at + DIGEST]) for at in range(0, len(found), DIGEST)]
-
-
-@dataclass(frozen=True)
-class Window:
-    """Some chunks of a file that lie side by side, from `offset` on; `ends` count from there."""
-
-    offset: int
-    content: memoryview
-    ends: Sequence[int]
-    names: bytes
-
-    def pieces(self) -> Iterator[tuple[bytes, int, memoryview]]:
-        """Name, offset in the file and bytes of each chunk."""
-        start = 0
-        for name, end in zip(each(self.names), self.ends):  # noqa: B905 (Python 3.9)
-            yield name, self.offset + start, self.content[start:end]
-            start = end
-
-
-def windows(
-    fd: int, size: int, start: int = 0, digest: Optional[Blake3] = None
-) -> Iterator[Window]:
-    """All chunks of an open file that has so many bytes, or of those from `start` on, which are cut
-    as if the file began there; fewer if it is shorter by now. `digest` goes on with all of it."""
-    offset, read, rest = start, start, memoryview(b"")
-    while read < size:
-        window = memoryview(bytearray(len(rest) + min(WINDOW, size - read)))
-        window[: len(rest)] = rest
-        have = len(rest)
-        while have < len(window):
-            came = os.preadv(fd, [window[have:]], offset + have)
-            if not came:
-                return
-            have += came
-        if digest is not None:
-            digest.update(window[len(rest) :])
-        read = offset + have
-        ends = [len(window)] if size - start <= ALONE else cut(window)
-        if read < size:  # the last ends where the window does, not where it should
-            ends = [end for end in ends[:-1] if end <= len(window) - MOST] or ends[:1]
-        yield Window(offset, window[: ends[-1]], ends, names(window, ends))
-        rest = window[ends[-1] :]
-        offset += ends[-1]
 
 
 def sort_rows(rows: bytearray) -> None:

@@ -314,8 +314,8 @@ class Session:
         return {"sizes": sizes, **packed}, payload
 
     def _names(self, fields: Fields) -> Answer:
-        from burstd.far import chunks
         from burstd.far.parts import WANTED
+        from burstd.far.windows import windows
 
         offset, length = fields.integer("offset"), fields.integer("length")
         if offset < 0 or length > MAX_NAMED:
@@ -324,7 +324,7 @@ class Session:
         try:
             found = [
                 WANTED.pack(name, len(part))
-                for window in chunks.windows(fd, offset + length, offset)
+                for window in windows(fd, offset + length, offset)
                 for name, _, part in window.pieces()
             ]
         finally:

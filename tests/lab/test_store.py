@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.lab.conftest import Site
@@ -43,10 +45,14 @@ def test_members_of_a_group_send_what_they_share_once(site: Site) -> None:
     assert ["burst mesh 2770", "cae01 mesh 660"] == sorted(set(files) - {"cae02 mesh 660"})
 
 
-def test_jobs_that_are_forwarded_together_send_what_they_share_once(site: Site) -> None:
+@pytest.mark.parametrize("cut", [False, True])
+def test_jobs_that_are_forwarded_together_send_what_they_share_once(site: Site, cut: bool) -> None:
+    """Also where the line is cut for a while in the middle of it."""
     site.lab.host("login").sh(f"rm -rf {STORES}/*")
     code = f"import random,sys;sys.stdout.buffer.write(random.Random(6).randbytes({SIZE}))"
     site.start(high="0.5", low="0.1")
+    if cut:
+        site.lab.wan.set(rate="20mbit")
     homes = [site.study(f"variant{number}") for number in range(3)]
     for home in homes:
         site.ctl.sh(f"python3 -c '{code}' > {home}/mesh.bin", user="alice")
@@ -56,6 +62,12 @@ def test_jobs_that_are_forwarded_together_send_what_they_share_once(site: Site) 
         site.submit(home.rpartition("/")[2], body, options=("-p", "burst"), directory=home)
         for home in homes
     ]
+    if cut:
+        site.until(lambda: SIZE * 0.3 < kept(site), "a part of it has come")
+        assert kept(site) < SIZE * 0.9
+        site.lab.wan.set(rate="20mbit", cut=True)
+        time.sleep(20)
+        site.lab.wan.set(rate="20mbit")
     for job in jobs:
         site.until(lambda job=job: site.state(job) == "COMPLETED", "it ends")  # type: ignore[misc]
     assert SIZE <= kept(site) < SIZE * 1.1

@@ -43,6 +43,18 @@ def test_the_names_of_pieces_are_those_of_each_alone() -> None:
     )
 
 
+@given(st.lists(st.one_of(st.integers(0, 3000), st.integers(0, 140_000)), max_size=150))
+@example([chunks.PART + 1, 5, chunks.PART, 7])
+@example([3000] * 400)
+@settings(max_examples=60, deadline=None)
+def test_however_many_pieces_are_named_together(sizes: list[int]) -> None:
+    data = noise(sum(sizes))
+    ends = list(accumulate(sizes))
+    pieces = [data[start:end] for start, end in pairwise([0, *ends])]
+    names = chunks.names(data, ends) if ends else b""
+    assert [blake3.blake3(piece).digest() for piece in pieces] == chunks.each(names)
+
+
 @given(st.lists(st.integers(0, 2_500_000), max_size=6), st.integers(0, 2**32))
 @settings(max_examples=40, deadline=None)
 @example([chunks.PART], 1)

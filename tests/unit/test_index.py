@@ -99,7 +99,7 @@ def test_one_that_only_looks_unchanged_is_noticed_when_it_is_needed(
 def test_the_chunks_of_a_large_file_are_looked_up_when_they_are_needed(
     index: Index, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("burstd.agent.reading.UNKEPT", 1000)
+    monkeypatch.setattr("burstd.agent.notes.UNKEPT", 1000)
     small, large = files[0], files[2]
     contents(files, index)
     known = index.known([str(small), str(large)])

@@ -1,6 +1,7 @@
 /* BLAKE3, the hash without key, as the paper has it (O'Connor, Aumasson, Neves, Wilcox-O'Hearn:
- * "BLAKE3, one function, fast everywhere", 2020). Nodes of one level of the tree are compressed at
- * once, one in each lane of a vector: eight, or sixteen where the CPU has AVX-512. */
+ * "BLAKE3, one function, fast everywhere", 2020). Nodes of one level are compressed at once, one in
+ * each lane of a vector: eight, or sixteen where the CPU has AVX-512. Chunks are small, so those of
+ * many trees are taken together: one alone would leave most lanes empty near its top. */
 #include "native.h"
 
 #include <stdlib.h>
@@ -71,12 +72,12 @@ static void compress(uint32_t cv[WORDS], const uint8_t *block, uint32_t size, ui
         cv[i] = v[i] ^ v[i + 8];
 }
 
-/* `count` nodes of one level, each of `blocks` whole blocks; `at` has something for every lane, so
- * that those without a node do the same as the others. Leaves count from `counter`, parents don't. */
-struct nodes {
-    const uint8_t *at[MOST_LANES];
-    int count, blocks, leaves;
+/* A node: a leaf's `size` bytes, or a pair's; `flags` of its last block. `cv` gets what it comes to. */
+struct node {
+    const uint8_t *at;
+    uint8_t *cv;
     uint64_t counter;
+    uint32_t size, flags;
 };
 
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
@@ -125,110 +126,156 @@ __attribute__((constructor)) static void choose(void) {
 enum { lanes = 8 };
 #endif
 
-/* Chaining values of `count` nodes that lie `stride` bytes apart. Returns how many were done: one
- * that is left alone costs less by itself. */
-static size_t side_by_side(uint8_t *cvs, const uint8_t *data, size_t stride, size_t count,
-                           int blocks, int leaves, uint64_t counter) {
-    struct nodes nodes = {.blocks = blocks, .leaves = leaves};
-    size_t at = 0;
-    while (at + 1 < count) {
-        nodes.count = count - at < (size_t)lanes ? (int)(count - at) : lanes;
-        nodes.counter = counter + at;
-        for (int lane = 0; lane < lanes; lane++)
-            nodes.at[lane] = data + (at + (size_t)(lane < nodes.count ? lane : 0)) * stride;
-#ifdef FASTER
-        if (lanes == 16 && nodes.count > 8)
-            compress_sixteen(cvs + at * DIGEST, &nodes);
-        else
-#endif
-        {
-            nodes.count = nodes.count < 8 ? nodes.count : 8;
-            compress_eight(cvs + at * DIGEST, &nodes);
-        }
-        at += (size_t)nodes.count;
-    }
-    return at;
-}
-
-static void leaf(uint8_t *cv_bytes, const uint8_t *data, size_t size, uint64_t counter,
-                 uint32_t root) {
-    uint32_t cv[WORDS], flags = CHUNK_START;
+/* Of a node that is left alone: the others of its vector would be for nothing. */
+static void by_itself(const struct node *node) {
+    uint32_t cv[WORDS], flags = node->flags & PARENT ? PARENT : CHUNK_START, size = node->size;
+    const uint8_t *at = node->at;
     memcpy(cv, IV, sizeof cv);
-    for (; size > BLOCK; data += BLOCK, size -= BLOCK, flags = 0)
-        compress(cv, data, BLOCK, counter, flags);
+    for (; size > BLOCK; at += BLOCK, size -= BLOCK, flags = 0)
+        compress(cv, at, BLOCK, node->counter, flags);
     uint8_t last[BLOCK] = {0};
-    memcpy(last, data, size);
-    compress(cv, last, (uint32_t)size, counter, flags | CHUNK_END | root);
+    memcpy(last, at, size);
+    compress(cv, last, size, node->counter, flags | node->flags);
     for (int i = 0; i < WORDS; i++)
-        put_word(cv_bytes + 4 * i, cv[i]);
+        put_word(node->cv + 4 * i, cv[i]);
 }
 
-static void parent(uint8_t *cv_bytes, const uint8_t *pair, uint32_t root) {
-    uint32_t cv[WORDS];
-    memcpy(cv, IV, sizeof cv);
-    compress(cv, pair, BLOCK, 0, PARENT | root);
-    for (int i = 0; i < WORDS; i++)
-        put_word(cv_bytes + 4 * i, cv[i]);
+/* Nodes that do not need each other. */
+struct row {
+    struct node nodes[MOST_LANES];
+    int count;
+};
+
+static void finish(struct row *row) {
+    int count = row->count, at = 0;
+    row->count = 0;
+#ifdef FASTER
+    if (lanes == 16 && count > 8) {
+        compress_sixteen(row->nodes, count);
+        return;
+    }
+#endif
+    for (; at + 1 < count; at += 8)
+        compress_eight(row->nodes + at, count - at < 8 ? count - at : 8);
+    if (at < count)
+        by_itself(row->nodes + at);
 }
 
-/* The chaining values of all leaves. */
-static void leaves_of(uint8_t *cvs, const uint8_t *data, size_t size, size_t count,
-                      uint64_t before) {
-    size_t at = side_by_side(cvs, data, LEAF, size / LEAF, LEAF / BLOCK, 1, before);
-    for (; at < count; at++) {
-        size_t left = size - at * LEAF;
-        leaf(cvs + at * DIGEST, data + at * LEAF, left < LEAF ? left : LEAF, before + at, 0);
+static void add(struct row *row, const uint8_t *at, size_t size, uint64_t counter, uint32_t flags,
+                uint8_t *cv) {
+    row->nodes[row->count++] = (struct node){at, cv, counter, (uint32_t)size, flags};
+    if (row->count == lanes)
+        finish(row);
+}
+
+/* The tree above some data: `before`: leaves that come earlier; `cvs`: room for DIGEST bytes of each
+ * leaf; `top` gets what stands for it. `count`: nodes of the level that was reached. */
+struct tree {
+    const uint8_t *data;
+    size_t size;
+    uint64_t before;
+    uint8_t *cvs, *top;
+    size_t count;
+};
+
+static size_t leaves_of(size_t size) {
+    return size ? (size + LEAF - 1) / LEAF : 1;
+}
+
+/* Whole leaves, or those that are shorter: side by side each takes as long as the longest. */
+static void add_leaves(struct row *row, const struct tree *tree, int whole, uint32_t root) {
+    size_t full = tree->size / LEAF, at = whole ? 0 : full, end = whole ? full : tree->count;
+    for (; at < end; at++)
+        add(row, tree->data + at * LEAF, whole ? LEAF : tree->size % LEAF, tree->before + at,
+            CHUNK_END | (tree->count == 1 ? root : 0),
+            tree->count == 1 ? tree->top : tree->cvs + at * DIGEST);
+}
+
+/* Pairs of one level become the next, in their place; who has no partner goes up as it is, once the
+ * row is finished. That gives the tree of the paper, whose left halves are as large a power of two
+ * as they can be. */
+static void add_pairs(struct row *row, const struct tree *tree, uint32_t root) {
+    for (size_t i = 0; i < tree->count / 2; i++)
+        add(row, tree->cvs + i * BLOCK, BLOCK, 0, PARENT | (tree->count == 2 ? root : 0),
+            tree->count == 2 ? tree->top : tree->cvs + i * DIGEST);
+}
+
+static int rise(struct tree *tree) {
+    size_t pairs = tree->count / 2;
+    if (tree->count > 1 && tree->count % 2)
+        memmove(tree->cvs + pairs * DIGEST, tree->cvs + (tree->count - 1) * DIGEST, DIGEST);
+    if (tree->count > 1)
+        tree->count = pairs + tree->count % 2;
+    return tree->count > 1;
+}
+
+/* `root`: flags of their tops. */
+static void grow(struct tree *trees, size_t many, uint32_t root) {
+    struct row row = {.count = 0};
+    int more = 0;
+    for (int whole = 1; whole >= 0; whole--)
+        for (size_t i = 0; i < many; i++) {
+            trees[i].count = leaves_of(trees[i].size);
+            more |= trees[i].count > 1;
+            add_leaves(&row, trees + i, whole, root);
+        }
+    finish(&row);
+    while (more) {
+        for (size_t i = 0; i < many; i++)
+            add_pairs(&row, trees + i, root);
+        finish(&row);
+        more = 0;
+        for (size_t i = 0; i < many; i++)
+            more |= rise(trees + i);
     }
 }
 
-/* Pairs of one level become the next, in their place; who has no partner goes up as it is. That
- * gives the tree of the paper, whose left halves are as large a power of two as they can be. */
-static size_t level(uint8_t *cvs, size_t count) {
-    size_t pairs = count / 2, at = side_by_side(cvs, cvs, BLOCK, pairs, 1, 0, 0);
-    for (; at < pairs; at++)
-        parent(cvs + at * DIGEST, cvs + at * BLOCK, 0);
-    if (count % 2)
-        memmove(cvs + pairs * DIGEST, cvs + (count - 1) * DIGEST, DIGEST);
-    return pairs + count % 2;
-}
+/* At once: trees, and leaves of all of them. */
+enum { TREES = 32, LEAVES = PART / LEAF };
 
-/* The tree above some data; `before`: leaves that come earlier; `root`: flags of its top. */
-static int tree(const uint8_t *data, size_t size, uint64_t before, uint32_t root,
-                uint8_t node[DIGEST]) {
-    size_t count = size ? (size + LEAF - 1) / LEAF : 1;
-    if (count == 1) {
-        leaf(node, data, size, before, root);
-        return 0;
-    }
-    uint8_t few[256 * DIGEST], *cvs = count <= 256 ? few : malloc(count * DIGEST);
-    if (!cvs)
+static int alone(const uint8_t *data, size_t size, uint64_t before, uint32_t root,
+                 uint8_t node[DIGEST]) {
+    uint8_t few[LEAVES * DIGEST], *many = NULL;
+    size_t count = leaves_of(size);
+    if (count > LEAVES && !(many = malloc(count * DIGEST)))
         return -1;
-    leaves_of(cvs, data, size, count, before);
-    while (count > 2)
-        count = level(cvs, count);
-    parent(node, cvs, root);
-    if (cvs != few)
-        free(cvs);
+    struct tree tree = {data, size, before, many ? many : few, node, 0};
+    grow(&tree, 1, root);
+    free(many);
     return 0;
 }
 
 int burst_blake3(const uint8_t *data, size_t size, uint8_t digest[DIGEST]) {
-    return tree(data, size, 0, ROOT, digest);
+    return alone(data, size, 0, ROOT, digest);
 }
 
 int burst_part(const uint8_t *data, size_t at, size_t size, uint64_t number,
                uint8_t node[DIGEST]) {
-    return tree(data + at, size, number * (PART / LEAF), 0, node);
+    return alone(data + at, size, number * (PART / LEAF), 0, node);
 }
 
 void burst_pair(const uint8_t pair[2 * DIGEST], int root, uint8_t node[DIGEST]) {
-    parent(node, pair, root ? ROOT : 0);
+    by_itself(&(struct node){pair, node, 0, BLOCK, PARENT | (root ? ROOT : 0)});
 }
 
 int burst_names(const uint8_t *data, const uint64_t *ends, size_t count, uint8_t *digests) {
+    uint8_t cvs[LEAVES * DIGEST];
+    struct tree trees[TREES];
+    size_t many = 0, used = 0;
     uint64_t from = 0;
-    for (size_t i = 0; i < count; from = ends[i++])
-        if (burst_blake3(data + from, ends[i] - from, digests + i * DIGEST))
+    for (size_t i = 0; i < count; from = ends[i++]) {
+        size_t size = ends[i] - from, leaves = leaves_of(size);
+        if (many == TREES || used + leaves > LEAVES) {
+            grow(trees, many, ROOT);
+            many = used = 0;
+        }
+        if (leaves <= LEAVES) {
+            trees[many++] = (struct tree){data + from, size, 0, cvs + used * DIGEST,
+                                          digests + i * DIGEST, 0};
+            used += leaves;
+        } else if (alone(data + from, size, 0, ROOT, digests + i * DIGEST))
             return -1;
+    }
+    grow(trees, many, ROOT);
     return 0;
 }

@@ -11,25 +11,50 @@
             rows[i | (bit)] = __builtin_shuffle(one, other, high);                                 \
         }
 
-TARGET static void SIDE_BY_SIDE(uint8_t *cvs, const struct nodes *nodes) {
-    LANES_T cv[WORDS], low, high;
+TARGET static void SIDE_BY_SIDE(const struct node *nodes, int count) {
+    uint8_t tails[WIDTH][BLOCK];
+    const uint8_t *at[WIDTH], *last[WIDTH], *from[WIDTH];
+    uint32_t lows[WIDTH], highs[WIDTH], lasts[WIDTH], sizes[WIDTH], flags[WIDTH], past[WIDTH];
+    uint32_t fewest = UINT32_MAX, most = 0; /* blocks before a node's last one */
+    LANES_T cv[WORDS], low, high, size, flag, gone;
+    for (int lane = 0; lane < WIDTH; lane++) {
+        const struct node *node = nodes + (lane < count ? lane : 0);
+        lows[lane] = (uint32_t)node->counter, highs[lane] = (uint32_t)(node->counter >> 32);
+        lasts[lane] = node->size ? (node->size - 1) / BLOCK : 0;
+        fewest = lasts[lane] < fewest ? lasts[lane] : fewest;
+        most = lasts[lane] > most ? lasts[lane] : most;
+        uint32_t end = lasts[lane] * BLOCK;
+        at[lane] = node->at, last[lane] = node->at + end;
+        if (node->size - end < BLOCK) {
+            memset(tails[lane], 0, BLOCK);
+            memcpy(tails[lane], last[lane], node->size - end);
+            last[lane] = tails[lane];
+        }
+    }
+    memcpy(&low, lows, sizeof low), memcpy(&high, highs, sizeof high);
     for (int i = 0; i < WORDS; i++)
         cv[i] = (LANES_T){0} + IV[i];
-    for (int lane = 0; lane < WIDTH; lane++) {
-        uint64_t number = nodes->leaves ? nodes->counter + (uint64_t)lane : 0;
-        low[lane] = (uint32_t)number, high[lane] = (uint32_t)(number >> 32);
-    }
-    for (int block = 0; block < nodes->blocks; block++) {
+    for (uint32_t block = 0; block <= most; block++) {
         LANES_T v[16], m[16];
-        uint32_t flags = !nodes->leaves ? PARENT : 0;
-        if (nodes->leaves)
-            flags = (block == 0 ? CHUNK_START : 0) | (block == nodes->blocks - 1 ? CHUNK_END : 0);
+        int ends = block >= fewest; /* of some node, now or before */
+        for (int lane = 0; lane < WIDTH; lane++)
+            from[lane] = at[lane] + block * BLOCK;
+        for (int lane = 0; ends && lane < WIDTH; lane++) {
+            const struct node *node = nodes + (lane < count ? lane : 0);
+            int here = block >= lasts[lane], leaf = !(node->flags & PARENT);
+            from[lane] = here ? last[lane] : from[lane];
+            sizes[lane] = here ? node->size - lasts[lane] * BLOCK : BLOCK;
+            flags[lane] = (here ? node->flags : 0) | (leaf && !block ? CHUNK_START : 0);
+            past[lane] = block > lasts[lane] ? UINT32_MAX : 0;
+        }
+        size = (LANES_T){0} + BLOCK, flag = (LANES_T){0} + (block ? 0 : CHUNK_START);
+        if (ends)
+            memcpy(&size, sizes, sizeof size), memcpy(&flag, flags, sizeof flag);
         for (int part = 0; part < 16; part += WIDTH) {
             LANES_T rows[WIDTH];
             for (int lane = 0; lane < WIDTH; lane++) {
-                const uint8_t *at = nodes->at[lane] + block * BLOCK + 4 * part;
-                memcpy(&rows[lane], at, sizeof rows[lane]);
-                __builtin_prefetch(at + WIDTH * LEAF); /* of the next ones, mostly */
+                memcpy(&rows[lane], from[lane] + 4 * part, sizeof rows[lane]);
+                __builtin_prefetch(from[lane] + 4 * part + WIDTH * LEAF); /* of the next, mostly */
             }
             TURN_STEP(rows, 1, LOW_1, HIGH_1)
             TURN_STEP(rows, 2, LOW_2, HIGH_2)
@@ -42,17 +67,21 @@ TARGET static void SIDE_BY_SIDE(uint8_t *cvs, const struct nodes *nodes) {
             v[i] = cv[i];
         for (int i = 0; i < 4; i++)
             v[8 + i] = (LANES_T){0} + IV[i];
-        v[12] = low, v[13] = high, v[14] = (LANES_T){0} + BLOCK, v[15] = (LANES_T){0} + flags;
+        v[12] = low, v[13] = high, v[14] = size, v[15] = flag;
         for (int round = 0; round < 7; round++) {
             const uint8_t *o = ORDER[round];
             ROUND(v, m, o);
         }
         for (int i = 0; i < WORDS; i++)
-            cv[i] = v[i] ^ v[i + 8];
-    }
-    for (int lane = 0; lane < nodes->count; lane++)
+            v[i] ^= v[i + 8];
+        if (ends)
+            memcpy(&gone, past, sizeof gone);
         for (int i = 0; i < WORDS; i++)
-            put_word(cvs + lane * DIGEST + 4 * i, cv[i][lane]);
+            cv[i] = ends ? (cv[i] & gone) | (v[i] & ~gone) : v[i];
+    }
+    for (int lane = 0; lane < count; lane++)
+        for (int i = 0; i < WORDS; i++)
+            put_word(nodes[lane].cv + 4 * i, cv[i][lane]);
 }
 
 #undef TURN_STEP

@@ -291,6 +291,11 @@ dir=/run/ceph
 mkdir -p $dir
 # Debian's ceph-osd looks for its classes in lib/..., as seen from where it was started.
 cd /
+# A monitor that has only just begun may refuse whoever asks (EPERM), also after it has answered.
+again() {
+  for _ in 1 2 3 4 5 6 7 8 9 10; do "$@" && return; sleep 0.5; done
+  return 1
+}
 case $1 in
 mon)
   [ -e $dir/mon/kv_backend ] || {
@@ -303,18 +308,20 @@ osd)
   [ -e $dir/osd/ready ] || {
     mkdir -p $dir/osd
     uuid=$(cat /proc/sys/kernel/random/uuid)
-    # A monitor that has only just begun may refuse at first (EPERM).
-    for _ in 1 2 3 4 5 6; do ceph osd new "$uuid" && break; sleep 0.5; done
-    ceph osd crush add osd.0 1 root=default
+    again ceph osd new "$uuid"
+    again ceph osd crush add osd.0 1 root=default
     ceph-osd -i 0 --mkfs --osd-uuid "$uuid"
     touch $dir/osd/ready
   }
   ceph-osd -i 0 ;;
 rgw)
   . /etc/ceph/keys
-  radosgw-admin user info --uid=burst >/dev/null ||
-    radosgw-admin user create --uid=burst --display-name=burst \\
-      --access-key="$access" --secret-key="$secret" >/dev/null
+  user() {
+    radosgw-admin user info --uid=burst >/dev/null ||
+      radosgw-admin user create --uid=burst --display-name=burst \\
+        --access-key="$access" --secret-key="$secret" >/dev/null
+  }
+  again user
   radosgw -n client.rgw ;;
 esac
 """

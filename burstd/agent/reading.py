@@ -73,23 +73,33 @@ class Piece:
     entry: InputFile | None = None
 
 
+class _Found(NamedTuple):
+    """Chunks of a file that lie side by side, from ``offset`` on. ``read``: bytes, for them."""
+
+    offset: int
+    chunks: Sequence[Chunk]
+    read: int
+    entry: InputFile | None = None
+
+
 @dataclass
 class Batch:
     """What is asked for at once."""
 
     chunks: list[Chunk] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
-    size: int = 0  #: bytes in memory
+    read: int = 0  #: bytes: the far end does something meanwhile
 
-    def add(self, path: str, offset: int, found: Sequence[Chunk], entry: InputFile | None) -> None:
+    def add(self, path: str, found: _Found) -> None:
         """The next piece of a file."""
-        self.pieces.append(Piece(path, offset, len(self.chunks), len(found), entry))
-        self.chunks += found
-        self.size += sum(chunk.size for chunk in found if chunk.content is not None)
+        count = len(found.chunks)
+        self.pieces.append(Piece(path, found.offset, len(self.chunks), count, found.entry))
+        self.chunks += found.chunks
+        self.read += found.read
 
     @property
     def full(self) -> bool:
-        return self.size >= BATCH_BYTES or len(self.chunks) >= BATCH_CHUNKS
+        return self.read >= BATCH_BYTES or len(self.chunks) >= BATCH_CHUNKS
 
 
 def batches(paths: Iterable[Path], index: Index) -> Iterator[Batch]:
@@ -107,17 +117,14 @@ def batches(paths: Iterable[Path], index: Index) -> Iterator[Batch]:
                 parts: Iterable[_Found] = (_small(path, whole, notes),)
             else:
                 parts = _file(path, known.get(path), notes)
-            for offset, found, entry in parts:
-                batch.add(path, offset, found, entry)
+            for found in parts:
+                batch.add(path, found)
                 if batch.full:
                     yield batch
                     batch = Batch()
     notes.keep()
     if batch.pieces:
         yield batch
-
-
-_Found = tuple[int, Sequence[Chunk], InputFile | None]
 
 
 def _file(path: str, known: Known | None, notes: Notes) -> Iterator[_Found]:
@@ -147,7 +154,7 @@ def _unread(
             theirs = names[first * chunks.DIGEST : (first + len(some)) * chunks.DIGEST]
             found = _on_disk(path, offset, some, theirs)
             begin, offset = offset, offset + sum(some)
-            yield begin, found, entry if offset == fact.st_size else None
+            yield _Found(begin, found, 0, entry if offset == fact.st_size else None)
     if offset != fact.st_size:
         raise Changed(path)
 
@@ -175,13 +182,13 @@ def _read(path: str, earlier: Known | None, notes: Notes) -> Iterator[_Found]:
                     yield _small(path, whole, notes)
                     return
                 continue
-            names, last = Names(notes.index), (0, list[Chunk]())
+            names, last = Names(notes.index), _Found(0, (), 0)
             trail = notes.trail(path, before.st_size, earlier)
-            for offset, found, some in _cut(path, fd, before.st_size, trail, digest):
-                if last[1]:
-                    yield *last, None
-                last = (offset, found)
-                names.add([chunk.size for chunk in found], some)
+            for found, sizes, some in _cut(path, fd, before.st_size, trail, digest):
+                if last.chunks:
+                    yield last
+                last = found
+                names.add(sizes, some)
             after = os.fstat(fd)
         finally:
             os.close(fd)
@@ -189,26 +196,28 @@ def _read(path: str, earlier: Known | None, notes: Notes) -> Iterator[_Found]:
             name = digest.digest()
             if (made := names.known(path, Stamp.of(after), name)) is not None:
                 notes.add(made)
-            yield *last, _entry(path, Stamp.of(after), after.st_mode, name)
+            yield last._replace(entry=_entry(path, Stamp.of(after), after.st_mode, name))
             return
     raise NotStageable(f"{path} changes while it is read")
 
 
 def _cut(
     path: str, fd: int, size: int, trail: Trail | None, digest: chunks.Blake3
-) -> Iterator[tuple[int, list[Chunk], bytes]]:
-    """The chunks of an open file, some at a time: where they begin, and their names in a row; fewer
-    if it is shorter by now. What is as on the trail is not kept in memory: the far end has it."""
+) -> Iterator[tuple[_Found, Sequence[int], bytes]]:
+    """The chunks of an open file, some at a time, with their sizes and names in a row; fewer if it
+    is shorter by now. What is as on the trail is not kept in memory: the far end has it."""
     offset, room = 0, 0
     while True:
         for begin, sizes, names in trail.follow(fd, size, offset, digest) if trail else ():
-            yield begin, _on_disk(path, begin, sizes, names), names
-            offset, room = begin + sum(sizes), NEAR
+            found = _Found(begin, _on_disk(path, begin, sizes, names), sum(sizes))
+            yield found, sizes, names
+            offset, room = begin + found.read, NEAR
         for window in windows(fd, size, offset, digest, within=offset > 0, room=room):
-            found = [Chunk(name, len(part), part) for name, _, part in window.pieces()]
-            yield window.offset, found, window.names
+            some = [Chunk(name, len(part), part) for name, _, part in window.pieces()]
+            found = _Found(window.offset, some, window.ends[-1])
+            yield found, [chunk.size for chunk in some], window.names
             offset = window.offset + window.ends[-1]
-            if trail is not None and trail.leads_on(found[-1].name):
+            if trail is not None and trail.leads_on(some[-1].name):
                 break
         else:
             return
@@ -220,9 +229,9 @@ def _small(path: str, whole: Small, notes: Notes) -> _Found:
     entry = _entry(path, stamp, mode, name)
     if not content:
         notes.add(Known(path, stamp, name, b"", b""))
-        return 0, [], entry
+        return _Found(0, (), 0, entry)
     notes.add(Known(path, stamp, name, stamp.size.to_bytes(4, sys.byteorder), name))
-    return 0, [Chunk(name, stamp.size, content)], entry
+    return _Found(0, [Chunk(name, stamp.size, content)], stamp.size, entry)
 
 
 def _entry(path: str, stamp: Stamp, mode: int, digest: bytes) -> InputFile:

@@ -20,8 +20,9 @@ from burstd.agent.follow import Follower
 from burstd.agent.memory import Memory
 from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
+from burstd.agent.telling import Telling
 from burstd.domain.data import InputFile, Mark, OutputFile, row_of
-from burstd.ports.depot import Depot, Execution
+from burstd.ports.depot import Depot, Execution, Going
 from burstd.ports.errors import Mismatch, Permanent, Rejected, Transient
 
 # An agent begins anew every few seconds while its job runs, mostly to look and sleep again: what
@@ -140,10 +141,10 @@ class Agent:
 
         roots = [self.job.directory]
         secret = os.urandom(32).hex()
-        files: list[InputFile] = []
+        files, going = list[InputFile](), Going()
 
         def send(_words: Words, depot: Depot) -> None:
-            files.extend(depot.push(paths))
+            files.extend(depot.push(paths, going))
             depot.order(execution, files, script)
 
         try:
@@ -153,7 +154,7 @@ class Agent:
             known = marks(roots)
             made = hollow(self.job.directory, paths, words["stays"])
             execution = self._execution(words, secret, made)
-            self._with_depot(words, send)
+            self._with_depot(words, send, going)
         except (MissingInput, NotStageable) as error:
             self._report(words, "refused", {"cause": str(error)})
             return
@@ -286,16 +287,19 @@ class Agent:
         what = f"{len(stay)} files, {size / 1e6:.1f} MB, stay at {words['target']} for {days}"
         return f"{what}: burst pull {self.job.job} lists them, and brings those that you name"
 
-    def _with_depot(self, words: Words, work: Callable[[Words, Metered], None]) -> None:
+    def _with_depot(
+        self, words: Words, work: Callable[[Words, Metered], None], inputs: Going | None = None
+    ) -> None:
         def tell(came: int) -> None:
             if words.get("costs"):
-                with contextlib.suppress(Away, Denied):  # the next one tells of these, too
-                    self._report(words, "came", {"bytes": came})
+                self._mention(words, "came", {"bytes": came})
 
         opened, most = self.connect(words, self.memory.directory), words.get("most_bytes")
         depot = Metered(opened, self.memory, most, tell)
+        goings = {"in": inputs or Going(), "out": depot.going}
         try:
-            work(words, depot)
+            with Telling(goings, lambda body: self._mention(words, "moving", body)):
+                work(words, depot)
         finally:
             depot.close()
 
@@ -303,6 +307,11 @@ class Agent:
 
     def _report(self, words: Words, kind: str, body: Words) -> None:
         self.api.post(f"/v1/standins/{words['burst']}/reports", {"kind": kind, "body": dict(body)})
+
+    def _mention(self, words: Words, kind: str, body: Mapping[str, object]) -> None:
+        """Of which the next one tells, too, where this one is lost."""
+        with contextlib.suppress(Away, Denied):
+            self._report(words, kind, dict(body))
 
     def _reported(self, words: Words, kind: str) -> dict[str, Any] | None:
         try:

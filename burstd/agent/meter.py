@@ -9,7 +9,7 @@ from pathlib import Path
 
 from burstd.agent.memory import Memory
 from burstd.domain.data import InputFile, OutputFile
-from burstd.ports.depot import Came, Depot, Execution, Growing, Seen
+from burstd.ports.depot import Came, Depot, Execution, Going, Growing, Seen
 
 SAVED_EVERY = 4 * 2**20  #: bytes that a power cut may leave uncounted; small results are many
 TOLD_EVERY = 16 * 10**6  #: bytes that burstd may not have heard of when the stand-in is killed
@@ -24,11 +24,12 @@ class Metered:
     memory: Memory
     most: int | None
     tell: Callable[[int], None] = field(default=lambda _bytes: None)
+    going: Going = field(default_factory=Going)  #: of results
     _saved: int | None = field(default=None, init=False)
     _saving: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def push(self, paths: Iterable[Path]) -> Sequence[InputFile]:
-        return self.depot.push(paths)
+    def push(self, paths: Iterable[Path], going: Going) -> Sequence[InputFile]:
+        return self.depot.push(paths, going)
 
     def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None:
         self.depot.order(execution, files, script)
@@ -46,6 +47,7 @@ class Metered:
 
     def _count(self, size: int) -> None:
         self.memory.pulled += size
+        self.going.add(size)
         if self.memory.pulled - self.memory.told >= TOLD_EVERY:
             self.memory.told = self.memory.pulled
             self.tell(self.memory.told)
@@ -62,6 +64,7 @@ class Metered:
         return self.depot.outputs(secret)
 
     def expect(self, entries: Sequence[OutputFile]) -> None:
+        self.going.begin(sum(entry.travels for entry in entries))
         self.depot.expect(entries)
 
     def fetch(

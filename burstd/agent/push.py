@@ -23,6 +23,7 @@ from burstd.far.client import Client, Pending, missing
 from burstd.far.errors import BROKEN, BUSY, MISMATCH, MISSING, BucketError, FarError
 from burstd.far.order import InputFile as Entry
 from burstd.far.parts import Part
+from burstd.ports.depot import Going
 
 if TYPE_CHECKING:  # most targets have no bucket, and what speaks to one takes its time to load
     from burstd.agent.passage import Passage
@@ -52,6 +53,7 @@ class Push:
     client: Client
     index: Index
     passage: Passage | None = None
+    going: Going = field(default_factory=Going)
     _numbers: dict[bytes, int] = field(default_factory=dict)
     _steering: Steering = field(default_factory=Steering)
     _coming: int = 0  #: packs that the far end has not told of
@@ -78,11 +80,13 @@ class Push:
 
     def _rest(self, entries: list[InputFile]) -> list[InputFile]:
         """Waits for what others send; sends what they don't, after all."""
-        sent = {entry.path: entry for entry in entries}
+        sent, known = {entry.path: entry for entry in entries}, 0
         while True:
             left, gone = self.client.rest()
             if not sent.keys() >= set(gone):
                 raise FarError(BROKEN, "the far end asks for files that it was not offered")
+            self.going.add(-sum(sent[path].size for path in gone), waiting=left - known)
+            known = left
             if not (left or gone):
                 return [sent[entry.path] for entry in entries]
             self._numbers.clear()  # they are asked about anew
@@ -96,6 +100,7 @@ class Push:
         # What must be read begins to be while the way is opened; else nothing is lost by waiting.
         if self.index.known([str(first)]) and self.client.hello().standing:
             entries, paths = standing(self.client, self.index, paths)
+            self.going.add(sum(entry.size for entry in entries))
         chunks.load()
         asked: deque[_Asked] = deque()
         lanes = 2 if self.passage is None else MADE  # those mostly wait for the bucket
@@ -155,6 +160,7 @@ class Push:
             common = self.passage is not None and chunk.name[0] < LOW and self._size >= COMMON
             if common or self._size >= PACK:
                 self._submit(packing)
+        self.going.add(sum(chunk.size for chunk in asked.batch.chunks))
         self._held.append([
             Part(
                 piece.path, piece.offset,

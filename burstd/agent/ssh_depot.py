@@ -19,7 +19,7 @@ from burstd.agent.pace import Pace
 from burstd.domain.data import InputFile, OutputFile
 from burstd.far.client import Client
 from burstd.far.errors import BROKEN, BUSY, FULL, MISMATCH, MISSING, BucketError, FarError, FarLost
-from burstd.ports.depot import Came, Depot, Execution, Growing, Seen
+from burstd.ports.depot import Came, Depot, Execution, Going, Growing, Seen
 from burstd.ports.errors import Mismatch, NoRoom, PortError, Rejected, Unreachable
 
 # Most depots are opened for one look at a job that runs: what moves files is imported with them.
@@ -102,29 +102,32 @@ class SshDepot:
                 if not self._over.is_set():
                     self._client.hello()
 
-    def push(self, paths: Iterable[Path]) -> list[InputFile]:
+    def push(self, paths: Iterable[Path], going: Going) -> list[InputFile]:
         from burstd.agent import streams
 
         files = list(paths)
         size = sum(path.stat().st_size for path in files)
+        going.begin(size)
         with self._translated():
             if size < streams.WORTH:
-                return self._send(files, 1)
+                return self._send(files, 1, going)
             greeting = self._client.hello(clones=True)  # the first one waits for the way
             made: list[InputFile] = []
             if greeting.clones:
                 made, files = self._cloned(files)
-                size = sum(path.stat().st_size for path in files)
+                there = sum(file.size for file in made)
+                going.add(there)
+                size -= there
             # Into a bucket several packs go at once, over one line.
             alone = self._line.passage is not None
             lines = 1 if alone else streams.wanted(self._round_trip(), size)
-            return sorted([*made, *self._send(files, lines)], key=lambda file: file.path)
+            return sorted([*made, *self._send(files, lines, going)], key=lambda file: file.path)
 
-    def _send(self, files: list[Path], lines: int) -> list[InputFile]:
+    def _send(self, files: list[Path], lines: int, going: Going) -> list[InputFile]:
         from burstd.agent import streams
 
         piles = streams.dealt(files, lines) if lines > 1 else [files]
-        return streams.Streams(self._line, self._another).push(piles)
+        return streams.Streams(self._line, self._another, going).push(piles)
 
     def _cloned(self, files: list[Path]) -> tuple[list[InputFile], list[Path]]:
         from burstd.agent.clones import cloned

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +16,7 @@ from burstd.agent.index import Index
 from burstd.agent.push import Push
 from burstd.domain.data import InputFile
 from burstd.far.client import Client
+from burstd.ports.depot import Going
 
 if TYPE_CHECKING:
     from burstd.agent.passage import Passage
@@ -66,6 +67,7 @@ class Streams:
 
     first: Line
     another: Callable[[], Line]
+    going: Going = field(default_factory=Going)
 
     def push(self, piles: Sequence[Sequence[Path]]) -> list[InputFile]:
         """Each pile over a line of its own; all files in the order of their names. Raises what
@@ -75,7 +77,9 @@ class Streams:
             for _ in piles[1:]:
                 lines.append(self.another())
                 opened.callback(lines[-1].close)
-            sent = [threads.submit(_send, *one) for one in zip(lines, piles, strict=True)]
+            sent = [
+                threads.submit(_send, *one, self.going) for one in zip(lines, piles, strict=True)
+            ]
             try:
                 found = [file for one in as_completed(sent) for file in one.result()]
             except BaseException:
@@ -85,9 +89,9 @@ class Streams:
         return sorted(found, key=lambda file: file.path)
 
 
-def _send(line: Line, paths: Sequence[Path]) -> list[InputFile]:
+def _send(line: Line, paths: Sequence[Path], going: Going) -> list[InputFile]:
     index = Index.own()
     try:
-        return Push(line.client, index, line.passage).send(paths)
+        return Push(line.client, index, line.passage, going).send(paths)
     finally:
         index.close()

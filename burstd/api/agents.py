@@ -45,7 +45,7 @@ class Hello(BaseModel):
 
 
 #: Reports that nothing waits for; the first may come several times a second.
-NOTED = frozenset({"came", "listing"})
+NOTED = frozenset({"came", "listing", "moving"})
 
 
 class Told(BaseModel):
@@ -54,7 +54,7 @@ class Told(BaseModel):
     model_config = ConfigDict(extra="forbid")
     kind: str = Field(
         pattern=r"^(staged_in|refused|oversized|staged_out|recalled|notes|pulled|over|remains"
-        r"|listing|came)$"
+        r"|listing|came|moving)$"
     )
     body: dict[str, Any]
 

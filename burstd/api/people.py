@@ -15,6 +15,7 @@ from burstd.api.answers import burst_named, handler, iso, none, operators_only
 from burstd.api.decisions import decisions, placements
 from burstd.api.desk import Desk, job_key
 from burstd.api.manifest import manifest
+from burstd.api.moved import moved
 from burstd.api.peers import Peer
 from burstd.api.reasons import why
 from burstd.api.showback import showback
@@ -100,6 +101,11 @@ class PeopleRoutes:
         """The open bursts beside the waiting jobs, with squeue's columns."""
         world, queue = self._desk.world, self._desk.memory.queue
         bursts = {b.job: b for b in world.store.open_bursts()}
+        percents = {
+            str(b.job): found.percent
+            for b in bursts.values()
+            if peer.may_see(b.identity.user) and (found := moved(self._desk, b))
+        }
         rows = []
         for job in queue.jobs if queue else ():
             if not peer.may_see(job.identity.user):
@@ -107,7 +113,7 @@ class PeopleRoutes:
             parts = tuple(_parts(job, bursts))
             rows += [_job_row(part, bursts.pop(part.key, None)) for part in parts]
         rows += [_burst_row(b) for b in bursts.values() if peer.may_see(b.identity.user)]
-        return {"jobs": rows}
+        return {"jobs": [{**row, "percent": percents.get(row["job"])} for row in rows]}
 
     def show(self, request: Request, peer: Peer) -> Any:
         """Everything about one job's latest burst."""
@@ -115,8 +121,13 @@ class PeopleRoutes:
         if burst is None or not peer.may_see(burst.identity.user):
             return none(request)
         doubt = self._desk.memory.unreadable.get(burst.work_key)
-        own = own_code(burst, self._desk.world)
-        return {"burst": {**_burst_detail(burst, own), "unreadable": doubt}}
+        own, going = own_code(burst, self._desk.world), moved(self._desk, burst)
+        told = {
+            "unreadable": doubt,
+            "moved": going
+            and {"bytes": going.size, "of": going.total, "waiting_files": going.waiting},
+        }
+        return {"burst": {**_burst_detail(burst, own), **told}}
 
     def why(self, request: Request, peer: Peer) -> Any:
         """Every rule's word on it, the last verdict, and where its burst stands."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from burstd.api.answers import iso
 from burstd.api.desk import Desk
+from burstd.api.moved import moved
 from burstd.api.peers import Peer
 from burstd.core.decide import decide
 from burstd.core.explain import Verdict, explain, verdicts
@@ -43,6 +44,8 @@ def why(desk: Desk, key: JobKey, burst: Burst | None, peer: Peer) -> dict[str, A
     if burst is not None:
         cause = f" ({burst.cause})" if burst.cause else ""
         lines.append(f"{iso(burst.stage_since)}  burst {burst.id} is {burst.stage.value}{cause}")
+        if (going := moved(desk, burst)) is not None:
+            lines.append(f"{iso(desk.world.clock.now())}  {going.words()}")
     steps, groups, when = _now(desk, seen, burst) or _then(desk, key, burst, verdict)
     if line is not None and burst is None and line.state is not JobState.PENDING:
         then = _then(desk, key, burst, verdict)

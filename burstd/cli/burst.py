@@ -166,9 +166,14 @@ def _show_jobs(found: dict[str, Any]) -> None:
         cells = (
             row["job"], row["partition"], row["name"], row["user"],
             _ST.get(row["state"], row["state"]), _time(row["time_s"]), str(row["nodes"]), why,
-            row["where"], row["stage"],
+            row["where"], _stage(row),
         )  # fmt: skip
         typer.echo(_COLUMNS.format(*cells).rstrip())
+
+
+def _stage(row: dict[str, Any]) -> str:
+    percent = row.get("percent")
+    return str(row["stage"]) if percent is None else f"{row['stage']} {percent}%"
 
 
 def _time(seconds: int) -> str:

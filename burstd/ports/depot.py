@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,12 +52,33 @@ class Seen:
 Came = Callable[[int], object]
 
 
+@dataclass
+class Going:
+    """How far what travels has come; several threads may add to it."""
+
+    total: int = 0  #: bytes; 0: nothing travels
+    done: int = 0  #: bytes that are there, or nearly
+    waiting: int = 0  #: files that lack what another job's agent is bringing
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def begin(self, total: int) -> None:
+        """So many bytes are to travel, none has."""
+        with self._lock:
+            self.total, self.done, self.waiting = total, 0, 0
+
+    def add(self, size: int = 0, waiting: int = 0) -> None:
+        """Bytes that have come; how many more files wait, or fewer."""
+        with self._lock:
+            self.done, self.waiting = self.done + size, self.waiting + waiting
+
+
 class Depot(Protocol):
     """Every method may raise ``Unreachable`` (cut: call again), ``NoRoom`` or ``Rejected``."""
 
-    def push(self, paths: Iterable[Path]) -> Sequence[InputFile]:
+    def push(self, paths: Iterable[Path], going: Going) -> Sequence[InputFile]:
         """Read files and send what the far end lacks; resumes. Returns when all is there, with the
-        files as they were read. Raises ``OSError`` for one that can't be read.
+        files as they were read. ``going`` is told meanwhile. Raises ``OSError`` for one that can't
+        be read.
         """
 
     def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None:

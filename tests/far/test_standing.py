@@ -43,7 +43,9 @@ def push(far: FarEnd, index: Index, deck: list[Path], key: str = "b-0123abcd") -
     with far.serving(key) as (client, _):
         pipe = counted(client)
         client.greet()
-        entries = Push(client, index).send(deck)
+        push = Push(client, index)
+        entries = push.send(deck)
+        assert sum(entry.size for entry in entries) == push.going.done
         assert deck == sorted(Path(entry.path) for entry in entries)
     return pipe.bytes
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import resource
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -47,9 +48,11 @@ def push(client: Client, index: Path, job: Path) -> int:
     pipe, known = counted(client), Index(index)
     client.hello()
     try:
-        entries = Push(client, known).send(files(job))
+        push = Push(client, known)
+        entries = push.send(files(job))
     finally:
         known.close()
+    assert (sum(entry.size for entry in entries), 0) == (push.going.done, push.going.waiting)
     assert [str(path) for path in files(job)] == [entry.path for entry in entries]
     return pipe.bytes
 
@@ -128,6 +131,20 @@ def test_nothing_is_ordered_while_files_wait(
         assert second.push._waiting
         with pytest.raises(FarError, match="refused: 11 files wait for what others bring"):
             second.push.client.order(order(key="b-1"), b"")
+
+
+def test_how_many_files_wait_is_known_meanwhile(
+    far: FarEnd, study: list[Path], tmp_path: Path
+) -> None:
+    with waiting(far, study, tmp_path) as second, ThreadPoolExecutor(1) as thread:
+        resting = thread.submit(second.push._rest, second.entries)
+        end = time.monotonic() + 60
+        while second.push.going.waiting != 11 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert (11, False) == (second.push.going.waiting, resting.done())
+        second.brought()
+        resting.result(timeout=60)
+        assert 0 == second.push.going.waiting
 
 
 def test_a_far_end_that_asks_for_other_files_gets_none(

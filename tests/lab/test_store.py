@@ -12,7 +12,7 @@ pytestmark = pytest.mark.lab
 
 STORES = "/scratch/burst/stores"
 MEMBERS = "mesh:x:3001:cae01,cae02,burst"
-SIZE = 20_000_000
+SIZE, SLOW = 20_000_000, "5mbit"
 
 
 def kept(site: Site) -> int:
@@ -45,6 +45,12 @@ def test_members_of_a_group_send_what_they_share_once(site: Site) -> None:
     assert ["burst mesh 2770", "cae01 mesh 660"] == sorted(set(files) - {"cae02 mesh 660"})
 
 
+def listed(site: Site) -> list[str]:
+    """What ``burst jobs`` says of jobs whose inputs are on their way."""
+    told = site.px.run(["burst", "jobs"], user="alice").stdout.splitlines()
+    return [line for line in told if "staging_in" in line]
+
+
 @pytest.mark.parametrize("cut", [False, True])
 def test_jobs_that_are_forwarded_together_send_what_they_share_once(site: Site, cut: bool) -> None:
     """Also where the line is cut for a while in the middle of it."""
@@ -52,7 +58,7 @@ def test_jobs_that_are_forwarded_together_send_what_they_share_once(site: Site, 
     code = f"import random,sys;sys.stdout.buffer.write(random.Random(6).randbytes({SIZE}))"
     site.start(high="0.5", low="0.1")
     if cut:
-        site.lab.wan.set(rate="20mbit")
+        site.lab.wan.set(rate=SLOW)
     homes = [site.study(f"variant{number}") for number in range(3)]
     for home in homes:
         site.ctl.sh(f"python3 -c '{code}' > {home}/mesh.bin", user="alice")
@@ -63,9 +69,14 @@ def test_jobs_that_are_forwarded_together_send_what_they_share_once(site: Site, 
         for home in homes
     ]
     if cut:
+        site.until(lambda: any("%" in line for line in listed(site)), "it is told how far")
+        site.until(
+            lambda: any("wait for what another job is just sending" in site.why(j) for j in jobs),
+            "it is told what the others wait for",
+        )
         site.until(lambda: SIZE * 0.3 < kept(site), "a part of it has come")
         assert kept(site) < SIZE * 0.9
-        site.lab.wan.set(rate="20mbit", cut=True)
+        site.lab.wan.set(rate=SLOW, cut=True)
         time.sleep(20)
         site.lab.wan.set(rate="20mbit")
     for job in jobs:

@@ -13,7 +13,7 @@ import pytest
 from burstd.agent.follow import Follower
 from burstd.agent.inputs import marks
 from burstd.domain.data import InputFile, Mark, OutputFile
-from burstd.ports.depot import Came, Execution, Growing, Seen
+from burstd.ports.depot import Came, Execution, Going, Growing, Seen
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Far:
     def read(self, what: str, offset: int, length: int) -> bytes:
         return self.files[what][offset : offset + length]
 
-    def push(self, paths: Iterable[Path]) -> Sequence[InputFile]:
+    def push(self, paths: Iterable[Path], going: Going) -> Sequence[InputFile]:
         return []
 
     def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None: ...

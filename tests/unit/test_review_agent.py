@@ -205,7 +205,7 @@ class Refusing:
 class Nowhere:
     """A depot that takes everything."""
 
-    def push(self, paths: object) -> list[object]:
+    def push(self, paths: object, going: object) -> list[object]:
         """Taken."""
         return []
 

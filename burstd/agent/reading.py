@@ -16,7 +16,7 @@ from burstd.agent.index import Index, Known, Names, Stamp
 from burstd.agent.inputs import NotStageable
 from burstd.agent.notes import Notes
 from burstd.agent.small import Small, read_small
-from burstd.agent.trail import Trail
+from burstd.agent.trail import Digest, Trail
 from burstd.domain.data import InputFile
 from burstd.far import chunks
 from burstd.far.windows import windows
@@ -173,7 +173,7 @@ def _read(path: str, earlier: Known | None, notes: Notes) -> Iterator[_Found]:
     for _ in range(TRIES):
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            before, digest = os.fstat(fd), chunks.Blake3()
+            before = os.fstat(fd)
             if before.st_size <= chunks.ALONE:
                 content = os.read(fd, chunks.ALONE + 1)
                 stamp = Stamp.of(before)
@@ -184,6 +184,7 @@ def _read(path: str, earlier: Known | None, notes: Notes) -> Iterator[_Found]:
                 continue
             names, last = Names(notes.index), _Found(0, (), 0)
             trail = notes.trail(path, before.st_size, earlier)
+            digest = Digest(trail, before.st_size)
             for found, sizes, some in _cut(path, fd, before.st_size, trail, digest):
                 if last.chunks:
                     yield last
@@ -202,17 +203,20 @@ def _read(path: str, earlier: Known | None, notes: Notes) -> Iterator[_Found]:
 
 
 def _cut(
-    path: str, fd: int, size: int, trail: Trail | None, digest: chunks.Blake3
+    path: str, fd: int, size: int, trail: Trail | None, digest: Digest
 ) -> Iterator[tuple[_Found, Sequence[int], bytes]]:
     """The chunks of an open file, some at a time, with their sizes and names in a row; fewer if it
     is shorter by now. What is as on the trail is not kept in memory: the far end has it."""
     offset, room = 0, 0
     while True:
-        for begin, sizes, names in trail.follow(fd, size, offset, digest) if trail else ():
+        followed = trail.follow(fd, size, offset, digest.running) if trail is not None else ()
+        for begin, sizes, names in followed:
             found = _Found(begin, _on_disk(path, begin, sizes, names), sum(sizes))
             yield found, sizes, names
             offset, room = begin + found.read, NEAR
-        for window in windows(fd, size, offset, digest, within=offset > 0, room=room):
+        if offset < size:
+            digest.part(fd, offset)
+        for window in windows(fd, size, offset, digest.made, within=offset > 0, room=room):
             some = [Chunk(name, len(part), part) for name, _, part in window.pieces()]
             found = _Found(window.offset, some, window.ends[-1])
             yield found, [chunk.size for chunk in some], window.names

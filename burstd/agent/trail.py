@@ -14,6 +14,7 @@ from burstd.agent.index import Index, Known
 from burstd.far import chunks
 
 ROOM = 2**20  #: bytes that are looked at together, in one place that stays in the CPU's cache
+TWIN = 2**30  #: bytes of a file that may be read once more for its digest
 
 
 class Followed(NamedTuple):
@@ -29,6 +30,7 @@ class Trail:
 
     def __init__(self, index: Index, known: Known, room: memoryview) -> None:
         """``room``: ROOM bytes, as long as it follows something."""
+        self.size, self.digest = known.stamp.size, known.digest
         self._room = room
         self._pieces = (piece for piece in index.pieces(known) if piece[0])
         self._sizes, self._names = array("I"), b""
@@ -47,7 +49,9 @@ class Trail:
         self._at = place
         return True
 
-    def follow(self, fd: int, size: int, offset: int, digest: chunks.Blake3) -> Iterator[Followed]:
+    def follow(
+        self, fd: int, size: int, offset: int, digest: chunks.Blake3 | None
+    ) -> Iterator[Followed]:
         """Chunks of an open file of so many bytes, from ``offset`` on, as far as they are those of
         the trail. ``digest`` goes on with them."""
         room, count = self._room, 1  # often not even the first one is
@@ -60,7 +64,8 @@ class Trail:
             if same and self._is_last(same) and offset + ends[same - 1] < size:
                 same -= 1  # where that file ended nothing is cut in this one
             if same:
-                digest.update(room[: ends[same - 1]])
+                if digest is not None:
+                    digest.update(room[: ends[same - 1]])
                 start, end = self._at * chunks.DIGEST, (self._at + same) * chunks.DIGEST
                 yield Followed(offset, expected[:same], self._names[start:end])
                 offset += ends[same - 1]
@@ -95,6 +100,33 @@ class Trail:
             raw, self._names = self._coming
             self._sizes, self._places, self._at = array("I", raw), {}, 0
             self._coming = next(self._pieces, None)
+
+
+class Digest:
+    """Of a file that is read from its beginning on. One that is as large as that of the trail may
+    be the same, and have its digest: nothing is computed until they part."""
+
+    def __init__(self, trail: Trail | None, size: int) -> None:
+        self.made = chunks.Blake3()
+        self._twin = trail.digest if trail is not None and trail.size == size <= TWIN else b""
+
+    @property
+    def running(self) -> chunks.Blake3 | None:
+        """What goes on with what is read; nothing as long as they are alike."""
+        return None if self._twin else self.made
+
+    def part(self, fd: int, size: int) -> None:
+        """Only so many bytes of the open file are the same."""
+        if self._twin:
+            self._twin, offset = b"", 0
+            room = memoryview(bytearray(min(ROOM, size)))
+            while have := _read(fd, room[: size - offset], offset):
+                self.made.update(room[:have])
+                offset += have
+
+    def digest(self) -> bytes:
+        """Of all of it."""
+        return self._twin or self.made.digest()
 
 
 def _read(fd: int, room: memoryview, offset: int) -> int:

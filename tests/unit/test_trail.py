@@ -144,6 +144,24 @@ def test_behind_what_differs_it_goes_on(tmp_path: Path, index: Index) -> None:
     assert 0.9 < same(index, path) < 1
 
 
+@pytest.mark.parametrize("at", [0, SIZE // 2, SIZE - 1])
+@pytest.mark.parametrize("twins", [0, 2**30])
+def test_one_that_is_nearly_the_same_has_its_own_digest(
+    tmp_path: Path, index: Index, at: int, twins: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trail, "TWIN", twins)
+    content = bytearray(noise(SIZE))
+    read(index, put(tmp_path / "a" / "mesh.k", content))
+    content[at] ^= 1
+    same(index, put(tmp_path / "b" / "mesh.k", content))
+
+
+def test_the_beginning_of_one_is_another(tmp_path: Path, index: Index) -> None:
+    content = noise(SIZE)
+    read(index, put(tmp_path / "a" / "mesh.k", content))
+    assert 1 == same(index, put(tmp_path / "b" / "mesh.k", content[: chunks.cut(content)[40]]))
+
+
 def test_of_one_push_the_jobs_are_like_each_other(tmp_path: Path) -> None:
     content, nothing = noise(SIZE), Index(NOWHERE)
     paths = [put(tmp_path / str(n) / "mesh.k", content) for n in range(3)]

@@ -150,10 +150,10 @@ def test_one_that_is_nearly_the_same_has_its_own_digest(
     tmp_path: Path, index: Index, at: int, twins: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trail, "TWIN", twins)
-    content = bytearray(noise(SIZE))
+    content = noise(SIZE)
     read(index, put(tmp_path / "a" / "mesh.k", content))
-    content[at] ^= 1
-    same(index, put(tmp_path / "b" / "mesh.k", content))
+    other = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+    same(index, put(tmp_path / "b" / "mesh.k", other))
 
 
 def test_the_beginning_of_one_is_another(tmp_path: Path, index: Index) -> None:

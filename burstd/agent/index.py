@@ -12,6 +12,7 @@ import stat
 import time
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,17 +26,18 @@ VERSION = 4
 SETTLED = 3.0  #: seconds
 KEPT = 60  #: days since a file was last asked for
 _AT_ONCE = 500
+_BESIDE = 3  #: files that are looked at, before and behind
 _FEW = 3200  #: bytes of names that are handed out with others: hundreds of large files have MB each
 _MANY = 2**20  #: bytes of names that lie in parts: a file of 100 GB has 110 MB of them
 
-#: ``parts``: those of files that are being read, and of those that were. ``name``: of large ones,
-#: which others may be like.
+#: ``parts``: those of files that are being read, and of those that were. ``backwards``: the path of
+#: a large one, its last component first: it lies beside others that end as it does.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, size INTEGER, mtime INTEGER, ctime INTEGER, inode INTEGER, day INTEGER,
-    digest BLOB, sizes BLOB, names BLOB, parts BLOB, name BLOB
+    digest BLOB, sizes BLOB, names BLOB, parts BLOB, backwards BLOB
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS alike ON files (name, size) WHERE name IS NOT NULL;
+CREATE INDEX IF NOT EXISTS alike ON files (backwards, size) WHERE backwards IS NOT NULL;
 CREATE TABLE IF NOT EXISTS parts (
     parts BLOB, number INTEGER, day INTEGER, sizes BLOB, names BLOB, PRIMARY KEY (parts, number)
 );
@@ -155,13 +157,14 @@ class Index:
             self._database.commit()
         return found
 
-    def alike(self, path: str, size: int) -> Known | None:
-        """Another large file of the same name; of several one that is about as large."""
-        near = (os.fsencode(path).rpartition(b"/")[2], size)
-        for asked in ("size <= ? ORDER BY size DESC", "size > ? ORDER BY size"):
-            if rows := self._rows(f"{_SHORT} WHERE name = ? AND {asked} LIMIT 1", near):
-                return _known(rows[0])
-        return None
+    def alike(self, path: str) -> list[tuple[str, int]]:
+        """Paths and sizes of large files of the same name; of many those whose paths end as this
+        one does."""
+        name, found = _backwards(path), list[tuple[str, int]]()
+        for asked in ("< ? ORDER BY backwards DESC", "> ? ORDER BY backwards"):
+            row = f"SELECT path, size FROM files WHERE backwards {asked} LIMIT {_BESIDE}"  # noqa: S608
+            found += [(os.fsdecode(path), size) for path, size in self._rows(row, (name,))]
+        return [one for one in found if alike(one[0], path)]
 
     def pieces(self, known: Known) -> Iterator[tuple[bytes, bytes]]:
         """Sizes and names of its chunks, in their order, some at a time; too few of them where
@@ -199,10 +202,13 @@ class Index:
         """Remember files that were read from ``read_at_ns`` on (nanoseconds since 1970)."""
         still = read_at_ns - round(SETTLED * 1e9)
         rows = [
-            (os.fsencode(f.path), *f.stamp, _today(), f.digest, f.sizes, f.names, f.parts, _name(f))
+            (
+                os.fsencode(f.path), *f.stamp, _today(), f.digest, f.sizes, f.names, f.parts,
+                _backwards(f.path) if f.stamp.size > ALONE else None,
+            )
             for f in files
             if max(f.stamp.mtime_ns, f.stamp.ctime_ns) < still
-        ]
+        ]  # fmt: skip
         if self._database is not None:
             with contextlib.suppress(sqlite3.Error):
                 self._database.executemany(
@@ -233,9 +239,14 @@ def _known(row: tuple[Any, ...]) -> Known:
     return Known(os.fsdecode(path), Stamp(*stamp), digest, *some)
 
 
-def _name(known: Known) -> bytes | None:
-    large = known.stamp.size > ALONE
-    return os.fsencode(known.path).rpartition(b"/")[2] if large else None
+def _backwards(path: str) -> bytes:
+    return b"/".join(reversed(os.fsencode(path).split(b"/")))
+
+
+def alike(one: str, other: str) -> int:
+    """How many of the last components of two paths are the same."""
+    pairs = zip(reversed(one.split("/")), reversed(other.split("/")), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _forget_earlier(path: Path) -> None:

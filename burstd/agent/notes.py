@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from burstd.agent.index import Index, Known
+from burstd.agent.index import Index, Known, alike
 from burstd.agent.trail import ROOM, Trail
 from burstd.far.chunks import ALONE
 
@@ -53,9 +54,19 @@ class Notes:
         self.index.keep(self._fresh, self._began)
         self._fresh, self._size = [], 0
 
-    def trail(self, path: str, size: int, before: Known | None) -> Trail | None:
-        """Of a large file that this one may be like: itself as it was ``before``, or one of its
-        name."""
-        known = before if before is not None and before.stamp.size > ALONE else None
-        known = known or self._recent.get(path.rpartition("/")[2]) or self.index.alike(path, size)
-        return None if known is None else Trail(self.index, known, self._room)
+    def trails(self, path: str, size: int, before: Known | None) -> Iterator[Trail]:
+        """Of large files that this one may be like: itself as it was ``before``; or those of its
+        name, the last one that was read, and of all the one that is as large, or whose path ends
+        as its own does."""
+        if before is not None and before.stamp.size > ALONE:
+            yield Trail(self.index, before, self._room)
+            return
+        recent = self._recent.get(path.rpartition("/")[2])
+        if recent is not None:
+            yield Trail(self.index, recent, self._room)
+        others = self.index.alike(path)
+        best = max(others, key=lambda one: (one[1] == size, alike(one[0], path)), default=None)
+        if best is None or (recent is not None and best[0] == recent.path):
+            return
+        for known in self.index.known([best[0]]).values():
+            yield Trail(self.index, known, self._room)

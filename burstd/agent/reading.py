@@ -16,7 +16,7 @@ from burstd.agent.index import Index, Known, Names, Stamp
 from burstd.agent.inputs import NotStageable
 from burstd.agent.notes import Notes
 from burstd.agent.small import Small, read_small
-from burstd.agent.trail import Digest, Trail
+from burstd.agent.trail import Digest, Followed, Trail
 from burstd.domain.data import InputFile
 from burstd.far import chunks
 from burstd.far.windows import windows
@@ -24,7 +24,7 @@ from burstd.ports.errors import Mismatch
 
 BATCH_BYTES, BATCH_CHUNKS = 4 * 2**20, 2000
 LOOKED_UP = 500  #: files at once
-#: Bytes that are read at once behind what was as in another file: it may be so again soon.
+#: Bytes that are read at once where it may soon be as in another file.
 NEAR = 2**19
 TRIES = 5
 
@@ -88,7 +88,7 @@ class Batch:
 
     chunks: list[Chunk] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
-    read: int = 0  #: bytes: the far end does something meanwhile
+    read: int = 0  #: bytes, for it: the far end has something to do meanwhile
 
     def add(self, path: str, found: _Found) -> None:
         """The next piece of a file."""
@@ -183,9 +183,9 @@ def _read(path: str, earlier: Known | None, notes: Notes) -> Iterator[_Found]:
                     return
                 continue
             names, last = Names(notes.index), _Found(0, (), 0)
-            trail = notes.trail(path, before.st_size, earlier)
-            digest = Digest(trail, before.st_size)
-            for found, sizes, some in _cut(path, fd, before.st_size, trail, digest):
+            trails = notes.trails(path, before.st_size, earlier)
+            digest = Digest(before.st_size)
+            for found, sizes, some in _cut(path, fd, before.st_size, trails, digest):
                 if last.chunks:
                     yield last
                 last = found
@@ -203,28 +203,41 @@ def _read(path: str, earlier: Known | None, notes: Notes) -> Iterator[_Found]:
 
 
 def _cut(
-    path: str, fd: int, size: int, trail: Trail | None, digest: Digest
+    path: str, fd: int, size: int, trails: Iterable[Trail], digest: Digest
 ) -> Iterator[tuple[_Found, Sequence[int], bytes]]:
     """The chunks of an open file, some at a time, with their sizes and names in a row; fewer if it
-    is shorter by now. What is as on the trail is not kept in memory: the far end has it."""
-    offset, room = 0, 0
-    while True:
-        followed = trail.follow(fd, size, offset, digest.running) if trail is not None else ()
-        for begin, sizes, names in followed:
-            found = _Found(begin, _on_disk(path, begin, sizes, names), sum(sizes))
-            yield found, sizes, names
-            offset, room = begin + found.read, NEAR
-        if offset < size:
-            digest.part(fd, offset)
+    is shorter by now. What is as on a trail is not kept in memory: the far end has it."""
+    offset, trail = 0, None
+    for trail in trails:  # until it begins as one of them does
+        for part in trail.follow(fd, size, offset, digest.along(trail)):
+            yield _alike(path, part), part.sizes, part.names
+            offset = part.offset + sum(part.sizes)
+        if offset:
+            break
+    room = NEAR if trail is not None else 0
+    while offset < size:
+        digest.part(fd, offset)
         for window in windows(fd, size, offset, digest.made, within=offset > 0, room=room):
-            some = [Chunk(name, len(part), part) for name, _, part in window.pieces()]
+            some = [Chunk(name, len(content), content) for name, _, content in window.pieces()]
             found = _Found(window.offset, some, window.ends[-1])
             yield found, [chunk.size for chunk in some], window.names
             offset = window.offset + window.ends[-1]
-            if trail is not None and trail.leads_on(some[-1].name):
+            goes_on = trail is not None and trail.leads_on(some[-1].name)
+            if goes_on or room:
                 break
         else:
             return
+        room = 0
+        if trail is not None and goes_on:
+            for part in trail.follow(fd, size, offset, digest.made):
+                yield _alike(path, part), part.sizes, part.names
+                offset = part.offset + sum(part.sizes)
+            room = NEAR
+
+
+def _alike(path: str, part: Followed) -> _Found:
+    found = _on_disk(path, part.offset, part.sizes, part.names)
+    return _Found(part.offset, found, sum(part.sizes))
 
 
 def _small(path: str, whole: Small, notes: Notes) -> _Found:

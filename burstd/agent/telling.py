@@ -8,7 +8,8 @@ from types import TracebackType
 
 from burstd.ports.depot import Going
 
-EVERY = 5.0  #: seconds
+#: Seconds; what takes long is told of less often: hundreds of jobs may be on their way at once.
+FIRST, MOST = 5.0, 30.0
 
 
 class Telling:
@@ -30,12 +31,12 @@ class Telling:
         self._thread.join(1)
 
     def _run(self) -> None:
-        told: dict[str, object] = {}
-        while not self._over.wait(EVERY):
+        told, pause = dict[str, object](), FIRST
+        while not self._over.wait(pause):
             for way, going in self._goings.items():
                 body = {
                     "way": way, "bytes": going.done, "of": going.total, "waiting": going.waiting,
                 }  # fmt: skip
                 if going.total and told.get(way) != body:
-                    told[way] = body
+                    told[way], pause = body, min(2 * pause, MOST)
                     self._tell(body)

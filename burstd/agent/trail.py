@@ -103,12 +103,16 @@ class Trail:
 
 
 class Digest:
-    """Of a file that is read from its beginning on. One that is as large as that of the trail may
-    be the same, and have its digest: nothing is computed until they part."""
+    """Of a file of so many bytes that is read from its beginning on. One that is as large as that
+    of a trail may be the same, and have its digest: nothing is computed until they part."""
 
-    def __init__(self, trail: Trail | None, size: int) -> None:
-        self.made = chunks.Blake3()
-        self._twin = trail.digest if trail is not None and trail.size == size <= TWIN else b""
+    def __init__(self, size: int) -> None:
+        self.made, self._size, self._twin = chunks.Blake3(), size, b""
+
+    def along(self, trail: Trail) -> chunks.Blake3 | None:
+        """Before the first byte: it may be as that one is. As `running`."""
+        self._twin = trail.digest if trail.size == self._size <= TWIN else b""
+        return self.running
 
     @property
     def running(self) -> chunks.Blake3 | None:

@@ -14,7 +14,8 @@ from burstd.ports.depot import Going
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "EVERY", 0.01)
+    monkeypatch.setattr(telling, "FIRST", 0.01)
+    monkeypatch.setattr(telling, "MOST", 0.02)
 
 
 def test_it_is_said_when_it_has_moved_and_only_then() -> None:

@@ -178,11 +178,27 @@ def test_one_of_another_name_is_not_like_it(tmp_path: Path, index: Index) -> Non
     assert 1 == same(index, put(tmp_path / "c" / "mesh.k", content))
 
 
-def test_of_several_the_one_of_its_size_is_taken(tmp_path: Path, index: Index) -> None:
-    for size in (SIZE // 2, SIZE, 2 * SIZE):
+@pytest.mark.parametrize("kept", [True, False])
+def test_of_several_the_one_of_its_size_is_taken(tmp_path: Path, index: Index, kept: bool) -> None:
+    sizes = (SIZE // 2, SIZE, 2 * SIZE)
+    for size in sizes:
         read(index, put(tmp_path / str(size) / "d3plot", noise(size, size)))
-    for size in (SIZE // 2, SIZE, 2 * SIZE):
-        assert 1 == same(index, put(tmp_path / f"b{size}" / "d3plot", noise(size, size)))
+    if kept:
+        for size in sizes:
+            assert 1 == same(index, put(tmp_path / f"b{size}" / "d3plot", noise(size, size)))
+    else:  # nor is it hidden by one of another size that was read a moment ago
+        paths = [put(tmp_path / f"b{size}" / "d3plot", noise(size, size)) for size in sizes]
+        assert 1 == followed(read(index, *paths)[0])
+
+
+def test_of_many_the_one_whose_path_ends_alike_is_taken(tmp_path: Path, index: Index) -> None:
+    """A decomposed case that was copied: all points are as large, and none like another's."""
+    size, parts = 100_000, range(50)
+    for part in parts:
+        read(index, put(tmp_path / f"a/processor{part}/constant/points", noise(size, part)))
+    copy = [put(tmp_path / f"b/processor{n}/constant/points", noise(size, n)) for n in parts]
+    assert 1 == followed(read(index, *copy)[0])
+    assert 1 == followed(read(index, *(path for path in reversed(copy)))[0])
 
 
 @pytest.mark.parametrize("lie", ["names", "sizes", "short", "large", "nothing"])

@@ -22,7 +22,7 @@ from burstd.far import chunks
 from burstd.far.windows import windows
 from burstd.ports.errors import Mismatch
 
-BATCH_BYTES, BATCH_CHUNKS = 4 * 2**20, 2000
+BATCH_BYTES, BATCH_CHUNKS = 3 * 2**20, 2000  #: one window, nearly always
 LOOKED_UP = 500  #: files at once
 #: Bytes that are read at once where it may soon be as in another file.
 NEAR = 2**19

@@ -4,7 +4,6 @@ naming takes a third of the time that cutting and naming do."""
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Iterator
 from itertools import accumulate
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 from burstd.agent.index import Index, Known
 from burstd.far import chunks
+from burstd.far.windows import fill
 
 ROOM = 2**20  #: bytes that are looked at together, in one place that stays in the CPU's cache
 TWIN = 2**30  #: bytes of a file that may be read once more for its digest
@@ -58,7 +58,7 @@ class Trail:
         while offset < size and self._is_there():
             expected = self._sizes[self._at : self._at + count]
             ends = [end for end in accumulate(expected) if end <= min(ROOM, size - offset)]
-            have = _read(fd, room[: ends[-1]], offset) if ends else 0
+            have = fill(fd, room[: ends[-1]], offset) if ends else 0
             ends = [end for end in ends if end <= have]
             same = self._same(chunks.names(room, ends) if ends else b"")
             if same and self._is_last(same) and offset + ends[same - 1] < size:
@@ -110,13 +110,9 @@ class Digest:
         self.made, self._size, self._twin = chunks.Blake3(), size, b""
 
     def along(self, trail: Trail) -> chunks.Blake3 | None:
-        """Before the first byte: it may be as that one is. As `running`."""
+        """Before the first byte: it may be as that one is. What goes on with what is read; nothing
+        as long as they are alike."""
         self._twin = trail.digest if trail.size == self._size <= TWIN else b""
-        return self.running
-
-    @property
-    def running(self) -> chunks.Blake3 | None:
-        """What goes on with what is read; nothing as long as they are alike."""
         return None if self._twin else self.made
 
     def part(self, fd: int, size: int) -> None:
@@ -124,17 +120,10 @@ class Digest:
         if self._twin:
             self._twin, offset = b"", 0
             room = memoryview(bytearray(min(ROOM, size)))
-            while have := _read(fd, room[: size - offset], offset):
+            while have := fill(fd, room[: size - offset], offset):
                 self.made.update(room[:have])
                 offset += have
 
     def digest(self) -> bytes:
         """Of all of it."""
         return self._twin or self.made.digest()
-
-
-def _read(fd: int, room: memoryview, offset: int) -> int:
-    have = 0
-    while have < len(room) and (came := os.preadv(fd, [room[have:]], offset + have)):
-        have += came
-    return have

@@ -13,22 +13,25 @@ WAYS = {Stage.STAGING_IN: "in", Stage.STAGING_OUT: "out"}
 
 @dataclass(frozen=True)
 class Moved:
-    """``size`` of ``total`` bytes have come. ``waiting``: files that lack what another job's agent
-    is bringing."""
+    """``size`` of ``total`` bytes need nothing more of its own agent. ``waiting``: files that lack
+    what another job's agent is bringing."""
 
+    stage: Stage
     size: int
     total: int
     waiting: int
 
     @property
     def percent(self) -> int:
-        """Of all bytes; 100 only once all have come."""
-        return self.size * 100 // self.total
+        """Of all bytes; 100 only once nothing is waited for."""
+        found = self.size * 100 // self.total
+        return min(found, 99) if self.waiting else found
 
     def words(self) -> str:
         """In a line."""
         unit, name = (1e9, "GB") if self.total >= 1e9 else (1e6, "MB")
-        told = f"{self.size / unit:.1f} of {self.total / unit:.1f} {name} have come"
+        told = f"{self.size / unit:.1f} of {self.total / unit:.1f} {name} "
+        told += "are sent, or there already" if self.stage is Stage.STAGING_IN else "have come home"
         if self.waiting:
             told += f"; {self.waiting} files wait for what another job is just sending"
         return told
@@ -47,4 +50,4 @@ def moved(desk: Desk, burst: Burst) -> Moved | None:
     size, total, waiting = (one if isinstance(one, int) else 0 for one in numbers)
     if total <= 0:
         return None
-    return Moved(min(max(0, size), total), total, max(0, waiting))
+    return Moved(burst.stage, min(max(0, size), total), total, max(0, waiting))

@@ -10,6 +10,14 @@ from typing import Optional
 from burstd.far import chunks
 
 
+def fill(fd: int, room: memoryview, offset: int) -> int:
+    """Reads an open file from there on; how many bytes: fewer only where it ends."""
+    have = 0
+    while have < len(room) and (came := os.preadv(fd, [room[have:]], offset + have)):
+        have += came
+    return have
+
+
 @dataclass(frozen=True)
 class Window:
     """Some chunks of a file that lie side by side, from `offset` on; `ends` count from there."""
@@ -43,13 +51,9 @@ def windows(
     while read < size:
         window = memoryview(bytearray(len(rest) + min(room or chunks.WINDOW, size - read)))
         window[: len(rest)] = rest
-        have = len(rest)
-        while have < len(window):
-            came = os.preadv(fd, [window[have:]], offset + have)
-            if not came:
-                return
-            have += came
-        read = offset + have
+        read += fill(fd, window[len(rest) :], read)
+        if read < offset + len(window):
+            return
         alone = size - start <= chunks.ALONE and not within
         ends = [len(window)] if alone else chunks.cut(window)
         if read < size:  # the last ends where the window does, not where it should

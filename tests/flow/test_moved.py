@@ -15,7 +15,7 @@ from burstd.cli.burst import app
 from burstd.domain.burst import Stage
 from burstd.testing.simulators import in_file
 from tests.flow.conftest import ME, Serve
-from tests.flow.scene import Scene
+from tests.flow.scene import Scene, reach
 
 GB = 10**9
 
@@ -49,7 +49,7 @@ def test_how_far_it_has_come_is_told_where_users_look(scene: Scene) -> None:
     assert "staging_in\n" in burst("jobs")
     tell(scene, way="in", bytes=12 * GB, of=32 * GB, waiting=0)
     assert "staging_in 37%\n" in burst("jobs")
-    assert "12.0 of 32.0 GB have come\n" in burst("why", "1")
+    assert "12.0 of 32.0 GB are sent, or there already\n" in burst("why", "1")
     assert "bytes=12000000000, of=32000000000, waiting_files=0\n" in burst("show", "1")
     (row,) = json.loads(burst("jobs", "--json"))["jobs"]
     assert ("staging_in", 37) == (row["stage"], row["percent"])
@@ -58,9 +58,18 @@ def test_how_far_it_has_come_is_told_where_users_look(scene: Scene) -> None:
 def test_who_waits_for_another_job_says_so(scene: Scene) -> None:
     tell(scene, way="in", bytes=GB // 2, of=GB // 2, waiting=11)
     assert (
-        "500.0 of 500.0 MB have come; 11 files wait for what another job is just sending"
-        in burst("why", "1")
+        "500.0 of 500.0 MB are sent, or there already; 11 files wait for what another job is just "
+        "sending\n" in burst("why", "1")
     )
+    assert "staging_in 99%\n" in burst("jobs")
+
+
+def test_results_come_home(scene: Scene) -> None:
+    scene.agents.asleep = False
+    reach(scene, Stage.STAGING_OUT)
+    tell(scene, way="out", bytes=5 * GB, of=20 * GB, waiting=0)
+    assert "5.0 of 20.0 GB have come home\n" in burst("why", "1")
+    assert "staging_out 25%\n" in burst("jobs")
 
 
 def test_what_was_said_of_another_stage_is_not_repeated(scene: Scene) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import blake3
@@ -13,15 +12,6 @@ import pytest
 from burstd.agent import index as module
 from burstd.agent.index import Index, Known, Stamp
 from burstd.agent.reading import Changed, batches
-
-
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
-    """It takes files that were written just now for settled."""
-    monkeypatch.setattr(module, "SETTLED", -60)
-    found = Index(tmp_path / "index")
-    yield found
-    found.close()
 
 
 @pytest.fixture

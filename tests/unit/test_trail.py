@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,15 +19,6 @@ from burstd.far import chunks
 
 NOWHERE = Path("/dev/null/none")  #: an index that knows nothing
 SIZE = 3_000_000
-
-
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
-    """It takes files that were written just now for settled."""
-    monkeypatch.setattr(module, "SETTLED", -60)
-    found = Index(tmp_path / "index")
-    yield found
-    found.close()
 
 
 def noise(size: int, seed: int = 1) -> bytes:

@@ -7,11 +7,13 @@ import os
 import stat
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 
 from burstd.agent.ways import Refused, descend, inside
 from burstd.domain.data import Mark
 from burstd.ports.depot import Depot, Growing
+from burstd.ports.errors import Rejected
 
 BLOCK = 2**20
 #: fsync(2) of a pipe, a terminal or /dev/null.
@@ -78,18 +80,26 @@ class Follower:
         if descriptor is None:
             return
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
-            have = file.seek(0, os.SEEK_END)
-            if path not in self.copies or have > size:  # an older run's file, or a rewritten one
-                file.truncate(0)
-                have = file.seek(0)
-            while have < size:
+            try:
+                self._grow(file, path, size)
+            finally:  # ours, however far it came
+                seen = os.fstat(file.fileno())
+                self.copies[path] = Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
+                self.written()
+
+    def _grow(self, file: FileIO, path: str, size: int) -> None:
+        have = file.seek(0, os.SEEK_END)
+        if path not in self.copies or have > size:  # an older run's file, or a rewritten one
+            file.truncate(0)
+            have = file.seek(0)
+        while have < size:
+            try:
                 block = self.depot.read(path, have, min(BLOCK, size - have))
-                if not block:
-                    break
-                have += file.write(block) or 0
-            seen = os.fstat(file.fileno())
-            self.copies[path] = Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
-        self.written()
+            except Rejected:  # its job has renamed or removed it since; at the end the landing does
+                return
+            if not block:
+                return
+            have += file.write(block)
 
     def _ours(self, path: str) -> int | None:
         try:

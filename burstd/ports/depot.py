@@ -88,7 +88,8 @@ class Depot(Protocol):
         """How much there is to follow."""
 
     def read(self, what: str, offset: int, length: int) -> bytes:
-        """Bytes of ``"stdout"``, ``"stderr"`` or of an absolute path; fewer at its end."""
+        """Bytes of ``"stdout"``, ``"stderr"`` or of an absolute path; fewer at its end. A path that
+        is no file any more is ``Rejected``."""
 
     def matching(self, patterns: Sequence[str]) -> Sequence[Seen]:
         """Files of the running job whose path below its directory matches a glob."""

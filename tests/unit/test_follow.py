@@ -14,6 +14,7 @@ from burstd.agent.follow import Follower
 from burstd.agent.inputs import marks
 from burstd.domain.data import InputFile, Mark, OutputFile
 from burstd.ports.depot import Came, Execution, Going, Growing, Seen
+from burstd.ports.errors import PortError, Rejected, Transient, Unreachable
 
 
 @dataclass
@@ -100,6 +101,45 @@ def test_a_live_file_grows_as_its_twin_does(far: Far, tmp_path: Path) -> None:
         assert text == Path(path).read_bytes()
 
     assert {path} == set(one.copies)
+
+
+@dataclass
+class Broken(Far):
+    """The first question for a live file's bytes is not answered well."""
+
+    error: PortError | None = None
+
+    def read(self, what: str, offset: int, length: int) -> bytes:
+        error, self.error = self.error, None
+        if error is None:
+            return super().read(what, offset, length)
+        if not isinstance(error, Transient):
+            del self.files[what]
+        raise error
+
+
+def test_one_that_its_job_has_renamed_just_then_is_forgotten(tmp_path: Path) -> None:
+    """A solver's last words: what is listed is gone before it is read."""
+    path, far = str(tmp_path / "beam.sta"), Broken(error=Rejected("missing: no such file"))
+    far.files[path] = b"1\n"
+    far.files[f"{path}2"] = b"2\n"
+    one = follower(far)
+    one.once()
+    one.once()
+    assert b"2\n" == Path(f"{path}2").read_bytes()
+    # Ours, so that the landing removes it.
+    fact = Path(path).stat()
+    assert one.copies[path] == Mark(0, fact.st_mtime_ns, fact.st_ino)
+
+
+def test_one_of_which_a_part_came_before_a_cut_is_ours_and_goes_on(tmp_path: Path) -> None:
+    path, far = str(tmp_path / "beam.sta"), Broken(error=Unreachable("cut"))
+    far.files[path] = b"1\n2\n"
+    one = follower(far)
+    with pytest.raises(Unreachable):
+        one.once()
+    one.once()
+    assert b"1\n2\n" == Path(path).read_bytes()
 
 
 def test_a_rewritten_file_is_copied_anew(far: Far, tmp_path: Path) -> None:

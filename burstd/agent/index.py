@@ -12,7 +12,7 @@ import stat
 import time
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,8 @@ VERSION = 4
 SETTLED = 3.0  #: seconds
 KEPT = 60  #: days since a file was last asked for
 _AT_ONCE = 500
+#: Written in one statement: at each one another thread gets the interpreter, and keeps it.
+_ROWS = 50
 _BESIDE = 3  #: files that are looked at, before and behind
 _FEW = 3200  #: bytes of names that are handed out with others: hundreds of large files have MB each
 _MANY = 2**20  #: bytes of names that lie in parts: a file of 100 GB has 110 MB of them
@@ -211,9 +213,13 @@ class Index:
         ]  # fmt: skip
         if self._database is not None:
             with contextlib.suppress(sqlite3.Error):
-                self._database.executemany(
-                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
-                )
+                for at in range(0, len(rows), _ROWS):
+                    some = rows[at : at + _ROWS]
+                    marks = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * len(some))
+                    self._database.execute(
+                        f"INSERT OR REPLACE INTO files VALUES {marks}",  # noqa: S608 - none of others
+                        list(chain.from_iterable(some)),
+                    )
                 self._database.commit()
 
     def forget(self, path: str) -> None:

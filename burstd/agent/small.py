@@ -4,15 +4,17 @@ of thousands takes longer than these."""
 from __future__ import annotations
 
 import os
+import struct
 from array import array
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from burstd.agent.index import Stamp
 from burstd.far import chunks
 
 AT_ONCE, ROOM = 64, 2**19  #: files and bytes in one call
-STAMP = 5  #: native/native.h
+_STAMP = struct.Struct("=5q")  #: native/native.h
 
 
 class Small(NamedTuple):
@@ -37,17 +39,16 @@ def read_small(paths: Sequence[str]) -> Iterator[Small | None]:
 def _some(paths: Sequence[str]) -> list[Small | None]:
     """As many of the first as there is room for."""
     into, digests = bytearray(ROOM), bytearray(len(paths) * chunks.DIGEST)
-    stamps = array("q", bytes(8 * STAMP * len(paths)))
+    stamps = array("q", bytes(_STAMP.size * len(paths)))
     raw = b"".join(os.fsencode(path) + b"\0" for path in paths)
     count = chunks.small_files(raw, len(paths), into, stamps, digests)
     content, start, found = memoryview(into), 0, list[Small | None]()
-    for number in range(count):
-        size, *times, mode = stamps[number * STAMP : (number + 1) * STAMP]
+    facts = _STAMP.iter_unpack(stamps)
+    for (*stamp, mode), digest in islice(zip(facts, chunks.each(digests), strict=True), count):
+        size = stamp[0]
         if size < 0:
             found.append(None)
             continue
-        digest = bytes(digests[number * chunks.DIGEST : (number + 1) * chunks.DIGEST])
-        stamp = Stamp(size, *times)
-        found.append(Small(stamp, mode, digest, content[start : start + size]))
+        found.append(Small(Stamp._make(stamp), mode, digest, content[start : start + size]))
         start += size
     return found

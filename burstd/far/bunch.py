@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Optional, Union
 
 from burstd.far import chunks, paths
-from burstd.far.errors import FarError
+from burstd.far.errors import REFUSED, FarError
 
 MOST = 1000  #: files in one call
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -40,24 +40,21 @@ def small(row: object, sizes: Sequence[int], least: int) -> Optional[Small]:
     return path, number, digest, mtime_ns, mode & 0o777
 
 
-def above_of(file: Small) -> str:
-    """The directory that it lies in."""
-    return file[0].rpartition("/")[0]
-
-
 class Bunch:
     """Of one directory."""
 
     def __init__(self) -> None:
         self.files: list[Small] = []
+        self.directory: paths.Parts = ()
+        self._room = 0  #: bytes of a name there that are too many
         self._names = bytearray()
         self._addresses, self._sizes = array("Q"), array("Q")
         self._kept: list[object] = []  #: what the addresses are of
 
     def add(self, file: Small, content: Union[bytes, memoryview]) -> bool:
-        """One more; false if it is none of these."""
+        """One more that lies there; false if it can't be made with others."""
         try:
-            name = paths.split(file[0])[-1]
+            name = self._name(file[0])
             held = ctypes.c_char.from_buffer(content)
         except (FarError, TypeError):  # a path that none has; bytes that nobody may write to
             return False
@@ -67,6 +64,18 @@ class Bunch:
         self._kept.append(held)
         self.files.append(file)
         return True
+
+    def _name(self, path: str) -> bytes:
+        """Raises FarError(refused) for a path that none has."""
+        if not self.files:
+            *above, name = paths.split(path)
+            self.directory = tuple(above)
+            self._room = paths.MAX_PATH - len(paths.to_bytes(path)) + len(name)
+            return name
+        name = paths.component(path.rpartition("/")[2])
+        if len(name) >= self._room:
+            raise FarError(REFUSED, f"too long a path: {path!r:.200}")
+        return name
 
     def make(self, directory: int) -> list[tuple[int, int, int]]:
         """Makes them, up to the first that can't be made at once. Of each the time of its last

@@ -175,7 +175,8 @@ class Client:
     def build(self, parts: Sequence[Part]) -> Pending:
         """Has parts of files written. The answer has `waiting` where some lack chunks that another
         conversation brings: see `rest`."""
-        return self._listed("build", [part.row() for part in parts])
+        rows = ",".join([part.text() for part in parts])
+        return self._listed("build", f"[{rows}]".encode())
 
     def rest(self) -> tuple[int, list[str]]:
         """Waits for those, some seconds. How many files lack something still, and those that must
@@ -191,15 +192,14 @@ class Client:
 
     def clone(self, rows: Sequence[Sequence[object]]) -> Pending:
         """Has files made that were built before (`models.row`). The answer: see `missing`."""
-        return self._listed("clone", rows)
+        return self._listed("clone", canonical(list(rows)))
 
     def standing(self, rows: Sequence[Sequence[object]]) -> Pending:
         """Asks for files that were built for this burst before: path, size, digest, time and mode
         of each. The answer: see `missing`."""
-        return self._listed("standing", rows)
+        return self._listed("standing", canonical(list(rows)))
 
-    def _listed(self, op: str, rows: Sequence[object]) -> Pending:
-        document = canonical(list(rows))
+    def _listed(self, op: str, document: bytes) -> Pending:
         return self._post({"op": op, "plain": len(document)}, compress(document, 1))
 
     def mkdir(self, path: str, mode: int) -> Pending:

@@ -11,8 +11,7 @@ from burstd.far import chunks, paths
 from burstd.far.errors import REFUSED, FarError
 from burstd.far.models import LEAST as MODEL
 from burstd.far.models import Models
-from burstd.far.order import InputFile
-from burstd.far.parts import Part
+from burstd.far.parts import Entry, Part
 from burstd.far.store import Store
 
 _AT_ONCE = 64  #: chunks in one write
@@ -71,7 +70,7 @@ class Growing:
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
 
-    def finish(self, entry: InputFile, models: Models) -> os.stat_result:
+    def finish(self, entry: Entry, models: Models) -> os.stat_result:
         """All of it is there: its mode and time. What it is like then."""
         if self.size != entry.size:
             raise FarError(REFUSED, f"{self.size} bytes of {entry.size}: {entry.path!r}")
@@ -91,7 +90,7 @@ class Growing:
             os.close(self._fd)
 
 
-def _right(parent: int, name: bytes, entry: InputFile) -> Optional[os.stat_result]:
+def _right(parent: int, name: bytes, entry: Entry) -> Optional[os.stat_result]:
     """A file that an earlier conversation has built; its mode and time are set again."""
     try:
         fd = paths.open_regular(parent, (name,))

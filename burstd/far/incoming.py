@@ -133,6 +133,10 @@ class Incoming:
             raise FarError(REFUSED, "a chunk that has no name yet")
         return range(first, first + count)
 
+    def name(self, number: int) -> bytes:
+        """That of one chunk."""
+        return bytes(self._names[number * chunks.DIGEST : (number + 1) * chunks.DIGEST])
+
     def names(self, numbers: Sequence[int]) -> bytes:
         """Theirs, one after the other."""
         size, names = chunks.DIGEST, self._names

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Optional
+from typing import Optional, Protocol
 
 from burstd.far import chunks
 from burstd.far.fields import BadFields, Fields
-
-if TYPE_CHECKING:
-    from burstd.far.order import InputFile
 
 WANTED = struct.Struct(f"<{chunks.DIGEST}sI")  # a chunk's name and size
 
 Runs = Sequence[tuple[int, int]]
 
 
+class Entry(Protocol):
+    """What is said of a whole file, at both ends; see `order.InputFile`."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def blake3(self) -> str: ...
+
+    @property
+    def mtime_ns(self) -> int: ...
+
+    @property
+    def mode(self) -> int: ...
+
+
 class Part:
     """A run of a file's bytes as numbers of chunks. ``entry``: of the whole file, with its last
     part; a file whose only part it is may be there already."""
 
-    def __init__(self, path: str, offset: int, runs: Runs, entry: Optional[InputFile]) -> None:
+    def __init__(self, path: str, offset: int, runs: Runs, entry: Optional[Entry]) -> None:
         self.path, self.offset, self.runs, self.entry = path, offset, runs, entry
 
     @classmethod
@@ -37,13 +54,13 @@ class Part:
 
         return cls(path, offset, _runs(runs, "runs"), InputFile.of([path, *more]) if more else None)
 
-    def row(self) -> list[object]:
-        """As `read` has it."""
-        entry, runs = self.entry, [list(run) for run in self.runs]
+    def text(self) -> str:
+        """The row in JSON. It is put together here: of small files there are tens of thousands."""
+        runs = ",".join([f"[{first},{count}]" for first, count in self.runs])
+        begin, entry = f"[{json.dumps(self.path)},{self.offset},[{runs}]", self.entry
         if entry is None:
-            return [self.path, self.offset, runs]
-        more = [entry.size, entry.blake3, entry.mtime_ns, entry.mode]
-        return [entry.path, self.offset, runs, *more]
+            return begin + "]"
+        return f'{begin},{entry.size},"{entry.blake3}",{entry.mtime_ns},{entry.mode}]'
 
 
 def runs_of(fields: Fields, name: str) -> list[tuple[int, int]]:

@@ -26,6 +26,7 @@ MAX_NAME = 255
 MAX_PATH = 4096
 _KEY = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _PLAIN = re.compile(rb"(?:/(?!\.\.?(?:/|\Z))[^/\0]{1,%d})+" % MAX_NAME, re.DOTALL)
+_COMPONENT = re.compile(rb"(?!\.\.?\Z)[^/\0]{1,%d}" % MAX_NAME, re.DOTALL)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPENAT2 = 437  # the same number on all architectures that have it
 #: struct open_how; RESOLVE_NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH (linux/openat2.h).
@@ -63,6 +64,17 @@ def split(path: str) -> Parts:
     if not _PLAIN.fullmatch(raw):
         raise FarError(REFUSED, f"not a plain path: {path!r:.200}")
     return tuple(raw[1:].split(b"/"))
+
+
+def component(name: str) -> bytes:
+    """A single one, in plain form. Raises FarError(refused)."""
+    try:
+        raw = to_bytes(name)
+    except UnicodeEncodeError as error:
+        raise FarError(REFUSED, f"not a file name: {name!r}") from error
+    if not _COMPONENT.fullmatch(raw):
+        raise FarError(REFUSED, f"not a plain name: {name!r:.200}")
+    return raw
 
 
 def join(parts: Sequence[bytes]) -> str:

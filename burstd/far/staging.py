@@ -17,7 +17,7 @@ from typing import Optional
 
 from burstd.far import chunks, paths
 from burstd.far.bunch import MOST as MOST_FILES
-from burstd.far.bunch import Bunch, Small, above_of, small
+from burstd.far.bunch import Bunch, Small, small
 from burstd.far.claims import Claims
 from burstd.far.errors import BROKEN, REFUSED, FarError, answered
 from burstd.far.fields import BadFields
@@ -104,16 +104,18 @@ class Staging:
 
     def _bunch(self, rows: Sequence[object], at: int) -> Bunch:
         """As many as can be made at once, from that row on."""
-        found, size = list[tuple[Small, bytes]](), 0
+        found, size, beside = list[tuple[Small, bytes]](), 0, None
+        recent = self.incoming.recent
         for row in rows[at : at + MOST_FILES]:
             file = small(row, self.incoming.sizes, HOLE)
             if file is None or size >= MOST_BYTES:
                 break
-            name = self.incoming.names((file[1],))
-            if above_of(file) != above_of((found or [(file, b"")])[0][0]):
+            above, name = file[0].rpartition("/")[0], self.incoming.name(file[1])
+            if beside is not None and above != beside:
                 break
-            if name not in self.incoming.recent and not self._store.has(name):
+            if name not in recent and not self._store.has(name):
                 break
+            beside = above
             found.append((file, name))
             size += self.incoming.sizes[file[1]]
         bunch = Bunch()
@@ -132,7 +134,7 @@ class Staging:
     def _make(self, bunch: Bunch) -> int:
         self._drop()
         with answered():
-            made = bunch.make(self._directory(paths.split(bunch.files[0][0])[:-1]))
+            made = bunch.make(self._directory(bunch.directory))
         for (path, number, digest, _, mode), facts in zip(bunch.files, made):  # noqa: B905 (Python 3.9)
             self._built.made(path, digest, self.incoming.sizes[number], facts, mode)
             self._later.forget(path)

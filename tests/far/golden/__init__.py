@@ -16,7 +16,6 @@ from unittest import mock
 
 from burstd.far import chunks, passage, wire
 from burstd.far.client import Client
-from burstd.far.fields import canonical
 from burstd.far.order import InputFile, Order
 from burstd.far.parts import Part
 from burstd.far.store import Store
@@ -66,7 +65,7 @@ def said() -> bytes:
     client.want([(name, len(piece)) for name, piece in found])
     client.chunks([(0, len(found))], b"".join(piece for _, piece in found), None)
     part = Part(FILE, 0, [(0, len(found))], entry())
-    client._post({"op": "build"}, canonical([part.row()]))
+    client._post({"op": "build"}, f"[{part.text()}]".encode())
     client.mkdir("/home/alice/study/r", 0o750)
     document = order().to_json()
     client._post({"op": "order", "order_size": len(document)}, document + b"#!/bin/sh\n")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 WORTH_LEAVING = 64 * 1024  # bytes of an answer; with fewer it comes over the line
 MAX_READ = 8 * 1024 * 1024
-BLOCK = 64 * 1024  # bytes of a pack that are taken at once
+BLOCK, BLOCKS = 64 * 1024, 512 * 1024  # bytes of a pack taken at once; if so many have come
 MAX_NAMED = 4 * 1024 * 1024 * 1024  # bytes whose chunks are named at once: it takes seconds
 MAX_ORDER = 512 * 1024 * 1024
 REST = 10.0  #: seconds until it is said that others have not brought all yet
@@ -129,10 +129,11 @@ class Session:
             return _refusal(from_os(error))
         return {"ok": True, **answer}, payload
 
-    def _blocks(self, size: int = wire.BLOCK) -> Iterator[bytes]:
+    def _blocks(self, size: int = wire.BLOCK, most: int = wire.BLOCK) -> Iterator[bytes]:
         while self._left:
+            many = max(size, wire.come(self._in, most))
             with _at_most(self._silence), self._waiting():
-                block = wire.read_exactly(self._in, min(self._left, size))
+                block = wire.read_exactly(self._in, min(self._left, many))
             self._left -= len(block)
             yield block
 
@@ -213,7 +214,7 @@ class Session:
             raise FarError(REFUSED, "a pack that is too large")
         plain = fields.integer("plain") if fields.has("plain") else None
         # A cut costs the block that it falls in.
-        self._staging().incoming.take(runs_of(fields, "runs"), self._blocks(BLOCK), plain)
+        self._staging().incoming.take(runs_of(fields, "runs"), self._blocks(BLOCK, BLOCKS), plain)
         return self._spent(), b""
 
     def _build(self, fields: Fields) -> Answer:

@@ -5,8 +5,11 @@ Requests go one way, answers come back in the same order. Nothing else is ever o
 
 from __future__ import annotations
 
+import fcntl
 import json
 import struct
+import sys
+import termios
 from collections.abc import Iterator
 from typing import BinaryIO, Optional
 
@@ -69,6 +72,16 @@ def read_exactly(stream: BinaryIO, size: int) -> bytes:
     if len(content) < size:
         raise FarLost("the line ended inside a frame")
     return content
+
+
+def come(stream: BinaryIO, most: int) -> int:
+    """How many bytes more have come by now than have been read, `most` if they are more; 0 also
+    where nobody can tell."""
+    try:
+        waiting = fcntl.ioctl(stream.fileno(), termios.FIONREAD, bytes(4))
+    except OSError:
+        return 0
+    return min(most, int.from_bytes(waiting, sys.byteorder))
 
 
 def blocks(stream: BinaryIO, size: int) -> Iterator[bytes]:

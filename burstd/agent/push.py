@@ -5,23 +5,23 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from itertools import accumulate, chain
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from burstd.agent.index import Index
-from burstd.agent.packed import Left, Pack
-from burstd.agent.reading import Batch, Changed, Chunk, batches
+from burstd.agent.packed import Left, Numbered, Pack, Runs, packed, runs, runs_of
+from burstd.agent.readahead import ReadAhead
+from burstd.agent.reading import Batch, Changed, batches
 from burstd.agent.standing import standing
 from burstd.agent.steering import Steering
 from burstd.domain.data import InputFile
 from burstd.far import chunks
 from burstd.far.client import Client, Pending, missing
 from burstd.far.errors import BROKEN, BUSY, MISMATCH, MISSING, BucketError, FarError
-from burstd.far.order import InputFile as Entry
 from burstd.far.parts import Part
 from burstd.ports.depot import Going
 
@@ -29,9 +29,8 @@ if TYPE_CHECKING:  # most targets have no bucket, and what speaks to one takes i
     from burstd.agent.passage import Passage
 
 PACK = 4 * 2**20  #: bytes before they are compressed
-WORTH = 0.97  #: a pack that compresses to more of its size travels as it is
-#: Batches read ahead, batches asked for, packs being made: what is in memory is their sum.
-AHEAD, ASKED, MADE = 2, 3, 6
+#: Batches asked for, packs being made: with what is read ahead they are what is in memory.
+ASKED, MADE = 3, 6
 REMEMBERED = 100_000  #: names; who comes later is asked for again, which costs a few bytes
 WORD_EVERY = 30.0  #: seconds; the far end takes two minutes' silence for a cut
 UNHEARD = 32  #: answers
@@ -42,8 +41,7 @@ HELD = 8  #: batches of files that wait for such a pack
 #: Of a pack that lies in a bucket: it is gone, damaged, or something else was left under its name.
 _NOT_IT = frozenset({MISSING, MISMATCH, BROKEN})
 
-Runs = list[tuple[int, int]]
-Made = Pack | Left
+Made = tuple[Runs, Pack | Left]
 
 
 @dataclass
@@ -60,10 +58,10 @@ class Push:
     _trip: float = 0.0  #: seconds until a question is answered, at best
     _next: int = 0  #: of the chunks that the far end has been told of
     #: Chunks that will be a pack, however they were read, and files that wait for them.
-    _group: list[tuple[int, Chunk]] = field(default_factory=list)
+    _group: list[Numbered] = field(default_factory=list)
     _size: int = 0
     _held: list[list[Part]] = field(default_factory=list)
-    _outbox: deque[tuple[Runs, Future[Made]] | list[Part]] = field(default_factory=deque)
+    _outbox: deque[Future[Made] | list[Part]] = field(default_factory=deque)
     #: Answers that are still to come, with the pack that they are about if it lies in the bucket.
     _unheard: deque[tuple[Pending, str]] = field(default_factory=deque)
     _waiting: bool = False  #: files lack what another burst's agent is just sending
@@ -104,9 +102,10 @@ class Push:
         chunks.load()
         asked: deque[_Asked] = deque()
         lanes = 2 if self.passage is None else MADE  # those mostly wait for the bucket
-        with ThreadPoolExecutor(1) as reading, ThreadPoolExecutor(lanes) as packing:
+        reading = ReadAhead(batches(paths, self.index))
+        with reading, ThreadPoolExecutor(lanes) as packing:
             try:
-                for batch in _ahead(reading, batches(paths, self.index)):
+                for batch in reading:
                     entries += [piece.entry for piece in batch.pieces if piece.entry is not None]
                     asked.append(self._ask(batch))
                     while self._is_due(asked):
@@ -144,11 +143,11 @@ class Push:
         questions are under way instead of packs."""
         if len(asked) <= ASKED:
             return False
-        packs = sum(not isinstance(one, list) for one in self._outbox)
+        packs = sum(isinstance(one, Future) for one in self._outbox)
         return len(asked) > ASKED + MADE - packs or time.monotonic() - asked[0].at >= self._trip
 
     def _pack(self, asked: _Asked, packing: ThreadPoolExecutor) -> None:
-        lacking: list[tuple[int, Chunk]] = []
+        lacking = list[Numbered]()
         if asked.answer is not None:
             bits = asked.answer.result()[1]
             trip = time.monotonic() - asked.at
@@ -164,8 +163,8 @@ class Push:
         self._held.append([
             Part(
                 piece.path, piece.offset,
-                _runs(asked.numbers[piece.first : piece.first + piece.count]),
-                None if piece.entry is None else Entry(**vars(piece.entry)),
+                runs(asked.numbers[piece.first : piece.first + piece.count]),
+                piece.entry,
             )
             for piece in asked.batch.pieces
         ])  # fmt: skip
@@ -176,10 +175,8 @@ class Push:
     def _submit(self, packing: ThreadPoolExecutor) -> None:
         """What was gathered becomes a pack; files that waited for it follow."""
         if self._group:
-            runs = _runs([number for number, _ in self._group])
-            found = [chunk for _, chunk in self._group]
-            made = packing.submit(_made, found, self._steering.level, self.passage)
-            self._outbox.append((runs, made))
+            made = packing.submit(_made, self._group, self._steering.level, self.passage)
+            self._outbox.append(made)
             self._group, self._size = [], 0
         self._release()
 
@@ -194,24 +191,24 @@ class Push:
             if isinstance(found, list):
                 self._unheard.append((self.client.build(found), ""))
             else:
-                self._send_pack(*found)
+                self._send_pack(found)
             while self._unheard and (len(self._unheard) > UNHEARD or self._unheard[0][0].known):
                 self._hear()
 
-    def _send_pack(self, runs: Runs, made: Future[Made]) -> None:
+    def _send_pack(self, made: Future[Made]) -> None:
         if self.passage is None:
-            waiting = [one[1].done() for one in self._outbox if not isinstance(one, list)]
+            waiting = [one.done() for one in self._outbox if isinstance(one, Future)]
             self._coming += 1
             self._steering.steer([made.done(), *waiting], MADE, self._coming + len(waiting))
         while not wait([made], WORD_EVERY).done:
             self.client.hello()
-        pack = made.result()
+        numbers, pack = made.result()
         if isinstance(pack, Left):
             self._steering.steer_by(pack.made, pack.sent, MADE)
-            told = self.client.chunks_via(runs, pack.address, pack.name)
+            told = self.client.chunks_via(numbers, pack.address, pack.name)
             self._unheard.append((told, pack.name))
         else:
-            self._unheard.append((self.client.chunks(runs, pack.content, pack.plain), ""))
+            self._unheard.append((self.client.chunks(numbers, pack.content, pack.plain), ""))
 
     def _hear(self) -> None:
         pending, left = self._unheard.popleft()
@@ -234,44 +231,18 @@ class _Asked:
 
     batch: Batch
     numbers: Sequence[int]
-    fresh: Sequence[tuple[int, Chunk]]
+    fresh: Sequence[Numbered]
     answer: Pending | None
     at: float  #: when it was asked, seconds of the monotonic clock
 
 
-def _made(found: Sequence[Chunk], level: int, passage: Passage | None) -> Made:
+def _made(found: Sequence[Numbered], level: int, passage: Passage | None) -> Made:
     if passage is None:
-        return _packed(found, level)
-    names = [chunk.name for chunk in found]
-    return passage.leave(names, lambda: _packed(found, level))
+        return packed(found, level, ordered=False)
+    # Its name says which chunks are in it, in which order, whoever has left it.
+    names = [chunk.name for _, chunk in found]
+    return runs_of(found), passage.leave(names, lambda: packed(found, level, ordered=True)[1])
 
 
-def _packed(found: Sequence[Chunk], level: int) -> Pack:
-    plain = b"".join(chunk.read() for chunk in found)
-    if not level:
-        return Pack(plain, None)
-    ends = list(accumulate(chunk.size for chunk in found))
-    frame = chunks.compress(plain, level, ends)
-    return Pack(frame, len(plain)) if len(frame) < WORTH * len(plain) else Pack(plain, None)
-
-
-def _is_made(found: tuple[Runs, Future[Made]] | list[Part]) -> bool:
-    return isinstance(found, list) or found[1].done()
-
-
-def _runs(numbers: Sequence[int]) -> Runs:
-    found: Runs = []
-    for number in numbers:
-        if found and sum(found[-1]) == number:
-            found[-1] = (found[-1][0], found[-1][1] + 1)
-        else:
-            found.append((number, 1))
-    return found
-
-
-def _ahead(thread: ThreadPoolExecutor, found: Iterator[Batch]) -> Iterator[Batch]:
-    """The same, some of them in advance."""
-    coming = deque(thread.submit(next, found, None) for _ in range(AHEAD))
-    while (batch := coming.popleft().result()) is not None:
-        coming.append(thread.submit(next, found, None))
-        yield batch
+def _is_made(found: Future[Made] | list[Part]) -> bool:
+    return isinstance(found, list) or found.done()

@@ -89,6 +89,7 @@ class Batch:
     chunks: list[Chunk] = field(default_factory=list)
     pieces: list[Piece] = field(default_factory=list)
     read: int = 0  #: bytes, for it: the far end has something to do meanwhile
+    held: int = 0  #: bytes of them, in memory
 
     def add(self, path: str, found: _Found) -> None:
         """The next piece of a file."""
@@ -96,6 +97,8 @@ class Batch:
         self.pieces.append(Piece(path, found.offset, len(self.chunks), count, found.entry))
         self.chunks += found.chunks
         self.read += found.read
+        if found.chunks and found.chunks[0].content is not None:
+            self.held += found.read
 
     @property
     def full(self) -> bool:

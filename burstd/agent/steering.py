@@ -72,7 +72,11 @@ class Steering:
             if self._level > FIRST or self._waited >= HUNGRY:
                 self._level = max(0, self._level - 1)
         elif len(made) >= most - 1 and all(made):
-            self._level, self._waited = min(len(LEVELS) - 1, self._level + 1), 0
+            if self.taking.waits:
+                self._level = min(len(LEVELS) - 1, self._level + 1)
+            elif self._level > FIRST:  # they wait for the far end
+                self._level -= 1
+            self._waited = 0
         else:
             self._waited = 0
 

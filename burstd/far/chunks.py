@@ -161,6 +161,13 @@ def find_rows(rows: Data, wanted: Data, width: int) -> Sequence[int]:
     return [-1] * many
 
 
+def texts(data: Data, ends: Sequence[int]) -> bytes:
+    """Of each piece 1 if it is text, else 0."""
+    found, borders = bytearray(len(ends)), array("Q", ends)
+    _library().burst_texts(_pointer(data), _pointer(borders), len(ends), _pointer(found))
+    return bytes(found)
+
+
 def compress(data: Data, level: int, ends: Sequence[int] = ()) -> bytes:
     """As one zstd frame; `ends`: of pieces that are of different kinds, by default one of all. What
     says where numbers lie in planes counts as a part of it."""
@@ -307,6 +314,7 @@ def _library() -> ctypes.CDLL:
         (library.burst_find, None, (address, size, address, size, size, address)),
         (library.burst_bound, size, (size, size)),
         (library.burst_compress, size, (address, size, address, address, size, ctypes.c_int)),
+        (library.burst_texts, None, (address, address, size, address)),
         (library.burst_inflater, address, ()),
         (library.burst_inflate, ctypes.c_int, (address, address, size, address, size, *sizes)),
         (library.burst_inflated, None, (address,)),

@@ -32,6 +32,16 @@ def test_while_packs_wait_for_the_line_they_are_compressed_more() -> None:
     assert [3, 6, 6, 6] == levels(Steering(), *[True] * (MOST - 1), times=4)
 
 
+def test_not_while_they_wait_for_the_far_end() -> None:
+    one = Steering()
+    assert [3, 6] == levels(one, *[True] * MOST, times=2)
+    one.taking.add(100, 20_000)
+    assert [3, 1, 1] == levels(one, *[True] * MOST, times=3)
+    for _ in range(SEEN):
+        one.taking.add(20_000, 20_000)
+    assert [3, 6] == levels(one, *[True] * MOST, times=2)
+
+
 def test_while_the_line_waits_for_packs_they_are_compressed_less() -> None:
     one = Steering()
     levels(one, *[True] * MOST, times=2)

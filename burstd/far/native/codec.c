@@ -1,4 +1,7 @@
 /* zstd (RFC 8878), by libzstd, which is linked in: the far end may have none. */
+/* Block by block: from 1.5.5 on zstd.h would rather see streams, which copy what they read. */
+#define ZSTD_STATIC_LINKING_ONLY
+#define ZSTD_DISABLE_DEPRECATE_WARNINGS
 #include "planes.h"
 
 #include <stdlib.h>
@@ -49,24 +52,20 @@ static ZSTD_CCtx *context_of(int level) {
     return context;
 }
 
-/* `widths` gets one for each piece. The largest of those in planes, or -1 if there is no memory. */
-static int64_t choose(uint8_t *widths, const uint8_t *from, const uint64_t *ends, size_t count,
-                      int level) {
+/* `widths` gets one for each piece. -1 if there is no memory. */
+static int choose(uint8_t *widths, const uint8_t *from, const uint64_t *ends, size_t count,
+                  int level) {
     struct chooser *by = calloc(1, sizeof *by);
     uint64_t start = 0;
-    int64_t most = -1;
-    if (by && (by->context = context_of(level)))
-        most = 0;
-    for (size_t i = 0; most >= 0 && i < count; start = ends[i++]) {
+    int failed = !by || !(by->context = context_of(level));
+    for (size_t i = 0; !failed && i < count; start = ends[i++]) {
         size_t size = ends[i] - start;
         widths[i] = size > UINT32_MAX ? 1 : (uint8_t)choose_width(by, from + start, size);
-        if (widths[i] > 1 && (int64_t)size > most)
-            most = (int64_t)size;
     }
     if (by)
         ZSTD_freeCCtx(by->context);
     free(by);
-    return most;
+    return failed ? -1 : 0;
 }
 
 size_t burst_bound(size_t size, size_t count) {
@@ -74,41 +73,50 @@ size_t burst_bound(size_t size, size_t count) {
     return ZSTD_compressBound(size) + (16 + 2 * STRETCH) * count + HEAD;
 }
 
+/* What lies in one place, the pieces behind each other: zstd looks in two places half as fast. */
 static size_t pack(uint8_t *to, size_t room, const uint8_t *from, const uint64_t *ends,
-                   const uint8_t *widths, size_t count, int level, uint8_t *split) {
-    ZSTD_CCtx *context = context_of(level);
-    ZSTD_outBuffer out = {to, room, 0};
-    size_t left = 1;
+                   size_t count, int level) {
+    ZSTD_CCtx *context = ZSTD_createCCtx();
+    size_t done = 0, more = context ? ZSTD_compressBegin(context, level) : 0;
     uint64_t start = 0;
-    for (size_t i = 0; context && i < count; start = ends[i++]) {
-        ZSTD_inBuffer in = {from + start, ends[i] - start, 0};
-        if (widths[i] > 1) {
-            split_planes(split, in.src, in.size, widths[i]);
-            in.src = split;
-        }
-        do
-            left = ZSTD_compressStream2(context, &out, &in,
-                                        i + 1 < count ? ZSTD_e_flush : ZSTD_e_end);
-        while (!ZSTD_isError(left) && left && out.pos < room);
-        if (left)
-            break;
+    for (size_t i = 0; context && i < count && !ZSTD_isError(more); start = ends[i++]) {
+        more = (i + 1 < count ? ZSTD_compressContinue : ZSTD_compressEnd)(
+            context, to + done, room - done, from + start, ends[i] - start);
+        done += more;
     }
     ZSTD_freeCCtx(context);
-    return left ? 0 : out.pos;
+    return !ZSTD_isError(more) ? done : 0;
+}
+
+static void split_all(uint8_t *to, const uint8_t *from, const uint64_t *ends,
+                      const uint8_t *widths, size_t count) {
+    uint64_t start = 0;
+    for (size_t i = 0; i < count; start = ends[i++])
+        split_planes(to + start, from + start, ends[i] - start, widths[i]);
 }
 
 size_t burst_compress(uint8_t *to, size_t room, const uint8_t *from, const uint64_t *ends,
                       size_t count, int level) {
     size_t head = 0, found = 0;
     uint8_t *widths = malloc(count), *split = NULL;
-    int64_t most = widths ? choose(widths, from, ends, count, level) : -1;
-    if (most >= 0 && room >= burst_bound(ends[count - 1], count) && (split = malloc(most + 1))) {
-        head = tell(to, ends, widths, count);
-        found = pack(to + head, room - head, from, ends, widths, count, level, split);
+    if (widths && room >= burst_bound(ends[count - 1], count) &&
+        !choose(widths, from, ends, count, level)) {
+        if (!(head = tell(to, ends, widths, count)))
+            found = pack(to, room, from, ends, count, level);
+        else if ((split = malloc(ends[count - 1]))) {
+            split_all(split, from, ends, widths, count);
+            found = pack(to + head, room - head, split, ends, count, level);
+        }
     }
     free(split);
     free(widths);
     return found ? head + found : 0;
+}
+
+void burst_texts(const uint8_t *data, const uint64_t *ends, size_t count, uint8_t *found) {
+    uint64_t start = 0;
+    for (size_t i = 0; i < count; start = ends[i++])
+        found[i] = (uint8_t)is_text(data + start, ends[i] - start);
 }
 
 int burst_decompress(uint8_t *to, size_t size, const uint8_t *from, size_t length) {

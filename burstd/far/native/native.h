@@ -46,6 +46,9 @@ EXPORT size_t burst_bound(size_t size, size_t count);
 EXPORT size_t burst_compress(uint8_t *to, size_t room, const uint8_t *from, const uint64_t *ends,
                              size_t count, int level);
 
+/* `found` gets 1 for each piece that is text, else 0. */
+EXPORT void burst_texts(const uint8_t *data, const uint64_t *ends, size_t count, uint8_t *found);
+
 /* A piece whose numbers lie in planes, as they were. 0, or -1 if there is no memory. */
 EXPORT int burst_join(uint8_t *data, size_t size, size_t width);
 

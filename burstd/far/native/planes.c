@@ -44,10 +44,14 @@ static double entropy(const uint16_t counts[256], int total) {
     return bits_of[total] - sum + 0.7213 * (kinds - 1); /* 1 / (2 ln 2) */
 }
 
-/* No byte of a text is 0, or above 127; of numbers some are, mostly. */
-static int is_text(const uint8_t *sample) {
+static const uint8_t *middle(const uint8_t *piece, size_t size) {
+    return size < SAMPLE ? piece : piece + (size - SAMPLE) / 2 / LANES * LANES;
+}
+
+int is_text(const uint8_t *piece, size_t size) {
+    const uint8_t *sample = middle(piece, size);
     uint8_t high = 0, least = 255;
-    for (int i = 0; i < SAMPLE; i++) {
+    for (size_t i = 0; i < (size < SAMPLE ? size : SAMPLE); i++) {
         high |= sample[i];
         least = sample[i] < least ? sample[i] : least;
     }
@@ -81,7 +85,9 @@ static void guess(const uint8_t *sample, double bits[3]) {
 /* With a width that it knows the compiler makes vectors of these loops. */
 FAST void split_planes(uint8_t *to, const uint8_t *from, size_t size, size_t width) {
     size_t many = size / width;
-    if (width == 4)
+    if (width == 1)
+        memcpy(to, from, size);
+    else if (width == 4)
         EACH(4, plane * many + i, i * 4 + plane);
     else if (width == 8)
         EACH(8, plane * many + i, i * 8 + plane);
@@ -143,12 +149,9 @@ static size_t try_widths(struct chooser *by, const uint8_t *from, size_t size, s
 
 size_t choose_width(struct chooser *by, const uint8_t *from, size_t size) {
     double bits[3];
-    if (size < SAMPLE)
+    if (size < SAMPLE || is_text(from, size))
         return 1;
-    const uint8_t *sample = from + (size - SAMPLE) / 2 / LANES * LANES;
-    if (is_text(sample))
-        return 1;
-    guess(sample, bits);
+    guess(middle(from, size), bits);
     int wide = bits[2] < 0.98 * bits[1];
     double best = bits[1 + wide];
     if (best > (1 - GUESSED / 100.) * bits[0])

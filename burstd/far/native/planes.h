@@ -18,6 +18,9 @@ struct chooser {
     uint8_t split[TRIED], frame[TRIED + 512];
 };
 
+/* No byte of a text is 0, or above 127; of numbers some are, mostly. */
+int is_text(const uint8_t *piece, size_t size);
+
 /* How many bytes a number of this piece has, or a vector of them: 1 if planes do not help. */
 size_t choose_width(struct chooser *by, const uint8_t *from, size_t size);
 

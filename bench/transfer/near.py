@@ -4,25 +4,25 @@ else."""
 from __future__ import annotations
 
 import json
-import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from burstd.agent.index import Index
+from burstd.agent.inputs import hollow, marks, readable, regular_files
 from burstd.agent.push import Push
 from burstd.far import garbage
 from burstd.far.client import Client
 
 
-def _files(top: Path) -> Iterator[Path]:
-    for directory, below, names in os.walk(top):
-        below.sort()
-        for name in sorted(names):
-            yield Path(directory, name)
+def _files(top: Path) -> list[str]:
+    """With all that the agent looks at before it sends anything."""
+    paths = readable(sorted(regular_files(top)))
+    marks([top])
+    hollow(top, paths, ())
+    return paths
 
 
 def _push(line: socket.socket, top: Path, key: str, place: Path) -> None:
@@ -30,7 +30,7 @@ def _push(line: socket.socket, top: Path, key: str, place: Path) -> None:
     with line.makefile("rb") as back, line.makefile("wb") as to:
         client, index = Client(cast(BinaryIO, to), cast(BinaryIO, back)), Index(place)
         client.greet()
-        Push(client, index).send(_files(top))
+        Push(client, index).send(map(str, _files(top)))
         index.close()
 
 
@@ -67,7 +67,7 @@ def _home(line: socket.socket, top: Path, key: str, listing: Path) -> None:
 def _pipe(line: socket.socket, top: Path) -> None:
     line.sendall(b"\n")
     for path in _files(top):
-        with path.open("rb") as file:
+        with Path(path).open("rb") as file:
             line.sendfile(file)
     line.shutdown(socket.SHUT_WR)
     line.recv(1)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from burstd.agent.index import Index, Known, Stamp
 from burstd.domain.data import InputFile
@@ -16,18 +15,16 @@ from burstd.far.client import Client, missing
 AT_ONCE = 500  #: files in one question
 
 
-def cloned(
-    client: Client, index: Index, paths: Iterable[Path]
-) -> tuple[list[InputFile], list[Path]]:
+def cloned(client: Client, index: Index, paths: Iterable[str]) -> tuple[list[InputFile], list[str]]:
     """Those that are there by now, and the others. Raises what the client raises, and ``OSError``
     for a file that can't be read."""
-    made, others, large = list[InputFile](), list[Path](), list[Path]()
+    made, others, large = list[InputFile](), list[str](), list[str]()
     for path in paths:
-        (large if path.stat().st_size >= models.LEAST else others).append(path)
-    known = index.known([str(path) for path in large])
-    asked: list[tuple[Path, InputFile, str]] = []
+        (large if os.stat(path).st_size >= models.LEAST else others).append(path)  # noqa: PTH116
+    known = index.known(large)
+    asked: list[tuple[str, InputFile, str]] = []
     for path in large:
-        found = _unchanged(path, known.get(str(path)), index)
+        found = _unchanged(path, known.get(path), index)
         if found is None:
             others.append(path)
         else:
@@ -43,7 +40,7 @@ def cloned(
     return made, others
 
 
-def _lacking(client: Client, group: Sequence[tuple[Path, InputFile, str]]) -> list[int]:
+def _lacking(client: Client, group: Sequence[tuple[str, InputFile, str]]) -> list[int]:
     rows = [
         models.row(entry.path, key, entry.size, entry.mtime_ns, entry.mode)
         for _, entry, key in group
@@ -51,7 +48,7 @@ def _lacking(client: Client, group: Sequence[tuple[Path, InputFile, str]]) -> li
     return missing(client.clone(rows).result()[1], len(group))
 
 
-def _unchanged(path: Path, known: Known | None, index: Index) -> tuple[InputFile, str] | None:
+def _unchanged(path: str, known: Known | None, index: Index) -> tuple[InputFile, str] | None:
     if known is None:
         return None
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -62,7 +59,7 @@ def _unchanged(path: Path, known: Known | None, index: Index) -> tuple[InputFile
     if Stamp.of(fact) != known.stamp:
         return None
     mode = fact.st_mode & 0o777
-    entry = InputFile(str(path), fact.st_size, known.digest.hex(), fact.st_mtime_ns, mode)
+    entry = InputFile(path, fact.st_size, known.digest.hex(), fact.st_mtime_ns, mode)
     size = 0
 
     def names() -> Iterator[bytes]:

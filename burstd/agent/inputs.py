@@ -8,11 +8,12 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import translate
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from burstd.agent.decks import closure
 from burstd.agent.standin import StandIn
+from burstd.agent.walk import Real, directories_of, files_below, of_the_system
 from burstd.agent.words import directories, expand, words
 from burstd.domain.data import Mark
 
@@ -31,7 +32,7 @@ class NotStageable(Exception):
     """The inputs can't be sent as they are; the job stays."""
 
 
-def find(job: StandIn, resolver: str) -> list[Path]:
+def find(job: StandIn, resolver: str) -> list[str]:
     """Absolute paths of the regular files to send, sorted.
 
     With resolver ``calculix``: decks that the script names, closed over their includes, and every
@@ -42,20 +43,19 @@ def find(job: StandIn, resolver: str) -> list[Path]:
     text += "".join(f"\n{_called(path, job)}" for path in _scripts(text, job))
     bases = [job.directory]
     bases += [p for d in directories(text) if (p := _path(job.directory, d)).is_dir()]
-    found: set[Path] = set()
-    decks = 0
+    found, decks = set[str](), 0
     for base in dict.fromkeys(bases):
         for word in words(text, job.arguments):
             for path in _named(base, word, job.directory):
                 if path.is_dir():
-                    found.update(_files_below(path))
+                    found.update(regular_files(path))
                     continue
-                found.add(path)
+                found.add(str(path))
                 if resolver == "calculix" and path.suffix == ".inp":
                     decks += 1
-                    found.update(closure(path, base))
+                    found.update(map(str, closure(path, base)))
     if resolver != "calculix" or not decks:
-        found.update(_files_below(job.directory))
+        found.update(regular_files(job.directory))
     return sorted(found)
 
 
@@ -92,7 +92,7 @@ def _named(base: Path, word: str, home: Path) -> Iterator[Path]:
     deck = path.with_name(path.name + ".inp") if path.name else path
     try:
         below = path.is_dir() and home in path.parents
-        if below or (path.is_file() and not _of_the_system(path)):
+        if below or (path.is_file() and not of_the_system(str(path))):
             yield path
         if deck.is_file():
             yield deck
@@ -114,45 +114,11 @@ def _matching(base: Path, pattern: str) -> Iterator[Path]:
         yield from (path for path in found if path.is_file())
 
 
-_SYSTEM = frozenset(
-    {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr", "var"}
-)
-
-
-def _of_the_system(path: Path) -> bool:
-    """Programs and libraries come from the image."""
-    return len(path.parts) > 1 and path.parts[1] in _SYSTEM
-
-
-def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """As os.walk, into directories that links lead to as well: each once on any way down."""
-    ways = {str(top): {os.path.realpath(top)}}
-    for directory, below, names in os.walk(top, followlinks=True):
-        above, kept = ways.pop(directory), []
-        for name in below:
-            path = os.path.join(directory, name)  # noqa: PTH118 - a hundred thousand of them
-            linked = os.path.islink(path)  # noqa: PTH114
-            real = os.path.realpath(path) if linked else ""
-            if not linked or not (
-                _leads_back(real, directory, above) or _of_the_system(Path(real))
-            ):
-                kept.append(name)
-                ways[path] = above | {real} if linked else above
-        below[:] = kept
-        yield directory, below, names
-
-
-def _leads_back(real: str, directory: str, above: set[str]) -> bool:
-    """A link to where we are, or have been on our way."""
-    return real in above or f"{os.path.realpath(directory)}/".startswith(f"{real.rstrip('/')}/")
-
-
-def hollow(top: Path, files: Iterable[Path], stays: Stays) -> list[tuple[str, int]]:
+def hollow(top: Path, files: Iterable[str], stays: Stays) -> list[tuple[str, int]]:
     """Directories below ``top`` that none of the files lies in, with their modes: a program that
     writes into one expects it. None of a class that stays, none that links lead to; of more than
     ``MOST_DIRECTORIES`` those nearest to ``top``."""
-    made = {directory for file in files for directory in map(str, file.parents)}
-    found = []
+    made, found = directories_of(files), []
     for directory, below, _ in os.walk(top):
         for name in below:
             path = os.path.join(directory, name)  # noqa: PTH118 - as above
@@ -163,45 +129,44 @@ def hollow(top: Path, files: Iterable[Path], stays: Stays) -> list[tuple[str, in
     return [one for one in found[:MOST_DIRECTORIES] if of_class(one[0]) is None]
 
 
-def _files_below(top: Path) -> Iterator[Path]:
+def regular_files(top: Path) -> Iterator[str]:
+    """All below, also where links lead. Raises ``NotStageable``, and ``OSError`` for one that went
+    away just then."""
     files, total = 0, 0
-    for directory, _, names in _walk(top):
-        for name in names:
-            path = Path(directory, name)
-            try:
-                seen = path.stat()  # a link to a file is sent as the file
-            except OSError:
-                if not path.is_symlink():
-                    raise
-                continue  # it leads nowhere, here too
-            if not stat.S_ISREG(seen.st_mode) or (
-                path.is_symlink() and _of_the_system(path.resolve())
-            ):
-                continue
-            files, total = files + 1, total + seen.st_size
-            if files > MOST_FILES or total > MOST_BYTES:
-                raise NotStageable(
-                    f"{top} holds more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB: name "
-                    "the inputs in the script"
-                )
-            yield path
+    for entry in files_below(str(top)):
+        linked = entry.is_symlink()
+        try:
+            seen = entry.stat()  # a link to a file is sent as the file
+        except OSError:
+            if not linked:
+                raise
+            continue  # it leads nowhere, here too
+        if not stat.S_ISREG(seen.st_mode) or (linked and of_the_system(os.path.realpath(entry))):
+            continue
+        files, total = files + 1, total + seen.st_size
+        if files > MOST_FILES or total > MOST_BYTES:
+            raise NotStageable(
+                f"{top} holds more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB: name "
+                "the inputs in the script"
+            )
+        yield entry.path
 
 
-def readable(paths: list[Path]) -> list[Path]:
+def readable(paths: list[str]) -> list[str]:
     """The same, if we may read all of them: nothing is sent for a job that has to stay. Raises
     ``PermissionError``."""
     for path in paths:
-        if not os.access(path, os.R_OK) and path.exists():
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        if not os.access(path, os.R_OK) and os.path.exists(path):  # noqa: PTH110 - as above
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
     return paths
 
 
-def allowed(paths: Iterable[Path], stays: Stays, target: str) -> None:
+def allowed(paths: Iterable[str], stays: Stays, target: str) -> None:
     """Raises ``NotStageable`` for the first file that is, or lies below, what a pattern names:
     under its own name, or where links lead."""
-    of_class = _classes(stays)
+    of_class, real = _classes(stays), Real()
     for path in paths if stays else ():
-        for name in (str(path), os.path.realpath(path)):
+        for name in {path, real.path(path)}:
             if found := of_class(name):
                 raise NotStageable(
                     f"the input {path} is of class {found}, whose data may not go to {target}"
@@ -226,13 +191,10 @@ def _classes(stays: Stays) -> Callable[[str], str | None]:
 def marks(roots: Iterable[Path]) -> dict[str, Mark]:
     """How every file below the output roots looks now: what the landing may replace later."""
     found = {}
-    for root in roots:
-        for directory, _, names in os.walk(root):
-            for name in names:
-                path = os.path.join(directory, name)  # noqa: PTH118 - a hundred thousand of them
-                try:
-                    seen = os.lstat(path)
-                except FileNotFoundError:
-                    continue
-                found[path] = Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
+    for entry in chain.from_iterable(files_below(str(root), links=False) for root in roots):
+        try:
+            seen = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue
+        found[entry.path] = Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
     return found

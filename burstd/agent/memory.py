@@ -120,7 +120,7 @@ def to_report(
 ) -> dict[str, Any]:
     """The stage-in report: the egress manifest, and what the landing must know."""
     return {
-        "files": [asdict(file) for file in files],
+        "files": [dict(vars(file)) for file in files],  # asdict copies each of their values
         "marks": {path: [m.size, m.mtime_ns, m.inode] for path, m in marks.items()},
         "roots": roots,
         "bytes": sum(file.size for file in files),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from burstd.agent.memory import Memory
 from burstd.domain.data import InputFile, OutputFile
@@ -28,7 +27,7 @@ class Metered:
     _saved: int | None = field(default=None, init=False)
     _saving: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def push(self, paths: Iterable[Path], going: Going) -> Sequence[InputFile]:
+    def push(self, paths: Iterable[str], going: Going) -> Sequence[InputFile]:
         return self.depot.push(paths, going)
 
     def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from burstd.agent.index import Index
@@ -66,7 +65,7 @@ class Push:
     _unheard: deque[tuple[Pending, str]] = field(default_factory=deque)
     _waiting: bool = False  #: files lack what another burst's agent is just sending
 
-    def send(self, paths: Iterable[Path]) -> list[InputFile]:
+    def send(self, paths: Iterable[str]) -> list[InputFile]:
         """Returns once all is there; the entries as they were read. Raises what ``batches`` and
         the client raise, and ``Changed``."""
         try:
@@ -88,15 +87,15 @@ class Push:
             if not (left or gone):
                 return [sent[entry.path] for entry in entries]
             self._numbers.clear()  # they are asked about anew
-            sent |= {entry.path: entry for entry in self._send(map(Path, sorted(gone)))}
+            sent |= {entry.path: entry for entry in self._send(sorted(gone))}
 
-    def _send(self, paths: Iterable[Path]) -> list[InputFile]:
+    def _send(self, paths: Iterable[str]) -> list[InputFile]:
         coming, entries = iter(paths), list[InputFile]()
         if (first := next(coming, None)) is None:
             return entries
         paths = chain([first], coming)
         # What must be read begins to be while the way is opened; else nothing is lost by waiting.
-        if self.index.known([str(first)]) and self.client.hello().standing:
+        if self.index.known([first]) and self.client.hello().standing:
             entries, paths = standing(self.client, self.index, paths)
             self.going.add(sum(entry.size for entry in entries))
         chunks.load()

@@ -9,7 +9,6 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
-from pathlib import Path
 from typing import NamedTuple
 
 from burstd.agent.index import Index, Known, Names, Stamp
@@ -105,12 +104,12 @@ class Batch:
         return self.read >= BATCH_BYTES or len(self.chunks) >= BATCH_CHUNKS
 
 
-def batches(paths: Iterable[Path], index: Index) -> Iterator[Batch]:
+def batches(paths: Iterable[str], index: Index) -> Iterator[Batch]:
     """All files, in their order. A piece with offset 0 begins its file anew, whatever came of it.
 
     Raises ``NotStageable`` for one that will not hold still, ``OSError`` if it can't be read.
     """
-    batch, coming, notes = Batch(), map(str, paths), Notes(index)
+    batch, coming, notes = Batch(), iter(paths), Notes(index)
     while some := list(islice(coming, LOOKED_UP)):
         known = notes.known(some)
         small = read_small([path for path in some if path not in known])

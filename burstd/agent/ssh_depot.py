@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from burstd.agent.ahead import Ahead
@@ -102,11 +102,11 @@ class SshDepot:
                 if not self._over.is_set():
                     self._client.hello()
 
-    def push(self, paths: Iterable[Path], going: Going) -> list[InputFile]:
+    def push(self, paths: Iterable[str], going: Going) -> list[InputFile]:
         from burstd.agent import streams
 
         files = list(paths)
-        size = sum(path.stat().st_size for path in files)
+        size = sum(os.stat(path).st_size for path in files)  # noqa: PTH116 - very many of them
         going.begin(size)
         with self._translated():
             if size < streams.WORTH:
@@ -123,13 +123,13 @@ class SshDepot:
             lines = 1 if alone else streams.wanted(self._round_trip(), size)
             return sorted([*made, *self._send(files, lines, going)], key=lambda file: file.path)
 
-    def _send(self, files: list[Path], lines: int, going: Going) -> list[InputFile]:
+    def _send(self, files: list[str], lines: int, going: Going) -> list[InputFile]:
         from burstd.agent import streams
 
         piles = streams.dealt(files, lines) if lines > 1 else [files]
         return streams.Streams(self._line, self._another, going).push(piles)
 
-    def _cloned(self, files: list[Path]) -> tuple[list[InputFile], list[Path]]:
+    def _cloned(self, files: list[str]) -> tuple[list[InputFile], list[str]]:
         from burstd.agent.clones import cloned
         from burstd.agent.index import Index
 
@@ -155,7 +155,7 @@ class SshDepot:
                 argv=execution.arguments,
                 cwd=execution.directory,
                 env=execution.environment,
-                binds=tuple(sorted({"/" + PurePosixPath(path).parts[1] for path in paths})),
+                binds=tuple(sorted({"/" + path.split("/", 2)[1] for path in paths})),
                 output_roots=execution.roots,
                 merged=execution.merged,
                 time_limit_s=max(1, int(execution.time_limit_s)),

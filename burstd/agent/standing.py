@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 
 from burstd.agent.index import Index, Stamp
 from burstd.domain.data import InputFile
@@ -17,11 +16,11 @@ ASKED = 2000  #: files in one question
 
 
 def standing(
-    client: Client, index: Index, paths: Iterable[Path]
-) -> tuple[list[InputFile], list[Path]]:
+    client: Client, index: Index, paths: Iterable[str]
+) -> tuple[list[InputFile], list[str]]:
     """Those that are there, and the others. Raises what the client raises, and ``OSError`` for a
     file that can't be read."""
-    there, others = list[InputFile](), list[Path]()
+    there, others = list[InputFile](), list[str]()
     asked = list[tuple[list[InputFile], Pending]]()
 
     def ask(group: list[InputFile]) -> None:
@@ -30,7 +29,7 @@ def standing(
 
     group = list[InputFile]()
     for found in _unchanged(index, paths):
-        if isinstance(found, Path):
+        if isinstance(found, str):
             others.append(found)
             continue
         group.append(found)
@@ -43,30 +42,29 @@ def standing(
         lacking = set(missing(pending.result()[1], len(group)))
         for number, entry in enumerate(group):
             if number in lacking:
-                others.append(Path(entry.path))
+                others.append(entry.path)
             else:
                 there.append(entry)
     return there, others
 
 
-def _unchanged(index: Index, paths: Iterable[Path]) -> Iterator[InputFile | Path]:
+def _unchanged(index: Index, paths: Iterable[str]) -> Iterator[InputFile | str]:
     """The entries of those that are as they were when they were read; others as they are."""
     coming = iter(paths)
     while some := list(islice(coming, LOOKED_UP)):
-        known = index.known([str(path) for path in some])
+        known = index.known(some)
         for path in some:
-            name = str(path)
-            found = known.get(name)
+            found = known.get(path)
             if found is None:
                 yield path
                 continue
-            fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
                 fact = os.fstat(fd)  # of an open file: NFS may tell of another one (nfs(5))
             finally:
                 os.close(fd)
             if Stamp.of(fact) == found.stamp:
                 mode = fact.st_mode & 0o777
-                yield InputFile(name, fact.st_size, found.digest.hex(), fact.st_mtime_ns, mode)
+                yield InputFile(path, fact.st_size, found.digest.hex(), fact.st_mtime_ns, mode)
             else:
                 yield path

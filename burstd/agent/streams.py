@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import heapq
 import math
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from burstd.agent.index import Index
@@ -48,10 +48,10 @@ def wanted(round_trip: float, size: int) -> int:
     return min(MOST, math.ceil(round_trip * FAST / WINDOW), size // (WORTH // 4))
 
 
-def dealt(paths: Sequence[Path], count: int) -> list[list[Path]]:
+def dealt(paths: Sequence[str], count: int) -> list[list[str]]:
     """The files by the line that takes them: the largest first, each to that with the least; in
     the order given on each line. None is empty."""
-    sizes = [path.stat().st_size if path.exists() else 0 for path in paths]
+    sizes = [_size(path) for path in paths]
     piles = [(0, number) for number in range(count)]
     owner = [0] * len(paths)
     for place in sorted(range(len(paths)), key=lambda place: -sizes[place]):
@@ -59,6 +59,14 @@ def dealt(paths: Sequence[Path], count: int) -> list[list[Path]]:
         heapq.heapreplace(piles, (load + sizes[place] + 1, owner[place]))
     found = [[p for p, o in zip(paths, owner, strict=True) if o == n] for n in range(count)]
     return [pile for pile in found if pile]
+
+
+def _size(path: str) -> int:
+    """0 where there is none: whoever reads it says so."""
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - a hundred thousand of them
+    except OSError:
+        return 0
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class Streams:
     another: Callable[[], Line]
     going: Going = field(default_factory=Going)
 
-    def push(self, piles: Sequence[Sequence[Path]]) -> list[InputFile]:
+    def push(self, piles: Sequence[Sequence[str]]) -> list[InputFile]:
         """Each pile over a line of its own; all files in the order of their names. Raises what
         ``Push.send`` raises, for the first that does; the others end then."""
         with ExitStack() as opened, ThreadPoolExecutor(len(piles)) as threads:
@@ -89,7 +97,7 @@ class Streams:
         return sorted(found, key=lambda file: file.path)
 
 
-def _send(line: Line, paths: Sequence[Path], going: Going) -> list[InputFile]:
+def _send(line: Line, paths: Sequence[str], going: Going) -> list[InputFile]:
     index = Index.own()
     try:
         return Push(line.client, index, line.passage, going).send(paths)

@@ -20,7 +20,7 @@ def survey(resolver: str, argv: Sequence[str]) -> dict[str, object]:
     exports = {"SLURM_SUBMIT_DIR": str(here), "SLURM_JOB_NAME": Path(argv[0]).name}
     job = StandIn("0", 0, Path(argv[0]), tuple(argv[1:]), here, {**os.environ, **exports}, True)
     try:
-        files = [(str(path), path.stat().st_size) for path in find(job, resolver)]
+        files = [(path, os.stat(path).st_size) for path in find(job, resolver)]  # noqa: PTH116
     except (MissingInput, NotStageable, OSError) as error:
         return {"refused": str(error)}
     return {"files": files, "bytes": sum(size for _, size in files)}

@@ -45,7 +45,6 @@ class Bunch:
 
     def __init__(self) -> None:
         self.files: list[Small] = []
-        self.directory: paths.Parts = ()
         self._room = 0  #: bytes of a name there that are too many
         self._names = bytearray()
         self._addresses, self._sizes = array("Q"), array("Q")
@@ -68,8 +67,7 @@ class Bunch:
     def _name(self, path: str) -> bytes:
         """Raises FarError(refused) for a path that none has."""
         if not self.files:
-            *above, name = paths.split(path)
-            self.directory = tuple(above)
+            name = paths.split(path)[-1]
             self._room = paths.MAX_PATH - len(paths.to_bytes(path)) + len(name)
             return name
         name = paths.component(path.rpartition("/")[2])

@@ -209,8 +209,9 @@ class Client:
     def order(self, order: Order, script: bytes) -> None:
         """Hands over what to run. Replaces an order that has not started."""
         document = order.to_json()
-        header: wire.Header = {"op": "order", "order_size": len(document)}
-        self._ask(header, document + script)
+        content = document + script
+        header: wire.Header = {"op": "order", "order_size": len(document), "plain": len(content)}
+        self._ask(header, compress(content, 1))
 
     def status(self) -> Status:
         """How far the burst is. Costs no reading of large files until it has ended."""

@@ -242,7 +242,7 @@ class Session:
         from burstd.far.order import Order
 
         run = self._run()
-        content = self._payload(MAX_ORDER)
+        content = bytes(unpacked(fields, self._payload(MAX_ORDER), MAX_ORDER))
         length = fields.integer("order_size")
         order = Order.parse(content[:length])
         if order.key != self._key:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from burstd.far import paths
 from burstd.far.errors import FarError
@@ -109,7 +109,8 @@ class Order:
 
     def to_json(self) -> bytes:
         """The order as `parse` reads it."""
-        return canonical({"schema": SCHEMA, **asdict(self)})
+        inputs = [entry.to_dict() for entry in self.inputs]
+        return canonical({"schema": SCHEMA, **vars(self), "inputs": inputs})
 
     @classmethod
     def parse(cls, document: bytes) -> Order:

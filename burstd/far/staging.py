@@ -46,7 +46,7 @@ class Staging:
         self._built = Standing(run)
         self._file: Optional[Growing] = None
         self._parts: list[Part] = []  #: of that file, so far
-        self._beside: Optional[tuple[paths.Parts, int]] = None
+        self._beside: Optional[tuple[str, int]] = None
         self._complete = False
 
     def build(self, document: bytes) -> int:
@@ -134,7 +134,7 @@ class Staging:
     def _make(self, bunch: Bunch) -> int:
         self._drop()
         with answered():
-            made = bunch.make(self._directory(bunch.directory))
+            made = bunch.make(self._place(bunch.files[0][0])[0])
         for (path, number, digest, _, mode), facts in zip(bunch.files, made):  # noqa: B905 (Python 3.9)
             self._built.made(path, digest, self.incoming.sizes[number], facts, mode)
             self._later.forget(path)
@@ -148,24 +148,24 @@ class Staging:
     def clone(self, document: bytes) -> bytes:
         """Makes files of the tree that were built before (`models.row`), and says of which there is
         no model: a bit each, as `want` does."""
-        return _lacking(map(self._copied, _listed(document, "files")))
+        with answered():
+            return _lacking(map(self._copied, _listed(document, "files")))
 
     def standing(self, document: bytes) -> bytes:
         """Says which files are not there as this burst's earlier conversations have built them: a
         bit each."""
-        return _lacking(map(self._stands, _listed(document, "files")))
+        with answered():
+            return _lacking(map(self._stands, _listed(document, "files")))
 
     def _stands(self, row: object) -> bool:
         if not isinstance(row, list) or list(map(type, row)) != [str, int, str, int, int]:
             raise BadFields("not a file that may be there")
         path, size, digest, mtime_ns, mode = row
-        *above, name = paths.split(path)
-        with answered():
-            parent = self._directory(tuple(above))
-            try:
-                fact = os.stat(name, dir_fd=parent, follow_symlinks=False)
-            except FileNotFoundError:
-                return False
+        parent, name = self._place(path)
+        try:
+            fact = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
         same = (fact.st_size, fact.st_mtime_ns) == (size, mtime_ns)
         right = same and stat.S_ISREG(fact.st_mode) and stat.S_IMODE(fact.st_mode) == mode
         return right and self._built.has(path, fact, digest)
@@ -176,19 +176,17 @@ class Staging:
         path, key, size, mtime_ns, mode = row
         if not -(2**63) <= mtime_ns < 2**63:
             raise BadFields("a file with a time that none has")
-        *above, name = paths.split(path)
-        with answered():
-            parent = self._directory(tuple(above))
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=parent)
-            fd = self._models.copy(key, size, parent, name)
-            if fd is None:
-                return False
-            try:
-                os.fchmod(fd, mode & 0o777)
-                os.utime(fd, ns=(mtime_ns, mtime_ns))
-            finally:
-                os.close(fd)
+        parent, name = self._place(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=parent)
+        fd = self._models.copy(key, size, parent, name)
+        if fd is None:
+            return False
+        try:
+            os.fchmod(fd, mode & 0o777)
+            os.utime(fd, ns=(mtime_ns, mtime_ns))
+        finally:
+            os.close(fd)
         return True
 
     def mkdir(self, path: str, mode: int) -> None:
@@ -237,8 +235,7 @@ class Staging:
             if part.offset == 0:
                 self._drop()
                 self._parts = []
-                *above, name = paths.split(part.path)
-                self._file = Growing(self._directory(tuple(above)), name, part)
+                self._file = Growing(*self._place(part.path), part)
             file = self._file
             if file is None or (file.path, file.size) != (part.path, part.offset):
                 raise FarError(REFUSED, f"a part out of its turn: {part.path!r} {part.offset}")
@@ -273,13 +270,16 @@ class Staging:
                 file.write(content, size)
         file.copy(stored, self._store)
 
-    def _directory(self, parts: paths.Parts) -> int:
-        """Most files lie beside the one before."""
-        if self._beside is None or self._beside[0] != parts:
-            fd = paths.open_directory(self._tree, parts, create=True)
-            self._leave()
-            self._beside = (parts, fd)
-        return self._beside[1]
+    def _place(self, path: str) -> tuple[int, bytes]:
+        """A file's directory, open, and its name there. Most files lie beside the one before."""
+        above, _, last = path.rpartition("/")
+        if self._beside is not None and self._beside[0] == above:
+            return self._beside[1], paths.component(last)
+        *parts, name = paths.split(path)
+        fd = paths.open_directory(self._tree, parts, create=True)
+        self._leave()
+        self._beside = (above, fd)
+        return fd, name
 
     def _leave(self) -> None:
         if self._beside is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 from burstd.domain.data import InputFile, OutputFile
@@ -75,7 +74,7 @@ class Going:
 class Depot(Protocol):
     """Every method may raise ``Unreachable`` (cut: call again), ``NoRoom`` or ``Rejected``."""
 
-    def push(self, paths: Iterable[Path], going: Going) -> Sequence[InputFile]:
+    def push(self, paths: Iterable[str], going: Going) -> Sequence[InputFile]:
         """Read files and send what the far end lacks; resumes. Returns when all is there, with the
         files as they were read. ``going`` is told meanwhile. Raises ``OSError`` for one that can't
         be read.

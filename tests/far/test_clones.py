@@ -62,7 +62,7 @@ def push(far: FarEnd, index: Index, files: list[Path], key: str = KEY) -> list[s
     """As the agent does; names of those that were there at once."""
     with far.serving(key) as (client, _):
         assert client.hello(clones=True).clones
-        made, rest = cloned(client, index, files)
+        made, rest = cloned(client, index, map(str, files))
         Push(client, index).send(rest)
     return [Path(entry.path).name for entry in made]
 
@@ -136,7 +136,7 @@ def test_where_it_can_not_they_are_written(far: FarEnd, index: Index, files: lis
             pytest.skip("it can here")
         row = models.row("/a/b", "ab" * 32, 5, 0, 0o600)
         assert [0] == missing(client.clone([row]).result()[1], 1)
-        Push(client, index).send(files)
+        Push(client, index).send(map(str, files))
     assert files[0].read_bytes() == far.file(str(files[0])).read_bytes()
 
 
@@ -202,5 +202,5 @@ def test_who_is_not_known_is_not_asked_for(index: Index, files: list[Path]) -> N
         def clone(self, rows: object) -> None:
             raise AssertionError(rows)
 
-    made, others = cloned(cast(Client, Silent()), index, files)
-    assert ([], {*files}) == (made, {*others})
+    made, others = cloned(cast(Client, Silent()), index, map(str, files))
+    assert ([], {*map(str, files)}) == (made, {*others})

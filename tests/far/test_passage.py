@@ -81,7 +81,7 @@ def test_inputs_arrive_and_the_line_carries_none_of_them(
     with talking(far, shelf) as (client, passage):
         client._pace = moved.append
         passage.pace = moved.append
-        sent = Push(client, index, passage).send(files)
+        sent = Push(client, index, passage).send(map(str, files))
     same(far, files)
     assert list(map(str, files)) == [file.path for file in sent]
     whole = sum(path.stat().st_size for path in files)
@@ -97,12 +97,12 @@ def test_what_lies_there_is_not_left_again_and_another_far_end_takes_it(
     far: FarEnd, shelf: Shelf, index: Index, files: list[Path]
 ) -> None:
     with talking(far, shelf) as (client, passage):
-        Push(client, index, passage).send(files)
+        Push(client, index, passage).send(map(str, files))
     first, shelf.puts = len(shelf.puts), []
     subprocess.run(["rm", "-r", str(far.root / "stores"), str(far.run_dir)], check=True)
     files[20].write_bytes(b"another deck")  # most packs are the same ones all the same
     with talking(far, shelf) as (client, passage):
-        Push(client, index, passage).send(files)
+        Push(client, index, passage).send(map(str, files))
     same(far, files)
     assert 0 < len(shelf.puts) <= first // 2
 
@@ -117,7 +117,7 @@ def test_trees_whose_files_are_shifted_share_most_packs(
         path.write_bytes(head + mesh)
         index = Index(tmp_path / f"index{number}")
         with talking(far, shelf) as (client, passage):
-            Push(client, index, passage).send([path])
+            Push(client, index, passage).send([str(path)])
         index.close()
         same(far, [path])
         put = sum(len(shelf.objects[name]) for name in set(shelf.puts))
@@ -130,14 +130,14 @@ def test_a_pack_that_was_damaged_there_is_left_anew(
     far: FarEnd, shelf: Shelf, index: Index, files: list[Path]
 ) -> None:
     with talking(far, shelf) as (client, passage):
-        Push(client, index, passage).send(files)
+        Push(client, index, passage).send(map(str, files))
     subprocess.run(["rm", "-r", str(far.root / "stores"), str(far.run_dir)], check=True)
     damaged = sorted(shelf.objects)[1]
     shelf.objects[damaged] = shelf.objects[damaged][:-1]
     with talking(far, shelf) as (client, passage), pytest.raises(BucketError, match="once more"):
-        Push(client, index, passage).send(files)
+        Push(client, index, passage).send(map(str, files))
     with talking(far, shelf) as (client, passage):
-        Push(client, index, passage).send(files)
+        Push(client, index, passage).send(map(str, files))
     same(far, files)
 
 
@@ -146,7 +146,7 @@ def test_one_that_holds_something_else_is_left_anew(
     far: FarEnd, shelf: Shelf, index: Index, files: list[Path], what: str
 ) -> None:
     with talking(far, shelf) as (client, passage):
-        Push(client, index, passage).send(files)
+        Push(client, index, passage).send(map(str, files))
     subprocess.run(["rm", "-r", str(far.root / "stores"), str(far.run_dir)], check=True)
     name = sorted(shelf.objects)[1]
     shelf.objects[name] = {
@@ -155,9 +155,9 @@ def test_one_that_holds_something_else_is_left_anew(
         "too long": bytes(17 * MIB),
     }[what]
     with talking(far, shelf) as (client, passage), pytest.raises(BucketError, match="once more"):
-        Push(client, index, passage).send(files)
+        Push(client, index, passage).send(map(str, files))
     with talking(far, shelf) as (client, passage):
-        Push(client, index, passage).send(files)
+        Push(client, index, passage).send(map(str, files))
     same(far, files)
 
 
@@ -166,7 +166,7 @@ def test_a_bucket_that_stumbles_is_asked_again(
 ) -> None:
     shelf.refusals += [503, 0, 200 + 229]
     with talking(far, shelf) as (client, passage):
-        Push(client, index, passage).send(files)
+        Push(client, index, passage).send(map(str, files))
     same(far, files)
     assert not shelf.refusals
 
@@ -179,7 +179,7 @@ def test_one_that_refuses_is_told_of(
 ) -> None:
     shelf.refusals += [status] * 40
     with talking(far, shelf) as (client, passage), pytest.raises(BucketError) as caught:
-        Push(client, index, passage).send(files)
+        Push(client, index, passage).send(map(str, files))
     assert (code, f"answers {status}, Mood") == (caught.value.code, str(caught.value)[-17:])
 
 
@@ -189,7 +189,7 @@ def test_while_packs_wait_for_the_bucket_the_line_stays(
     monkeypatch.setattr(pushing, "WORD_EVERY", 0.2)
     shelf.slow = 2.5
     with talking(far, shelf, "--silence", "1") as (client, passage):
-        Push(client, index, passage).send(files[:3])
+        Push(client, index, passage).send(map(str, files[:3]))
     same(far, files[:3])
 
 
@@ -318,7 +318,7 @@ def test_without_a_key_nothing_passes(
     passage = Passage(SECRET, shelf.sign)
     with far.serving() as (client, _), pytest.raises(FarError, match="no key was given"):
         client.hello()
-        Push(client, index, passage).send(files)
+        Push(client, index, passage).send(map(str, files))
     passage.close()
 
 

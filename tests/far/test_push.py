@@ -84,28 +84,28 @@ def test_it_arrives_as_it_is_and_the_second_time_only_names_travel(
     with far.serving() as (client, _):
         client.hello()
         pipe = counted(client)
-        entries = Push(client, index).send(files(deck))
+        entries = Push(client, index).send(map(str, files(deck)))
         assert [str(path) for path in files(deck)] == [entry.path for entry in entries]
         assert 30 * MIB < pipe.bytes < 0.8 * whole
     same(far, deck)
     with far.serving("b-other") as (client, _):
         client.hello()
         pipe = counted(client)
-        Push(client, index).send(files(deck))
+        Push(client, index).send(map(str, files(deck)))
         assert pipe.bytes < whole / 200
 
 
 def test_what_changed_is_all_that_travels(far: FarEnd, index: Index, deck: Path) -> None:
     with far.serving() as (client, _):
         client.hello()
-        Push(client, index).send(files(deck))
+        Push(client, index).send(map(str, files(deck)))
     mesh = deck / "mesh.bin"
     content = mesh.read_bytes()
     mesh.write_bytes(content[: 9 * MIB] + b"one more line\n" + content[9 * MIB :])
     with far.serving() as (client, _):
         client.hello()
         pipe = counted(client)
-        Push(client, index).send(files(deck))
+        Push(client, index).send(map(str, files(deck)))
         assert pipe.bytes < 1.2 * MIB
     same(far, deck)
 
@@ -115,12 +115,12 @@ def test_small_files_for_another_burst_are_as_they_are_where_some_are_new(
 ) -> None:
     with far.serving("b-first") as (client, _):
         client.hello()
-        Push(client, index).send(files(deck))
+        Push(client, index).send(map(str, files(deck)))
     for number in range(0, 700, 3):
         (deck / f"processor{number % 7}" / f"field{number}").write_bytes(b"new %d\n" % number * 99)
     with far.serving() as (client, _):
         client.hello()
-        Push(client, index).send(files(deck))
+        Push(client, index).send(map(str, files(deck)))
     same(far, deck)
 
 
@@ -129,7 +129,7 @@ def test_after_a_cut_at_any_byte_it_goes_on(far: FarEnd, index: Index, deck: Pat
     with far.serving("b-uncut") as (client, _):
         client.hello()
         pipe = counted(client)
-        Push(client, index).send(files(deck))
+        Push(client, index).send(map(str, files(deck)))
         uncut = pipe.bytes
     shutil.rmtree(far.root / "stores")
     with far.serving() as (client, _):
@@ -137,12 +137,12 @@ def test_after_a_cut_at_any_byte_it_goes_on(far: FarEnd, index: Index, deck: Pat
         pipe = counted(client)
         pipe.cut = at
         with pytest.raises((FarLost, BrokenPipeError)):
-            Push(client, index).send(files(deck))
+            Push(client, index).send(map(str, files(deck)))
         before = pipe.bytes
     with far.serving() as (client, _):
         client.hello()
         pipe = counted(client)
-        Push(client, index).send(files(deck))
+        Push(client, index).send(map(str, files(deck)))
         total = before + pipe.bytes
     same(far, deck)
     assert total < uncut + 9 * MIB  # what was under way, and the names once more
@@ -154,7 +154,7 @@ def test_a_file_that_disappears_meanwhile_is_an_error_of_ours(
     with far.serving() as (client, _):
         client.hello()
         with pytest.raises(FileNotFoundError):
-            Push(client, index).send([*files(deck), deck / "gone"])
+            Push(client, index).send(map(str, [*files(deck), deck / "gone"]))
 
 
 def test_no_room_is_told_and_what_is_there_stays(
@@ -163,7 +163,7 @@ def test_no_room_is_told_and_what_is_there_stays(
     with small_site.serving() as (client, _):
         client.hello()
         with pytest.raises(FarError, match="full"):
-            Push(client, index).send(files(deck))
+            Push(client, index).send(map(str, files(deck)))
 
 
 def test_a_store_without_room_of_its_own_keeps_only_what_is_incomplete(
@@ -172,13 +172,13 @@ def test_a_store_without_room_of_its_own_keeps_only_what_is_incomplete(
     nothing = ("--store-bytes=0", "--store-days=30")
     with far.serving("b-1", *nothing) as (client, _):
         client.hello()
-        Push(client, index).send(files(deck))
+        Push(client, index).send(map(str, files(deck)))
     assert list(far.root.glob("stores/*/*.pack"))
     with far.serving("b-1", *nothing) as (client, _):
         client.hello()
         (deck / "more").write_bytes(b"x" * 100)
         pipe = counted(client)
-        Push(client, index).send(files(deck))
+        Push(client, index).send(map(str, files(deck)))
         assert pipe.bytes < MIB
         client.order(order(key="b-1"), b"#!/bin/sh\n")
     kept = list(far.root.glob("stores/*/*.pack"))
@@ -186,7 +186,7 @@ def test_a_store_without_room_of_its_own_keeps_only_what_is_incomplete(
     os.utime(kept[0].with_suffix(".idx"), (0, 0))
     with far.serving("b-2", *nothing) as (client, _):
         client.hello()
-        Push(client, index).send([deck / "more"])
+        Push(client, index).send([str(deck / "more")])
         client.order(order(key="b-2"), b"#!/bin/sh\n")
     assert [] == list(far.root.glob("stores/*/*"))
 
@@ -240,7 +240,7 @@ def test_over_a_long_way_more_questions_are_under_way_where_packs_are_not(
             for step, method in ((1, "_ask"), (-1, "_pack")):
                 found = functools.partial(count, step, getattr(pushing, method))
                 monkeypatch.setattr(pushing, method, found)
-            pushing.send([tmp_path / name])
+            pushing.send([str(tmp_path / name)])
             own.close()
             most[name] = max(seen)
             assert not seen[-1]

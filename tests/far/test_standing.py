@@ -44,7 +44,7 @@ def push(far: FarEnd, index: Index, deck: list[Path], key: str = "b-0123abcd") -
         pipe = counted(client)
         client.greet()
         push = Push(client, index)
-        entries = push.send(deck)
+        entries = push.send(map(str, deck))
         assert sum(entry.size for entry in entries) == push.going.done
         assert deck == sorted(Path(entry.path) for entry in entries)
     return pipe.bytes
@@ -144,6 +144,6 @@ def test_two_conversations_at_once_both_remember(
     with far.serving() as (one, _), far.serving() as (other, _):
         for client, pile in ((one, deck[:10]), (other, deck[10:])):
             client.greet()
-            Push(client, index).send(pile)
+            Push(client, index).send(map(str, pile))
     assert 2 == len(list(far.run_dir.glob("built.*")))
     assert asked == push(far, index, deck)

@@ -72,7 +72,7 @@ def test_all_is_there_whatever_line_it_took(far: FarEnd, files: list[Path], coun
         opened.append(Line(far))
         return opened[-1]
 
-    found = Streams(first, another).push(dealt(files, count))
+    found = Streams(first, another).push(dealt(list(map(str, files)), count))
     assert list(map(str, files)) == [file.path for file in found]
     assert count - 1 == len(opened)
     assert {0} == {line.process.returncode for line in opened} or count == 1
@@ -90,7 +90,7 @@ def test_where_one_line_fails_all_end(far: FarEnd, files: list[Path]) -> None:
         return opened[-1]
 
     with pytest.raises((FarLost, BrokenPipeError, FarError)):
-        Streams(first, another).push(dealt(files, 3))
+        Streams(first, another).push(dealt(list(map(str, files)), 3))
     assert all(line.process.returncode is not None for line in opened)
     first.close()
     assert first.process.returncode
@@ -106,7 +106,7 @@ def test_a_line_that_cannot_be_opened_leaves_no_other_open(far: FarEnd, files: l
         return opened[-1]
 
     with pytest.raises(OSError, match="no more processes"):
-        Streams(first, another).push(dealt(files, 3))
+        Streams(first, another).push(dealt(list(map(str, files)), 3))
     assert all(line.process.returncode is not None for line in opened)
     first.close()
 
@@ -141,10 +141,10 @@ def test_a_depot_that_has_nothing_to_say_says_so(
 
 def test_files_are_dealt_by_their_size_and_in_their_order(files: list[Path]) -> None:
     for count in (1, 2, 4, 40):
-        piles = dealt(files, count)
-        assert sorted(files) == sorted(path for pile in piles for path in pile)
+        piles = dealt(list(map(str, files)), count)
+        assert sorted(map(str, files)) == sorted(path for pile in piles for path in pile)
         assert all(pile == sorted(pile) and pile for pile in piles)
-        loads = [sum(path.stat().st_size for path in pile) for pile in piles]
+        loads = [sum(Path(path).stat().st_size for path in pile) for pile in piles]
         assert count > 4 or max(loads) - min(loads) <= 5 * MIB
 
 

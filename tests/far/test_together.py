@@ -49,7 +49,7 @@ def push(client: Client, index: Path, job: Path) -> int:
     client.hello()
     try:
         push = Push(client, known)
-        entries = push.send(files(job))
+        entries = push.send(map(str, files(job)))
     finally:
         known.close()
     assert (sum(entry.size for entry in entries), 0) == (push.going.done, push.going.waiting)
@@ -69,7 +69,7 @@ def there(far: FarEnd, number: int, job: Path) -> None:
 def claim(client: Client, job: Path, index: Path) -> list[tuple[bytes, bytes]]:
     """Asks for all chunks of a job's files, and brings none. Returns them."""
     known = Index(index)
-    found = [c for batch in batches(files(job), known) for c in batch.chunks]
+    found = [c for batch in batches(map(str, files(job)), known) for c in batch.chunks]
     known.close()
     client.hello()
     bits = client.want([(chunk.name, chunk.size) for chunk in found]).result()[1]
@@ -181,7 +181,7 @@ def waiting(far: FarEnd, study: list[Path], place: Path, sent: int = 0) -> Itera
         second.hello()
         index = Index(place / "index1")
         push = Push(second, index)
-        yield Waiting(push, push._send(files(study[1])), first, found)
+        yield Waiting(push, push._send(map(str, files(study[1]))), first, found)
         index.close()
 
 
@@ -193,7 +193,7 @@ def test_a_file_that_waits_and_is_begun_anew_is_as_it_is_then(
         (study[1] / "part3.k").write_bytes(b"other\n" * 5000)
         (study[1] / "mesh.k").write_bytes(random.Random(9).randbytes(200_000))
         second.push._numbers.clear()
-        second.push._send([study[1] / "mesh.k", study[1] / "part3.k"])
+        second.push._send(map(str, [study[1] / "mesh.k", study[1] / "part3.k"]))
         second.brought()
         second.push._rest(second.entries)
     there(far, 1, study[1])
@@ -246,7 +246,7 @@ def test_chunks_may_lie_in_more_packs_than_a_process_may_hold_open(
     mesh = tmp_path / "deck" / "mesh"
     mesh.parent.mkdir()
     mesh.write_bytes(random.Random(4).randbytes(2 * MIB))
-    found = [chunk for batch in batches([mesh], index) for chunk in batch.chunks]
+    found = [chunk for batch in batches([str(mesh)], index) for chunk in batch.chunks]
     for number, chunk in enumerate(found):
         with far.serving(f"b-other{number}") as (client, _):
             client.hello()

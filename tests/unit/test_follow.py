@@ -31,7 +31,7 @@ class Far:
     def read(self, what: str, offset: int, length: int) -> bytes:
         return self.files[what][offset : offset + length]
 
-    def push(self, paths: Iterable[Path], going: Going) -> Sequence[InputFile]:
+    def push(self, paths: Iterable[str], going: Going) -> Sequence[InputFile]:
         return []
 
     def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None: ...

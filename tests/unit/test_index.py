@@ -26,7 +26,7 @@ def files(tmp_path: Path) -> list[Path]:
 def contents(files: list[Path], index: Index) -> tuple[dict[str, bytes], set[str]]:
     """What is read, and which files were read for it at once."""
     found, read = dict[str, bytes](), set[str]()
-    for batch in batches(files, index):
+    for batch in batches(map(str, files), index):
         for piece in batch.pieces:
             taken = batch.chunks[piece.first : piece.first + piece.count]
             found[piece.path] = (found[piece.path] if piece.offset else b"") + b"".join(
@@ -140,7 +140,7 @@ def test_parts_that_another_agent_takes_away_are_missed(
 ) -> None:
     contents(files, index)
     monkeypatch.setattr("burstd.agent.reading.BATCH_CHUNKS", 50)
-    reading = batches([files[2]], index)
+    reading = batches(map(str, [files[2]]), index)
     next(reading)
     index.forget(str(files[2]))
     with pytest.raises(Changed):
@@ -161,7 +161,7 @@ def test_parts_without_room_are_not_kept(
 def test_parts_of_a_file_that_was_not_read_to_its_end_are_forgotten(
     tmp_path: Path, index: Index, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reading = batches([files[2]], index)
+    reading = batches(map(str, [files[2]]), index)
     next(reading), next(reading)
     del reading
     assert parts(index) > 0

@@ -44,7 +44,7 @@ def stand_in(directory: Path, text: str, *arguments: str, **environment: str) ->
 
 
 def found(job: StandIn, resolver: str = "calculix") -> list[str]:
-    return sorted(str(p.relative_to(job.directory)) for p in find(job, resolver))
+    return sorted(str(Path(p).relative_to(job.directory)) for p in find(job, resolver))
 
 
 # --- decks
@@ -224,7 +224,7 @@ def test_directories_that_hold_no_input_are_made(put: Put, tmp_path: Path) -> No
     (tmp_path / "r").chmod(0o2775)
     (tmp_path / "link").symlink_to(tmp_path / "a")
     stays = [("secret", [f"{tmp_path}/vault"])]
-    made = dict(hollow(tmp_path, files, stays))
+    made = dict(hollow(tmp_path, map(str, files), stays))
 
     assert [f"{tmp_path}/{name}" for name in ("r", "a/empty", "a/b/results", "a/empty/deep")] == (
         list(made)
@@ -236,7 +236,7 @@ def test_programs_of_the_system_are_not_inputs(put: Put, tmp_path: Path) -> None
     put("beam.inp")
     job = stand_in(tmp_path, "#!/bin/bash\n. /etc/profile\n/usr/bin/env ccx beam </dev/null\n")
 
-    assert [tmp_path / "beam.inp"] == find(job, "calculix")
+    assert [str(tmp_path / "beam.inp")] == find(job, "calculix")
 
 
 def test_words_of_comments_name_nothing() -> None:
@@ -274,7 +274,7 @@ def test_an_input_that_lies_where_data_stay_is_named(
     (tmp_path / "work" / "link.inc").symlink_to("../vault/mesh.inc")
     (tmp_path / "work" / "way").symlink_to(tmp_path / "vault")
     stays = [(n, [glob.format(top=tmp_path) for glob in globs]) for n, globs in STAYS]
-    files = [tmp_path / "work/beam.inp", tmp_path / path]
+    files = [str(tmp_path / "work/beam.inp"), str(tmp_path / path)]
     allowed(files, [], "cloud")
     if name is None:
         allowed(files, stays, "cloud")

@@ -31,7 +31,7 @@ def read(
 ) -> tuple[dict[str, bytes], list[InputFile], list[bytes]]:
     """Contents put together again, entries, names of chunks."""
     contents, entries, names = dict[str, bytes](), [], []
-    for batch in batches(paths, index or Index(NOWHERE)):
+    for batch in batches(map(str, paths), index or Index(NOWHERE)):
         for piece in batch.pieces:
             found = batch.chunks[piece.first : piece.first + piece.count]
             if piece.offset == 0:

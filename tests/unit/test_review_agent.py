@@ -153,7 +153,7 @@ def test_an_input_that_is_a_link_to_a_file_is_sent(tmp_path: Path) -> None:
     (work / "mesh.inc").symlink_to("../shared/mesh.inc")
     (work / "dangling").symlink_to("nowhere")
     (work / "endless").symlink_to("endless")
-    assert work / "mesh.inc" in find(stand_in(work, "./solve\n"), "all")
+    assert str(work / "mesh.inc") in find(stand_in(work, "./solve\n"), "all")
 
 
 def test_an_input_that_its_owner_may_not_read_sends_the_job_home(tmp_path: Path) -> None:

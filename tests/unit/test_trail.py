@@ -28,7 +28,7 @@ def noise(size: int, seed: int = 1) -> bytes:
 def read(index: Index, *paths: Path) -> tuple[list[Chunk], list[InputFile]]:
     """All chunks, and the entries."""
     found, entries = list[Chunk](), list[InputFile]()
-    for batch in batches(paths, index):
+    for batch in batches(map(str, paths), index):
         found += batch.chunks
         entries += [piece.entry for piece in batch.pieces if piece.entry is not None]
     return found, entries

@@ -28,8 +28,10 @@ if TYPE_CHECKING:  # most targets have no bucket, and what speaks to one takes i
     from burstd.agent.passage import Passage
 
 PACK = 4 * 2**20  #: bytes before they are compressed
-#: Batches asked for, packs being made: with what is read ahead they are what is in memory.
-ASKED, MADE = 3, 6
+#: Batches asked for, packs being made: with what is read ahead they are what is in memory. Batches
+#: asked for at all, with those whose chunks stay on the disk: as little as is missing of these, the
+#: way would else be waited for all the time.
+ASKED, MADE, DEEP = 3, 6, 16
 REMEMBERED = 100_000  #: names; who comes later is asked for again, which costs a few bytes
 WORD_EVERY = 30.0  #: seconds; the far end takes two minutes' silence for a cut
 UNHEARD = 32  #: answers
@@ -140,10 +142,14 @@ class Push:
     def _is_due(self, asked: deque[_Asked]) -> bool:
         """Whether the first answer is waited for. Where little is missing and the way is long, more
         questions are under way instead of packs."""
-        if len(asked) <= ASKED:
+        if not asked or asked[0].is_answered:
+            return bool(asked)
+        heavy = sum(one.batch.held > 0 for one in asked)
+        if heavy <= ASKED and len(asked) <= DEEP:
             return False
         packs = sum(isinstance(one, Future) for one in self._outbox)
-        return len(asked) > ASKED + MADE - packs or time.monotonic() - asked[0].at >= self._trip
+        full = len(asked) > DEEP or heavy > ASKED + MADE - packs
+        return full or time.monotonic() - asked[0].at >= self._trip
 
     def _pack(self, asked: _Asked, packing: ThreadPoolExecutor) -> None:
         lacking = list[Numbered]()
@@ -233,6 +239,10 @@ class _Asked:
     fresh: Sequence[Numbered]
     answer: Pending | None
     at: float  #: when it was asked, seconds of the monotonic clock
+
+    @property
+    def is_answered(self) -> bool:
+        return self.answer is None or self.answer.known
 
 
 def _made(found: Sequence[Numbered], level: int, passage: Passage | None) -> Made:

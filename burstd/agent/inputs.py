@@ -166,7 +166,7 @@ def allowed(paths: Iterable[str], stays: Stays, target: str) -> None:
     under its own name, or where links lead."""
     of_class, real = _classes(stays), Real()
     for path in paths if stays else ():
-        for name in {path, real.path(path)}:
+        for name in dict.fromkeys((path, real.path(path))):
             if found := of_class(name):
                 raise NotStageable(
                     f"the input {path} is of class {found}, whose data may not go to {target}"

@@ -28,9 +28,9 @@ if TYPE_CHECKING:  # most targets have no bucket, and what speaks to one takes i
     from burstd.agent.passage import Passage
 
 PACK = 4 * 2**20  #: bytes before they are compressed
-#: Batches asked for, packs being made: with what is read ahead they are what is in memory. Batches
-#: asked for at all, with those whose chunks stay on the disk: as little as is missing of these, the
-#: way would else be waited for all the time.
+#: Batches asked for, packs being made: with what is read ahead they are what is in memory. And
+#: batches asked for in all where some keep nothing there, as they are like a file that was read
+#: before: little of them is missing, and each answer takes a round trip.
 ASKED, MADE, DEEP = 3, 6, 16
 REMEMBERED = 100_000  #: names; who comes later is asked for again, which costs a few bytes
 WORD_EVERY = 30.0  #: seconds; the far end takes two minutes' silence for a cut

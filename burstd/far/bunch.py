@@ -70,7 +70,7 @@ class Bunch:
             name = paths.split(path)[-1]
             self._room = paths.MAX_PATH - len(paths.to_bytes(path)) + len(name)
             return name
-        name = paths.component(path.rpartition("/")[2])
+        name = paths.component(path[len(paths.above(path)) :])
         if len(name) >= self._room:
             raise FarError(REFUSED, f"too long a path: {path!r:.200}")
         return name

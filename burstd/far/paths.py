@@ -66,6 +66,11 @@ def split(path: str) -> Parts:
     return tuple(raw[1:].split(b"/"))
 
 
+def above(path: str) -> str:
+    """What stands before its last component, the slash with it."""
+    return path[: path.rfind("/") + 1]
+
+
 def component(name: str) -> bytes:
     """A single one, in plain form. Raises FarError(refused)."""
     try:

@@ -110,7 +110,7 @@ class Staging:
             file = small(row, self.incoming.sizes, HOLE)
             if file is None or size >= MOST_BYTES:
                 break
-            above, name = file[0].rpartition("/")[0], self.incoming.name(file[1])
+            above, name = paths.above(file[0]), self.incoming.name(file[1])
             if beside is not None and above != beside:
                 break
             if name not in recent and not self._store.has(name):
@@ -272,9 +272,9 @@ class Staging:
 
     def _place(self, path: str) -> tuple[int, bytes]:
         """A file's directory, open, and its name there. Most files lie beside the one before."""
-        above, _, last = path.rpartition("/")
+        above = paths.above(path)
         if self._beside is not None and self._beside[0] == above:
-            return self._beside[1], paths.component(last)
+            return self._beside[1], paths.component(path[len(above) :])
         *parts, name = paths.split(path)
         fd = paths.open_directory(self._tree, parts, create=True)
         self._leave()

@@ -104,6 +104,7 @@ def test_what_is_there_stays_and_what_is_not_right_is_replaced(
             Part(f"{TOP}/0/{name}", 0, [(2, 1)], entry(f"{TOP}/0/{name}", b"222"))
             for name in ("", ".", "..", "a\0b", "\ud800", "n" * 256)
         ),
+        Part("x", 0, [(2, 1)], entry("x", b"222")),
     ],
 )
 def test_one_that_must_be_refused_keeps_those_before_it(far: FarEnd, row: Part) -> None:
@@ -135,3 +136,19 @@ def test_a_disk_that_is_full_meanwhile_is_told_and_those_before_are_whole(
     there = [path for path in map(small_site.file, files) if path.exists()]
     assert 20 < len(there) < len(files)
     assert {60_000} == {path.stat().st_size for path in there[:-1]}
+
+
+def test_beside_a_file_at_the_top_a_path_is_an_absolute_one_still(far: FarEnd) -> None:
+    with far.serving() as (client, _):
+        client.hello()
+        client.want([(blake3(b"1"), 1)]).result()
+        client.chunks([(0, 1)], b"1", None).result()
+        client.build([Part("/a", 0, [(0, 1)], entry("/a", b"1"))]).result()
+        with pytest.raises(FarError) as caught:
+            client.build([Part("x", 0, [(0, 1)], entry("x", b"1"))]).result()
+        assert "refused" == caught.value.code
+        with pytest.raises(FarError) as caught:
+            parts = [Part(path, 0, [(0, 1)], entry(path, b"1")) for path in ("/b", "x")]
+            client.build(parts).result()
+    assert "refused" == caught.value.code
+    assert far.file("/b").exists() and not far.file("/x").exists()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from burstd.agent import memory as remembered
 from burstd.agent.api import Api, Away, Denied
 from burstd.agent.follow import Follower
-from burstd.agent.memory import Memory
+from burstd.agent.memory import Memory, Recalled
 from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
 from burstd.agent.telling import Telling
@@ -196,10 +196,7 @@ class Agent:
     # --- while it runs, and out
 
     def _follow(self, words: Words, depot: Metered) -> None:
-        staged = self._reported(words, "staged_in")
-        if staged is None:
-            return
-        known, roots = remembered.from_report(staged)
+        known, roots = Recalled(lambda: self._marks(words)), (self.job.directory,)
         if self._follower(depot, known, roots).once().over:
             self._report(words, "over", {})  # burstd need not wait for its next look at the target
         if asked := words.get("pull"):
@@ -214,7 +211,14 @@ class Agent:
         if most is not None and self.memory.pulled >= most:
             self._say(f"its output is more than the {most / 1e9:.1f} GB that are paid for")
 
-    def _follower(self, depot: Depot, known: dict[str, Mark], roots: tuple[Path, ...]) -> Follower:
+    def _marks(self, words: Words) -> Mapping[str, Mark]:
+        """How names looked when the inputs were sent."""
+        staged = self._reported(words, "staged_in")
+        return {} if staged is None else remembered.from_report(staged)[0]
+
+    def _follower(
+        self, depot: Depot, known: Mapping[str, Mark], roots: tuple[Path, ...]
+    ) -> Follower:
         memory = self.memory
         writing = (memory.before_writing, memory.save)
         return Follower(depot, memory.positions, known, memory.copies, roots, *writing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
@@ -32,7 +32,7 @@ class Follower:
 
     depot: Depot
     positions: MutableMapping[str, int]
-    marks: MutableMapping[str, Mark]
+    marks: Mapping[str, Mark]
     copies: MutableMapping[str, Mark]
     roots: tuple[Path, ...]
     #: Called before each write to a stream, with its name and descriptor, and after each to a file.
@@ -115,13 +115,17 @@ class Follower:
                 return os.open(name, _OPEN | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=directory)
             except OSError:
                 return None
-            seen = os.fstat(descriptor)
-            known = self.copies.get(path) or self.marks.get(path)
-            if stat.S_ISREG(seen.st_mode) and known == Mark(
-                seen.st_size, seen.st_mtime_ns, seen.st_ino
-            ):
-                return descriptor
-            os.close(descriptor)
-            return None
+            ours = False
+            try:
+                ours = self._is_known(path, os.fstat(descriptor))
+            finally:
+                if not ours:
+                    os.close(descriptor)
+            return descriptor if ours else None
         finally:
             os.close(directory)
+
+    def _is_known(self, path: str, seen: os.stat_result) -> bool:
+        known = self.copies.get(path) or self.marks.get(path)
+        mark = Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
+        return stat.S_ISREG(seen.st_mode) and known == mark

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,27 @@ class Memory:
         import shutil
 
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@dataclass
+class Recalled(Mapping[str, Mark]):
+    """Marks that burstd keeps, brought when one is asked for: a job may have a hundred thousand of
+    them, and most looks at what grows ask for none."""
+
+    bring: Callable[[], Mapping[str, Mark]]
+
+    @cached_property
+    def _brought(self) -> Mapping[str, Mark]:
+        return self.bring()
+
+    def __getitem__(self, path: str) -> Mark:
+        return self._brought[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._brought)
+
+    def __len__(self) -> int:
+        return len(self._brought)
 
 
 def recall() -> Memory:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from burstd.agent.api import Away
 from burstd.agent.follow import Follower
 from burstd.agent.inputs import marks
+from burstd.agent.memory import Recalled
 from burstd.domain.data import InputFile, Mark, OutputFile
 from burstd.ports.depot import Came, Execution, Going, Growing, Seen
 from burstd.ports.errors import PortError, Rejected, Transient, Unreachable
@@ -199,3 +201,41 @@ def test_a_directory_that_is_not_there_yet_waits_for_the_landing(far: Far, tmp_p
     follower(far).once()
 
     assert [] == list(tmp_path.iterdir())
+
+
+def test_how_names_looked_is_asked_for_only_where_a_file_is_there_that_is_no_copy(
+    far: Far, tmp_path: Path
+) -> None:
+    asked = list[int]()
+    (tmp_path / "old.sta").write_text("of an older run")
+
+    def bring() -> dict[str, Mark]:
+        asked.append(1)
+        return marks([tmp_path])
+
+    known, copies = Recalled(bring), dict[str, Mark]()
+    fresh, old = f"{tmp_path}/new.sta", f"{tmp_path}/old.sta"
+    far.files = {"stdout": b"", fresh: b"1 2", old: b"3"}
+    for more in (b"", b" 4"):
+        del far.files[old]
+        far.files[fresh] += more
+        Follower(far, {}, known, copies, (ROOT,)).once()
+        assert ([], far.files[fresh]) == (asked, Path(fresh).read_bytes())
+        far.files[old] = b"3"
+    Follower(far, {}, known, copies, (ROOT,)).once()
+    assert ([1], b"3") == (asked, Path(old).read_bytes())
+    Follower(far, {}, Recalled(bring), copies, (ROOT,)).once()
+    assert [1] == asked
+
+
+def test_where_they_cannot_be_had_nothing_stays_open(far: Far, tmp_path: Path) -> None:
+    def bring() -> dict[str, Mark]:
+        raise Away("burstd is away")
+
+    (tmp_path / "old.sta").write_text("of an older run")
+    far.files = {f"{tmp_path}/old.sta": b"3"}
+    before = os.listdir("/proc/self/fd")  # noqa: PTH208
+    with pytest.raises(Away):
+        Follower(far, {}, Recalled(bring), {}, (ROOT,)).once()
+    assert before == os.listdir("/proc/self/fd")  # noqa: PTH208
+    assert "of an older run" == (tmp_path / "old.sta").read_text()

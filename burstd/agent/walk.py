@@ -71,7 +71,7 @@ class Real:
         self._directories: dict[str, str] = {}
 
     def path(self, path: str) -> str:
-        """Of an absolute path."""
+        """Of an absolute path that exists."""
         above, _, name = path.rpartition("/")
         real = self._directories.get(above)
         if real is None:

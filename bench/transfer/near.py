@@ -13,15 +13,17 @@ from typing import BinaryIO, cast
 from burstd.agent.index import Index
 from burstd.agent.inputs import hollow, marks, readable, regular_files
 from burstd.agent.push import Push
+from burstd.agent.walk import Look
 from burstd.far import garbage
 from burstd.far.client import Client
 
 
 def _files(top: Path) -> list[str]:
     """With all that the agent looks at before it sends anything."""
-    paths = readable(sorted(regular_files(top)))
-    marks([top])
-    hollow(top, paths, ())
+    look = Look()
+    paths = readable(sorted(regular_files(look, top)))
+    marks(look, [top])
+    hollow(look, top, paths, ())
     return paths
 
 

@@ -137,6 +137,7 @@ class Agent:
             return
         from burstd.agent.decks import MissingInput
         from burstd.agent.inputs import NotStageable, allowed, find, hollow, marks, readable
+        from burstd.agent.walk import Look
         from burstd.far.chunks import blake3
 
         roots = [self.job.directory]
@@ -149,10 +150,12 @@ class Agent:
 
         try:
             script = self.job.script.read_bytes()
-            paths = readable(find(self.job, words["resolver"]))
+            look = Look()
+            paths = readable(find(look, self.job, words["resolver"]))
             allowed(paths, words["stays"], words["target"])
-            known = marks(roots)
-            made = hollow(self.job.directory, paths, words["stays"])
+            known = marks(look, roots)
+            made = hollow(look, self.job.directory, paths, words["stays"])
+            del look  # of a hundred thousand files
             execution = self._execution(words, secret, made)
             self._with_depot(words, send, going)
         except (MissingInput, NotStageable) as error:

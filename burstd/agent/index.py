@@ -11,11 +11,12 @@ import sqlite3
 import stat
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from burstd.agent.facts import Fact, Stamp, opened, raw
 from burstd.far.chunks import ALONE
 
 #: /var/tmp outlives a boot (hier(7)); any user may make a directory there.
@@ -56,21 +57,6 @@ SELECT path, size, mtime, ctime, inode, day, digest,
 _UNREAD = """
 DELETE FROM parts WHERE day < ? AND parts NOT IN (SELECT parts FROM files WHERE parts IS NOT NULL)
 """
-
-
-class Stamp(NamedTuple):
-    """What changes with a file's content: bytes, nanoseconds, inode. A program can set the time of
-    its last change back, but not that of its inode's."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, fact: os.stat_result) -> Stamp:
-        """That of a file now."""
-        return cls(fact.st_size, fact.st_mtime_ns, fact.st_ctime_ns, fact.st_ino)
 
 
 class Known(NamedTuple):
@@ -145,17 +131,14 @@ class Index:
         if self._database is None:
             return found
         with contextlib.suppress(sqlite3.Error):
+            today = _today()
             for at in range(0, len(paths), _AT_ONCE):
-                raw = [os.fsencode(path) for path in paths[at : at + _AT_ONCE]]
-                marks = ",".join("?" * len(raw))
-                asked = f"{_SHORT} WHERE path IN ({marks})"
-                for row in self._database.execute(asked, raw):
-                    one = _known(row)
-                    found[one.path] = one
-                    if row[5] < _today():
-                        self._database.execute(
-                            "UPDATE files SET day = ? WHERE path = ?", (_today(), row[0])
-                        )
+                some = raw(paths[at : at + _AT_ONCE]).split(b"\0")[:-1]
+                among = f"WHERE path IN ({','.join('?' * len(some))})"
+                rows = self._database.execute(f"{_SHORT} {among}", some).fetchall()
+                found |= {one.path: one for one in map(_known, rows)}
+                if any(row[5] < today for row in rows):
+                    self._database.execute(f"UPDATE files SET day = ? {among}", [today, *some])  # noqa: S608
             self._database.commit()
         return found
 
@@ -239,10 +222,19 @@ class Index:
             self._database.close()
 
 
+def unchanged(known: Mapping[str, Known]) -> dict[str, Fact]:
+    """Of those that are as they were when they were read."""
+    paths = list(known)
+    facts = zip(paths, opened(paths), strict=True)
+    return {path: fact for path, fact in facts if fact and fact.stamp == known[path].stamp}
+
+
 def _known(row: tuple[Any, ...]) -> Known:
-    path, *stamp, _, digest, sizes, names = row
-    some = (b"", b"", True) if names is None else (sizes, names, False)
-    return Known(os.fsdecode(path), Stamp(*stamp), digest, *some)
+    path, size, mtime, ctime, inode, _, digest, sizes, names = row
+    stamp = Stamp(size, mtime, ctime, inode)
+    if names is None:
+        return Known(os.fsdecode(path), stamp, digest, b"", b"", left_out=True)
+    return Known(os.fsdecode(path), stamp, digest, sizes, names)
 
 
 def _backwards(path: str) -> bytes:

@@ -8,12 +8,13 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import translate
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 from burstd.agent.decks import closure
+from burstd.agent.facts import unreadable
 from burstd.agent.standin import StandIn
-from burstd.agent.walk import Real, directories_of, files_below, of_the_system
+from burstd.agent.walk import Look, Real, directories_of, files_below, of_the_system
 from burstd.agent.words import directories, expand, words
 from burstd.domain.data import Mark
 
@@ -32,7 +33,7 @@ class NotStageable(Exception):
     """The inputs can't be sent as they are; the job stays."""
 
 
-def find(job: StandIn, resolver: str) -> list[str]:
+def find(look: Look, job: StandIn, resolver: str) -> list[str]:
     """Absolute paths of the regular files to send, sorted.
 
     With resolver ``calculix``: decks that the script names, closed over their includes, and every
@@ -48,14 +49,14 @@ def find(job: StandIn, resolver: str) -> list[str]:
         for word in words(text, job.arguments):
             for path in _named(base, word, job.directory):
                 if path.is_dir():
-                    found.update(regular_files(path))
+                    found.update(regular_files(look, path))
                     continue
                 found.add(str(path))
                 if resolver == "calculix" and path.suffix == ".inp":
                     decks += 1
                     found.update(map(str, closure(path, base)))
     if resolver != "calculix" or not decks:
-        found.update(regular_files(job.directory))
+        found.update(regular_files(look, job.directory))
     return sorted(found)
 
 
@@ -114,50 +115,52 @@ def _matching(base: Path, pattern: str) -> Iterator[Path]:
         yield from (path for path in found if path.is_file())
 
 
-def hollow(top: Path, files: Iterable[str], stays: Stays) -> list[tuple[str, int]]:
+def hollow(look: Look, top: Path, files: Iterable[str], stays: Stays) -> list[tuple[str, int]]:
     """Directories below ``top`` that none of the files lies in, with their modes: a program that
     writes into one expects it. None of a class that stays, none that links lead to; of more than
     ``MOST_DIRECTORIES`` those nearest to ``top``."""
     made, found = directories_of(files), []
-    for directory, below, _ in os.walk(top):
-        for name in below:
-            path = os.path.join(directory, name)  # noqa: PTH118 - as above
-            if path not in made and stat.S_ISDIR((seen := os.lstat(path)).st_mode):
-                found.append((path, stat.S_IMODE(seen.st_mode)))
+    waiting = [str(top)]
+    while waiting:
+        for seen in look.within(waiting.pop()):
+            if stat.S_ISDIR(seen.mode):
+                waiting.append(seen.path)
+                if seen.path not in made:
+                    found.append((seen.path, stat.S_IMODE(seen.mode)))
     found.sort(key=lambda one: (one[0].count("/"), one[0]))
     of_class = _classes(stays)
     return [one for one in found[:MOST_DIRECTORIES] if of_class(one[0]) is None]
 
 
-def regular_files(top: Path) -> Iterator[str]:
-    """All below, also where links lead. Raises ``NotStageable``, and ``OSError`` for one that went
-    away just then."""
+def regular_files(look: Look, top: Path) -> Iterator[str]:
+    """All below, also where links lead. Raises ``NotStageable``, and ``OSError``."""
     files, total = 0, 0
-    for entry in files_below(str(top)):
-        linked = entry.is_symlink()
-        try:
-            seen = entry.stat()  # a link to a file is sent as the file
-        except OSError:
-            if not linked:
-                raise
-            continue  # it leads nowhere, here too
-        if not stat.S_ISREG(seen.st_mode) or (linked and of_the_system(os.path.realpath(entry))):
+    for seen in files_below(look, str(top)):
+        mode, size = seen.mode, seen.size
+        if seen.is_link:  # one to a file is sent as the file
+            if of_the_system(os.path.realpath(seen.path)):
+                continue
+            try:
+                led = os.stat(seen.path)  # noqa: PTH116 - strings
+            except OSError:
+                continue  # it leads nowhere, here too
+            mode, size = led.st_mode, led.st_size
+        if not stat.S_ISREG(mode):
             continue
-        files, total = files + 1, total + seen.st_size
+        files, total = files + 1, total + size
         if files > MOST_FILES or total > MOST_BYTES:
             raise NotStageable(
                 f"{top} holds more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB: name "
                 "the inputs in the script"
             )
-        yield entry.path
+        yield seen.path
 
 
 def readable(paths: list[str]) -> list[str]:
     """The same, if we may read all of them: nothing is sent for a job that has to stay. Raises
     ``PermissionError``."""
-    for path in paths:
-        if not os.access(path, os.R_OK) and os.path.exists(path):  # noqa: PTH110 - as above
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    if (path := unreadable(paths)) is not None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
     return paths
 
 
@@ -188,13 +191,10 @@ def _classes(stays: Stays) -> Callable[[str], str | None]:
     return of_class
 
 
-def marks(roots: Iterable[Path]) -> dict[str, Mark]:
-    """How every file below the output roots looks now: what the landing may replace later."""
+def marks(look: Look, roots: Iterable[Path]) -> dict[str, Mark]:
+    """How every file below the output roots looks: what the landing may replace later."""
     found = {}
-    for entry in chain.from_iterable(files_below(str(root), links=False) for root in roots):
-        try:
-            seen = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            continue
-        found[entry.path] = Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
+    for root in roots:
+        for path, _, size, mtime_ns, inode in files_below(look, str(root), links=False):
+            found[path] = Mark(size, mtime_ns, inode)
     return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ class Memory:
         """Whole or not at all."""
         state = {
             "positions": self.positions,
-            "copies": {path: asdict(mark) for path, mark in self.copies.items()},
+            "copies": {path: mark._asdict() for path, mark in self.copies.items()},
             "said": self.said,
             "trouble_since": self.trouble_since,
             "pulled": self.pulled,
@@ -142,8 +142,8 @@ def to_report(
 ) -> dict[str, Any]:
     """The stage-in report: the egress manifest, and what the landing must know."""
     return {
-        "files": [dict(vars(file)) for file in files],  # asdict copies each of their values
-        "marks": {path: [m.size, m.mtime_ns, m.inode] for path, m in marks.items()},
+        "files": [file._asdict() for file in files],
+        "marks": dict(marks),
         "roots": roots,
         "bytes": sum(file.size for file in files),
     }

@@ -18,7 +18,7 @@ from burstd.agent.reading import Batch, Changed, batches
 from burstd.agent.standing import standing
 from burstd.agent.steering import Steering
 from burstd.domain.data import InputFile
-from burstd.far import chunks
+from burstd.far import loader
 from burstd.far.client import Client, Pending, missing
 from burstd.far.errors import BROKEN, BUSY, MISMATCH, MISSING, BucketError, FarError
 from burstd.far.parts import Part
@@ -100,7 +100,7 @@ class Push:
         if self.index.known([first]) and self.client.hello().standing:
             entries, paths = standing(self.client, self.index, paths)
             self.going.add(sum(entry.size for entry in entries))
-        chunks.load()
+        loader.load()
         asked: deque[_Asked] = deque()
         lanes = 2 if self.passage is None else MADE  # those mostly wait for the bucket
         reading = ReadAhead(batches(paths, self.index))

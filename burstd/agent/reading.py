@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import NamedTuple
 
-from burstd.agent.index import Index, Known, Names, Stamp
+from burstd.agent.facts import Fact, Stamp
+from burstd.agent.index import Index, Known, Names, unchanged
 from burstd.agent.inputs import NotStageable
 from burstd.agent.notes import Notes
 from burstd.agent.small import Small, read_small
@@ -112,13 +113,14 @@ def batches(paths: Iterable[str], index: Index) -> Iterator[Batch]:
     batch, coming, notes = Batch(), iter(paths), Notes(index)
     while some := list(islice(coming, LOOKED_UP)):
         known = notes.known(some)
+        same = unchanged(known)
         small = read_small([path for path in some if path not in known])
         for path in some:
             whole = None if path in known else next(small)
             if whole is not None:
                 parts: Iterable[_Found] = (_small(path, whole, notes),)
             else:
-                parts = _file(path, known.get(path), notes)
+                parts = _file(path, known.get(path), same.get(path), notes)
             for found in parts:
                 batch.add(path, found)
                 if batch.full:
@@ -129,36 +131,30 @@ def batches(paths: Iterable[str], index: Index) -> Iterator[Batch]:
         yield batch
 
 
-def _file(path: str, known: Known | None, notes: Notes) -> Iterator[_Found]:
-    if known is not None:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fact = os.fstat(fd)  # of an open file: NFS may tell of another one from memory (nfs(5))
-        finally:
-            os.close(fd)
-        pieces = notes.index.pieces(known) if Stamp.of(fact) == known.stamp else iter(())
+def _file(path: str, known: Known | None, same: Fact | None, notes: Notes) -> Iterator[_Found]:
+    """``same``: it is as it was when it was ``known``."""
+    if known is not None and same is not None:
+        pieces = notes.index.pieces(known)
         if (first := next(pieces, None)) is not None:
-            yield from _unread(path, fact, known, chain([first], pieces))
+            yield from _unread(same.entry(path, known.digest), chain([first], pieces))
             return
     yield from _read(path, known, notes)
 
 
-def _unread(
-    path: str, fact: os.stat_result, known: Known, pieces: Iterable[tuple[bytes, bytes]]
-) -> Iterator[_Found]:
+def _unread(entry: InputFile, pieces: Iterable[tuple[bytes, bytes]]) -> Iterator[_Found]:
     """A file as it was read before, in pieces. Raises ``Changed`` where another agent has read it
     anew meanwhile."""
-    offset, entry = 0, _entry(path, known.stamp, fact.st_mode, known.digest)
+    offset = 0
     for raw, names in pieces:
         sizes = array("I", raw)
         for first in range(0, max(1, len(sizes)), BATCH_CHUNKS):
             some = sizes[first : first + BATCH_CHUNKS]
             theirs = names[first * chunks.DIGEST : (first + len(some)) * chunks.DIGEST]
-            found = _on_disk(path, offset, some, theirs)
+            found = _on_disk(entry.path, offset, some, theirs)
             begin, offset = offset, offset + sum(some)
-            yield _Found(begin, found, 0, entry if offset == fact.st_size else None)
-    if offset != fact.st_size:
-        raise Changed(path)
+            yield _Found(begin, found, 0, entry if offset == entry.size else None)
+    if offset != entry.size:
+        raise Changed(entry.path)
 
 
 def _on_disk(path: str, offset: int, sizes: Iterable[int], names: bytes) -> list[Chunk]:
@@ -180,7 +176,7 @@ def _read(path: str, earlier: Known | None, notes: Notes) -> Iterator[_Found]:
                 content = os.read(fd, chunks.ALONE + 1)
                 stamp = Stamp.of(before)
                 if stamp == Stamp.of(os.fstat(fd)) and len(content) == before.st_size:
-                    whole = Small(stamp, before.st_mode, chunks.blake3(content), content)
+                    whole = Small(Fact(stamp, before.st_mode), chunks.blake3(content), content)
                     yield _small(path, whole, notes)
                     return
                 continue
@@ -199,7 +195,8 @@ def _read(path: str, earlier: Known | None, notes: Notes) -> Iterator[_Found]:
             name = digest.digest()
             if (made := names.known(path, Stamp.of(after), name)) is not None:
                 notes.add(made)
-            yield last._replace(entry=_entry(path, Stamp.of(after), after.st_mode, name))
+            entry = Fact(Stamp.of(after), after.st_mode).entry(path, name)
+            yield last._replace(entry=entry)
             return
     raise NotStageable(f"{path} changes while it is read")
 
@@ -244,14 +241,10 @@ def _alike(path: str, part: Followed) -> _Found:
 
 def _small(path: str, whole: Small, notes: Notes) -> _Found:
     """One that is one chunk: its name is the file's digest."""
-    stamp, mode, name, content = whole
-    entry = _entry(path, stamp, mode, name)
+    (stamp, _), name, content = whole
+    entry = whole.fact.entry(path, name)
     if not content:
         notes.add(Known(path, stamp, name, b"", b""))
         return _Found(0, (), 0, entry)
     notes.add(Known(path, stamp, name, stamp.size.to_bytes(4, sys.byteorder), name))
     return _Found(0, [Chunk(name, stamp.size, content)], stamp.size, entry)
-
-
-def _entry(path: str, stamp: Stamp, mode: int, digest: bytes) -> InputFile:
-    return InputFile(path, stamp.size, digest.hex(), stamp.mtime_ns, mode & 0o777)

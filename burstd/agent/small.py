@@ -3,25 +3,22 @@ of thousands takes longer than these."""
 
 from __future__ import annotations
 
-import os
-import struct
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from burstd.agent.index import Stamp
+from burstd.agent.facts import FACTS, Fact, each, raw
 from burstd.far import chunks
+from burstd.far.loader import library, pointer
 
 AT_ONCE, ROOM = 64, 2**19  #: files and bytes in one call
-_STAMP = struct.Struct("=5q")  #: native/native.h
 
 
 class Small(NamedTuple):
     """A file of at most ``chunks.ALONE`` bytes: as it was, its digest and all that is in it."""
 
-    stamp: Stamp
-    mode: int
+    fact: Fact
     digest: bytes
     content: memoryview | bytes
 
@@ -39,16 +36,17 @@ def read_small(paths: Sequence[str]) -> Iterator[Small | None]:
 def _some(paths: Sequence[str]) -> list[Small | None]:
     """As many of the first as there is room for."""
     into, digests = bytearray(ROOM), bytearray(len(paths) * chunks.DIGEST)
-    stamps = array("q", bytes(_STAMP.size * len(paths)))
-    raw = b"".join(os.fsencode(path) + b"\0" for path in paths)
-    count = chunks.small_files(raw, len(paths), into, stamps, digests)
+    stamps = array("q", bytes(8 * FACTS * len(paths)))
+    count = library().burst_read(
+        raw(paths), len(paths), chunks.ALONE,
+        pointer(into), len(into), pointer(stamps), pointer(digests),
+    )  # fmt: skip
     content, start, found = memoryview(into), 0, list[Small | None]()
-    facts = _STAMP.iter_unpack(stamps)
-    for (*stamp, mode), digest in islice(zip(facts, chunks.each(digests), strict=True), count):
-        size = stamp[0]
-        if size < 0:
+    for fact, digest in islice(zip(each(stamps), chunks.each(digests), strict=True), count):
+        if fact is None:
             found.append(None)
             continue
-        found.append(Small(Stamp._make(stamp), mode, digest, content[start : start + size]))
-        start += size
+        end = start + fact.stamp.size
+        found.append(Small(fact, digest, content[start:end]))
+        start = end
     return found

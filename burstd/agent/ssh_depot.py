@@ -104,9 +104,10 @@ class SshDepot:
 
     def push(self, paths: Iterable[str], going: Going) -> list[InputFile]:
         from burstd.agent import streams
+        from burstd.agent.facts import sizes
 
         files = list(paths)
-        size = sum(os.stat(path).st_size for path in files)  # noqa: PTH116 - very many of them
+        size = sum(sizes(files))
         going.begin(size)
         with self._translated():
             if size < streams.WORTH:

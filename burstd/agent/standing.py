@@ -3,11 +3,10 @@ changed since they were read are asked about by their digests, and nobody reads 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from burstd.agent.index import Index, Stamp
+from burstd.agent.index import Index, unchanged
 from burstd.domain.data import InputFile
 from burstd.far.client import Client, Pending, missing
 
@@ -18,14 +17,12 @@ ASKED = 2000  #: files in one question
 def standing(
     client: Client, index: Index, paths: Iterable[str]
 ) -> tuple[list[InputFile], list[str]]:
-    """Those that are there, and the others. Raises what the client raises, and ``OSError`` for a
-    file that can't be read."""
+    """Those that are there, and the others. Raises what the client raises."""
     there, others = list[InputFile](), list[str]()
     asked = list[tuple[list[InputFile], Pending]]()
 
     def ask(group: list[InputFile]) -> None:
-        rows = [(f.path, f.size, f.blake3, f.mtime_ns, f.mode) for f in group]
-        asked.append((group, client.standing(rows)))
+        asked.append((group, client.standing(group)))
 
     group = list[InputFile]()
     for found in _unchanged(index, paths):
@@ -53,18 +50,7 @@ def _unchanged(index: Index, paths: Iterable[str]) -> Iterator[InputFile | str]:
     coming = iter(paths)
     while some := list(islice(coming, LOOKED_UP)):
         known = index.known(some)
+        same = unchanged(known)
         for path in some:
-            found = known.get(path)
-            if found is None:
-                yield path
-                continue
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                fact = os.fstat(fd)  # of an open file: NFS may tell of another one (nfs(5))
-            finally:
-                os.close(fd)
-            if Stamp.of(fact) == found.stamp:
-                mode = fact.st_mode & 0o777
-                yield InputFile(path, fact.st_size, found.digest.hex(), fact.st_mtime_ns, mode)
-            else:
-                yield path
+            fact = same.get(path)
+            yield path if fact is None else fact.entry(path, known[path].digest)

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import heapq
 import math
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from burstd.agent.facts import sizes
 from burstd.agent.index import Index
 from burstd.agent.push import Push
 from burstd.domain.data import InputFile
@@ -51,22 +51,14 @@ def wanted(round_trip: float, size: int) -> int:
 def dealt(paths: Sequence[str], count: int) -> list[list[str]]:
     """The files by the line that takes them: the largest first, each to that with the least; in
     the order given on each line. None is empty."""
-    sizes = [_size(path) for path in paths]
+    size = sizes(paths)
     piles = [(0, number) for number in range(count)]
     owner = [0] * len(paths)
-    for place in sorted(range(len(paths)), key=lambda place: -sizes[place]):
+    for place in sorted(range(len(paths)), key=lambda place: -size[place]):
         load, owner[place] = piles[0]
-        heapq.heapreplace(piles, (load + sizes[place] + 1, owner[place]))
+        heapq.heapreplace(piles, (load + size[place] + 1, owner[place]))
     found = [[p for p, o in zip(paths, owner, strict=True) if o == n] for n in range(count)]
     return [pile for pile in found if pile]
-
-
-def _size(path: str) -> int:
-    """0 where there is none: whoever reads it says so."""
-    try:
-        return os.stat(path).st_size  # noqa: PTH116 - a hundred thousand of them
-    except OSError:
-        return 0
 
 
 @dataclass(frozen=True)

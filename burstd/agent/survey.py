@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from burstd.agent.decks import MissingInput
+from burstd.agent.facts import sizes
 from burstd.agent.inputs import NotStageable, find
 from burstd.agent.standin import StandIn
+from burstd.agent.walk import Look
 
 
 def survey(resolver: str, argv: Sequence[str]) -> dict[str, object]:
@@ -20,9 +22,10 @@ def survey(resolver: str, argv: Sequence[str]) -> dict[str, object]:
     exports = {"SLURM_SUBMIT_DIR": str(here), "SLURM_JOB_NAME": Path(argv[0]).name}
     job = StandIn("0", 0, Path(argv[0]), tuple(argv[1:]), here, {**os.environ, **exports}, True)
     try:
-        files = [(path, os.stat(path).st_size) for path in find(job, resolver)]  # noqa: PTH116
+        paths = find(Look(), job, resolver)
     except (MissingInput, NotStageable, OSError) as error:
         return {"refused": str(error)}
+    files = list(zip(paths, sizes(paths), strict=True))
     return {"files": files, "bytes": sum(size for _, size in files)}
 
 

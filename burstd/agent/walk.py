@@ -3,49 +3,99 @@ as few system calls as can be."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
+from array import array
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from burstd.far.loader import library, pointer
 
 _SYSTEM = frozenset(
     {"bin", "boot", "dev", "etc", "lib", "lib64", "proc", "run", "sbin", "sys", "usr", "var"}
 )
+#: A directory that nobody may list, or that went away just then, has nothing in it. Whatever else
+#: goes wrong (a file server that does not answer) may be over soon.
+_EMPTY = frozenset({errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_FACTS = 4  #: native/native.h
+_ROOM, _MOST = 2**16, 2**10  #: bytes of names, and how many, of most directories
+
+
+class Seen(NamedTuple):
+    """What lies in a directory, itself and not what a link leads to: type and permissions as in
+    ``stat_result.st_mode``, bytes, nanoseconds since 1970."""
+
+    path: str
+    mode: int
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @property
+    def is_link(self) -> bool:
+        """A symbolic one."""
+        return stat.S_ISLNK(self.mode)
+
+
+class Look:
+    """At directories, each once, whoever asks."""
+
+    def __init__(self) -> None:
+        self._make_room(_ROOM, _MOST)
+        self._listed: dict[str, list[Seen]] = {}
+
+    def within(self, directory: str) -> list[Seen]:
+        """All that lies there. Raises ``OSError``."""
+        found = self._listed.get(directory)
+        if found is None:
+            found = self._listed[directory] = self._list(directory)
+        return found
+
+    def _list(self, directory: str) -> list[Seen]:
+        raw = os.fsencode(directory)
+        while True:
+            room, most = len(self._names), len(self._facts) // _FACTS
+            names, facts = pointer(self._names), pointer(self._facts)
+            count = library().burst_list(raw, names, room, facts, most)
+            if count == -errno.ERANGE:
+                self._make_room(2 * room, 2 * most)
+            elif count != -errno.EINTR:
+                break
+        some = os.fsdecode(bytes(self._names[: self._names.find(b"\0\0")])).split("\0")
+        paths = [f"{directory.rstrip('/')}/{name}" for name in some if name]
+        if count < 0:
+            if not paths and -count in _EMPTY:
+                return []
+            raise OSError(-count, os.strerror(-count), next(iter(paths), directory))
+        columns = (self._facts[at : _FACTS * count : _FACTS] for at in range(_FACTS))
+        return list(map(Seen._make, zip(paths, *columns, strict=True)))
+
+    def _make_room(self, room: int, most: int) -> None:
+        self._names, self._facts = bytearray(room), array("q", bytes(8 * _FACTS * most))
+
+
+def files_below(look: Look, top: str, links: bool = True) -> Iterator[Seen]:
+    """All that is no directory, nor a link to one: with ``links`` what lies there is below, too,
+    each once on any way down."""
+    waiting = [(top, frozenset([os.path.realpath(top)]))]
+    while waiting:
+        directory, above = waiting.pop()
+        for seen in look.within(directory):
+            kind = stat.S_IFMT(seen.mode)
+            if kind == stat.S_IFDIR:
+                waiting.append((seen.path, above))
+            elif kind != stat.S_IFLNK or not os.path.isdir(seen.path):  # noqa: PTH112 - strings
+                yield seen
+            elif links:
+                real = os.path.realpath(seen.path)
+                if not (_leads_back(real, directory, above) or of_the_system(real)):
+                    waiting.append((seen.path, above | {real}))
 
 
 def of_the_system(path: str) -> bool:
     """Of an absolute path: programs and libraries come from the image."""
     return path.split("/", 2)[1] in _SYSTEM
-
-
-def files_below(top: str, links: bool = True) -> Iterator[os.DirEntry[str]]:
-    """All that is no directory, nor a link to one: with ``links`` what lies there is below, too,
-    each once on any way down. What can't be listed has none."""
-    waiting = [(top, frozenset([os.path.realpath(top)]))]
-    while waiting:
-        directory, above = waiting.pop()
-        for entry in _listed(directory):
-            if not _is_directory(entry):
-                yield entry
-            elif not entry.is_symlink():
-                waiting.append((entry.path, above))
-            elif links:
-                real = os.path.realpath(entry.path)
-                if not (_leads_back(real, directory, above) or of_the_system(real)):
-                    waiting.append((entry.path, above | {real}))
-
-
-def _listed(directory: str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(directory) as found:
-            return list(found)
-    except OSError:
-        return []
-
-
-def _is_directory(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
 
 
 def _leads_back(real: str, directory: str, above: frozenset[str]) -> bool:

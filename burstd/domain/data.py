@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class InputFile:
+class InputFile(NamedTuple):  # a job may have a hundred thousand of these
     """A file as it was read: absolute path, bytes, BLAKE3 in hex, modification time, mode."""
 
     path: str
@@ -57,8 +57,7 @@ def _is_row(said: object) -> bool:
     return bool(0 <= size < _MOST and abs(mtime_ns) < _MOST and 0 <= mode < 2**12)
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """How a name looked on-prem when the inputs were taken: enough to see a later change."""
 
     size: int

@@ -1,8 +1,4 @@
-"""What is done with bytes on their way: they are cut, named and compressed (docs/formats.md).
-
-The work itself is done by a small library in C that is shipped inside the program: the far end has
-neither BLAKE3 nor zstd of its own. It runs without the GIL.
-"""
+"""What is done with bytes on their way: they are cut, named and compressed (docs/formats.md)."""
 
 from __future__ import annotations
 
@@ -10,15 +6,11 @@ import ctypes
 import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import lru_cache
 from typing import Callable, Union
 
 from burstd.far import planes
-from burstd.far.errors import BROKEN, REFUSED, FarError
-from burstd.far.program import archive, resource
-
-Data = Union[bytes, bytearray, memoryview]
+from burstd.far.errors import BROKEN, FarError
+from burstd.far.loader import Data, library, pointer
 
 DIGEST = 32  #: bytes of a name
 ROW = 48  #: bytes of a row of a table of chunks
@@ -31,7 +23,7 @@ WINDOW = 4 * 1024 * 1024  #: bytes of a file in memory at once
 def blake3(data: Data) -> bytes:
     """The digest of all of it."""
     name = bytearray(DIGEST)
-    if _library().burst_blake3(_pointer(data), len(data), _pointer(name)):
+    if library().burst_blake3(pointer(data), len(data), pointer(name)):
         raise MemoryError
     return bytes(name)
 
@@ -106,14 +98,14 @@ def digest_of(fd: int, pulse: Callable[[], object] = int) -> str:
 
 def _part(data: Data, at: int, size: int, number: int) -> bytes:
     node = bytearray(DIGEST)
-    if _library().burst_part(_pointer(data), at, size, number, _pointer(node)):
+    if library().burst_part(pointer(data), at, size, number, pointer(node)):
         raise MemoryError
     return bytes(node)
 
 
 def _pair(left: bytes, right: bytes, root: bool) -> bytes:
     node = bytearray(DIGEST)
-    _library().burst_pair(left + right, root, _pointer(node))
+    library().burst_pair(left + right, root, pointer(node))
     return bytes(node)
 
 
@@ -122,7 +114,7 @@ def cut(data: Data) -> list[int]:
     ends with the data, so only the end of a file may be given with it."""
     room = len(data) // LEAST + 1
     ends = array("Q", bytes(8 * room))
-    count = _library().burst_cut(_pointer(data), len(data), _pointer(ends), room)
+    count = library().burst_cut(pointer(data), len(data), pointer(ends), room)
     return ends[:count].tolist()
 
 
@@ -133,7 +125,7 @@ def names(data: Data, ends: Sequence[int]) -> bytes:
         return blake3(data)
     found = bytearray(DIGEST * count)
     borders = array("Q", ends)
-    if _library().burst_names(_pointer(data), _pointer(borders), count, _pointer(found)):
+    if library().burst_names(pointer(data), pointer(borders), count, pointer(found)):
         raise MemoryError
     return bytes(found)
 
@@ -146,7 +138,7 @@ def each(found: Union[bytes, bytearray]) -> list[bytes]:
 def sort_rows(rows: bytearray) -> None:
     """Puts rows of ROW bytes into the order of the names that they begin with."""
     if rows:
-        _library().burst_sort(_pointer(rows), len(rows) // ROW)
+        library().burst_sort(pointer(rows), len(rows) // ROW)
 
 
 def find_rows(rows: Data, wanted: Data, width: int) -> Sequence[int]:
@@ -154,8 +146,8 @@ def find_rows(rows: Data, wanted: Data, width: int) -> Sequence[int]:
     many = len(wanted) // width
     if many and len(rows):
         found = array("q", bytes(8 * many))
-        _library().burst_find(
-            _pointer(rows), len(rows) // ROW, _pointer(wanted), width, many, _pointer(found)
+        library().burst_find(
+            pointer(rows), len(rows) // ROW, pointer(wanted), width, many, pointer(found)
         )
         return found.tolist()
     return [-1] * many
@@ -164,18 +156,18 @@ def find_rows(rows: Data, wanted: Data, width: int) -> Sequence[int]:
 def texts(data: Data, ends: Sequence[int]) -> bytes:
     """Of each piece 1 if it is text, else 0."""
     found, borders = bytearray(len(ends)), array("Q", ends)
-    _library().burst_texts(_pointer(data), _pointer(borders), len(ends), _pointer(found))
+    library().burst_texts(pointer(data), pointer(borders), len(ends), pointer(found))
     return bytes(found)
 
 
 def compress(data: Data, level: int, ends: Sequence[int] = ()) -> bytes:
     """As one zstd frame; `ends`: of pieces that are of different kinds, by default one of all. What
     says where numbers lie in planes counts as a part of it."""
-    library, pieces = _library(), ends or (len(data),)
-    room = library.burst_bound(len(data), len(pieces))
+    native, pieces = library(), ends or (len(data),)
+    room = native.burst_bound(len(data), len(pieces))
     frame, borders = bytearray(room), array("Q", pieces)
-    size = library.burst_compress(
-        _pointer(frame), room, _pointer(data), _pointer(borders), len(pieces), level
+    size = native.burst_compress(
+        pointer(frame), room, pointer(data), pointer(borders), len(pieces), level
     )
     if not size:
         raise MemoryError
@@ -185,9 +177,7 @@ def compress(data: Data, level: int, ends: Sequence[int] = ()) -> bytes:
 def decompress(frame: Data, size: int) -> bytearray:
     """What is in a frame. Raises FarError(broken) unless that is `size` bytes."""
     content, head = bytearray(size), planes.head(frame, size)
-    if not head or _library().burst_decompress(
-        _pointer(content), size, _pointer(frame), len(frame)
-    ):
+    if not head or library().burst_decompress(pointer(content), size, pointer(frame), len(frame)):
         raise FarError(BROKEN, f"a frame that does not hold {size} bytes")
     planes.Joiner(memoryview(content), head[1], _join).upto(size)
     return content
@@ -196,8 +186,8 @@ def decompress(frame: Data, size: int) -> bytearray:
 def inflate(blocks: Iterable[bytes], into: memoryview) -> Iterator[int]:
     """What is in a frame, as it comes: how much is there by now. Raises FarError(broken) unless
     that fits exactly."""
-    library = _library()
-    state = library.burst_inflater()
+    native = library()
+    state = native.burst_inflater()
     if not state:
         raise MemoryError
     read, written, have, ended = ctypes.c_size_t(), ctypes.c_size_t(), 0, 0
@@ -211,8 +201,8 @@ def inflate(blocks: Iterable[bytes], into: memoryview) -> Iterator[int]:
                 block, joiner = bytes(came[head[0] :]), planes.Joiner(into, head[1], _join)
             # With no room left a frame can still end, so there must be a place to write nothing to.
             room = into[have:] if have < len(into) else memoryview(bytearray(1))
-            ended = ended or library.burst_inflate(
-                state, _pointer(room), len(into) - have, block, len(block),
+            ended = ended or native.burst_inflate(
+                state, pointer(room), len(into) - have, block, len(block),
                 ctypes.byref(read), ctypes.byref(written),
             )  # fmt: skip
             if ended < 0 or read.value < len(block):
@@ -224,19 +214,19 @@ def inflate(blocks: Iterable[bytes], into: memoryview) -> Iterator[int]:
             if ended > 0 and have == len(into):
                 return
     finally:
-        library.burst_inflated(state)
+        native.burst_inflated(state)
     raise FarError(BROKEN, f"a frame that does not hold {len(into)} bytes")
 
 
 def _join(stretch: memoryview, width: int) -> None:
-    if _library().burst_join(_pointer(stretch), len(stretch), width):
+    if library().burst_join(pointer(stretch), len(stretch), width):
         raise MemoryError
 
 
 def files(directory: int, count: int, names: bytes, *columns: array[int]) -> int:
     """Makes new files: names that end with NULs; addresses of contents, their sizes, times and
     modes; what becomes known of them. How many there are; see native.h."""
-    return int(_library().burst_files(directory, count, names, *map(_pointer, columns)))
+    return int(library().burst_files(directory, count, names, *map(pointer, columns)))
 
 
 #: Of a chunk in a store: its name, a descriptor, where it lies there, its size.
@@ -248,7 +238,7 @@ def lay(to: int, found: Sequence[Kept], hole: int) -> tuple[int, bool]:
     there before one that is not what its name says, and whether the last was passed over. Raises
     OSError where the file can't be written."""
     state = array("i", (0, 0))
-    done = _library().burst_lay(to, len(found), *_columns(found), hole, _pointer(state))
+    done = library().burst_lay(to, len(found), *_columns(found), hole, pointer(state))
     if state[0]:
         raise OSError(state[0], os.strerror(state[0]))
     return int(done), bool(state[1])
@@ -258,102 +248,10 @@ def fetch(found: Sequence[Kept], into: memoryview) -> int:
     """The same into memory, one behind the other, which has room for all. How many are right."""
     if sum(size for *_, size in found) != len(into):
         raise ValueError("no room for all of them")
-    return int(_library().burst_fetch(len(found), *_columns(found), _pointer(into)))
+    return int(library().burst_fetch(len(found), *_columns(found), pointer(into)))
 
 
 def _columns(found: Sequence[Kept]) -> tuple[object, ...]:
     names, fds, offsets, sizes = zip(*found)  # noqa: B905 (Python 3.9)
     columns = array("i", fds), array("Q", offsets), array("Q", sizes)
-    return (*map(_pointer, columns), b"".join(names))
-
-
-def small_files(
-    paths: bytes, count: int, into: bytearray, stamps: array[int], digests: bytearray
-) -> int:
-    """Reads files of at most `ALONE` bytes, one behind the other: paths that end with NULs. How
-    many it has looked at before there was no room; see native.h."""
-    return int(
-        _library().burst_read(
-            paths, count, ALONE, _pointer(into), len(into), _pointer(stamps), _pointer(digests)
-        )
-    )
-
-
-def _pointer(data: Union[Data, array[int]]) -> object:
-    """Something that ctypes takes as an address; the data are not copied. (An array of ctypes of
-    their size would be a new type for each size, and garbage between what is large.)"""
-    if isinstance(data, bytes):
-        return data
-    return ctypes.byref(ctypes.c_char.from_buffer(data)) if len(data) else None
-
-
-def load() -> None:
-    """The library, which is otherwise loaded when it is needed: what it asks of the C library's
-    memory holds for threads that begin later. Raises FarError(refused)."""
-    _library()
-
-
-@lru_cache(maxsize=1)
-def _library() -> ctypes.CDLL:
-    """Raises FarError(refused) where this program has no native part for this machine."""
-    name = f"native/burst-{os.uname().machine}.so"
-    try:
-        with _loadable(name) as path:
-            library = ctypes.CDLL(path)
-    except OSError as error:
-        raise FarError(REFUSED, f"{name} can't be used here: {error}") from error
-    address, size = ctypes.c_void_p, ctypes.c_size_t
-    sizes = (ctypes.POINTER(size), ctypes.POINTER(size))
-    for function, result, arguments in (
-        (library.burst_blake3, ctypes.c_int, (address, size, address)),
-        (library.burst_part, ctypes.c_int, (address, size, size, ctypes.c_uint64, address)),
-        (library.burst_pair, None, (address, ctypes.c_int, address)),
-        (library.burst_cut, size, (address, size, address, size)),
-        (library.burst_names, ctypes.c_int, (address, address, size, address)),
-        (library.burst_sort, None, (address, size)),
-        (library.burst_find, None, (address, size, address, size, size, address)),
-        (library.burst_bound, size, (size, size)),
-        (library.burst_compress, size, (address, size, address, address, size, ctypes.c_int)),
-        (library.burst_texts, None, (address, address, size, address)),
-        (library.burst_inflater, address, ()),
-        (library.burst_inflate, ctypes.c_int, (address, address, size, address, size, *sizes)),
-        (library.burst_inflated, None, (address,)),
-        (library.burst_decompress, ctypes.c_int, (address, size, address, size)),
-        (library.burst_join, ctypes.c_int, (address, size, size)),
-    ):
-        function.restype, function.argtypes = result, arguments
-    library.burst_files.restype = size
-    library.burst_files.argtypes = (ctypes.c_int, size, *[address] * 6)
-    library.burst_lay.restype = size
-    library.burst_lay.argtypes = (ctypes.c_int, size, *[address] * 4, size, address)
-    library.burst_fetch.restype = size
-    library.burst_fetch.argtypes = (size, *[address] * 5)
-    library.burst_read.restype = size
-    library.burst_read.argtypes = (address, size, size, address, size, address, address)
-    return library
-
-
-@contextmanager
-def _loadable(name: str) -> Iterator[str]:
-    """A path that the loader can open. The far end's disks may all be mounted noexec: out of the
-    program's one file it goes into memory."""
-    if archive() is None:
-        yield os.path.join(os.path.dirname(os.path.abspath(__file__)), name)
-        return
-    content = resource(name)
-    try:
-        fd = os.memfd_create("burst-native", os.MFD_CLOEXEC)
-    except (AttributeError, OSError):  # Linux before 3.17
-        import tempfile
-
-        with tempfile.NamedTemporaryFile(prefix="burst-native-") as file:
-            file.write(content)
-            file.flush()
-            yield file.name
-        return
-    try:
-        with open(fd, "wb", closefd=False) as stream:
-            stream.write(content)
-        yield f"/proc/self/fd/{fd}"
-    finally:
-        os.close(fd)
+    return (*map(pointer, columns), b"".join(names))

@@ -15,6 +15,7 @@ import blake3
 
 from burstd.agent.inputs import marks
 from burstd.agent.landing import Damaged, Landing
+from burstd.agent.walk import Look
 from burstd.domain.data import OutputFile
 
 RESULT = b"result"
@@ -41,7 +42,7 @@ def land(
     digest = blake3.blake3(RESULT).hexdigest()
     entry = OutputFile(f"{home}/{name}", "file", len(RESULT), digest, 0, mode)
     with contextlib.suppress(Damaged, OSError):  # to refuse is well; what counts is what is there
-        Landing("b1", (home,), marks([home]) if known else {}, fetch).land(entry)
+        Landing("b1", (home,), marks(Look(), [home]) if known else {}, fetch).land(entry)
 
 
 def _up(home: Path) -> Iterator[str]:

@@ -16,6 +16,7 @@ import blake3
 from burstd.agent.follow import Follower
 from burstd.agent.inputs import marks
 from burstd.agent.landing import Landing
+from burstd.agent.walk import Look
 from burstd.domain.data import OutputFile
 from burstd.ports.depot import Growing
 from tests.sim.disk import REPORT
@@ -82,7 +83,7 @@ def land(root: Path) -> None:
         for start in range(0, len(whole), 1024):
             os.pwrite(descriptor, whole[start : start + 1024], start)
 
-    known = {p: m for p, m in marks([root]).items() if p.endswith(REPLACED)}
+    known = {p: m for p, m in marks(Look(), [root]).items() if p.endswith(REPLACED)}
     landing = Landing("b1", (root,), known, fetch)
     for result in SCENE:
         landing.land(result.entry(root))

@@ -22,6 +22,7 @@ from burstd.agent.inputs import marks
 from burstd.agent.memory import Memory, to_report
 from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
+from burstd.agent.walk import Look
 from burstd.domain.data import OutputFile
 from burstd.ports.depot import Came, Growing
 from burstd.ports.errors import Mismatch, Transient
@@ -251,7 +252,7 @@ class Api:
 
 def land(world: World, private: Path) -> Mapping[str, Any] | None:
     """The agent's own way, as often as it takes: its last report."""
-    staged = to_report([], marks([world.home]), [str(world.home)])
+    staged = to_report([], marks(Look(), [world.home]), [str(world.home)])
     api: Any = Api({**staged, "secret": "00"})
     depot: Any = Depot(world)
     job = StandIn("1", 0, private, (), world.home, {}, merged=False)

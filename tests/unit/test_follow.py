@@ -14,6 +14,7 @@ from burstd.agent.api import Away
 from burstd.agent.follow import Follower
 from burstd.agent.inputs import marks
 from burstd.agent.memory import Recalled
+from burstd.agent.walk import Look
 from burstd.domain.data import InputFile, Mark, OutputFile
 from burstd.ports.depot import Came, Execution, Going, Growing, Seen
 from burstd.ports.errors import PortError, Rejected, Transient, Unreachable
@@ -157,7 +158,7 @@ def test_an_older_runs_file_that_nobody_touched_is_replaced(far: Far, tmp_path: 
     path = tmp_path / "beam.sta"
     path.write_bytes(b"of an older run, and long")
     far.files[str(path)] = b"new\n"
-    follower(far, marks([tmp_path])).once()
+    follower(far, marks(Look(), [tmp_path])).once()
 
     assert b"new\n" == path.read_bytes()
 
@@ -211,7 +212,7 @@ def test_how_names_looked_is_asked_for_only_where_a_file_is_there_that_is_no_cop
 
     def bring() -> dict[str, Mark]:
         asked.append(1)
-        return marks([tmp_path])
+        return marks(Look(), [tmp_path])
 
     known, copies = Recalled(bring), dict[str, Mark]()
     fresh, old = f"{tmp_path}/new.sta", f"{tmp_path}/old.sta"

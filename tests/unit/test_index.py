@@ -10,7 +10,8 @@ import blake3
 import pytest
 
 from burstd.agent import index as module
-from burstd.agent.index import Index, Known, Stamp
+from burstd.agent.facts import Stamp
+from burstd.agent.index import Index, Known
 from burstd.agent.reading import Changed, batches
 
 

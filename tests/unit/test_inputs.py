@@ -11,6 +11,7 @@ import pytest
 from burstd.agent.decks import LEVELS, MissingInput, closure
 from burstd.agent.inputs import NotStageable, allowed, find, hollow, marks
 from burstd.agent.standin import StandIn, this_one
+from burstd.agent.walk import Look
 from burstd.agent.words import directories, expand, words
 from burstd.domain.data import Mark
 
@@ -44,7 +45,7 @@ def stand_in(directory: Path, text: str, *arguments: str, **environment: str) ->
 
 
 def found(job: StandIn, resolver: str = "calculix") -> list[str]:
-    return sorted(str(Path(p).relative_to(job.directory)) for p in find(job, resolver))
+    return sorted(str(Path(p).relative_to(job.directory)) for p in find(Look(), job, resolver))
 
 
 # --- decks
@@ -224,7 +225,7 @@ def test_directories_that_hold_no_input_are_made(put: Put, tmp_path: Path) -> No
     (tmp_path / "r").chmod(0o2775)
     (tmp_path / "link").symlink_to(tmp_path / "a")
     stays = [("secret", [f"{tmp_path}/vault"])]
-    made = dict(hollow(tmp_path, map(str, files), stays))
+    made = dict(hollow(Look(), tmp_path, map(str, files), stays))
 
     assert [f"{tmp_path}/{name}" for name in ("r", "a/empty", "a/b/results", "a/empty/deep")] == (
         list(made)
@@ -236,7 +237,7 @@ def test_programs_of_the_system_are_not_inputs(put: Put, tmp_path: Path) -> None
     put("beam.inp")
     job = stand_in(tmp_path, "#!/bin/bash\n. /etc/profile\n/usr/bin/env ccx beam </dev/null\n")
 
-    assert [str(tmp_path / "beam.inp")] == find(job, "calculix")
+    assert [str(tmp_path / "beam.inp")] == find(Look(), job, "calculix")
 
 
 def test_words_of_comments_name_nothing() -> None:
@@ -288,7 +289,7 @@ def test_an_input_that_lies_where_data_stay_is_named(
 
 def test_marks_tell_a_later_change(put: Put, tmp_path: Path) -> None:
     path = put("a/x.txt", "abc")
-    before = marks([tmp_path])
+    before = marks(Look(), [tmp_path])
     seen = path.stat()
     assert {str(path): Mark(3, seen.st_mtime_ns, seen.st_ino)} == before
     path.unlink()
@@ -296,7 +297,7 @@ def test_marks_tell_a_later_change(put: Put, tmp_path: Path) -> None:
     os.utime(path, ns=(seen.st_mtime_ns, seen.st_mtime_ns))
     put("y.txt")
 
-    assert {str(path), str(tmp_path / "y.txt")} == set(marks([tmp_path]))
+    assert {str(path), str(tmp_path / "y.txt")} == set(marks(Look(), [tmp_path]))
 
 
 # --- who the stand-in is

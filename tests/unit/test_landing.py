@@ -16,6 +16,7 @@ import pytest
 
 from burstd.agent.inputs import marks
 from burstd.agent.landing import Damaged, Landing
+from burstd.agent.walk import Look
 from burstd.domain.data import Mark, OutputFile
 
 MTIME = 1_700_000_000_123_456_789
@@ -57,7 +58,7 @@ def land(home: Path) -> Land:
 
 def remember(land: Land, home: Path) -> None:
     """What stage-in notes down."""
-    land.known.update(marks([home]))  # type: ignore[attr-defined]
+    land.known.update(marks(Look(), [home]))  # type: ignore[attr-defined]
 
 
 def tree(home: Path) -> dict[str, bytes]:
@@ -240,7 +241,8 @@ def link(home: Path, target: str, name: str = "latest") -> OutputFile:
 
 def linking(home: Path) -> Landing:
     """A landing that may make links, of a directory as it is now."""
-    return Landing("b1", (home,), marks([home]), lambda _entry, _into, _similar: None, links=True)
+    known = marks(Look(), [home])
+    return Landing("b1", (home,), known, lambda _entry, _into, _similar: None, links=True)
 
 
 @pytest.mark.parametrize("target", ["run42", "a/b/c.dat", "./x", "...", "a b\n"])

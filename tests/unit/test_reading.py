@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burstd.agent import reading
-from burstd.agent.index import Index, Stamp
+from burstd.agent.facts import Stamp
+from burstd.agent.index import Index
 from burstd.agent.inputs import NotStageable
 from burstd.agent.reading import batches
 from burstd.domain.data import InputFile

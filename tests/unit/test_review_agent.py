@@ -24,6 +24,7 @@ from burstd.agent.memory import Memory
 from burstd.agent.pace import Pace
 from burstd.agent.ssh_depot import SshDepot, SshLine, connector
 from burstd.agent.standin import StandIn
+from burstd.agent.walk import Look
 from burstd.core.orders import ending
 from burstd.domain.data import Mark, OutputFile
 from burstd.domain.targets import Outcome
@@ -153,7 +154,7 @@ def test_an_input_that_is_a_link_to_a_file_is_sent(tmp_path: Path) -> None:
     (work / "mesh.inc").symlink_to("../shared/mesh.inc")
     (work / "dangling").symlink_to("nowhere")
     (work / "endless").symlink_to("endless")
-    assert str(work / "mesh.inc") in find(stand_in(work, "./solve\n"), "all")
+    assert str(work / "mesh.inc") in find(Look(), stand_in(work, "./solve\n"), "all")
 
 
 def test_an_input_that_its_owner_may_not_read_sends_the_job_home(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_they_are_what_they_are_and_larger_ones_are_left_out(
             assert content == one.content
             assert blake3.blake3(content).digest() == one.digest
             stamp = (seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino)
-            assert (stamp, seen.st_mode) == (one.stamp, one.mode)
+            assert (stamp, seen.st_mode) == one.fact
 
 
 def test_what_is_no_file_or_not_there_is_left_out(tmp_path: Path) -> None:
@@ -84,5 +84,5 @@ def test_one_that_grows_meanwhile_is_whole_as_it_was_or_left_out(tmp_path: Path)
     assert left
     assert read
     for one in read:
-        assert one.stamp.size == len(one.content)
+        assert one.fact.stamp.size == len(one.content)
         assert whole[: len(one.content)] == one.content

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from burstd.agent import index as module
 from burstd.agent import trail
-from burstd.agent.index import Index, Known, Stamp
+from burstd.agent.facts import Stamp
+from burstd.agent.index import Index, Known
 from burstd.agent.reading import Chunk, batches
 from burstd.domain.data import InputFile
 from burstd.far import chunks

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from burstd.agent.walk import Real, directories_of, files_below, of_the_system
+from burstd.agent.walk import Look, Real, directories_of, files_below, of_the_system
 
 
 def below(top: Path, links: bool = True) -> list[str]:
-    return sorted(os.path.relpath(entry.path, top) for entry in files_below(str(top), links))
+    found = files_below(Look(), str(top), links)
+    return sorted(os.path.relpath(seen.path, top) for seen in found)
 
 
 @pytest.fixture
@@ -55,6 +60,87 @@ def test_or_not(tree: Path) -> None:
 
 def test_what_is_no_directory_has_nothing_below(tree: Path) -> None:
     assert [] == below(tree / "run.sh") == below(tree / "nowhere")
+
+
+def test_what_is_seen_is_what_the_system_says(tree: Path) -> None:
+    (tree / "mesh").chmod(0o2750)
+    (tree / os.fsdecode(b"n\xe4me\n with blanks")).write_bytes(b"1234")
+    os.utime(tree / "run.sh", ns=(1, -1_500_000_001))
+    found = {seen.path: seen for seen in Look().within(str(tree))}
+    assert set(found) == set(map(str, tree.iterdir()))
+    for path, seen in found.items():
+        fact = Path(path).lstat()
+        facts = fact.st_mode, fact.st_size, fact.st_mtime_ns, fact.st_ino
+        assert (path, *facts) == seen
+        assert seen.is_link == Path(path).is_symlink()
+
+
+def test_each_directory_is_looked_at_once(tree: Path) -> None:
+    look = Look()
+    before = list(files_below(look, str(tree)))
+    (tree / "mesh" / "new").touch()
+    assert before == list(files_below(look, str(tree)))
+    assert len(before) + 2 == len(list(files_below(Look(), str(tree))))  # and by the link
+
+
+def test_at_the_top_there_is_one_slash() -> None:
+    assert set(map(str, Path("/").iterdir())) == {seen.path for seen in Look().within("/")}
+
+
+@pytest.mark.parametrize("length", [1, 250])
+def test_of_many_all_are_seen_before_and_after_one_with_few(tmp_path: Path, length: int) -> None:
+    many, few = tmp_path / "many", tmp_path / "few"
+    names = [f"{number:x<{length}}" for number in range(3000)]
+    for name in names:
+        (many / name).mkdir(parents=True)
+    few.mkdir()
+    (few / "one").touch()
+    (few / "none").mkdir()
+    look = Look()
+    seen = (few, ["one", "none"]), (many, names), (few / "none", []), (tmp_path, ["many", "few"])
+    for directory, expected in seen:
+        paths = [str(directory / name) for name in expected]
+        assert sorted(paths) == sorted(one.path for one in look.within(str(directory)))
+
+
+def test_trouble_with_a_directory_is_not_taken_for_an_empty_one(tree: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files") as caught:
+            list(files_below(Look(), str(tree)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert str(tree) == caught.value.filename
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming somebody else needs root")
+def test_what_may_not_be_listed_has_nothing_and_what_may_not_be_looked_at_is_trouble() -> None:
+    code = """if True:
+        import os, sys
+        from burstd.agent.facts import unreadable
+        from burstd.agent.walk import Look, files_below
+        os.setgid(60011)
+        os.setuid(60011)
+        look = Look()
+        look.within(sys.argv[1])
+        for name in ("closed", "names"):
+            try:
+                print([seen.path for seen in files_below(look, f"{sys.argv[1]}/{name}")])
+            except PermissionError as error:
+                print(error.filename)
+        print(unreadable([f"{sys.argv[1]}/{name}" for name in ("none", "open", "closed", "no")]))
+    """
+    with tempfile.TemporaryDirectory(prefix="burst-walk-") as top:  # pytest's are for root alone
+        for name, mode in (("closed", 0o700), ("names", 0o744)):
+            (Path(top) / name).mkdir()
+            (Path(top) / name / "file").touch()
+            (Path(top) / name).chmod(mode)
+        (Path(top) / "open").touch(0o644)
+        Path(top).chmod(0o755)
+        argv = [sys.executable, "-c", code, top]
+        said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    assert ["[]", f"{top}/names/file", f"{top}/closed"] == said.split("\n")[:3]
 
 
 NAMES = st.sampled_from(["a", "b", "c"])

@@ -1,20 +1,12 @@
 /* Small new files, many in one call: their system calls take less time than what a program does
  * around each of them otherwise. */
-#include "native.h"
+#include "files.h"
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 static const int NEW = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-static const int64_t SECOND = 1000000000;
-
-static int64_t moment(struct timespec time) {
-    return time.tv_sec * SECOND + time.tv_nsec;
-}
-
 static int made(int fd, const uint8_t *content, size_t size, int64_t mtime, unsigned mode,
                 int64_t fact[FACTS]) {
     for (size_t done = 0; done < size;) {

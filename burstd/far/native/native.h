@@ -98,4 +98,19 @@ enum { STAMP = 5 };
 EXPORT size_t burst_read(const char *paths, size_t count, size_t most, uint8_t *to, size_t room,
                          int64_t *stamps, uint8_t *digests);
 
+/* What lies in a directory: `names` gets theirs, each ends with a NUL, and so do all of them; `facts`
+ * of each its mode, size, time of its last change (nanoseconds since 1970) and inode, not those of
+ * what a link leads to. Returns how many there are, or what went wrong as errno has it, below 0: with
+ * the one that `names` names then, or with the directory. ERANGE: there is more than there is room
+ * for. */
+enum { SEEN = 4 };
+EXPORT int64_t burst_list(const char *path, char *names, size_t room, int64_t *facts, size_t most);
+
+/* How many of some files, by their paths as above, come before the first that we may not read. */
+EXPORT size_t burst_readable(const char *paths, size_t count);
+
+/* The stamps of files, by their paths as above; a size below 0 is what went wrong. `opened`: of an
+ * open file: NFS may tell of another one from memory (nfs(5)). */
+EXPORT void burst_stamps(const char *paths, size_t count, int opened, int64_t *stamps);
+
 #endif

@@ -1,20 +1,9 @@
 /* Small files, many in one call; see files.c. */
-#include "native.h"
+#include "files.h"
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-static const int64_t SECOND = 1000000000;
-
-static void stamp_of(const struct stat *fact, int64_t stamp[STAMP]) {
-    stamp[0] = fact->st_size;
-    stamp[1] = fact->st_mtim.tv_sec * SECOND + fact->st_mtim.tv_nsec;
-    stamp[2] = fact->st_ctim.tv_sec * SECOND + fact->st_ctim.tv_nsec;
-    stamp[3] = (int64_t)fact->st_ino;
-    stamp[4] = fact->st_mode;
-}
 
 /* 0, or -1 (and a stamp of -1) where it changes. One byte more than it has is asked for. */
 static int whole(int fd, const struct stat *before, uint8_t *to, int64_t stamp[STAMP]) {

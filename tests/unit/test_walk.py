@@ -97,8 +97,8 @@ def test_of_many_all_are_seen_before_and_after_one_with_few(tmp_path: Path, leng
     (few / "one").touch()
     (few / "none").mkdir()
     look = Look()
-    seen = (few, ["one", "none"]), (many, names), (few / "none", []), (tmp_path, ["many", "few"])
-    for directory, expected in seen:
+    there: dict[Path, list[str]] = {few: ["one", "none"], many: names, few / "none": []}
+    for directory, expected in {**there, tmp_path: ["many", "few"]}.items():
         paths = [str(directory / name) for name in expected]
         assert sorted(paths) == sorted(one.path for one in look.within(str(directory)))
 

@@ -14,7 +14,6 @@ from burstd.far.loader import Data, library, pointer
 
 DIGEST = 32  #: bytes of a name
 ROW = 48  #: bytes of a row of a table of chunks
-PART = 1024 * 1024
 LEAST, MOST = 8 * 1024, 128 * 1024  #: bytes of a chunk; 30 KiB on average
 ALONE = 64 * 1024  #: bytes of a file that is one chunk
 WINDOW = 4 * 1024 * 1024  #: bytes of a file in memory at once
@@ -32,57 +31,24 @@ class Blake3:
     """The digest of what comes piece by piece, as hashlib's classes have it."""
 
     def __init__(self) -> None:
-        self._rest = bytearray()  # less than a part; or the first one, which may be the only
-        self._parts = 0
-        self._nodes: list[bytes] = []
+        self._state = bytearray()
 
     def update(self, data: Data) -> None:
-        """Goes on with these bytes; nothing is copied of whole parts that begin one."""
-        view, at = memoryview(data), 0
-        if self._rest:
-            at = min(PART - len(self._rest), len(data))
-            self._rest += view[:at]
-            if len(self._rest) < PART or at == len(data):
-                return
-            self._push(self._rest, 0, 1)
-            self._rest = bytearray()
-        count = max(0, len(data) - at - (not self._parts)) // PART
-        if count:
-            self._push(data, at, count)
-        self._rest += view[at + count * PART :]
+        """Goes on with these bytes."""
+        self._state = self._state or bytearray(library().burst_hash_size())
+        library().burst_hash(pointer(self._state), pointer(data), len(data))
 
     def digest(self) -> bytes:
         """Of all that has come so far."""
-        if not self._parts:
-            return blake3(self._rest)
-        nodes = list(self._nodes)
-        if self._rest:
-            _merge(nodes, self._parts)
-            nodes.append(_part(self._rest, 0, len(self._rest), self._parts))
-        node = nodes.pop()
-        while nodes:
-            node = _pair(nodes.pop(), node, root=not nodes)
-        return node
+        if not self._state:
+            return blake3(b"")
+        name = bytearray(DIGEST)
+        library().burst_hashed(pointer(self._state), pointer(name))
+        return bytes(name)
 
     def hexdigest(self) -> str:
         """The same in words."""
         return self.digest().hex()
-
-    def _push(self, data: Data, at: int, count: int) -> None:
-        """So many whole parts, from there on."""
-        for offset in range(at, at + count * PART, PART):
-            _merge(self._nodes, self._parts)
-            self._nodes.append(_part(data, offset, PART, self._parts))
-            self._parts += 1
-
-
-def _merge(nodes: list[bytes], parts: int) -> None:
-    """Once one more part follows: as many complete pairs end as the count of parts has zeros at its
-    end."""
-    while parts and not parts & 1:
-        right = nodes.pop()
-        nodes.append(_pair(nodes.pop(), right, root=False))
-        parts >>= 1
 
 
 def digest_of(fd: int, pulse: Callable[[], object] = int) -> str:
@@ -94,19 +60,6 @@ def digest_of(fd: int, pulse: Callable[[], object] = int) -> str:
         offset += have
         pulse()
     return digest.hexdigest()
-
-
-def _part(data: Data, at: int, size: int, number: int) -> bytes:
-    node = bytearray(DIGEST)
-    if library().burst_part(pointer(data), at, size, number, pointer(node)):
-        raise MemoryError
-    return bytes(node)
-
-
-def _pair(left: bytes, right: bytes, root: bool) -> bytes:
-    node = bytearray(DIGEST)
-    library().burst_pair(left + right, root, pointer(node))
-    return bytes(node)
 
 
 def cut(data: Data) -> list[int]:

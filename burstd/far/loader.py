@@ -44,8 +44,9 @@ def library() -> ctypes.CDLL:
     sizes = (ctypes.POINTER(size), ctypes.POINTER(size))
     for function, result, arguments in (
         (native.burst_blake3, ctypes.c_int, (address, size, address)),
-        (native.burst_part, ctypes.c_int, (address, size, size, ctypes.c_uint64, address)),
-        (native.burst_pair, None, (address, ctypes.c_int, address)),
+        (native.burst_hash_size, size, ()),
+        (native.burst_hash, None, (address, address, size)),
+        (native.burst_hashed, None, (address, address)),
         (native.burst_cut, size, (address, size, address, size)),
         (native.burst_names, ctypes.c_int, (address, address, size, address)),
         (native.burst_sort, None, (address, size)),

@@ -44,7 +44,7 @@ def test_the_names_of_pieces_are_those_of_each_alone() -> None:
 
 
 @given(st.lists(st.one_of(st.integers(0, 3000), st.integers(0, 140_000)), max_size=150))
-@example([chunks.PART + 1, 5, chunks.PART, 7])
+@example([2**20 + 1, 5, 2**20, 7])
 @example([3000] * 400)
 @settings(max_examples=60, deadline=None)
 def test_however_many_pieces_are_named_together(sizes: list[int]) -> None:
@@ -55,11 +55,19 @@ def test_however_many_pieces_are_named_together(sizes: list[int]) -> None:
     assert [blake3.blake3(piece).digest() for piece in pieces] == chunks.each(names)
 
 
-@given(st.lists(st.integers(0, 2_500_000), max_size=6), st.integers(0, 2**32))
-@settings(max_examples=40, deadline=None)
-@example([chunks.PART], 1)
-@example([2 * chunks.PART, 0, 1], 1)
-@example([8 * chunks.PART], 1)
+NEARBY = st.integers(-1, 1)
+PART = 2**17  #: bytes that are taken at once: native/blake3.c
+SIZES = st.one_of(
+    st.integers(0, 2_500_000), st.builds(lambda n, by: n * PART + by, st.integers(1, 20), NEARBY)
+)
+
+
+@given(st.lists(SIZES, max_size=6), st.integers(0, 2**32))
+@settings(max_examples=80, deadline=None)
+@example([PART], 1)
+@example([2 * PART, 0, 1], 1)
+@example([64 * PART], 1)
+@example([PART, PART, PART, 0, PART], 1)
 def test_the_name_of_what_comes_piece_by_piece(sizes: list[int], seed: int) -> None:
     ours, theirs = chunks.Blake3(), blake3.blake3()
     for size in sizes:
@@ -67,6 +75,14 @@ def test_the_name_of_what_comes_piece_by_piece(sizes: list[int], seed: int) -> N
         ours.update(piece)
         theirs.update(piece)
         assert theirs.hexdigest() == ours.hexdigest()
+
+
+def test_the_name_of_nothing() -> None:
+    ours = chunks.Blake3()
+    assert blake3.blake3(b"").digest() == ours.digest()
+    ours.update(b"")
+    ours.update(bytearray())
+    assert blake3.blake3(b"").digest() == ours.digest()
 
 
 def gear() -> list[int]:

@@ -4,6 +4,7 @@
  * many trees are taken together: one alone would leave most lanes empty near its top. */
 #include "native.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -231,31 +232,100 @@ static void grow(struct tree *trees, size_t many, uint32_t root) {
 }
 
 /* At once: trees, and leaves of all of them. */
-enum { TREES = 32, LEAVES = PART / LEAF };
+enum { TREES = 32, LEAVES = 1024 };
 
-static int alone(const uint8_t *data, size_t size, uint64_t before, uint32_t root,
-                 uint8_t node[DIGEST]) {
+int burst_blake3(const uint8_t *data, size_t size, uint8_t digest[DIGEST]) {
     uint8_t few[LEAVES * DIGEST], *many = NULL;
     size_t count = leaves_of(size);
     if (count > LEAVES && !(many = malloc(count * DIGEST)))
         return -1;
-    struct tree tree = {data, size, before, many ? many : few, node, 0};
-    grow(&tree, 1, root);
+    struct tree tree = {data, size, 0, many ? many : few, digest, 0};
+    grow(&tree, 1, ROOT);
     free(many);
     return 0;
 }
 
-int burst_blake3(const uint8_t *data, size_t size, uint8_t digest[DIGEST]) {
-    return alone(data, size, 0, ROOT, digest);
+/* What comes in pieces is taken in parts, some of them at once. `rest`: what is less than a part, or
+ * the last one where no more may come. `nodes`: whole trees before it, which become one where they
+ * are alike, once another part follows: the last two may be the digest's. */
+enum { PART = 128 * LEAF, SIDE = LEAVES * LEAF / PART, MOST_NODES = 64 };
+struct hash {
+    uint64_t parts, held;
+    uint32_t count;
+    uint8_t nodes[MOST_NODES][DIGEST], rest[PART];
+};
+
+static void pair(uint8_t left[DIGEST], const uint8_t right[DIGEST], uint32_t root) {
+    uint8_t both[BLOCK];
+    memcpy(both, left, DIGEST);
+    memcpy(both + DIGEST, right, DIGEST);
+    by_itself(&(struct node){both, left, 0, BLOCK, PARENT | root});
 }
 
-int burst_part(const uint8_t *data, size_t at, size_t size, uint64_t number,
-               uint8_t node[DIGEST]) {
-    return alone(data + at, size, number * (PART / LEAF), 0, node);
+/* One more part, which has become `node`. */
+static void append(struct hash *hash, const uint8_t node[DIGEST]) {
+    for (uint64_t parts = hash->parts; parts && !(parts & 1); parts >>= 1, hash->count--)
+        pair(hash->nodes[hash->count - 2], hash->nodes[hash->count - 1], 0);
+    memcpy(hash->nodes[hash->count++], node, DIGEST);
+    hash->parts++;
 }
 
-void burst_pair(const uint8_t pair[2 * DIGEST], int root, uint8_t node[DIGEST]) {
-    by_itself(&(struct node){pair, node, 0, BLOCK, PARENT | (root ? ROOT : 0)});
+/* At most SIDE parts; the last one may be shorter. */
+static void append_parts(struct hash *hash, const uint8_t *data, size_t size) {
+    uint8_t cvs[LEAVES * DIGEST], tops[SIDE][DIGEST];
+    struct tree trees[SIDE];
+    size_t many = 0;
+    for (size_t at = 0; at < size; at += PART, many++)
+        trees[many] = (struct tree){data + at,
+                                    size - at < PART ? size - at : PART,
+                                    (hash->parts + many) * (PART / LEAF),
+                                    cvs + at / LEAF * DIGEST,
+                                    tops[many],
+                                    0};
+    grow(trees, many, 0);
+    for (size_t i = 0; i < many; i++)
+        append(hash, tops[i]);
+}
+
+size_t burst_hash_size(void) {
+    return sizeof(struct hash);
+}
+
+void burst_hash(void *state, const uint8_t *data, size_t size) {
+    struct hash *hash = state;
+    if (!size)
+        return;
+    if (hash->held) {
+        size_t some = size < PART - hash->held ? size : PART - hash->held;
+        memcpy(hash->rest + hash->held, data, some);
+        hash->held += some, data += some, size -= some;
+        if (hash->held < PART || !size)
+            return;
+        append_parts(hash, hash->rest, PART);
+        hash->held = 0;
+    }
+    size_t whole = (size - (hash->parts || !size ? 0 : 1)) / PART;
+    for (size_t some; whole; whole -= some, data += some * PART, size -= some * PART) {
+        some = whole < SIDE ? whole : SIDE;
+        append_parts(hash, data, some * PART);
+    }
+    memcpy(hash->rest, data, size);
+    hash->held = size;
+}
+
+void burst_hashed(const void *state, uint8_t digest[DIGEST]) {
+    const struct hash *now = state;
+    if (!now->parts) {
+        burst_blake3(now->rest, now->held, digest); /* has room for so little */
+        return;
+    }
+    struct hash all;
+    memcpy(&all, now, offsetof(struct hash, rest));
+    if (now->held)
+        append_parts(&all, now->rest, now->held);
+    while (all.count-- > 1)
+        pair(all.nodes[all.count - 1], all.nodes[all.count], all.count == 1 ? ROOT : 0);
+    memcpy(digest, all.nodes[0], DIGEST);
 }
 
 int burst_names(const uint8_t *data, const uint64_t *ends, size_t count, uint8_t *digests) {
@@ -273,7 +343,7 @@ int burst_names(const uint8_t *data, const uint64_t *ends, size_t count, uint8_t
             trees[many++] = (struct tree){data + from, size, 0, cvs + used * DIGEST,
                                           digests + i * DIGEST, 0};
             used += leaves;
-        } else if (alone(data + from, size, 0, ROOT, digests + i * DIGEST))
+        } else if (burst_blake3(data + from, size, digests + i * DIGEST))
             return -1;
     }
     grow(trees, many, ROOT);

@@ -23,13 +23,11 @@ enum { DIGEST = 32 };
 /* BLAKE3 of `size` bytes. 0, or -1 if there is no memory. */
 EXPORT int burst_blake3(const uint8_t *data, size_t size, uint8_t digest[DIGEST]);
 
-/* The same of one that comes in parts, this one at `at`. Every part but the last is PART bytes;
- * `number` of them were before this one. `node` gets what stands for a part in the tree; two of them make the next. `root`:
- * it is the top of the tree, and the digest. */
-enum { PART = 1 << 20 };
-EXPORT int burst_part(const uint8_t *data, size_t at, size_t size, uint64_t number,
-                      uint8_t node[DIGEST]);
-EXPORT void burst_pair(const uint8_t pair[2 * DIGEST], int root, uint8_t node[DIGEST]);
+/* The same of what comes in pieces. `state` is as many bytes as burst_hash_size says, all 0 before
+ * the first piece; it stays as it is when the digest of all that has come is asked for. */
+EXPORT size_t burst_hash_size(void);
+EXPORT void burst_hash(void *state, const uint8_t *data, size_t size);
+EXPORT void burst_hashed(const void *state, uint8_t digest[DIGEST]);
 
 /* Cut `data` into chunks; `ends` gets the offset behind each, at most `room` of them. Returns how
  * many there are. The last one ends where the data do. */

@@ -8,17 +8,17 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PAPERS := tests/packaging/test_documents.py tests/packaging/test_source.py
-# On two cores three tests without a lab beside each other: these wait now and then, too.
+# Tests without a lab, three beside each other on two cores: they wait now and then, too.
 BESIDE := --dist worksteal -n 3
 # The lab mostly waits: its tests have three labs beside each other, about as long each. What is
 # not named here is the third one's.
 lab_tests = $(addprefix tests/lab/test_,$(addsuffix .py,$(1)))
 ONE := $(call lab_tests,bucket passage policy shapes wishes)
-TWO := $(call lab_tests,faults second_runtime stays story)
+TWO := $(call lab_tests,faults files second_runtime stays story)
 THREE := tests/lab tests/contract $(addprefix --ignore=,$(ONE) $(TWO))
 APT := requirements.apt lab/requirements.apt
 
-.PHONY: demo demo-down test test-long test-far test-one test-two test-three check faults format tools docs
+.PHONY: demo demo-down test test-long test-one test-two test-three check faults format tools docs
 
 demo: tools .venv/ready
 	$(BIN)/python -m demo
@@ -28,17 +28,17 @@ demo-down: .venv/ready
 
 test: tools .venv/ready
 	$(MAKE) --no-print-directory check
-	@echo "the labs and what takes long, a quarter of an hour; of five logs, build/test-*.log, this is one:"
-	@$(MAKE) --no-print-directory -k -j5 test-long test-far test-one test-two test-three
+	$(BIN)/pytest -q tests/far tests/packaging $(addprefix --ignore=,$(PAPERS)) $(BESIDE)
+	@echo "the labs and the long stories, a third of an hour; of four logs, build/test-*.log, this is one:"
+	@$(MAKE) --no-print-directory -k -j4 test-long test-one test-two test-three
 
 test-long: SHARE := tests/sim -m long
-test-far: SHARE := tests/far tests/packaging $(addprefix --ignore=,$(PAPERS))
 test-one: SHARE := $(ONE) -m lab
 test-two: SHARE := $(TWO) -m lab
 test-three: SHARE := $(THREE) -m lab
-test-long test-far test-one test-two test-three: test-%: .venv/ready
+test-long test-one test-two test-three: test-%: .venv/ready
 	@mkdir -p build
-	@set -o pipefail; export LAB=$*; $(if $(filter long far,$*),nice -n 15) \
+	@set -o pipefail; export LAB=$*; $(if $(filter long,$*),nice -n 15) \
 	$(BIN)/pytest -q $(SHARE) --durations=5 2>&1 \
 	| $(if $(filter three,$*),tee,cat >) build/$@.log; rc=$$?; \
 	$(BIN)/python -m lab down >> build/$@.log; \

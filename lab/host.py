@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -108,10 +109,13 @@ class Host:
             try:
                 out, err = popen.communicate(input, timeout)
             except BaseException:
-                # nsenter does not pass signals on: the command itself, in a session of its own,
-                # must be ended.
+                # nsenter does not pass signals on: the command itself, in a session of its own
+                # unless it has only just begun, must be ended; nor may it begin now.
+                popen.send_signal(signal.SIGSTOP)
                 for child in procs.children(popen.pid):
-                    os.killpg(child, signal.SIGKILL)
+                    for kill in (os.killpg, os.kill):
+                        with contextlib.suppress(ProcessLookupError):
+                            kill(child, signal.SIGKILL)
                 popen.kill()
                 raise
         if check and popen.returncode:

@@ -176,10 +176,18 @@ def _join(stretch: memoryview, width: int) -> None:
         raise MemoryError
 
 
-def files(directory: int, count: int, names: bytes, *columns: array[int]) -> int:
-    """Makes new files: names that end with NULs; addresses of contents, their sizes, times and
-    modes; what becomes known of them. How many there are; see native.h."""
-    return int(library().burst_files(directory, count, names, *map(pointer, columns)))
+def files(
+    directory: int,
+    names: bytes,
+    columns: Sequence[array[int]],
+    places: Sequence[array[int]],
+    digests: bytes,
+    hole: int,
+) -> int:
+    """Makes new files: names that end with NULs; how many chunks they have, their times and modes,
+    what becomes known of them; where the chunks lie. How many there are; see native.h."""
+    found, count = (*map(pointer, columns), *map(pointer, places)), len(columns[0])
+    return int(library().burst_files(directory, count, names, *found, digests, hole))
 
 
 #: Of a chunk in a store: its name, a descriptor, where it lies there, its size.
@@ -191,20 +199,10 @@ def lay(to: int, found: Sequence[Kept], hole: int) -> tuple[int, bool]:
     there before one that is not what its name says, and whether the last was passed over. Raises
     OSError where the file can't be written."""
     state = array("i", (0, 0))
-    done = library().burst_lay(to, len(found), *_columns(found), hole, pointer(state))
+    names, fds, offsets, sizes = zip(*found)  # noqa: B905 (Python 3.9)
+    columns = array("i", fds), array("Q", offsets), array("Q", sizes)
+    where = (*map(pointer, columns), b"".join(names))
+    done = library().burst_lay(to, len(found), *where, hole, pointer(state))
     if state[0]:
         raise OSError(state[0], os.strerror(state[0]))
     return int(done), bool(state[1])
-
-
-def fetch(found: Sequence[Kept], into: memoryview) -> int:
-    """The same into memory, one behind the other, which has room for all. How many are right."""
-    if sum(size for *_, size in found) != len(into):
-        raise ValueError("no room for all of them")
-    return int(library().burst_fetch(len(found), *_columns(found), pointer(into)))
-
-
-def _columns(found: Sequence[Kept]) -> tuple[object, ...]:
-    names, fds, offsets, sizes = zip(*found)  # noqa: B905 (Python 3.9)
-    columns = array("i", fds), array("Q", offsets), array("Q", sizes)
-    return (*map(pointer, columns), b"".join(names))

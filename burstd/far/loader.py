@@ -62,11 +62,9 @@ def library() -> ctypes.CDLL:
     ):
         function.restype, function.argtypes = result, arguments
     native.burst_files.restype = size
-    native.burst_files.argtypes = (ctypes.c_int, size, *[address] * 6)
+    native.burst_files.argtypes = (ctypes.c_int, size, *[address] * 9, size)
     native.burst_lay.restype = size
     native.burst_lay.argtypes = (ctypes.c_int, size, *[address] * 4, size, address)
-    native.burst_fetch.restype = size
-    native.burst_fetch.argtypes = (size, *[address] * 5)
     native.burst_read.restype = size
     native.burst_read.argtypes = (address, size, size, address, size, address, address)
     native.burst_list.restype = ctypes.c_int64

@@ -13,17 +13,19 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Sequence
-from typing import Optional
+from typing import Optional, Union
 
 from burstd.far import chunks, paths
 from burstd.far.bunch import MOST as MOST_FILES
-from burstd.far.bunch import Bunch, Small, small
+from burstd.far.bunch import Bunch, Whole, whole
+from burstd.far.chunks import Kept
 from burstd.far.claims import Claims
 from burstd.far.errors import BROKEN, REFUSED, FarError, answered
 from burstd.far.fields import BadFields
 from burstd.far.growing import HOLE, Growing
 from burstd.far.incoming import Incoming
 from burstd.far.later import Later
+from burstd.far.models import LEAST as MODEL
 from burstd.far.parts import Part
 from burstd.far.rundir import TREE, RunDir
 from burstd.far.standing import Standing
@@ -104,40 +106,41 @@ class Staging:
 
     def _bunch(self, rows: Sequence[object], at: int) -> Bunch:
         """As many as can be made at once, from that row on."""
-        found, size, beside = list[tuple[Small, bytes]](), 0, None
-        recent = self.incoming.recent
+        bunch, beside = Bunch(), None
         for row in rows[at : at + MOST_FILES]:
-            file = small(row, self.incoming.sizes, HOLE)
-            if file is None or size >= MOST_BYTES:
+            file = whole(row, self.incoming.sizes, MODEL)
+            if file is None or bunch.size >= MOST_BYTES:
                 break
-            above, name = paths.above(file[0]), self.incoming.name(file[1])
+            above = paths.above(file.path)
             if beside is not None and above != beside:
                 break
-            if name not in recent and not self._store.has(name):
-                break
             beside = above
-            found.append((file, name))
-            size += self.incoming.sizes[file[1]]
-        bunch = Bunch()
-        for (file, _), content in zip(found, self._contents(found)):  # noqa: B905 (Python 3.9)
-            if not bunch.add(file, content):
+            there = self._there(file)
+            if there is None or not bunch.add(file, there):
                 break
         return bunch
 
-    def _contents(self, found: Sequence[tuple[Small, bytes]]) -> list[memoryview]:
-        """Of files of one chunk, by its name: what has just come, the others from the store."""
-        recent, sizes = self.incoming.recent, self.incoming.sizes
-        stored = [(name, sizes[file[1]]) for file, name in found if name not in recent]
-        kept = iter(self._store.fetch(stored) if stored else ())
-        return [recent[name] if name in recent else next(kept) for _, name in found]
+    def _there(self, file: Whole) -> Optional[list[Union[memoryview, Kept]]]:
+        """Its chunks: what has just come, the others in the store. None if it lacks one."""
+        found = list[Union[memoryview, Kept]]()
+        names = chunks.each(self.incoming.names(file.numbers))
+        for number, name in zip(file.numbers, names):  # noqa: B905 (Python 3.9)
+            recent = self.incoming.recent.get(name)
+            chunk = (
+                self._store.kept(name, self.incoming.sizes[number]) if recent is None else recent
+            )
+            if chunk is None:
+                return None
+            found.append(chunk)
+        return found
 
     def _make(self, bunch: Bunch) -> int:
         self._drop()
         with answered():
-            made = bunch.make(self._place(bunch.files[0][0])[0])
-        for (path, number, digest, _, mode), facts in zip(bunch.files, made):  # noqa: B905 (Python 3.9)
-            self._built.made(path, digest, self.incoming.sizes[number], facts, mode)
-            self._later.forget(path)
+            made = bunch.make(self._place(bunch.files[0].path)[0], HOLE)
+        for file, facts in zip(bunch.files, made):  # noqa: B905 (Python 3.9)
+            self._built.made(file.path, file.digest, file.size, facts, file.mode)
+            self._later.forget(file.path)
         return len(made)
 
     @property

@@ -11,7 +11,6 @@ import contextlib
 import os
 import time
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import Callable, Optional
 
 from burstd.far import chunks, paths
@@ -139,13 +138,12 @@ class Store:
         self._looked_at(wanted, done)
         return passed
 
-    def fetch(self, wanted: Sequence[tuple[bytes, int]]) -> list[memoryview]:
-        """Chunks in memory; else as `copy`."""
-        found = self._kept(wanted)
-        content = memoryview(bytearray(sum(size for _, size in wanted)))
-        self._looked_at(wanted, chunks.fetch(found, content) if found else 0)
-        ends = accumulate(size for _, size in wanted)
-        return [content[end - size : end] for (_, size), end in zip(wanted, ends)]  # noqa: B905 (Python 3.9)
+    def kept(self, name: bytes, size: int) -> Optional[chunks.Kept]:
+        """Where a chunk of so many bytes lies, if there is one; its pack counts as used."""
+        place = self._places.get(name)
+        if place is None or place & (1 << 24) - 1 != size or not self._in_use(place >> 72):
+            return None
+        return self._where(name, place)
 
     def _kept(self, wanted: Sequence[tuple[bytes, int]]) -> list[chunks.Kept]:
         found = []
@@ -153,12 +151,15 @@ class Store:
             place = self._places.get(name)
             if place is None:
                 raise FarError(MISSING, f"no chunk {name.hex()}")
-            number, offset, there = place >> 72, place >> 24 & (1 << 48) - 1, place & (1 << 24) - 1
-            if there != size:
+            if (there := place & (1 << 24) - 1) != size:
                 raise FarError(REFUSED, f"a chunk of {there} bytes was announced with {size}")
-            fd = self._open.get(number)
-            found.append((name, self._opened(number) if fd is None else fd, offset, size))
+            found.append(self._where(name, place))
         return found
+
+    def _where(self, name: bytes, place: int) -> chunks.Kept:
+        number, offset, size = place >> 72, place >> 24 & (1 << 48) - 1, place & (1 << 24) - 1
+        fd = self._open.get(number)
+        return name, self._opened(number) if fd is None else fd, offset, size
 
     def _looked_at(self, wanted: Sequence[tuple[bytes, int]], right: int) -> None:
         if right < len(wanted):

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from burstd.agent.packed import runs
 from burstd.far.chunks import blake3
 from burstd.far.client import Client
 from burstd.far.errors import FarError
+from burstd.far.growing import HOLE
 from burstd.far.order import InputFile
 from burstd.far.parts import Part
 from tests.far.kit import MTIME, FarEnd, entry
@@ -136,6 +138,59 @@ def test_a_disk_that_is_full_meanwhile_is_told_and_those_before_are_whole(
     there = [path for path in map(small_site.file, files) if path.exists()]
     assert 20 < len(there) < len(files)
     assert {60_000} == {path.stat().st_size for path in there[:-1]}
+
+
+def test_files_of_several_chunks_of_this_conversation_and_of_earlier_ones(far: FarEnd) -> None:
+    early, late, zeros = (os.urandom(70_000) for _ in range(3)), os.urandom(9), bytes(HOLE)
+    contents = [*early, zeros]
+    with far.serving() as (client, _):
+        client.hello()
+        client.want([(blake3(content), len(content)) for content in contents]).result()
+        client.chunks([(0, 4)], b"".join(contents), None).result()
+    contents.insert(0, late)
+    made = {"a": [1, 2, 3], "b": [0, 1], "c": [3, 0, 0, 2, 4], "d": [4, 4], "e": [4, 0], "f": [2]}
+    whole = {name: b"".join(contents[n] for n in numbers) for name, numbers in made.items()}
+    with far.serving() as (client, _):
+        client.hello()
+        client.want([(blake3(content), len(content)) for content in contents]).result()
+        client.chunks([(0, 1)], late, None).result()
+        parts = [
+            Part(f"{TOP}/{name}", 0, runs(numbers), entry(f"{TOP}/{name}", whole[name]))
+            for name, numbers in made.items()
+        ]
+        client.build(parts).result()
+    for name, content in whole.items():
+        there = far.file(f"{TOP}/{name}")
+        assert content == there.read_bytes()
+        assert (0o640, MTIME) == (there.stat().st_mode & 0o7777, there.stat().st_mtime_ns)
+    assert 0 == far.file(f"{TOP}/d").stat().st_blocks
+
+
+def test_of_a_store_that_has_rotted_those_before_are_made_and_the_others_are_not(
+    far: FarEnd,
+) -> None:
+    contents = [os.urandom(70_000) for _ in range(4)]
+    wanted = [(blake3(content), len(content)) for content in contents]
+    with far.serving() as (client, _):
+        client.hello()
+        client.want(wanted).result()
+        client.chunks([(0, 4)], b"".join(contents), None).result()
+    (pack,) = far.root.glob("stores/*/*.pack")
+    pack.write_bytes(pack.read_bytes().replace(contents[2], bytes(70_000)))
+    files = {f"{TOP}/f{n}": contents[n - 1] + contents[n] for n in (1, 2, 3)}
+    with far.serving() as (client, _):
+        client.hello()
+        client.want(wanted).result()
+        parts = [
+            Part(path, 0, [(n, 2)], entry(path, content))
+            for n, (path, content) in enumerate(files.items())
+        ]
+        with pytest.raises(FarError) as caught:
+            client.build(parts).result()
+    assert "mismatch" == caught.value.code
+    first, *others = files
+    assert files[first] == far.file(first).read_bytes()
+    assert not any(far.file(path).exists() and far.file(path).stat().st_size for path in others[1:])
 
 
 def test_beside_a_file_at_the_top_a_path_is_an_absolute_one_still(far: FarEnd) -> None:

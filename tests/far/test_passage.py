@@ -187,8 +187,8 @@ def test_while_packs_wait_for_the_bucket_the_line_stays(
     far: FarEnd, shelf: Shelf, index: Index, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pushing, "WORD_EVERY", 0.2)
-    shelf.slow = 2.5
-    with talking(far, shelf, "--silence", "1") as (client, passage):
+    shelf.slow = 5
+    with talking(far, shelf, "--silence", "2") as (client, passage):
         Push(client, index, passage).send(map(str, files[:3]))
     same(far, files[:3])
 

@@ -226,7 +226,7 @@ def test_over_a_long_way_more_questions_are_under_way_where_packs_are_not(
     shutil.copy(tmp_path / "mesh", tmp_path / "copy")
     most = {}
     for name in ("mesh", "copy"):
-        with far.serving(f"b-{name}") as (client, _), late(client, 0.2):
+        with far.serving(f"b-{name}") as (client, _), late(client, 0.5):
             client.hello()
             own, seen = Index(tmp_path / f"index-{name}"), [0]
             pushing = Push(client, own)

@@ -79,19 +79,18 @@ def test_chunks_get_into_a_file_and_zeros_make_holes(
     assert not store.copy([], -1, 0)
 
 
-def test_chunks_get_into_memory(begin: Callable[..., Store], tmp_path: Path) -> None:
-    store, found = begin(), [chunk(0, 10_000), chunk(1, 1), chunk(2, 0), chunk(3)]
+def test_where_a_chunk_is_kept(begin: Callable[..., Store], tmp_path: Path) -> None:
+    store, found = begin(), [chunk(0), chunk(1)]
     store.add(found)
-    wanted = [(name, len(content)) for name, content in reversed(found)]
-    assert [content for _, content in reversed(found)] == store.fetch(wanted)
-    assert [] == store.fetch([])
-    with pytest.raises(FarError, match="refused: a chunk of 3000 bytes"):
-        store.fetch([*wanted[1:], (found[3][0], 2999)])
     (pack,) = packs(tmp_path)
-    pack.write_bytes(pack.read_bytes().replace(found[3][1], bytes(3000)))
-    with pytest.raises(FarError, match=r"mismatch: .* damaged or gone: " + found[3][0].hex()):
-        store.fetch(wanted)
-    assert not any(store.has(name) for name, _ in found)
+    for name, content in found:
+        place = store.kept(name, 3000)
+        assert place is not None
+        _, fd, offset, size = place
+        assert content == os.pread(fd, size, offset)
+        assert Path(f"/proc/self/fd/{fd}").samefile(pack)
+    assert store.kept(found[0][0], 2999) is None
+    assert store.kept(chunk(2)[0], 3000) is None
 
 
 def test_what_does_not_get_into_a_file_is_told(begin: Callable[..., Store], tmp_path: Path) -> None:

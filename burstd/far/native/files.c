@@ -1,20 +1,20 @@
-/* Small new files, many in one call: their system calls take less time than what a program does
+/* New files, many in one call: their system calls take less time than what a program does
  * around each of them otherwise. */
 #include "files.h"
+#include "kept.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 static const int NEW = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-static int made(int fd, const uint8_t *content, size_t size, int64_t mtime, unsigned mode,
-                int64_t fact[FACTS]) {
-    for (size_t done = 0; done < size;) {
-        ssize_t written = write(fd, content + done, size - done);
-        if (written <= 0)
-            return -1;
-        done += (size_t)written;
-    }
+/* A file that is to end with a hole. */
+static int ends_here(int fd) {
+    off_t end = lseek(fd, 0, SEEK_CUR);
+    return end < 0 ? -1 : ftruncate(fd, end);
+}
+
+static int finished(int fd, int64_t mtime, unsigned mode, int64_t fact[FACTS]) {
     int64_t part = (mtime % SECOND + SECOND) % SECOND;
     struct timespec times[2] = {{.tv_sec = (mtime - part) / SECOND, .tv_nsec = part}};
     times[1] = times[0];
@@ -27,14 +27,19 @@ static int made(int fd, const uint8_t *content, size_t size, int64_t mtime, unsi
     return 0;
 }
 
-size_t burst_files(int directory, size_t count, const char *names, const uint8_t *const *contents,
-                   const uint64_t *sizes, const int64_t *mtimes, const uint32_t *modes,
-                   int64_t *facts) {
-    for (size_t i = 0; i < count; i++) {
+size_t burst_files(int directory, size_t count, const char *names, const uint32_t *chunks,
+                   const int64_t *mtimes, const uint32_t *modes, int64_t *facts,
+                   const int32_t *from, const uint64_t *places, const uint64_t *sizes,
+                   const uint8_t *digests, size_t hole) {
+    struct kept kept = {from, places, sizes, digests};
+    for (size_t i = 0, at = 0; i < count; at += chunks[i++]) {
         int fd = openat(directory, names, NEW, 0600);
         if (fd < 0)
             return i;
-        int failed = made(fd, contents[i], sizes[i], mtimes[i], modes[i], facts + i * FACTS);
+        int32_t state[2];
+        size_t done = lay(fd, &kept, at, at + chunks[i], hole, state);
+        int failed = done < chunks[i] || state[0] || (state[1] && ends_here(fd)) ||
+                     finished(fd, mtimes[i], modes[i], facts + i * FACTS);
         if (close(fd) || failed)
             return i;
         names += strlen(names) + 1;

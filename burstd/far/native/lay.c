@@ -1,6 +1,6 @@
-/* Chunks of the store on their way into a file, or into memory: each is looked at again, and none
- * passes through the interpreter. */
-#include "native.h"
+/* Chunks on their way into a file: those of the store are looked at again, and none passes through
+ * the interpreter. */
+#include "kept.h"
 
 #include <errno.h>
 #include <string.h>
@@ -8,12 +8,6 @@
 
 /* Bytes of a chunk; bytes and chunks at once, which stay in the CPU's cache meanwhile. */
 enum { MOST = 131072, ROOM = 2 * MOST, SOME = 32 };
-
-struct kept {
-    const int32_t *from;
-    const uint64_t *offsets, *sizes;
-    const uint8_t *names;
-};
 
 /* Whether that many bytes lie there. */
 static int got(int fd, uint8_t *to, size_t size, uint64_t offset) {
@@ -48,7 +42,7 @@ static size_t right(const struct kept *kept, size_t at, size_t count, uint8_t *t
     size_t here = 0;
     for (; here < count; ends[here++] = end) {
         size_t i = at + here;
-        if (!got(kept->from[i], to + end, kept->sizes[i], kept->offsets[i]))
+        if (!got(kept->from[i], to + end, kept->sizes[i], kept->places[i]))
             break;
         end += kept->sizes[i];
     }
@@ -83,33 +77,37 @@ static int append(int to, const uint8_t *content, const uint64_t *sizes, size_t 
     return put(to, from, (size_t)(content - from));
 }
 
-size_t burst_lay(int to, size_t count, const int32_t *from, const uint64_t *offsets,
-                 const uint64_t *sizes, const uint8_t *names, size_t hole, int32_t state[2]) {
-    uint8_t content[ROOM];
-    struct kept kept = {from, offsets, sizes, names};
-    state[0] = state[1] = 0;
-    for (size_t at = 0; at < count;) {
-        size_t some = 0, size = 0;
-        while (at + some < count && some < SOME && sizes[at + some] <= ROOM - size)
-            size += sizes[at + some++];
-        size_t fine = right(&kept, at, some, content);
-        state[0] = append(to, content, sizes + at, fine, hole, state + 1);
-        at += fine;
-        if (state[0] || !some || fine < some)
-            return at;
-    }
-    return count;
+/* How many of the next ones are read together: those that there is room for. */
+static size_t together(const struct kept *kept, size_t at, size_t end) {
+    size_t some = 0, size = 0;
+    while (at + some < end && some < SOME && kept->from[at + some] != IN_MEMORY &&
+           kept->sizes[at + some] <= ROOM - size)
+        size += kept->sizes[at + some++];
+    return some;
 }
 
-size_t burst_fetch(size_t count, const int32_t *from, const uint64_t *offsets,
-                   const uint64_t *sizes, const uint8_t *names, uint8_t *to) {
-    struct kept kept = {from, offsets, sizes, names};
-    for (size_t at = 0; at < count;) {
-        size_t some = count - at < SOME ? count - at : SOME, fine = right(&kept, at, some, to);
-        if (fine < some)
-            return at + fine;
-        for (; some; some--)
-            to += sizes[at++];
+size_t lay(int to, const struct kept *kept, size_t at, size_t end, size_t hole, int32_t state[2]) {
+    uint8_t content[ROOM];
+    size_t begin = at;
+    state[0] = state[1] = 0;
+    while (at < end) {
+        const uint8_t *here = content;
+        size_t some = 1, fine = 1;
+        if (kept->from[at] == IN_MEMORY)
+            here = (const uint8_t *)(uintptr_t)kept->places[at];
+        else {
+            some = together(kept, at, end);
+            fine = right(kept, at, some, content);
+        }
+        state[0] = append(to, here, kept->sizes + at, fine, hole, state + 1);
+        at += fine;
+        if (state[0] || !some || fine < some)
+            break;
     }
-    return count;
+    return at - begin;
+}
+
+size_t burst_lay(int to, size_t count, const int32_t *from, const uint64_t *offsets,
+                 const uint64_t *sizes, const uint8_t *names, size_t hole, int32_t state[2]) {
+    return lay(to, &(struct kept){from, offsets, sizes, names}, 0, count, hole, state);
 }

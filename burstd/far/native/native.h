@@ -68,13 +68,15 @@ EXPORT void burst_sort(uint8_t *rows, size_t count);
 EXPORT void burst_find(const uint8_t *rows, size_t count, const uint8_t *wanted, size_t width,
                        size_t many, int64_t *found);
 
-/* Make new files in a directory, by their names (each ends with a NUL), contents, times (nanoseconds
- * since 1970) and modes. Returns how many are there: the next one could not be made, or not whole.
- * `facts` gets of each: time of its last change, of its inode's, inode. */
-enum { FACTS = 3 };
-EXPORT size_t burst_files(int directory, size_t count, const char *names,
-                          const uint8_t *const *contents, const uint64_t *sizes,
-                          const int64_t *mtimes, const uint32_t *modes, int64_t *facts);
+/* Make new files in a directory, by their names (each ends with a NUL), of how many chunks each is,
+ * times (nanoseconds since 1970) and modes; the chunks as burst_lay has them, or IN_MEMORY and where.
+ * Returns how many are there: the next one could not be made, or not whole. `facts` gets of each: time
+ * of its last change, of its inode's, inode. */
+enum { FACTS = 3, IN_MEMORY = -2 };
+EXPORT size_t burst_files(int directory, size_t count, const char *names, const uint32_t *chunks,
+                          const int64_t *mtimes, const uint32_t *modes, int64_t *facts,
+                          const int32_t *from, const uint64_t *places, const uint64_t *sizes,
+                          const uint8_t *digests, size_t hole);
 
 /* Append chunks to an open file: the descriptors in which they lie, where, their sizes and names.
  * Runs of zeros from `hole` bytes on are passed over. Returns how many are there; the next one is not
@@ -83,10 +85,6 @@ EXPORT size_t burst_files(int directory, size_t count, const char *names,
 EXPORT size_t burst_lay(int to, size_t count, const int32_t *from, const uint64_t *offsets,
                         const uint64_t *sizes, const uint8_t *names, size_t hole,
                         int32_t state[2]);
-
-/* The same into memory, one behind the other. Returns how many are right before one that is not. */
-EXPORT size_t burst_fetch(size_t count, const int32_t *from, const uint64_t *offsets,
-                          const uint64_t *sizes, const uint8_t *names, uint8_t *to);
 
 /* Read files of at most `most` bytes, by their paths (each ends with a NUL), one behind the other.
  * Returns how many were looked at: there was no room for the next. `stamps` gets of each its size,

@@ -92,9 +92,12 @@ class Batch:
     held: int = 0  #: bytes of them, in memory
 
     def add(self, path: str, found: _Found) -> None:
-        """The next piece of a file."""
-        count = len(found.chunks)
-        self.pieces.append(Piece(path, found.offset, len(self.chunks), count, found.entry))
+        """The next piece of a file, or the rest of the one before."""
+        offset, first, count = found.offset, len(self.chunks), len(found.chunks)
+        if offset and self.pieces and self.pieces[-1].path == path:
+            before = self.pieces.pop()
+            offset, first, count = before.offset, before.first, before.count + count
+        self.pieces.append(Piece(path, offset, first, count, found.entry))
         self.chunks += found.chunks
         self.read += found.read
         if found.chunks and found.chunks[0].content is not None:

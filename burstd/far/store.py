@@ -270,12 +270,14 @@ class Store:
 
     def _learn(self, pack: bytes, growing: bool) -> None:
         """What is in it; while somebody else writes it nothing, or `growing` what it has by now."""
-        number = -1
+        number, finished = -1, False
+        with contextlib.suppress(FileNotFoundError):  # before: it may be finished just now
+            os.stat(index_of(pack), dir_fd=self._directory)
+            finished = True
         for name, offset, size in indexed(self._directory, pack, growing):
             number = self._number(pack) if number < 0 else number
             self._places[name] = _place(number, offset, size)
-        with contextlib.suppress(FileNotFoundError):
-            os.stat(index_of(pack), dir_fd=self._directory)
+        if finished:
             self._known.add(pack)
 
     def _forget(self, number: int) -> None:

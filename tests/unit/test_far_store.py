@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import blake3
 import pytest
@@ -13,7 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from burstd.far import chunks
+from burstd.far import store as module
 from burstd.far.errors import FarError
+from burstd.far.packs import indexed
 from burstd.far.store import Store
 from tests.unit.stored import taken
 
@@ -77,6 +80,24 @@ def test_chunks_get_into_a_file_and_zeros_make_holes(
             file.truncate(file.tell() + 9000)
     assert b"before" + b"".join(content for _, content in found) == (tmp_path / "file").read_bytes()
     assert not store.copy([], -1, 0)
+
+
+def test_one_that_is_finished_in_the_moment_in_which_another_looks_is_seen_later(
+    begin: Callable[..., Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, found = begin("b1"), chunk(0)
+    writer.add([found])
+
+    def just_then(*asked: Any) -> list[tuple[bytes, int, int]]:
+        seen = list(indexed(*asked))
+        writer.settle()
+        return seen
+
+    monkeypatch.setattr(module, "indexed", just_then)
+    reader = begin("b2")
+    assert not reader.has(found[0])
+    reader.refresh()
+    assert reader.has(found[0])
 
 
 def test_where_a_chunk_is_kept(begin: Callable[..., Store], tmp_path: Path) -> None:

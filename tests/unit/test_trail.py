@@ -162,6 +162,18 @@ def test_of_one_push_the_jobs_are_like_each_other(tmp_path: Path) -> None:
     assert followed(found) == pytest.approx(2 / 3)
 
 
+def test_of_each_batch_it_is_one_piece_however_it_was_read(tmp_path: Path) -> None:
+    first = put(tmp_path / "a" / "mesh", noise(SIZE))
+    second = put(tmp_path / "b" / "mesh", noise(SIZE)[:700_000] + b"x" + noise(SIZE)[700_000:])
+    for batch in batches(map(str, (first, second)), Index(NOWHERE)):
+        for path in (first, second):
+            some = [piece for piece in batch.pieces if piece.path == str(path)]
+            assert len(some) <= 1
+        pieces = [(piece.first, piece.first + piece.count) for piece in batch.pieces]
+        ends = [0, *(end for _, end in pieces)]
+        assert ends == [*(first for first, _ in pieces), len(batch.chunks)]
+
+
 def test_one_of_another_name_is_not_like_it(tmp_path: Path, index: Index) -> None:
     content = noise(SIZE)
     read(index, put(tmp_path / "a" / "mesh.k", content))

@@ -52,7 +52,9 @@ def whole(row: object, sizes: Sequence[int], least: int) -> Optional[Whole]:
 def _numbers(runs: object, most: int) -> Sequence[int]:
     """Those of some runs; none of what is none."""
     found: Sequence[int] = ()
-    for run in runs if isinstance(runs, list) else ():
+    if not isinstance(runs, list):
+        return found
+    for run in runs:
         if not isinstance(run, list) or len(run) != 2:
             return ()
         first, count = run

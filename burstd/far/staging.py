@@ -123,7 +123,10 @@ class Staging:
     def _there(self, file: Whole) -> Optional[list[Union[memoryview, Kept]]]:
         """Its chunks: what has just come, the others in the store. None if it lacks one."""
         found = list[Union[memoryview, Kept]]()
-        names = chunks.each(self.incoming.names(file.numbers))
+        if len(file.numbers) == 1:  # as nearly all of tens of thousands
+            names = [self.incoming.name(file.numbers[0])]
+        else:
+            names = chunks.each(self.incoming.names(file.numbers))
         for number, name in zip(file.numbers, names):  # noqa: B905 (Python 3.9)
             recent = self.incoming.recent.get(name)
             chunk = (

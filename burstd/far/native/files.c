@@ -32,12 +32,17 @@ size_t burst_files(int directory, size_t count, const char *names, const uint32_
                    const int32_t *from, const uint64_t *places, const uint64_t *sizes,
                    const uint8_t *digests, size_t hole) {
     struct kept kept = {from, places, sizes, digests};
+    struct window window;
+    size_t all = 0;
+    window.end = 0;
+    for (size_t i = 0; i < count; i++)
+        all += chunks[i];
     for (size_t i = 0, at = 0; i < count; at += chunks[i++]) {
         int fd = openat(directory, names, NEW, 0600);
         if (fd < 0)
             return i;
         int32_t state[2];
-        size_t done = lay(fd, &kept, at, at + chunks[i], hole, state);
+        size_t done = lay(fd, &kept, &window, at, at + chunks[i], all, hole, state);
         int failed = done < chunks[i] || state[0] || (state[1] && ends_here(fd)) ||
                      finished(fd, mtimes[i], modes[i], facts + i * FACTS);
         if (close(fd) || failed)

@@ -12,7 +12,18 @@ struct kept {
     const uint8_t *names;
 };
 
-/* Appends those from `at` to `end` to an open file, as burst_lay does. */
-size_t lay(int to, const struct kept *kept, size_t at, size_t end, size_t hole, int32_t state[2]);
+/* Those before `end` that have been looked at, together: small ones are named side by side. The next
+ * of them lies at `at`. Begins with an `end` of 0. */
+enum { MOST = 131072, ROOM = 2 * MOST }; /* bytes of a chunk, and of some */
+struct window {
+    size_t end;
+    const uint8_t *at;
+    uint8_t content[ROOM];
+};
+
+/* Appends those from `at` to `end` to an open file, as burst_lay does; those up to `all` will be
+ * wanted, too. */
+size_t lay(int to, const struct kept *kept, struct window *window, size_t at, size_t end, size_t all,
+           size_t hole, int32_t state[2]);
 
 #endif

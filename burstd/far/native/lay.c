@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Bytes of a chunk; bytes and chunks at once, which stay in the CPU's cache meanwhile. */
-enum { MOST = 131072, ROOM = 2 * MOST, SOME = 32 };
+/* Chunks at once; their bytes stay in the CPU's cache meanwhile. */
+enum { SOME = 32 };
 
 /* Whether that many bytes lie there. */
 static int got(int fd, uint8_t *to, size_t size, uint64_t offset) {
@@ -86,28 +86,38 @@ static size_t together(const struct kept *kept, size_t at, size_t end) {
     return some;
 }
 
-size_t lay(int to, const struct kept *kept, size_t at, size_t end, size_t hole, int32_t state[2]) {
-    uint8_t content[ROOM];
+/* Makes the next chunks the ones that are looked at: some of those up to `all`. 0 if the first is not
+ * what its name says. */
+static size_t look(struct window *window, const struct kept *kept, size_t at, size_t all) {
+    size_t fine = 1;
+    window->at = window->content;
+    if (kept->from[at] == IN_MEMORY)
+        window->at = (const uint8_t *)(uintptr_t)kept->places[at];
+    else
+        fine = right(kept, at, together(kept, at, all), window->content);
+    window->end = at + fine;
+    return fine;
+}
+
+size_t lay(int to, const struct kept *kept, struct window *window, size_t at, size_t end, size_t all,
+           size_t hole, int32_t state[2]) {
     size_t begin = at;
     state[0] = state[1] = 0;
-    while (at < end) {
-        const uint8_t *here = content;
-        size_t some = 1, fine = 1;
-        if (kept->from[at] == IN_MEMORY)
-            here = (const uint8_t *)(uintptr_t)kept->places[at];
-        else {
-            some = together(kept, at, end);
-            fine = right(kept, at, some, content);
-        }
-        state[0] = append(to, here, kept->sizes + at, fine, hole, state + 1);
-        at += fine;
-        if (state[0] || !some || fine < some)
+    while (at < end && !state[0]) {
+        if (at == window->end && !look(window, kept, at, all))
             break;
+        size_t some = (window->end < end ? window->end : end) - at;
+        state[0] = append(to, window->at, kept->sizes + at, some, hole, state + 1);
+        for (; some; some--)
+            window->at += kept->sizes[at++];
     }
     return at - begin;
 }
 
 size_t burst_lay(int to, size_t count, const int32_t *from, const uint64_t *offsets,
                  const uint64_t *sizes, const uint8_t *names, size_t hole, int32_t state[2]) {
-    return lay(to, &(struct kept){from, offsets, sizes, names}, 0, count, hole, state);
+    struct window window;
+    window.end = 0;
+    return lay(to, &(struct kept){from, offsets, sizes, names}, &window, 0, count, count, hole,
+               state);
 }

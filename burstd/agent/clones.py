@@ -4,7 +4,7 @@ where its file system can, they are there again without a byte being read or sen
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from burstd.agent.facts import sizes
 from burstd.agent.index import Index, Known, unchanged
@@ -15,10 +15,9 @@ from burstd.far.client import Client, missing
 AT_ONCE = 500  #: files in one question
 
 
-def cloned(client: Client, index: Index, paths: Iterable[str]) -> tuple[list[InputFile], list[str]]:
+def cloned(client: Client, index: Index, paths: Sequence[str]) -> tuple[list[InputFile], list[str]]:
     """Those that are there by now, and the others. Raises what the client raises."""
     made, others, large = list[InputFile](), list[str](), list[str]()
-    paths = list(paths)
     for path, size in zip(paths, sizes(paths), strict=True):
         (large if size >= models.LEAST else others).append(path)
     known = index.known(large)

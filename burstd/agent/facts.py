@@ -10,7 +10,7 @@ from typing import NamedTuple
 from burstd.domain.data import InputFile
 from burstd.far.loader import library, pointer
 
-FACTS = 5  #: native/native.h
+STAMP = 5  #: native/native.h
 
 
 class Stamp(NamedTuple):
@@ -48,7 +48,7 @@ def unreadable(paths: Sequence[str]) -> str | None:
 
 def sizes(paths: Sequence[str]) -> list[int]:
     """In bytes; 0 where there is none: whoever reads it says so."""
-    return [max(0, size) for size in _looked_at(paths, opened=False)[::FACTS]]
+    return [max(0, size) for size in _looked_at(paths, opened=False)[::STAMP]]
 
 
 def opened(paths: Sequence[str]) -> list[Fact | None]:
@@ -59,7 +59,7 @@ def opened(paths: Sequence[str]) -> list[Fact | None]:
 
 def each(found: array[int]) -> Iterator[Fact | None]:
     """Out of what native/native.h calls stamps, with a mode each; nothing where there is none."""
-    columns = (found[at::FACTS] for at in range(FACTS))
+    columns = (found[at::STAMP] for at in range(STAMP))
     for size, mtime_ns, ctime_ns, inode, mode in zip(*columns, strict=True):
         yield Fact(Stamp(size, mtime_ns, ctime_ns, inode), mode) if size >= 0 else None
 
@@ -70,6 +70,6 @@ def raw(paths: Sequence[str]) -> bytes:
 
 
 def _looked_at(paths: Sequence[str], *, opened: bool) -> array[int]:
-    found = array("q", bytes(8 * FACTS * len(paths)))
+    found = array("q", bytes(8 * STAMP * len(paths)))
     library().burst_stamps(raw(paths), len(paths), opened, pointer(found))
     return found

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from burstd.agent.facts import FACTS, Fact, each, raw
+from burstd.agent.facts import STAMP, Fact, each, raw
 from burstd.far import chunks
 from burstd.far.loader import library, pointer
 
@@ -36,7 +36,7 @@ def read_small(paths: Sequence[str]) -> Iterator[Small | None]:
 def _some(paths: Sequence[str]) -> list[Small | None]:
     """As many of the first as there is room for."""
     into, digests = bytearray(ROOM), bytearray(len(paths) * chunks.DIGEST)
-    stamps = array("q", bytes(8 * FACTS * len(paths)))
+    stamps = array("q", bytes(8 * STAMP * len(paths)))
     count = library().burst_read(
         raw(paths), len(paths), chunks.ALONE,
         pointer(into), len(into), pointer(stamps), pointer(digests),

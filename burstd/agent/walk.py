@@ -18,7 +18,7 @@ _SYSTEM = frozenset(
 #: A directory that nobody may list, or that went away just then, has nothing in it. Whatever else
 #: goes wrong (a file server that does not answer) may be over soon.
 _EMPTY = frozenset({errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-_FACTS = 4  #: native/native.h
+_SEEN = 4  #: native/native.h
 _ROOM, _MOST = 2**16, 2**10  #: bytes of names, and how many, of most directories
 
 
@@ -55,7 +55,7 @@ class Look:
     def _list(self, directory: str) -> list[Seen]:
         raw = os.fsencode(directory)
         while True:
-            room, most = len(self._names), len(self._facts) // _FACTS
+            room, most = len(self._names), len(self._facts) // _SEEN
             names, facts = pointer(self._names), pointer(self._facts)
             count = library().burst_list(raw, names, room, facts, most)
             if count == -errno.ERANGE:
@@ -68,11 +68,11 @@ class Look:
             if not paths and -count in _EMPTY:
                 return []
             raise OSError(-count, os.strerror(-count), next(iter(paths), directory))
-        columns = (self._facts[at : _FACTS * count : _FACTS] for at in range(_FACTS))
+        columns = (self._facts[at : _SEEN * count : _SEEN] for at in range(_SEEN))
         return list(map(Seen._make, zip(paths, *columns, strict=True)))
 
     def _make_room(self, room: int, most: int) -> None:
-        self._names, self._facts = bytearray(room), array("q", bytes(8 * _FACTS * most))
+        self._names, self._facts = bytearray(room), array("q", bytes(8 * _SEEN * most))
 
 
 def files_below(look: Look, top: str, links: bool = True) -> Iterator[Seen]:

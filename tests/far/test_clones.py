@@ -62,7 +62,7 @@ def push(far: FarEnd, index: Index, files: list[Path], key: str = KEY) -> list[s
     """As the agent does; names of those that were there at once."""
     with far.serving(key) as (client, _):
         assert client.hello(clones=True).clones
-        made, rest = cloned(client, index, map(str, files))
+        made, rest = cloned(client, index, list(map(str, files)))
         Push(client, index).send(rest)
     return [Path(entry.path).name for entry in made]
 
@@ -202,5 +202,5 @@ def test_who_is_not_known_is_not_asked_for(index: Index, files: list[Path]) -> N
         def clone(self, rows: object) -> None:
             raise AssertionError(rows)
 
-    made, others = cloned(cast(Client, Silent()), index, map(str, files))
+    made, others = cloned(cast(Client, Silent()), index, list(map(str, files)))
     assert ([], {*map(str, files)}) == (made, {*others})

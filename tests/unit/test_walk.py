@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -14,7 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from burstd.agent.facts import unreadable
 from burstd.agent.walk import Look, Real, directories_of, files_below, of_the_system
+from tests.unit.test_far_store_shared import BOB, as_user
 
 
 def below(top: Path, links: bool = True) -> list[str]:
@@ -104,6 +104,7 @@ def test_of_many_all_are_seen_before_and_after_one_with_few(tmp_path: Path, leng
 
 
 def test_trouble_with_a_directory_is_not_taken_for_an_empty_one(tree: Path) -> None:
+    Look().within("/")  # the native part is loaded before
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
     try:
@@ -116,21 +117,16 @@ def test_trouble_with_a_directory_is_not_taken_for_an_empty_one(tree: Path) -> N
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming somebody else needs root")
 def test_what_may_not_be_listed_has_nothing_and_what_may_not_be_looked_at_is_trouble() -> None:
-    code = """if True:
-        import os, sys
-        from burstd.agent.facts import unreadable
-        from burstd.agent.walk import Look, files_below
-        os.setgid(60011)
-        os.setuid(60011)
+    def looks() -> None:
         look = Look()
-        look.within(sys.argv[1])
-        for name in ("closed", "names"):
-            try:
-                print([seen.path for seen in files_below(look, f"{sys.argv[1]}/{name}")])
-            except PermissionError as error:
-                print(error.filename)
-        print(unreadable([f"{sys.argv[1]}/{name}" for name in ("none", "open", "closed", "no")]))
-    """
+        assert len(look.within(top)) == 3
+        assert [] == list(files_below(look, f"{top}/closed"))
+        with pytest.raises(PermissionError) as caught:
+            list(files_below(look, f"{top}/names"))
+        assert f"{top}/names/file" == caught.value.filename
+        paths = [f"{top}/{name}" for name in ("none", "open", "closed", "no")]
+        assert paths[2] == unreadable(paths)
+
     with tempfile.TemporaryDirectory(prefix="burst-walk-") as top:  # pytest's are for root alone
         for name, mode in (("closed", 0o700), ("names", 0o744)):
             (Path(top) / name).mkdir()
@@ -138,9 +134,7 @@ def test_what_may_not_be_listed_has_nothing_and_what_may_not_be_looked_at_is_tro
             (Path(top) / name).chmod(mode)
         (Path(top) / "open").touch(0o644)
         Path(top).chmod(0o755)
-        argv = [sys.executable, "-c", code, top]
-        said = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-    assert ["[]", f"{top}/names/file", f"{top}/closed"] == said.split("\n")[:3]
+        assert as_user(BOB, BOB, looks)
 
 
 NAMES = st.sampled_from(["a", "b", "c"])

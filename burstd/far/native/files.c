@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 static const int NEW = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+
 /* A file that is to end with a hole. */
 static int ends_here(int fd) {
     off_t end = lseek(fd, 0, SEEK_CUR);

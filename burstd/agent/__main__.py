@@ -32,8 +32,18 @@ def become_waiter(job: StandIn, version: int, seconds: int) -> None:
 
 
 def again(job: StandIn) -> list[str]:
-    """The agent's next life. ``-P``: a ``json.py`` in the job's directory is not ours."""
-    return [sys.executable, "-P", "-m", "burstd.agent", str(job.script), *job.arguments]
+    """The agent's next life. ``-P``: a ``json.py`` in the job's directory is not ours. Names are
+    bytes, whatever the job's locale is."""
+    return [
+        sys.executable,
+        "-P",
+        "-X",
+        "utf8",
+        "-m",
+        "burstd.agent",
+        str(job.script),
+        *job.arguments,
+    ]
 
 
 def remember() -> Memory:

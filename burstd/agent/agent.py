@@ -22,7 +22,7 @@ from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
 from burstd.agent.telling import Telling
 from burstd.domain.data import InputFile, Mark, OutputFile, row_of
-from burstd.ports.depot import Depot, Execution, Going
+from burstd.ports.depot import Depot, Ended, Execution, Going
 from burstd.ports.errors import Mismatch, Permanent, Rejected, Transient
 
 # An agent begins anew every few seconds while its job runs, mostly to look and sleep again: what
@@ -43,6 +43,9 @@ _WORTH_STAYING = frozenset(
     {"permitting", "running", "cancelling", "ended", "staging_out", "staged_out"}
 )
 
+#: Lines about results in the job's own output, and in the report: a job may leave a hundred
+#: thousand links.
+MOST_SAID, MOST_REPORTED = 20, 1000
 PATIENCE = 20.0  #: seconds of trouble before the job's output says so
 
 Words = Mapping[str, Any]
@@ -72,6 +75,9 @@ class Agent:
                 if words.get("burst") is not None:
                     self.memory.trouble_since = None
             except (Away, Transient) as error:
+                self._say_later(f"{error}; waiting")
+                words = {**words, "order": "stage_in"}
+            except Permanent as error:
                 self._say_later(f"{error}; waiting")
                 words = {**words, "order": "stage_in"}
             except OSError as error:
@@ -206,7 +212,7 @@ class Agent:
             from burstd.agent.demand import Demand
 
             landing = self._landing(words, depot, known, roots)
-            demand = Demand(depot, landing, self.memory.copies, self.memory.save)
+            demand = Demand(depot, landing, known, self.memory.copies, self.memory.save)
             here = f"{self.job.directory}/"
             found = demand.bring([glob.removeprefix(here) for glob in asked["globs"]])
             self._report(words, "pulled", {"id": asked["id"], **found})
@@ -223,8 +229,10 @@ class Agent:
         self, depot: Depot, known: Mapping[str, Mark], roots: tuple[Path, ...]
     ) -> Follower:
         memory = self.memory
-        writing = (memory.before_writing, memory.save)
-        return Follower(depot, memory.positions, known, memory.copies, roots, *writing)
+        return Follower(
+            depot, memory.positions, known, memory.copies, roots,
+            memory.before_writing, memory.save, memory.strangers,
+        )  # fmt: skip
 
     def _landing(
         self, words: Words, depot: Metered, known: Mapping[str, Mark], roots: tuple[Path, ...]
@@ -235,7 +243,10 @@ class Agent:
             depot.fetch(entry, descriptor, similar=similar)
 
         marks = {**known, **self.memory.copies}
-        return Landing(words["burst"], roots, marks, fetch, links=words["links"])
+        written = {(seen.st_dev, seen.st_ino) for seen in map(os.fstat, (1, 2))}
+        return Landing(
+            words["burst"], roots, marks, fetch, links=words["links"], written=written
+        )  # fmt: skip
 
     def _stage_out(self, words: Words, depot: Metered) -> None:
         if self._reported(words, "staged_out") is not None:
@@ -250,7 +261,8 @@ class Agent:
         known, roots = remembered.from_report(staged)
         follower = self._follower(depot, known, roots)
         now = depot.growing()
-        found, outside, code = depot.outputs(staged["secret"])
+        end = depot.outputs(staged["secret"])
+        found = [*end.results, *self._set_back(staged, end)]
         here = str(self.job.directory)
         # What lies here in part already comes whole.
         here_already = {**known, **self.memory.copies}
@@ -258,7 +270,8 @@ class Agent:
         asked_for = {entry.path for entry in stay}
         others = [entry for entry in found if entry.path not in asked_for]
         entries, left = coming(others, here, words["scratch"], known)
-        if size := depot.unpaid(now, entries):
+        landing = self._landing(words, depot, known, roots)
+        if size := depot.unpaid(now, entries, landing.lacks):
             self._report(words, "oversized", {"bytes": size})
             raise Transient(
                 f"its results are {size / 1e9:.1f} GB, more than the "
@@ -267,7 +280,6 @@ class Agent:
             )
         follower.streams(now)
 
-        landing = self._landing(words, depot, known, roots)
         arrivals, ordered = Arrivals(landing, self.memory.damaged), in_order(entries)
         depot.expect([entry for entry in ordered if not landing.seems_landed(entry)])
         arrivals.land(ordered)
@@ -278,16 +290,29 @@ class Agent:
         if words["on_demand"]["globs"]:  # also none: an earlier life may have seen some
             self._report(words, "remains", {"files": list(map(row_of, stay))})
         landing.notes += [self._told(stay, words)] if stay else []
-        ours = set(self.memory.copies) - {entry.path for entry in found}
+        # What was an input is never removed.
+        ours = self.memory.copies.keys() - known.keys() - {entry.path for entry in found}
         landing.discard(sorted(ours))
-        landing.notes += [f"{path} was written outside the job's directory" for path in outside]
-        for note in landing.notes:
+        landing.notes += [f"{path} was written outside the job's directory" for path in end.outside]
+        notes = _some(landing.notes, MOST_REPORTED)
+        for note in _some(landing.notes, MOST_SAID):
             self._say(note)
         follower.keep()
         # A memory that was lost with its machine knows less than what lies here.
         came = max(self.memory.pulled, sum(entry.travels for entry in entries))
-        body = {"files": len(entries), "bytes": came, "notes": landing.notes}
-        self._report(words, "staged_out", {**body, "exit_code": code})
+        body = {"files": len(entries), "bytes": came, "notes": notes}
+        self._report(words, "staged_out", {**body, "exit_code": end.exit_code})
+
+    def _set_back(self, staged: Words, end: Ended) -> list[OutputFile]:
+        """Inputs that the job has left as they were, of which a copy of another moment may lie
+        here."""
+        ended = {entry.path for entry in end.results}
+        mine = self.memory.copies.keys() - ended
+        return [
+            OutputFile(sent.path, "file", sent.size, sent.blake3, sent.mtime_ns, sent.mode)
+            for sent in (InputFile(**row) for row in staged["files"] if row["path"] in mine)
+            if sent.path not in end.deleted
+        ]
 
     def _told(self, stay: Sequence[OutputFile], words: Words) -> str:
         size, days = sum(entry.size for entry in stay), words["on_demand"]["for"]
@@ -354,6 +379,11 @@ class Agent:
         self.memory.forget()
         os.write(int(os.environ[END]), bytes((code & 0xFF, number)))
         sys.exit(0)
+
+
+def _some(notes: Sequence[str], most: int) -> list[str]:
+    left = len(notes) - most
+    return [*notes[:most], *([f"and {left} more of that kind"] if left > 0 else [])]
 
 
 def _remember_term(_number: int, _frame: object) -> None:

@@ -7,12 +7,12 @@ import resource
 from collections import deque
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from burstd.agent.landing import Damaged, Landing
 from burstd.domain.data import OutputFile
-from burstd.ports.errors import Mismatch
+from burstd.ports.errors import Mismatch, Rejected
 
 LANES = 6  #: files that are written, synced and named at once
 #: Small ones that are landed one after the other, to see whether each waits for something: threads
@@ -45,17 +45,22 @@ class Arrivals:
     landing: Landing
     damaged: MutableMapping[str, int]
     waits: Callable[[], int] = _waits
+    _kept_back: PermissionError | Rejected | None = field(default=None, init=False)
 
     def land(self, ordered: Sequence[OutputFile]) -> None:
         """Put all in place; of a name that is listed twice the last. Raises ``OSError`` and what
-        the landing's fetch raises, once none is under way any more."""
+        the landing's fetch raises, once none is under way any more; what concerns one alone, once
+        all others are there."""
         files = [entry for entry in ordered if entry.kind != "dir"]
+        self.landing.made = {entry.path for entry in ordered[len(files) :]}
         once = {entry.path: entry for entry in files}
         with ThreadPoolExecutor(LANES) as lanes:
             for rank in (0, 1):
                 self._some(lanes, (entry for entry in once.values() if _rank(entry) == rank))
         for entry in ordered[len(files) :]:
             self._one(entry)
+        if self._kept_back is not None:
+            raise self._kept_back
 
     def _some(self, lanes: ThreadPoolExecutor, entries: Iterable[OutputFile]) -> None:
         coming, many = iter(entries), FIRST
@@ -101,6 +106,11 @@ class Arrivals:
             self.damaged[entry.path] = self.damaged.get(entry.path, 0) + 1
             if self.damaged[entry.path] >= ASIDE:
                 self._aside(entry)
+        except PermissionError as error:
+            error.filename = entry.path
+            self._kept_back = error
+        except Rejected as error:
+            self._kept_back = Rejected(f"{entry.path} does not come: {error}")
         else:
             self.damaged.pop(entry.path, None)
 

@@ -7,13 +7,15 @@ includes may nest nine levels.
 
 from __future__ import annotations
 
-import os.path
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 LEVELS = 9
+BLOCK = 16 * 2**20  #: bytes
 _CARD = re.compile(rb"^[ \t]*\*[^*\r\n][^\r\n]*", re.MULTILINE)
 _FILE = re.compile(r",(INPUT|STIFFNESSFILE|MASSFILE)=([^,]+)", re.IGNORECASE)
 
@@ -40,12 +42,27 @@ class MissingInput(Exception):
 
 def references(deck: Path) -> Iterator[Reference]:
     """The files that the cards of ``deck`` name. Raises ``OSError``."""
-    text = deck.read_bytes()
-    for card in _CARD.finditer(text):
-        line = card[0].decode("latin-1").replace(" ", "").replace("\t", "")
-        for _, name in _FILE.findall(line):
-            number = text.count(b"\n", 0, card.start()) + 1
-            yield Reference(name, deck, number, line.upper().startswith("*INCLUDE"))
+    above = 0
+    with deck.open("rb") as file:
+        for block in _blocks(file):
+            for card in _CARD.finditer(block):
+                line = os.fsdecode(card[0]).replace(" ", "").replace("\t", "")
+                for _, name in _FILE.findall(line):
+                    number = above + block.count(b"\n", 0, card.start()) + 1
+                    yield Reference(name, deck, number, line.upper().startswith("*INCLUDE"))
+            above += block.count(b"\n")
+
+
+def _blocks(file: BinaryIO) -> Iterator[bytes]:
+    """Whole lines, some MiB at a time: a mesh has a GB of them. One line that is longer is no
+    deck's."""
+    rest = b""
+    while more := file.read(BLOCK):
+        block = rest + more
+        end = block.rfind(b"\n") + 1 or len(block)
+        rest = block[end:]
+        yield block[:end]
+    yield rest
 
 
 def closure(deck: Path, directory: Path) -> list[Path]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from glob import escape
 from typing import Any
 
 from burstd.agent.landing import Landing
@@ -14,16 +17,20 @@ from burstd.ports.errors import Mismatch, Permanent, Rejected
 
 #: A file that is being written is read again, of which only what has changed travels.
 TRIES = 3
+REMEMBERED_EVERY = 1.0  #: seconds
 
 
 @dataclass
 class Demand:
-    """``copies``: see ``Follower``; each is remembered as soon as it is there."""
+    """``known``: how names looked at stage-in; ``copies``: see ``Follower``; they are remembered
+    now and then."""
 
     depot: Metered
     landing: Landing
+    known: Mapping[str, Mark]
     copies: MutableMapping[str, Mark]
     remember: Callable[[], None]
+    _remembered: float = field(default=-math.inf, init=False)  #: when, monotonic
 
     def bring(self, patterns: Sequence[str]) -> dict[str, Any]:
         """Those that match, for the report. ``whole``: no byte was written to it while it was read;
@@ -34,16 +41,32 @@ class Demand:
             seen = self.depot.matching(patterns)
         except Permanent as error:
             return {"files": [], "notes": [f"nothing was brought: {error}"]}
-        for one in seen:
-            try:
-                told = self._one(one, patterns)
-                found += [told] if told else []
-            except (Permanent, OSError) as error:
-                why = error.strerror if isinstance(error, OSError) else error
-                notes.append(f"{one.path} was not brought: {why}")
+        changed = [one for one in seen if not self._is_as_sent(one)]
+        if same := len(seen) - len(changed):
+            notes.append(f"{same} files that match are as they were sent: they stay as they are")
+        try:
+            for one in changed:
+                try:
+                    told = self._one(one)
+                    found += [told] if told else []
+                except (Permanent, OSError) as error:
+                    why = error.strerror if isinstance(error, OSError) else error
+                    notes.append(f"{one.path} was not brought: {why}")
+        finally:
+            self.remember()
         return {"files": found, "notes": notes}
 
-    def _one(self, seen: Seen, patterns: Sequence[str]) -> dict[str, Any] | None:
+    def _is_as_sent(self, seen: Seen) -> bool:
+        """The job has not written to it: its own name at home may be open, as the output of
+        another job is."""
+        mark = self.known.get(seen.path)
+        return mark is not None and mark[:2] == (seen.size, seen.mtime_ns)
+
+    def _now(self, seen: Seen) -> Seen | None:
+        below = seen.path.removeprefix(f"{self.landing.roots[0]}/")
+        return next((f for f in self.depot.matching([escape(below)]) if f.path == seen.path), None)
+
+    def _one(self, seen: Seen) -> dict[str, Any] | None:
         told: dict[str, Any] | None = None
         for _ in range(TRIES):
             try:
@@ -52,9 +75,11 @@ class Demand:
                 told = {"path": seen.path, "bytes": seen.size}
             except Mismatch:  # it has become shorter since
                 told = None
-            now = next((f for f in self.depot.matching(patterns) if f.path == seen.path), seen)
-            if told and now == seen:
+            now = self._now(seen)
+            if told and now in {seen, None}:
                 return {**told, "whole": True}
+            if now is None:
+                raise Rejected("its job has removed it")
             seen = now
         if told is None:
             raise Mismatch("it is begun anew again and again")
@@ -69,5 +94,7 @@ class Demand:
         mark = self.landing.copy(entry)
         if mark is not None:
             self.copies[seen.path] = mark
-            self.remember()
+            if time.monotonic() - self._remembered > REMEMBERED_EVERY:
+                self.remember()
+                self._remembered = time.monotonic()
         return mark is not None

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from burstd.domain.data import InputFile
+from burstd.domain.data import InputFile, signed
 from burstd.far.loader import library, pointer
 
 STAMP = 5  #: native/native.h
@@ -25,7 +25,8 @@ class Stamp(NamedTuple):
     @classmethod
     def of(cls, fact: os.stat_result) -> Stamp:
         """That of a file now."""
-        return cls(fact.st_size, fact.st_mtime_ns, fact.st_ctime_ns, fact.st_ino)
+        times = signed(fact.st_mtime_ns), signed(fact.st_ctime_ns)
+        return cls(fact.st_size, *times, signed(fact.st_ino))
 
 
 class Fact(NamedTuple):

@@ -103,7 +103,7 @@ class Fetching:
     def _results(self, words: Words, depot: Depot) -> tuple[list[OutputFile], str]:
         """What its runner's record has of them, and a line about those that do not come."""
         known, roots = from_report(words)
-        found = depot.outputs(words["secret"])[0]
+        found = depot.outputs(words["secret"]).results
         return coming(found, str(roots[0]), words["scratch"], known)
 
     def _patiently(self, work: Callable[[], Found]) -> Found:

@@ -18,6 +18,8 @@ from burstd.ports.errors import Rejected
 BLOCK = 2**20
 #: fsync(2) of a pipe, a terminal or /dev/null.
 _NO_FILE = frozenset({errno.EINVAL, errno.EROFS, errno.ENOTSUP})
+#: A directory that nothing may be written to; the landing says so.
+_NOT_HERE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST})
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -38,6 +40,8 @@ class Follower:
     #: Called before each write to a stream, with its name and descriptor, and after each to a file.
     before_writing: Callable[[str, int], None] = field(default=lambda _stream, _descriptor: None)
     written: Callable[[], None] = field(default=lambda: None)
+    #: What lies at names of live files and is neither, nor a copy that nobody remembers.
+    strangers: MutableMapping[str, Mark] = field(default_factory=dict)
 
     def once(self) -> Growing:
         """Copy what has grown since the last time; how it was then."""
@@ -76,32 +80,38 @@ class Follower:
 
     def _live(self, path: str, size: int) -> None:
         """Append to our copy; one that is not ours any more is left alone (landing decides)."""
-        descriptor = self._ours(path)
+        descriptor = self._ours(path, size)
         if descriptor is None:
             return
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
             try:
                 self._grow(file, path, size)
             finally:  # ours, however far it came
-                seen = os.fstat(file.fileno())
-                self.copies[path] = Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
+                self.copies[path] = Mark.of(os.fstat(file.fileno()))
                 self.written()
 
     def _grow(self, file: FileIO, path: str, size: int) -> None:
         have = file.seek(0, os.SEEK_END)
-        if path not in self.copies or have > size:  # an older run's file, or a rewritten one
-            file.truncate(0)
-            have = file.seek(0)
-        while have < size:
-            try:
-                block = self.depot.read(path, have, min(BLOCK, size - have))
-            except Rejected:  # its job has renamed or removed it since; at the end the landing does
-                return
-            if not block:
-                return
-            have += file.write(block)
+        try:
+            # An older run's file, or a rewritten one, makes room only for what is at hand.
+            anew = have > size or (
+                path not in self.copies and not self.depot.begins_with(path, file.fileno())
+            )
+            at = 0 if anew else have
+            while at < size:
+                block = self.depot.read(path, at, min(BLOCK, size - at))
+                if not block:
+                    return
+                if anew:
+                    file.truncate(0)
+                    anew, at = False, file.seek(0)
+                at += file.write(block)
+            if anew:
+                file.truncate(0)
+        except Rejected:  # its job has renamed or removed it since; at the end the landing does
+            return
 
-    def _ours(self, path: str) -> int | None:
+    def _ours(self, path: str, size: int) -> int | None:
         try:
             root, parts = inside(path, self.roots)
             directory = descend(root, parts[:-1], make=False)
@@ -112,12 +122,12 @@ class Follower:
             try:
                 descriptor = os.open(name, _OPEN, dir_fd=directory)
             except FileNotFoundError:
-                return os.open(name, _OPEN | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=directory)
+                return self._new(path, name, directory)
             except OSError:
                 return None
             ours = False
             try:
-                ours = self._is_known(path, os.fstat(descriptor))
+                ours = self._is_ours(path, descriptor, size)
             finally:
                 if not ours:
                     os.close(descriptor)
@@ -125,7 +135,35 @@ class Follower:
         finally:
             os.close(directory)
 
-    def _is_known(self, path: str, seen: os.stat_result) -> bool:
-        known = self.copies.get(path) or self.marks.get(path)
-        mark = Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
-        return stat.S_ISREG(seen.st_mode) and known == mark
+    def _new(self, path: str, name: str, directory: int) -> int | None:
+        self.copies.pop(path, None)
+        try:
+            descriptor = os.open(name, _OPEN | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=directory)
+        except OSError as error:
+            if error.errno in _NOT_HERE:
+                return None
+            raise
+        self.copies[path] = Mark.of(os.fstat(descriptor))
+        return descriptor
+
+    def _is_ours(self, path: str, descriptor: int, size: int) -> bool:
+        seen = os.fstat(descriptor)
+        mark = Mark.of(seen)
+        if not stat.S_ISREG(seen.st_mode) or self.strangers.get(path) == mark:
+            return False
+        if (self.copies.get(path) or self.marks.get(path)) == mark:
+            return True
+        return self._is_forgotten(path, descriptor, mark, size)
+
+    def _is_forgotten(self, path: str, descriptor: int, mark: Mark, size: int) -> bool:
+        """A copy that nobody remembers: an agent was killed while it wrote, or the proxy node went
+        away. Going on with it loses nothing, as the far file begins with all its bytes."""
+        try:
+            same = mark.size <= size and self.depot.begins_with(path, descriptor)
+        except Rejected:  # removed since; the next look tells
+            return False
+        if same and mark == Mark.of(os.fstat(descriptor)):
+            self.copies[path] = mark
+            return True
+        self.strangers[path] = mark
+        return False

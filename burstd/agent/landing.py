@@ -9,26 +9,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterable, MutableMapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from burstd.agent.ways import LONGEST_NAME, Refused, beneath, descend, inside
+from burstd.agent import placing
+from burstd.agent.placing import LOOK, begun, beside, digest_of, discard, look
+from burstd.agent.ways import Misplaced, Refused, believed, below, beneath, descend, inside, unlock
 from burstd.domain.data import Mark, OutputFile
-from burstd.far import chunks
 from burstd.ports.errors import Mismatch
 
-#: A fifo that somebody has put there must not hang us.
-_LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_AGAIN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-BLOCK = 2**20
 
 #: Writes the file's bytes into the descriptor, which may have a beginning of them; the other, if
 #: there is one, is an open file of that name, which may have some of them.
@@ -50,9 +44,14 @@ class Landing:
     fetch: Fetch
     notes: list[str] = field(default_factory=list)
     links: bool = False  #: links that lead below their own directory may be landed
+    #: Device and inode of files that this process writes to, whatever their names are.
+    written: Container[tuple[int, int]] = frozenset()
+    #: Directories that the job has made: their modes hinder nothing that is to come into them.
+    made: Container[str] = frozenset()
     #: Files that have landed under their own names: how they looked then, and their digests.
     _there: dict[str, tuple[Mark, str]] = field(default_factory=dict)
     _synced: set[Path] = field(default_factory=set)  #: directories whose names are on disk
+    _noted: set[str] = field(default_factory=set)
 
     def land(self, entry: OutputFile) -> None:
         """Put one entry in place; again after any interruption. Raises ``OSError`` (no space
@@ -70,6 +69,18 @@ class Landing:
             return False
         return (seen.st_size, seen.st_mtime_ns) == (entry.size, entry.mtime_ns)
 
+    def lacks(self, entry: OutputFile) -> int:
+        """Bytes of it that most likely have yet to come."""
+        if not entry.travels or self.seems_landed(entry):
+            return 0
+        try:
+            root, parts = below(entry.path, self.roots)
+            place = root.joinpath(*parts)
+            begun = place.with_name(self._temporary(place.name)).lstat().st_size
+        except (Refused, OSError):
+            return entry.travels
+        return max(0, entry.travels - begun)
+
     def copy(self, entry: OutputFile) -> Mark | None:
         """Put a file in place that is still being written, so that nobody knows its digest; later
         its end takes its place. What it looks like now; nothing where it is not under its own name.
@@ -79,36 +90,64 @@ class Landing:
     def aside(self, entry: OutputFile) -> None:
         """Put what arrives damaged again and again beside its place: better than nothing, and
         nobody takes it for the result. Raises ``OSError``."""
-        name = _beside(PurePosixPath(entry.path).name, f".burst-{self.burst}.damaged")
-        if self._land(replace(entry, blake3=""), name):
-            self.notes.append(
-                f"{entry.path} is not what the far end's record says: what came is in {name}"
-            )
+        self._land(replace(entry, blake3=""), damaged=True)
 
-    def _land(self, entry: OutputFile, name: str = "") -> bool:
+    def _land(self, entry: OutputFile, *, damaged: bool = False) -> bool:
         try:
-            root, parts = inside(entry.path, self.roots)
-        except Refused as error:
-            self.notes.append(f"{entry.path} was not brought back: {error}")
-            return False
-        if entry.kind not in {"file", "dir", "symlink"} or (
-            entry.kind == "symlink" and not self.links
-        ):
-            self.notes.append(f"{entry.path} was not brought back: it is a {entry.kind}")
-            return False
-        parents = parts if entry.kind == "dir" else parts[:-1]
-        try:
+            root, parts = below(entry.path, self.roots)
+            if entry.kind not in {"file", "dir", "symlink"} or (
+                entry.kind == "symlink" and not self.links
+            ):
+                raise Refused(f"it is a {entry.kind}")
             target = beneath(entry.target) if entry.kind == "symlink" else ""
-            directory = descend(root, parents, synced=self._synced)
+            return self._there_or_beside(root, parts, entry, target, damaged=damaged)
         except Refused as error:
             self.notes.append(f"{entry.path} was not brought back: {error}")
             return False
+
+    def _there_or_beside(
+        self, root: Path, parts: tuple[str, ...], entry: OutputFile, target: str, *, damaged: bool
+    ) -> bool:
+        """With other names where something on the way is no directory, or would be believed."""
+        while True:
+            parents = parts if entry.kind == "dir" else parts[:-1]
+            try:
+                believed(parts)
+                return self._within(root, parents, parts[-1], entry, target, damaged=damaged)
+            except Misplaced as error:
+                other = beside(parts[error.at], f".burst-{self.burst}")
+                above, rest = parts[: error.at], parts[error.at + 1 :]
+                way = "/".join(parts[: error.at + 1])
+                self._note_once(f"{error}: what the job has made of {way} is in {other}")
+                parts = (*above, other, *rest)
+            except PermissionError:
+                if not unlock(root, parents, self.made):
+                    raise
+
+    def _note_once(self, note: str) -> None:
+        if note not in self._noted:
+            self._noted.add(note)
+            self.notes.append(note)
+
+    def _within(
+        self,
+        root: Path,
+        parents: tuple[str, ...],
+        name: str,
+        entry: OutputFile,
+        target: str,
+        *,
+        damaged: bool,
+    ) -> bool:
+        directory = descend(root, parents, synced=self._synced)
         try:
-            if entry.kind == "file":
-                return self._file(directory, name or parts[-1], entry)
             if entry.kind == "symlink":
-                return self._link(directory, parts[-1], entry.path, target)
-            os.fchmod(directory, entry.mode & 0o777)
+                return self._link(directory, name, entry.path, target)
+            if entry.kind == "file":
+                return self._file(directory, name, entry, damaged=damaged)
+            kept = os.fstat(directory).st_mode & stat.S_ISGID  # from the directory above
+            with contextlib.suppress(PermissionError):  # somebody else's
+                os.fchmod(directory, entry.mode & 0o777 | kept)
             os.fsync(directory)
             return True
         finally:
@@ -123,7 +162,7 @@ class Landing:
             except (Refused, FileNotFoundError):
                 continue
             try:
-                seen = _look(directory, parts[-1])
+                seen = look(directory, parts[-1])
                 if seen is not None and not self._changed(path, seen):
                     os.unlink(parts[-1], dir_fd=directory)
             finally:
@@ -131,7 +170,7 @@ class Landing:
 
     def _link(self, directory: int, name: str, path: str, target: str) -> bool:
         """Where nobody has put something else meanwhile."""
-        existing = _look(directory, name)
+        existing = look(directory, name)
         if existing is None:
             with contextlib.suppress(FileExistsError):  # symlink() never replaces
                 os.symlink(target, name, dir_fd=directory)
@@ -139,9 +178,9 @@ class Landing:
                 return True
         elif stat.S_ISLNK(existing.st_mode) and os.readlink(name, dir_fd=directory) == target:
             return True
-        elif self.marks.get(path) == _mark(existing):
+        elif self.marks.get(path) == Mark.of(existing):
             temporary = self._temporary(name)
-            _discard(directory, temporary)
+            discard(directory, temporary)
             os.symlink(target, temporary, dir_fd=directory)
             os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
             os.fsync(directory)
@@ -152,20 +191,29 @@ class Landing:
     def _temporary(self, name: str) -> str:
         return f".burst-{self.burst}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
 
-    def _file(self, directory: int, name: str, entry: OutputFile) -> bool:
+    def _file(self, directory: int, name: str, entry: OutputFile, *, damaged: bool) -> bool:
         temporary = self._temporary(name)
-        existing = _look(directory, name)
-        if existing is not None and _is(directory, name, existing, entry):
-            _discard(directory, temporary)  # left by an interrupted landing of ours
-            _keep(directory, name, existing, entry)
-            self._there[entry.path] = _mark(existing), entry.blake3
+        if placing.landed(directory, name, entry):
+            discard(directory, temporary)  # left by an interrupted landing of ours
+            self._there[entry.path] = self._now(directory, name), entry.blake3
             return True
+        copy = beside(name, f".burst-{self.burst}")
+        if placing.landed(directory, copy, entry):  # where an interrupted landing has put it
+            discard(directory, temporary)
+            self.notes.append(self._theirs(entry.path, copy))
+            return False
         descriptor = self._linked(directory, temporary, entry) if entry.target else None
         if descriptor is None:
             descriptor = self._written(directory, temporary, name, entry)
         try:  # open, and so locked, until it has its name
-            own = self._place(directory, temporary, name, existing, entry)
-            seen = _mark(os.fstat(descriptor))
+            if damaged:
+                ending = f".burst-{self.burst}.damaged"
+                copy = placing.named_beside(directory, temporary, name, ending)
+                wrong = f"{entry.path} is not what the far end's record says: what came is in"
+                self.notes.append(f"{wrong} {copy}")
+                return False
+            own = self._place(directory, temporary, name, entry)
+            seen = Mark.of(os.fstat(descriptor))
             if own and not entry.blake3:
                 self.marks[entry.path] = seen
             elif own:
@@ -173,6 +221,14 @@ class Landing:
             return own
         finally:
             os.close(descriptor)
+
+    @staticmethod
+    def _theirs(path: str, copy: str) -> str:
+        return f"{path} was changed on-prem while the job ran: its result is in {copy}"
+
+    @staticmethod
+    def _now(directory: int, name: str) -> Mark:
+        return Mark.of(os.stat(name, dir_fd=directory, follow_symlinks=False))
 
     def _linked(self, directory: int, temporary: str, entry: OutputFile) -> int | None:
         """One more name for a result that is there; nothing where it is not, or can't have any:
@@ -183,203 +239,67 @@ class Landing:
         except (Refused, OSError):
             return None
         try:
-            _discard(directory, temporary)
+            discard(directory, temporary)
             os.link(
                 parts[-1], temporary,
                 src_dir_fd=source, dst_dir_fd=directory, follow_symlinks=False,
             )  # fmt: skip
-            descriptor = os.open(temporary, _LOOK, dir_fd=directory)
+            descriptor = os.open(temporary, LOOK, dir_fd=directory)
         except OSError:
             return None
         finally:
             os.close(source)
         seen = os.fstat(descriptor)
         alike = (seen.st_mode & 0o7777, seen.st_mtime_ns) == (entry.mode & 0o777, entry.mtime_ns)
-        if alike and (_mark(seen), entry.blake3) == self._there.get(entry.target):
+        if alike and (Mark.of(seen), entry.blake3) == self._there.get(entry.target):
             return descriptor
         os.close(descriptor)
-        _discard(directory, temporary)  # what has that name is not what has landed there
+        discard(directory, temporary)  # what has that name is not what has landed there
         return None
 
-    def _place(
-        self,
-        directory: int,
-        temporary: str,
-        name: str,
-        existing: os.stat_result | None,
-        entry: OutputFile,
-    ) -> bool:
-        """False where its name is the user's, and it lies beside that."""
-        if existing is None:
-            try:  # link() never replaces: a name that appeared meanwhile is the user's
-                os.link(
-                    temporary, name,
-                    src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False,
-                )  # fmt: skip
-                os.unlink(temporary, dir_fd=directory)
-                os.fsync(directory)
+    def _place(self, directory: int, temporary: str, name: str, entry: OutputFile) -> bool:
+        """False where its name is the user's, and it lies beside that. What has it is looked at
+        now: the bytes may have taken hours to come."""
+        while (existing := look(directory, name)) is None:
+            if placing.named(directory, temporary, name):
                 return True
-            except FileExistsError:
-                existing = _look(directory, name)
-        theirs = (
-            existing is not None
-            and self._changed(entry.path, existing)
-            and not _continues(directory, name, temporary)
-        )
-        if theirs:
-            copy = _beside(name, f".burst-{self.burst}")
-            os.rename(temporary, copy, src_dir_fd=directory, dst_dir_fd=directory)
-            self.notes.append(
-                f"{entry.path} was changed on-prem while the job ran: its result is in {copy}"
-            )
-        else:
-            os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+        if self._changed(entry.path, existing) and (
+            self._is_written(existing) or not placing.continues(directory, name, temporary)
+        ):
+            ending = f".burst-{self.burst}"
+            copy = placing.named_beside(directory, temporary, name, ending)
+            self.notes.append(self._theirs(entry.path, copy))
+            return False
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
         os.fsync(directory)
-        return not theirs
+        return True
 
     def _changed(self, path: str, seen: os.stat_result) -> bool:
         """True unless the name is the very file that was there at stage-in, or our live copy."""
-        if not stat.S_ISREG(seen.st_mode):
+        if not stat.S_ISREG(seen.st_mode) or self._is_written(seen):
             return True
-        return self.marks.get(path) != _mark(seen)
+        return self.marks.get(path) != Mark.of(seen)
+
+    def _is_written(self, seen: os.stat_result) -> bool:
+        """The job's own output comes to it: with another file in its place that would be lost."""
+        return (seen.st_dev, seen.st_ino) in self.written
 
     def _written(self, directory: int, temporary: str, name: str, entry: OutputFile) -> int:
         """What came before a cut stays for the next time; what is wrong goes."""
-        descriptor = _begun(directory, temporary)
+        descriptor = begun(directory, temporary)
         try:
-            with _similar(directory, name) as similar:
+            with placing.similar(directory, name) as similar:
                 self.fetch(entry, descriptor, similar)
             if entry.blake3 and digest_of(temporary, directory) != entry.blake3:
-                _discard(directory, temporary)
+                discard(directory, temporary)
                 raise Damaged(f"{entry.path} arrived damaged")
-            _finish(descriptor, entry)
+            placing.finish(descriptor, entry)
         except BaseException as error:
+            nothing = os.fstat(descriptor).st_size == 0
             os.close(descriptor)
             full = isinstance(error, OSError) and error.errno in _FULL
-            if full or isinstance(error, Mismatch):  # others need the room; it has no good end
-                _discard(directory, temporary)
+            # Others need the room; it has no good end.
+            if nothing or full or isinstance(error, Mismatch):
+                discard(directory, temporary)
             raise
         return descriptor
-
-
-def _begun(directory: int, temporary: str) -> int:
-    """The file of an interrupted landing of ours, or a new one; locked. One that is not ours alone
-    is not written to: it has another name too, somebody else has put it there, or another agent of
-    this burst, that was thought dead, still writes to it."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(temporary, _AGAIN, dir_fd=directory)
-        seen = os.fstat(descriptor)
-        ours = stat.S_ISREG(seen.st_mode) and (seen.st_nlink, seen.st_uid) == (1, os.geteuid())
-        if ours and _lock(descriptor):
-            return descriptor
-        os.close(descriptor)
-    _discard(directory, temporary)
-    descriptor = os.open(temporary, _NEW, 0o600, dir_fd=directory)
-    _lock(descriptor)
-    return descriptor
-
-
-def _lock(descriptor: int) -> bool:
-    """False if another has it, or where there are no locks."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-@contextmanager
-def _similar(directory: int, name: str) -> Iterator[int | None]:
-    """What has the result's name: an input that the job went on writing, or a live copy."""
-    try:
-        descriptor = os.open(name, _LOOK, dir_fd=directory)
-    except OSError:
-        yield None
-        return
-    try:
-        yield descriptor if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
-    finally:
-        os.close(descriptor)
-
-
-def digest_of(name: str, directory: int | None = None) -> str:
-    """BLAKE3 of a regular file, never through a link. Raises ``OSError``."""
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    try:
-        return chunks.digest_of(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _mark(seen: os.stat_result) -> Mark:
-    return Mark(seen.st_size, seen.st_mtime_ns, seen.st_ino)
-
-
-def _look(directory: int, name: str) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-
-
-def _is(directory: int, name: str, seen: os.stat_result, entry: OutputFile) -> bool:
-    """Landed already: same size and digest, in a plain file."""
-    return (
-        bool(entry.blake3)
-        and stat.S_ISREG(seen.st_mode)
-        and seen.st_size == entry.size
-        and digest_of(name, directory) == entry.blake3
-    )
-
-
-def _continues(directory: int, name: str, result: str) -> bool:
-    """True if the result begins with all bytes of the file: a live copy that nobody remembers
-    (the proxy node went away). Replacing it loses nothing."""
-    try:
-        descriptor = os.open(name, _LOOK, dir_fd=directory)
-    except OSError:
-        return False
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        return False
-    with (
-        os.fdopen(descriptor, "rb") as old,
-        os.fdopen(os.open(result, _LOOK, dir_fd=directory), "rb") as new,
-    ):
-        while block := old.read(BLOCK):
-            if new.read(len(block)) != block:
-                return False
-    return True
-
-
-def _beside(name: str, ending: str) -> str:
-    """``name`` and ``ending``, cut to what a directory takes."""
-    room = LONGEST_NAME - len(os.fsencode(ending))
-    return os.fsdecode(os.fsencode(name)[:room]) + ending
-
-
-def _keep(directory: int, name: str, seen: os.stat_result, entry: OutputFile) -> None:
-    """A file that is the result already: an interrupted landing's, or a live copy. Neither need be
-    on disk yet."""
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    try:
-        if os.fstat(descriptor).st_ino == seen.st_ino:
-            _finish(descriptor, entry)
-    finally:
-        os.close(descriptor)
-    os.fsync(directory)
-
-
-def _finish(descriptor: int, entry: OutputFile) -> None:
-    """Mode and time first: what is set after a sync is not synced."""
-    os.fchmod(descriptor, entry.mode & 0o777)
-    with contextlib.suppress(OverflowError):  # a time beyond all times
-        os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
-    os.fsync(descriptor)
-
-
-def _discard(directory: int, name: str) -> None:
-    try:
-        os.unlink(name, dir_fd=directory)
-    except FileNotFoundError:
-        return

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,8 @@ class Memory:
     pulled: int = 0  #: bytes that came from the far end, those that came twice counted twice
     told: int = 0  #: of them, that burstd has heard of
     damaged: dict[str, int] = field(default_factory=dict)  #: how often results have arrived so
+    #: What else lies at names of live files: not to be compared again.
+    strangers: dict[str, Mark] = field(default_factory=dict)
     #: The stream that is being written to, and before that: where its descriptor stood, its
     #: position. Nothing once that is remembered.
     writing: tuple[str, int, int] | None = None
@@ -68,6 +70,7 @@ class Memory:
             "pulled": self.pulled,
             "told": self.told,
             "damaged": self.damaged,
+            "strangers": self.strangers,
             "writing": self.writing,
         }
         temporary = self.directory / "state.new"
@@ -105,7 +108,8 @@ class Recalled(Mapping[str, Mark]):
 def recall() -> Memory:
     """This stand-in's memory: of its earlier lives, or a new one. Raises ``OSError``."""
     prefix = f"burst-agent-{os.environ.get('SLURM_JOB_ID', '')}-"
-    if DIRECTORY not in os.environ:  # there was no room for it when the stand-in began
+    # There was no room for it when the stand-in began, or its last life was killed at its very end.
+    if not Path(os.environ.get(DIRECTORY, "/nowhere")).is_dir():
         import tempfile
 
         os.environ[DIRECTORY] = tempfile.mkdtemp(prefix=prefix)
@@ -113,7 +117,10 @@ def recall() -> Memory:
     if (directory / "state.json").exists():
         state = json.loads((directory / "state.json").read_text())
         state["copies"] = {path: Mark(**mark) for path, mark in state["copies"].items()}
-        return Memory(directory, **state)
+        strangers = state.get("strangers", {})  # none: an older version wrote it
+        state["strangers"] = {path: Mark(*values) for path, values in strangers.items()}
+        known = {one.name for one in fields(Memory)}  # more: a newer one did
+        return Memory(directory, **{name: state[name] for name in known & state.keys()})
     memory = Memory(directory)
     memory.save()
     import shutil

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from burstd.agent.memory import Memory
 from burstd.domain.data import InputFile, OutputFile
-from burstd.ports.depot import Came, Depot, Execution, Going, Growing, Seen
+from burstd.ports.depot import Came, Depot, Ended, Execution, Going, Growing, Seen
 
 SAVED_EVERY = 4 * 2**20  #: bytes that a power cut may leave uncounted; small results are many
 TOLD_EVERY = 16 * 10**6  #: bytes that burstd may not have heard of when the stand-in is killed
@@ -51,6 +51,9 @@ class Metered:
             self.memory.told = self.memory.pulled
             self.tell(self.memory.told)
 
+    def begins_with(self, path: str, mine: int) -> bool:
+        return self.depot.begins_with(path, mine)
+
     def matching(self, patterns: Sequence[str]) -> Sequence[Seen]:
         return self.depot.matching(patterns)
 
@@ -59,7 +62,7 @@ class Metered:
         """Bytes that are paid for and have not come; ``None``: no limit."""
         return None if self.most is None else max(0, self.most - self.memory.pulled)
 
-    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
+    def outputs(self, secret: str) -> Ended:
         return self.depot.outputs(secret)
 
     def expect(self, entries: Sequence[OutputFile]) -> None:
@@ -91,18 +94,25 @@ class Metered:
     def close(self) -> None:
         self.depot.close()
 
-    def unpaid(self, now: Growing, entries: Sequence[OutputFile]) -> int:
-        """Bytes that all would be, if that is more than is paid for; else 0."""
+    def unpaid(
+        self,
+        now: Growing,
+        entries: Sequence[OutputFile],
+        lacks: Callable[[OutputFile], int] = lambda entry: entry.travels,
+    ) -> int:
+        """Bytes that all would be, if that is more than is paid for; else 0. ``lacks``: how many
+        of a result's have yet to come; the others are counted."""
         if self.most is None:
             return 0
         have = self.memory.positions
         streams = {"stdout": now.stdout, "stderr": now.stderr}.items()
         total = self.memory.pulled + sum(max(0, size - have.get(s, 0)) for s, size in streams)
-        whole = [entry for entry in entries if self._may_be_here(entry)]
-        total += sum(entry.travels for entry in entries) - sum(entry.travels for entry in whole)
+        coming = [(entry, lacks(entry)) for entry in entries]
+        whole = [(entry, size) for entry, size in coming if self._may_be_here(entry)]
+        total += sum(size for _, size in coming) - sum(size for _, size in whole)
         # Copies are read only where it depends on them: this is asked again and again.
-        if total <= self.most < total + sum(entry.travels for entry in whole):
-            total += sum(entry.travels for entry in whole if not _is(entry))
+        if total <= self.most < total + sum(size for _, size in whole):
+            total += sum(size for entry, size in whole if not _is(entry))
         return total if total > self.most else 0
 
     def _may_be_here(self, entry: OutputFile) -> bool:
@@ -112,7 +122,7 @@ class Metered:
 
 def _is(entry: OutputFile) -> bool:
     """Its live copy is whole: a file may be written over at the same size."""
-    from burstd.agent.landing import digest_of
+    from burstd.agent.placing import digest_of
 
     try:
         return digest_of(entry.path) == entry.blake3

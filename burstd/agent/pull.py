@@ -58,22 +58,8 @@ class Pull:
         """How much of the beginning is there and right. The last chunk before a cut is not whole,
         and counts as missing."""
         have = min(os.fstat(self.into).st_size, self.size)
-        while have >= LEAST and self._at < have:
-            end = min(self._at + SEGMENT, self.size)
-            pending = self.client.names(self.path, self._at, end - self._at)
-            pieces = [
-                (name, len(part))
-                for window in windows(self.into, min(end, have), self._at)
-                for name, _, part in window.pieces()
-            ]
-            right = 0
-            for mine, theirs in zip(pieces, chunks_of(pending), strict=False):
-                if mine != theirs:
-                    break
-                right += mine[1]
-            self._at += right
-            if self._at < end:
-                break
+        if have >= LEAST:
+            self._at = alike(self.client, self.path, self.into, have, self.size)
         return self._at
 
     def _plan(self, similar: int) -> Iterator[tuple[int, bytes | None]]:
@@ -138,6 +124,29 @@ def _next(view: memoryview, at: int) -> tuple[memoryview, bool]:
     if not hole and end + HOLE > len(view):
         end = len(view)
     return view[:end], hole
+
+
+def alike(client: Client, path: str, mine: int, have: int, size: int) -> int:
+    """With how many bytes a file of the far tree, as if it had ``size``, and the first ``have`` of
+    an open one begin alike, in whole chunks."""
+    at = 0
+    while at < have:
+        end = min(at + SEGMENT, size)
+        pending = client.names(path, at, end - at)
+        pieces = [
+            (name, len(part))
+            for window in windows(mine, min(end, have), at)
+            for name, _, part in window.pieces()
+        ]
+        right = 0
+        for ours, theirs in zip(pieces, chunks_of(pending), strict=False):
+            if ours != theirs:
+                break
+            right += ours[1]
+        at += right
+        if at < end:
+            break
+    return at
 
 
 def _right(fd: int, name: bytes, offset: int, size: int) -> bytes | None:

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from burstd.agent.ahead import Ahead
 from burstd.agent.api import Api, Away, Denied
 from burstd.agent.pace import Pace
-from burstd.domain.data import InputFile, OutputFile
+from burstd.domain.data import MOST, InputFile, OutputFile
 from burstd.far.client import Client
 from burstd.far.errors import BROKEN, BUSY, FULL, MISMATCH, MISSING, BucketError, FarError, FarLost
-from burstd.ports.depot import Came, Depot, Execution, Going, Growing, Seen
+from burstd.ports.depot import Came, Depot, Ended, Execution, Going, Growing, Seen
 from burstd.ports.errors import Mismatch, NoRoom, PortError, Rejected, Unreachable
 
 # Most depots are opened for one look at a job that runs: what moves files is imported with them.
@@ -185,11 +185,18 @@ class SshDepot:
         with self._translated():
             return self._client.read(which, offset, length)
 
+    def begins_with(self, path: str, mine: int) -> bool:
+        from burstd.agent.pull import alike
+
+        size = os.fstat(mine).st_size
+        with self._translated():
+            return alike(self._client, path, mine, size, size) == size
+
     def matching(self, patterns: Sequence[str]) -> list[Seen]:
         with self._translated():
             return [Seen(**vars(found)) for found in self._client.files(patterns)]
 
-    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
+    def outputs(self, secret: str) -> Ended:
         from burstd.far.endrecord import EXITED, EndForged, EndRecord
 
         with self._translated():
@@ -197,17 +204,21 @@ class SshDepot:
                 document = self._client.outputs()
             except FarError as error:
                 if error.code == MISSING:
-                    return [], [], None
+                    return Ended()
                 raise
         try:
             end = EndRecord.unseal(document, secret, self._key)
         except EndForged as error:
             raise Mismatch(str(error)) from error
-        entries = [
-            OutputFile(o.path, o.kind, o.size, o.blake3 or "", o.mtime_ns, o.mode, o.target or "")
+        results = [
+            OutputFile(
+                o.path, o.kind, min(o.size, MOST), o.blake3 or "",
+                max(-MOST, min(o.mtime_ns, MOST)), o.mode, o.target or "",
+            )
             for o in end.outputs
-        ]
-        return entries, list(end.outside), end.exit_code if end.reason == EXITED else None
+        ]  # fmt: skip
+        code = end.exit_code if end.reason == EXITED else None
+        return Ended(results, end.outside, frozenset(end.deleted), code)
 
     def expect(self, entries: Sequence[OutputFile]) -> None:
         with self._translated():
@@ -218,11 +229,16 @@ class SshDepot:
 
         with self._translated():
             pull = Pull(self._client, entry.path, entry.size, into, came)
-            content = self._ahead.take(entry.path)
-            if content is None:
-                pull.fetch(similar)
-            else:
-                pull.put(content)
+            try:
+                content = self._ahead.take(entry.path)
+                if content is None:
+                    pull.fetch(similar)
+                else:
+                    pull.put(content)
+            except FarError as error:
+                if error.code == MISSING:
+                    raise Mismatch(f"{entry.path} is gone at the far end") from error
+                raise
 
     def close(self) -> None:
         self._over.set()
@@ -271,7 +287,8 @@ def connector(api: Api) -> Callable[[Mapping[str, Any], Path], Depot]:
 
     def connect(words: Mapping[str, Any], directory: Path) -> Depot:
         key = directory / "id"
-        if not key.exists():
+        if not key.with_suffix(".pub").exists():  # written last, behind the key
+            key.unlink(missing_ok=True)
             argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "burst", "-f", str(key)]
             subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, env=_OURS)
         public = (directory / "id.pub").read_text()

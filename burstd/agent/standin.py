@@ -47,6 +47,13 @@ class StandIn:
         return {name: self.environment[name] for name in _OF_THE_JOB if name in self.environment}
 
 
+def _directory() -> Path:
+    try:
+        return Path.cwd()
+    except OSError:  # it was removed; another one of its name may be there, or come
+        return Path(os.readlink("/proc/self/cwd").removesuffix(" (deleted)"))  # noqa: PTH115
+
+
 def this_one(argv: Sequence[str], environment: Mapping[str, str]) -> StandIn:
     """Raises ``SystemExit`` where this is not a Slurm batch job."""
     job = environment.get("SLURM_JOB_ID")
@@ -61,7 +68,7 @@ def this_one(argv: Sequence[str], environment: Mapping[str, str]) -> StandIn:
         restarts=int(environment.get("SLURM_RESTART_COUNT", "0")),
         script=Path(argv[0]),
         arguments=tuple(argv[1:]),
-        directory=Path.cwd(),
+        directory=_directory(),
         environment=dict(environment),
         merged=(out.st_dev, out.st_ino) == (err.st_dev, err.st_ino),
     )

@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Container, Iterable
 from pathlib import Path, PurePosixPath
 
-from burstd.far.paths import open_beneath
+from burstd.far.paths import open_beneath, open_up
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: What a shell or a daemon would run or believe; a job that writes these gets a copy beside it.
@@ -35,19 +36,43 @@ class Refused(Exception):
     """This entry may not be landed under its name."""
 
 
+class Misplaced(Refused):
+    """Not where one name on the way is as it is, ``at`` of its parts; with another one it may."""
+
+    def __init__(self, why: str, at: int) -> None:
+        super().__init__(why)
+        self.at = at
+
+
 def inside(path: str, roots: Iterable[Path]) -> tuple[Path, tuple[str, ...]]:
     """The root that a path of the far end's lies below, and the way down from there.
 
     Raises ``Refused`` where nothing of the far end's may be written.
     """
+    root, parts = below(path, roots)
+    believed(parts)
+    return root, parts
+
+
+def believed(parts: Iterable[str]) -> None:
+    """Raises ``Misplaced`` where a name on the way is one that never comes from elsewhere."""
+    for at, part in enumerate(parts):
+        if part in _NEVER:
+            raise Misplaced(f"{part} is never written from elsewhere", at)
+
+
+def below(path: str, roots: Iterable[Path]) -> tuple[Path, tuple[str, ...]]:
+    """The same of names that may have to be others. Raises ``Refused``."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise Refused("its name is no text of names") from error
     pure = PurePosixPath(path)
     if not pure.is_absolute() or ".." in pure.parts or "\0" in path:
         raise Refused("its name is not an absolute path")
     for root in roots:
         if PurePosixPath(root) in pure.parents:
             parts = pure.relative_to(root).parts
-            if bad := next((part for part in parts if part in _NEVER), None):
-                raise Refused(f"{bad} is never written from elsewhere")
             if any(len(os.fsencode(part)) > LONGEST_NAME for part in parts):
                 raise Refused("its name is too long")
             if len(parts) > DEEPEST or len(os.fsencode(path)) > LONGEST_PATH:
@@ -76,8 +101,8 @@ def descend(
 ) -> int:
     """A descriptor of the directory ``root/parts``, made where missing; the caller closes it.
 
-    With ``synced`` every name on the way that is not in it is synced and added. Raises ``Refused``
-    where the way leads through a link or a file.
+    With ``synced`` every name on the way that is not in it is synced and added. Raises
+    ``Misplaced`` where the way leads through a link or a file.
     """
     current, way = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), root
     if synced is None or root.joinpath(*parts) in synced:  # then it is there
@@ -85,7 +110,7 @@ def descend(
         if found is not None:
             os.close(current)
             return found
-    for part in parts:
+    for at, part in enumerate(parts):
         way /= part
         try:
             try:
@@ -101,12 +126,33 @@ def descend(
                 synced.add(way)
         except OSError as error:
             if error.errno in (errno.ELOOP, errno.ENOTDIR):
-                raise Refused(f"{part} is a link or a file on-prem") from error
+                raise Misplaced(f"{part} is a link or a file on-prem", at) from error
             raise
         finally:
             os.close(current)
         current = following
     return current
+
+
+def unlock(root: Path, parts: Iterable[str], ours: Container[str]) -> bool:
+    """All rights for their owner on those directories on the way that are ours; whether any had
+    lacked some. Raises ``OSError``."""
+    current, way, lacked = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), root, False
+    try:
+        for part in parts:
+            way /= part
+            if str(way) in ours:
+                before = os.stat(part, dir_fd=current, follow_symlinks=False).st_mode
+                open_up(current, os.fsencode(part))
+                lacked = lacked or before & stat.S_IRWXU != stat.S_IRWXU
+            following = os.open(part, _DIRECTORY, dir_fd=current)
+            os.close(current)
+            current = following
+    except FileNotFoundError:  # nothing hinders below
+        return lacked
+    finally:
+        os.close(current)
+    return lacked
 
 
 def _at_once(root: int, parts: tuple[str, ...]) -> int | None:

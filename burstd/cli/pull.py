@@ -121,7 +121,7 @@ def _fetched(remains: dict[str, Any], job: str) -> dict[str, Any]:
 def _spoken(burst: str, wish: list[str] | None, size: int) -> dict[str, Any]:
     """The last words of the program that fetches ``size`` bytes."""
     # -P: a json.py in this directory is not ours.
-    argv = [sys.executable, "-P", "-m", "burstd.agent.fetch", burst]
+    argv = [sys.executable, "-P", "-X", "utf8", "-m", "burstd.agent.fetch", burst]
     environment = {**os.environ, "BURSTD_SOCKET": client.SOCKET}
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, stdin=pipe, stdout=pipe, env=environment, text=True) as agent:

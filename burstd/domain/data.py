@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 
 class InputFile(NamedTuple):  # a job may have a hundred thousand of these
@@ -35,7 +35,7 @@ class OutputFile:
         return 0 if self.kind == "file" and self.target else self.size
 
 
-_MOST = 2**63  #: no file is larger, or later
+MOST = 2**63 - 1  #: bytes or nanoseconds: no file is larger, or later
 _ROW = (str, int, str, int, int)
 
 
@@ -54,7 +54,24 @@ def _is_row(said: object) -> bool:
     if not isinstance(said, list) or tuple(map(type, said)) != _ROW:
         return False
     _, size, _, mtime_ns, mode = said
-    return bool(0 <= size < _MOST and abs(mtime_ns) < _MOST and 0 <= mode < 2**12)
+    return bool(0 <= size <= MOST and abs(mtime_ns) <= MOST and 0 <= mode < 2**12)
+
+
+class Fact(Protocol):
+    """As much as is asked of what stat(2) says."""
+
+    @property
+    def st_size(self) -> int: ...
+    @property
+    def st_mtime_ns(self) -> int: ...
+    @property
+    def st_ino(self) -> int: ...
+
+
+def signed(number: int) -> int:
+    """As 64 bits with a sign have it, in C and in SQLite: BeeGFS and others number inodes beyond
+    2**63."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 class Mark(NamedTuple):
@@ -63,3 +80,8 @@ class Mark(NamedTuple):
     size: int
     mtime_ns: int
     inode: int
+
+    @classmethod
+    def of(cls, fact: Fact) -> Mark:
+        """How it looks now."""
+        return cls(fact.st_size, signed(fact.st_mtime_ns), signed(fact.st_ino))

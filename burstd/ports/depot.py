@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -35,6 +35,16 @@ class Growing:
     stderr: int = 0
     files: Mapping[str, int] = field(default_factory=dict)
     over: bool = False
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a job has left behind."""
+
+    results: Sequence[OutputFile] = ()
+    outside: Sequence[str] = ()  #: paths outside the roots that it has written to
+    deleted: Container[str] = frozenset()  #: inputs that it has removed
+    exit_code: int | None = None  #: of a payload that came to its own end
 
 
 @dataclass(frozen=True)
@@ -90,15 +100,16 @@ class Depot(Protocol):
         """Bytes of ``"stdout"``, ``"stderr"`` or of an absolute path; fewer at its end. A path that
         is no file any more is ``Rejected``."""
 
+    def begins_with(self, path: str, mine: int) -> bool:
+        """Whether a file of the running job begins with all bytes of an open one. Raises as
+        ``read``."""
+
     def matching(self, patterns: Sequence[str]) -> Sequence[Seen]:
         """Files of the running job whose path below its directory matches a glob."""
 
-    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
-        """The end record: results, paths that were written outside the roots, and the exit code of
-        a payload that came to its own end.
-
-        All empty where the work never started. Raises ``Mismatch`` for a forged record.
-        """
+    def outputs(self, secret: str) -> Ended:
+        """The end record; empty where the work never started. Raises ``Mismatch`` for a forged
+        one."""
 
     def expect(self, entries: Sequence[OutputFile]) -> None:
         """These will be fetched, in this order: they may be read ahead."""
@@ -108,7 +119,7 @@ class Depot(Protocol):
         them, by a call that was cut, and stays as far as it is right. ``came`` is told of those
         that the far end has sent; others may be taken from ``similar``, an open file that may have
         some of them. Raises ``OSError`` where they can't be written, ``Mismatch`` where there are
-        fewer."""
+        fewer, or none any more."""
 
     def close(self) -> None:
         """Give the connection back."""

@@ -122,8 +122,9 @@ int main(int argc, char **argv) {
         close(ends[0]);
         if (size == (ssize_t)sizeof ending) finish(ending);
         struct timespec pause = left_of(&began); /* none left: a TERM that waits is seen as well */
+        if (terminated && pause.tv_sec >= 1) pause = (struct timespec){1, 0}; /* there is little time */
         sigset_t term = ours;
         sigdelset(&term, SIGCHLD);
-        if (!terminated && sigtimedwait(&term, NULL, &pause) == SIGTERM) terminated = 1;
+        if (sigtimedwait(&term, NULL, &pause) == SIGTERM) terminated = 1;
     }
 }

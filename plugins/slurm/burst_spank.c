@@ -43,11 +43,12 @@ static int is_ours(const char *variable) {
 static char **clean(char **environment) {
     size_t count = 0, kept = 0;
     while (environment[count] != NULL) count++;
-    char **result = calloc(count + 2, sizeof *result);
+    char **result = calloc(count + 3, sizeof *result);
     if (result == NULL) _exit(1);
     for (size_t i = 0; i < count; i++)
         if (is_ours(environment[i])) result[kept++] = environment[i];
-    result[kept] = "PYTHONNOUSERSITE=1";
+    result[kept++] = "PYTHONNOUSERSITE=1";
+    result[kept] = "PYTHONUTF8=1"; /* names are bytes, whatever the job's locale is */
     return result;
 }
 

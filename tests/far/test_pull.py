@@ -122,6 +122,35 @@ def test_what_came_before_a_cut_does_not_come_again(far: FarEnd, cut: int) -> No
 
 
 @pytest.mark.parametrize("segment", [2 * MIB, pull.SEGMENT])
+@pytest.mark.parametrize(
+    ("here", "same"),
+    [
+        (OLD, True),
+        (OLD[: 5 * MIB + 12_345], True),
+        (OLD[: 2 * MIB], True),
+        (OLD[:7], True),
+        (b"", True),
+        (OLD + b"x", False),
+        (OLD[: 5 * MIB] + b"x", False),
+        (b"x" + OLD[1 : 5 * MIB], False),
+        (OLD[: 5 * MIB] + b"x" + OLD[5 * MIB + 1 :], False),
+    ],
+    ids=["all", "a part", "a segment", "little", "nothing", "longer", "end", "begin", "middle"],
+)  # fmt: skip
+def test_whether_a_copy_is_a_beginning(
+    far: FarEnd, monkeypatch: pytest.MonkeyPatch, segment: int, here: bytes, same: bool
+) -> None:
+    monkeypatch.setattr(pull, "SEGMENT", segment)
+    with far.serving() as (client, _), TemporaryFile() as mine:
+        client.hello()
+        put(client, entry(PATH, OLD), OLD)
+        mine.write(here)
+        mine.flush()
+        right = pull.alike(client, PATH, mine.fileno(), len(here), len(here))
+        assert same == (right == len(here))
+
+
+@pytest.mark.parametrize("segment", [2 * MIB, pull.SEGMENT])
 def test_a_beginning_that_is_wrong_somewhere_stays_up_to_there(
     far: FarEnd, monkeypatch: pytest.MonkeyPatch, segment: int
 ) -> None:

@@ -23,7 +23,7 @@ from burstd.domain.burst import Stage
 from burstd.domain.data import OutputFile
 from burstd.domain.requests import Request, RequestKind
 from burstd.domain.targets import Money
-from burstd.ports.depot import Growing
+from burstd.ports.depot import Ended, Growing
 from burstd.ports.errors import Transient
 from burstd.testing.simulators import in_file
 from burstd.testing.slurm import KILL_WAIT
@@ -118,8 +118,8 @@ class Depot:
     def growing(self) -> Growing:
         return Growing(files={})
 
-    def outputs(self, _secret: str) -> tuple[list[OutputFile], list[str], int]:
-        return [OutputFile("/w/a", "file", 4 * GB, "", 0, 0o644)], [], 0
+    def outputs(self, _secret: str) -> Ended:
+        return Ended([OutputFile("/w/a", "file", 4 * GB, "", 0, 0o644)], exit_code=0)
 
 
 def test_larger_results_wait_for_an_operator(
@@ -136,7 +136,7 @@ def test_larger_results_wait_for_an_operator(
     assert (3, True) == (early.exit_code, "staging_out" in early.output)  # nobody knows its size
 
     agent = Agent(stand_in(tmp_path), Api(client.SOCKET), Memory(tmp_path), None, None)  # type: ignore[arg-type]
-    staged = {"secret": "s", "marks": {}, "roots": [str(tmp_path)]}
+    staged = {"secret": "s", "files": [], "marks": {}, "roots": [str(tmp_path)]}
     answers = {"staged_in": staged, "staged_out": None}
     monkeypatch.setattr(agent, "_reported", lambda _words, kind: answers[kind])
     with pytest.raises(Transient, match=r"4\.0 GB, more than the 3\.0 GB that are paid for"):

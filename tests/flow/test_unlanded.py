@@ -18,6 +18,7 @@ from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.domain.burst import Burst, Stage
 from burstd.domain.data import OutputFile, row_of
+from burstd.ports import depot
 from burstd.ports.depot import Growing
 from burstd.ports.errors import Mismatch, Unreachable
 from burstd.shell.clearing import clear
@@ -64,10 +65,10 @@ class Ended(Far):
             raise Unreachable("cut")
         return self.said[offset : offset + length] if what == "stdout" else b""
 
-    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
+    def outputs(self, secret: str) -> depot.Ended:
         if secret != "5e":
             raise Mismatch("the seal is another's")
-        return list(self.listed), [], None
+        return depot.Ended(self.listed)
 
 
 def far(home: Path) -> Ended:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,17 @@ def say(code, number=0):
     os.write(end, bytes((code, number)))
     sys.exit(0)
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memories() -> Iterator[None]:
+    """What a stand-in leaves in /tmp where its agent does not remove it, as none here does."""
+    job = str(10**12 + os.getpid())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_JOB_ID", job)
+        yield
+    for left in Path("/tmp").glob(f"burst-agent-{job}-*"):
+        shutil.rmtree(left)
 
 
 def compiled(folder: Path, *options: str) -> Path:
@@ -110,6 +122,18 @@ def test_a_term_while_no_agent_lives_is_told_to_the_next(patient: Path) -> None:
     process.send_signal(signal.SIGTERM)  # it is dead, and the next one is not born yet
     assert "2 1\n" == process.communicate(timeout=20)[0]
     assert 3 == process.returncode
+
+
+def test_behind_a_term_too_agents_that_die_at_once_begin_anew_seldom(patient: Path) -> None:
+    body = "print(flush=True); os.kill(os.getpid(), 9)"
+    process = subprocess.Popen(agent(patient, body), stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    time.sleep(2)
+    process.kill()
+    lives = process.communicate(timeout=20)[0].count(" 1\n")
+    assert 1 <= lives <= 5
 
 
 def test_a_term_ends_neither_the_keeper_nor_an_agent_that_handles_it(keeper: Path) -> None:

@@ -97,12 +97,20 @@ class Disk:
         return self._dup(a, result) if "F_DUPFD" in a[1] else False
 
     def _write(self, a: list[str], result: int) -> bool:
-        self._open[_number(a[0])].size += result
+        self._inode(a[0]).size += result
+        return True
+
+    def _pwrite64(self, a: list[str], result: int) -> bool:
+        inode = self._inode(a[0])
+        inode.size = max(inode.size, int(a[-1]) + result)
+        return True
+
+    def _ftruncate(self, a: list[str], _result: int) -> bool:
+        self._inode(a[0]).size = int(a[1])
         return True
 
     def _fsync(self, a: list[str], _result: int) -> bool:
-        path = _path(a[0])
-        inode = self._open.get(_number(a[0])) or self.names[path]
+        path, inode = _path(a[0]), self._inode(a[0])
         inode.synced, inode.told = inode.size, True
         for name, bound in self.pending.pop(path, []):
             self.durable[name] = bound
@@ -125,7 +133,7 @@ class Disk:
         return self._bind(_join(a[0], a[1]), None)
 
     def _fchmod(self, a: list[str], _result: int) -> bool:
-        self._open[_number(a[0])].told = False
+        self._inode(a[0]).told = False
         return True
 
     def _fchmodat(self, a: list[str], _result: int) -> bool:
@@ -133,9 +141,13 @@ class Disk:
         return True
 
     def _utimensat(self, a: list[str], _result: int) -> bool:
-        inode = self._open[_number(a[0])] if a[1] == "NULL" else self.names[_join(a[0], a[1])]
+        inode = self._inode(a[0]) if a[1] == "NULL" else self.names[_join(a[0], a[1])]
         inode.told = False
         return True
+
+    def _inode(self, descriptor: str) -> Inode:
+        """One that openat2(2) has opened is known by its name alone."""
+        return self._open.get(_number(descriptor)) or self.names[_path(descriptor)]
 
     def _bind(self, path: str, inode: Inode | None) -> bool:
         self.pending[_parent(path)].append((path, inode))

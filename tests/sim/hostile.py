@@ -10,6 +10,8 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import blake3
 
@@ -131,6 +133,23 @@ def _changed_in_the_last_moment(home: Path) -> Iterator[str]:
         yield "10: what the user writes in the last moment is overwritten"
 
 
+def _changed_behind_the_last_look(home: Path) -> Iterator[str]:
+    """In the very system call that gives the result its name."""
+
+    def late(call: Callable[..., None]) -> Callable[..., None]:
+        def called(source: str, target: str, **words: Any) -> None:
+            if target == "out.frd" and not (home / target).exists():
+                (home / target).write_bytes(b"mine")
+            call(source, target, **words)
+
+        return called
+
+    with patch.object(os, "link", late(os.link)), patch.object(os, "rename", late(os.rename)):
+        land(home)
+    if (home / "out.frd").read_bytes() != b"mine":
+        yield "10: what the user writes behind the last look is overwritten"
+
+
 def _damaged(home: Path) -> Iterator[str]:
     """As many bytes, other ones."""
     land(home, content=b"Result")
@@ -162,6 +181,7 @@ TRIES: Mapping[str, Callable[[Path], Iterator[str]]] = {
     "a second name": _second_name,
     "changed meanwhile": _changed_meanwhile,
     "changed in the last moment": _changed_in_the_last_moment,
+    "changed behind the last look": _changed_behind_the_last_look,
     "damaged": _damaged,
     "already there": _already_there,
     "special bits": _special_bits,

@@ -14,7 +14,9 @@ from pathlib import Path
 from tests.sim.disk import REPORT, Disk
 from tests.sim.landing_run import CHANGED, LIVE, MTIME, OUTPUT, SCENE, WORDS, Result, prepare
 
-_CHANGES = "openat,mkdirat,write,fsync,linkat,renameat,renameat2,unlinkat,fchmod,fchmodat,utimensat"
+_BYTES = "write,pwrite64,ftruncate,fsync"
+_NAMES = "openat,mkdirat,linkat,renameat,renameat2,unlinkat"
+_CHANGES = f"{_BYTES},{_NAMES},fchmod,fchmodat,utimensat"
 _ALL = f"{_CHANGES},close,dup,dup2,fcntl"
 #: The calls at which a landing is killed; writes of data are many and alike.
 _KILLS = ("mkdirat", "fsync", "linkat", "renameat", "unlinkat", "fchmod", "utimensat")

@@ -24,7 +24,7 @@ from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
 from burstd.agent.walk import Look
 from burstd.domain.data import OutputFile
-from burstd.ports.depot import Came, Growing
+from burstd.ports.depot import Came, Ended, Growing
 from burstd.ports.errors import Mismatch, Transient
 
 MTIME = 1_700_000_000_000_000_000
@@ -216,8 +216,8 @@ class Depot:
     def growing(self) -> Growing:
         return Growing()
 
-    def outputs(self, _secret: str) -> tuple[list[OutputFile], list[str], int | None]:
-        return [one.entry for one in self._world.listed], [], 0
+    def outputs(self, _secret: str) -> Ended:
+        return Ended([one.entry for one in self._world.listed], exit_code=0)
 
     def expect(self, entries: Sequence[OutputFile]) -> None: ...
 

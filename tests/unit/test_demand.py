@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -42,7 +42,7 @@ class Running:
     def fetch(self, entry: OutputFile, into: int, came: Came, similar: int | None) -> None:
         content = self.tree.get(entry.path)
         if content is None:
-            raise Rejected(f"missing: {entry.path}")
+            raise Mismatch(f"{entry.path} is gone at the far end")
         if len(content) < entry.size:
             raise Mismatch(f"{entry.path} ends after {len(content)} of {entry.size} bytes")
         content = content[: entry.size]
@@ -62,7 +62,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "job"
 
 
-def demand(far: Running, home: Path, most: int | None = None) -> Demand:
+def demand(
+    far: Running, home: Path, most: int | None = None, known: Mapping[str, Mark] | None = None
+) -> Demand:
     one: Any = far
     memory = Memory(home.parent / "agent")
     depot = Metered(one, memory, most)
@@ -71,7 +73,7 @@ def demand(far: Running, home: Path, most: int | None = None) -> Demand:
         depot.fetch(entry, descriptor, similar=similar)
 
     landing = Landing("b1", (home,), {**memory.copies}, fetch)
-    return Demand(depot, landing, memory.copies, memory.save)
+    return Demand(depot, landing, known or {}, memory.copies, memory.save)
 
 
 def test_what_matches_comes_as_it_is_now(home: Path) -> None:
@@ -121,7 +123,39 @@ def test_one_that_is_removed_meanwhile_keeps_no_other_back(home: Path) -> None:
     found = demand(far, home).bring(["*"])
 
     assert [one, two] == [file["path"] for file in found["files"]]
-    assert [f"{three} was not brought: missing: {three}"] == found["notes"]
+    assert [f"{three} was not brought: its job has removed it"] == found["notes"]
+
+
+def test_what_the_job_has_left_as_it_was_sent_is_not_brought(home: Path) -> None:
+    """Its own name may be open at home, as another job's output is."""
+    names = {name: f"{home}/{name}" for name in ("kept", "changed", "new")}
+    far = Running({path: b"abc" for path in names.values()})
+    known = {names["kept"]: Mark(3, 10**18 + 3, 1), names["changed"]: Mark(3, 10**18 + 2, 1)}
+    for name in ("kept", "changed"):
+        (home / name).write_bytes(b"abc")
+    kept = (home / "kept").stat()
+    found = demand(far, home, known=known).bring(["*"])
+
+    assert kept.st_ino == (home / "kept").stat().st_ino
+    assert {names["changed"], names["new"]} == {file["path"] for file in found["files"]}
+    assert "1 files that match are as they were sent: they stay as they are" in found["notes"]
+
+
+def test_each_file_is_asked_for_alone_behind_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not all of them once for each; and a name may be what a pattern is made of."""
+    far = Running({f"{home}/a[1].vtk": b"one", f"{home}/a1.vtk": b"two"})
+    asked, matching = list[list[str]](), far.matching
+
+    def heard(patterns: Sequence[str]) -> list[Seen]:
+        asked.append(list(patterns))
+        return matching(patterns)
+
+    monkeypatch.setattr(far, "matching", heard)
+    found = demand(far, home).bring(["*"])["files"]
+    assert [True, True] == [file["whole"] for file in found]
+    assert [["*"], ["a1.vtk"], ["a[[]1].vtk"]] == [asked[0], *sorted(asked[1:])]
 
 
 def test_what_the_far_end_refuses_and_a_full_disk_are_answers_too(

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from burstd.agent.api import Away
 from burstd.agent.follow import Follower
 from burstd.agent.inputs import marks
-from burstd.agent.memory import Recalled
+from burstd.agent.memory import DIRECTORY, Memory, Recalled, recall
 from burstd.agent.walk import Look
 from burstd.domain.data import InputFile, Mark, OutputFile
-from burstd.ports.depot import Came, Execution, Going, Growing, Seen
+from burstd.ports.depot import Came, Ended, Execution, Going, Growing, Seen
 from burstd.ports.errors import PortError, Rejected, Transient, Unreachable
 
 
@@ -25,6 +27,7 @@ class Far:
     """``Depot`` of a job that runs: streams and files as bytes."""
 
     files: dict[str, bytes] = field(default_factory=dict)
+    compared: list[str] = field(default_factory=list)
 
     def growing(self) -> Growing:
         sizes = {name: len(content) for name, content in self.files.items()}
@@ -34,13 +37,17 @@ class Far:
     def read(self, what: str, offset: int, length: int) -> bytes:
         return self.files[what][offset : offset + length]
 
+    def begins_with(self, path: str, mine: int) -> bool:
+        self.compared.append(path)
+        return self.files[path].startswith(os.pread(mine, os.fstat(mine).st_size, 0))
+
     def push(self, paths: Iterable[str], going: Going) -> Sequence[InputFile]:
         return []
 
     def order(self, execution: Execution, files: Sequence[InputFile], script: bytes) -> None: ...
 
-    def outputs(self, secret: str) -> tuple[list[OutputFile], list[str], int | None]:
-        return [], [], None
+    def outputs(self, secret: str) -> Ended:
+        return Ended()
 
     def matching(self, patterns: Sequence[str]) -> Sequence[Seen]:
         return []
@@ -71,6 +78,12 @@ def far() -> Far:
 
 
 ROOT = Path("/")  #: every test has a directory of its own
+
+
+def recalled(directory: Path) -> Memory:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(DIRECTORY, str(directory))
+        return recall()
 
 
 def follower(far: Far, known: dict[str, Mark] | None = None) -> Follower:
@@ -174,6 +187,142 @@ def test_a_file_that_is_not_ours_is_left_alone(far: Far, tmp_path: Path, late: b
     one.once()
 
     assert b"the user's own words" == path.read_bytes()
+
+
+def test_a_copy_that_nobody_remembers_goes_on(far: Far, tmp_path: Path) -> None:
+    """The agent was killed while it wrote, or the proxy node went away."""
+    path = tmp_path / "beam.sta"
+    path.write_bytes(b"1\n2\n")
+    far.files[str(path)] = b"1\n2\n3\n"
+    one = follower(far, {str(path): Mark(2, 1, 1)})
+    one.once()
+    far.files[str(path)] += b"4\n"
+    one.once()
+
+    assert b"1\n2\n3\n4\n" == path.read_bytes()
+    assert [str(path)] == far.compared
+
+
+@pytest.mark.parametrize("there", [b"1\n3\n", b"1\n2\n3\n4\n"], ids=["other", "longer"])
+def test_one_that_is_no_copy_is_compared_once(far: Far, tmp_path: Path, there: bytes) -> None:
+    path = tmp_path / "beam.sta"
+    path.write_bytes(there)
+    far.files[str(path)] = b"1\n2\n3\n"
+    memory = Memory(tmp_path)
+
+    def look() -> None:  # each is made by a process of its own
+        nonlocal memory
+        Follower(far, {}, {}, memory.copies, (ROOT,), strangers=memory.strangers).once()
+        memory.save()
+        memory = recalled(tmp_path)
+
+    for _ in range(3):
+        look()
+    assert there == path.read_bytes()
+    asked = int(len(there) < len(far.files[str(path)]))
+    assert [str(path)] * asked == far.compared
+    path.unlink()  # its user does not want it, or sees that it does not grow
+    look()
+    far.files[str(path)] += b"5\n"
+    look()
+    assert far.files[str(path)] == path.read_bytes()
+    assert [str(path)] * asked == far.compared
+
+
+def test_one_that_its_user_has_put_back_is_followed_again(far: Far, tmp_path: Path) -> None:
+    path, one = tmp_path / "beam.sta", follower(far)
+    path.write_bytes(b"mine")
+    far.files[str(path)] = b"1\n2\n"
+    one.once()
+    path.write_bytes(b"1\n")
+    one.once()
+    assert b"1\n2\n" == path.read_bytes()
+
+
+def test_an_input_that_its_job_leaves_as_it_is_is_not_even_touched(tmp_path: Path) -> None:
+    path = tmp_path / "old.sta"
+    path.write_bytes(b"of an older run\n")
+    known, before = marks(Look(), [tmp_path]), path.stat()
+    far = Broken({str(path): b"of an older run\n"}, error=Unreachable("cut"))
+    one = follower(far, known)
+    one.once()
+    one.once()
+    after = path.stat()
+    assert (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
+    far.files[str(path)] += b"and of this\n"
+    with pytest.raises(Unreachable):
+        one.once()
+    assert b"of an older run\n" == path.read_bytes()
+    one.once()
+    assert b"of an older run\nand of this\n" == path.read_bytes()
+
+
+def test_one_that_its_job_begins_anew_keeps_its_content_until_there_is_more(tmp_path: Path) -> None:
+    path = tmp_path / "old.sta"
+    path.write_bytes(b"of an older run\n")
+    far = Broken({str(path): b"new\n"}, error=Unreachable("cut"))
+    one = follower(far, marks(Look(), [tmp_path]))
+    with pytest.raises(Unreachable):
+        one.once()
+    assert b"of an older run\n" == path.read_bytes()
+    one.once()
+    assert b"new\n" == path.read_bytes()
+    far.files[str(path)] = b""
+    one.once()
+    assert b"" == path.read_bytes()
+
+
+def test_a_directory_that_may_not_be_written_to_keeps_no_other_file_back(
+    far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def denied(path: Any, flags: int, *more: int, dir_fd: int | None = None) -> int:
+        if path == "a.sta" and flags & os.O_CREAT:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, flags, *more, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", denied)
+    far.files = {f"{tmp_path}/a.sta": b"1\n", f"{tmp_path}/b.sta": b"2\n"}
+    follower(far).once()
+    assert {"b.sta"} == {one.name for one in tmp_path.iterdir()}
+
+
+def test_one_that_changes_while_it_is_compared_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "beam.sta"
+
+    class Slow(Far):
+        def begins_with(self, path: str, mine: int) -> bool:
+            same = super().begins_with(path, mine)
+            Path(path).write_bytes(b"the user's own words")
+            return same
+
+    far = Slow({str(path): b"1\n2\n"})
+    path.write_bytes(b"1\n")
+    one = follower(far)
+    one.once()
+    one.once()
+
+    assert b"the user's own words" == path.read_bytes()
+
+
+def test_one_that_its_job_has_removed_is_asked_about_again(tmp_path: Path) -> None:
+    path = tmp_path / "beam.sta"
+
+    class Gone(Far):
+        def begins_with(self, path: str, mine: int) -> bool:
+            if not self.compared:
+                self.compared.append(path)
+                raise Rejected("missing: no such file")
+            return super().begins_with(path, mine)
+
+    far = Gone({str(path): b"1\n2\n"})
+    path.write_bytes(b"1\n")
+    one = follower(far)
+    one.once()
+    assert b"1\n" == path.read_bytes()
+    one.once()
+    assert b"1\n2\n" == path.read_bytes()
 
 
 def test_neither_a_link_nor_a_directory_is_written_through(far: Far, tmp_path: Path) -> None:

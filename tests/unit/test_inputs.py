@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pytest
 
-from burstd.agent.decks import LEVELS, MissingInput, closure
+from burstd.agent.decks import LEVELS, MissingInput, closure, references
 from burstd.agent.inputs import NotStageable, allowed, find, hollow, marks
 from burstd.agent.standin import StandIn, this_one
 from burstd.agent.walk import Look
@@ -139,6 +139,27 @@ def test_a_deck_of_bytes_that_are_no_text_is_read(put: Put, tmp_path: Path) -> N
     put("a.inc")
     deck = put("beam.inp", b"** M\xfcnchen\n*INCLUDE, INPUT=a.inc\n")
 
+    assert 2 == len(closure(deck, tmp_path))
+
+
+def test_a_name_that_is_no_ascii_is_its_bytes(put: Put, tmp_path: Path) -> None:
+    names = ["träger.inc".encode(), b"tr\xe4ger.inc"]
+    for name in names:
+        put(os.fsdecode(name))
+    deck = put("beam.inp", b"".join(b"*INCLUDE, INPUT=" + name + b"\n" for name in names))
+
+    assert names == [os.fsencode(path.name) for path in closure(deck, tmp_path)[1:]]
+
+
+def test_a_deck_is_read_in_blocks_and_lines_are_counted_through(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("burstd.agent.decks.BLOCK", 64)
+    lines = [b"1, 0.0, 0.0, 0.0"] * 30 + [b"*INCLUDE, INPUT=a.inc"]
+    put("a.inc")
+    deck = put("beam.inp", b"\n".join([*lines, *lines, b"9" * 500, *lines]))
+
+    assert [31, 62, 94] == [one.line for one in references(deck)]
     assert 2 == len(closure(deck, tmp_path))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -157,6 +158,31 @@ def test_a_memory_is_found_again_whole(tmp_path: Path, monkeypatch: pytest.Monke
         recall().positions, recall().copies, recall().said, recall().trouble_since,
     )  # fmt: skip
     assert tuple(recall().writing or ()) == memory.writing
+
+
+def test_a_life_that_ended_behind_its_memory_has_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between its last two steps: burstd tells the next life once more how to end."""
+    monkeypatch.setenv("BURST_AGENT_DIR", str(tmp_path / "gone"))
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    memory = recall()
+    assert memory.directory.is_dir()
+    assert memory.directory.name.startswith("burst-agent-7-")
+    memory.forget()
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_memory_of_another_version_is_understood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BURST_AGENT_DIR", str(tmp_path))
+    Memory(tmp_path, positions={"stdout": 7}).save()
+    state = json.loads((tmp_path / "state.json").read_text())
+    del state["strangers"]
+    (tmp_path / "state.json").write_text(json.dumps({**state, "of a later one": 1}))
+    assert ({"stdout": 7}, {}) == (recall().positions, recall().strangers)
 
 
 def test_live_copies_are_remembered_as_soon_as_they_are_written(tmp_path: Path) -> None:

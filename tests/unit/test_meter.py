@@ -8,7 +8,7 @@ from pathlib import Path
 import blake3
 import pytest
 
-from burstd.agent import landing
+from burstd.agent import placing
 from burstd.agent.follow import Follower
 from burstd.agent.memory import Memory, recall
 from burstd.agent.meter import Metered
@@ -81,7 +81,7 @@ def test_copies_are_not_read_again_and_again(
 ) -> None:
     live = str(tmp_path / "live")
     memory = Memory(tmp_path, pulled=100, copies={live: Mark(100, 0, 0)})
-    monkeypatch.setattr(landing, "digest_of", lambda _path: pytest.fail("it is read"))
+    monkeypatch.setattr(placing, "digest_of", lambda _path: pytest.fail("it is read"))
     entries = [OutputFile(live, "file", 100, "", 0, 0o644)]
 
     assert 0 == Metered(Far(), memory, 200).unpaid(Growing(), entries)

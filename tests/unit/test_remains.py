@@ -14,6 +14,7 @@ from burstd.agent.memory import Memory, to_report
 from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
 from burstd.domain.data import Mark, OutputFile, from_rows
+from burstd.ports import depot
 from burstd.ports.depot import Came, Growing
 from tests.sim.trees import Api
 from tests.unit.test_landing import entry
@@ -28,8 +29,8 @@ class Ended:
     def growing(self) -> Growing:
         return Growing()
 
-    def outputs(self, _secret: str) -> tuple[list[OutputFile], list[str], int | None]:
-        return self.listed, [], 0
+    def outputs(self, _secret: str) -> depot.Ended:
+        return depot.Ended(self.listed, exit_code=0)
 
     def expect(self, entries: Any) -> None:
         pass

@@ -9,9 +9,9 @@
 
 enum { SECOND = 1000000000 };
 
-/* Nanoseconds since 1970. */
+/* Nanoseconds since 1970; what 64 bits do not hold wraps, as in Python (`signed`). */
 static inline int64_t moment(struct timespec time) {
-    return (int64_t)time.tv_sec * SECOND + time.tv_nsec;
+    return (int64_t)((uint64_t)time.tv_sec * SECOND + (uint64_t)time.tv_nsec);
 }
 
 static inline void stamp_of(const struct stat *seen, int64_t stamp[STAMP]) {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.sim.defects.defect import LANDING, SQL, STEPS, Defect, Edit, file, one
 
+PLACING = "agent/placing.py"
+
 KEPT: tuple[Defect, ...] = (
     # --- the ledger
     one(
@@ -70,13 +72,16 @@ KEPT: tuple[Defect, ...] = (
     # --- files
     file(
         "no file sync", "the name is made before the bytes are on disk", "8",
-        "        os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n    os.fsync(descriptor)\n",
-        "        os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n",
+        "            os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n"
+        "    os.fsync(descriptor)\n",
+        "            os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n",
+        PLACING,
     ),
     file(
         "no directory sync", "the bytes are on disk, their new name is not", "11",
-        "                os.unlink(temporary, dir_fd=directory)\n                os.fsync(directory)\n",
-        "                os.unlink(temporary, dir_fd=directory)\n",
+        "    discard(directory, temporary)\n    os.fsync(directory)\n",
+        "    discard(directory, temporary)\n",
+        PLACING,
     ),
     file(
         "new directories not synced", "a directory on the way is made and not synced", "11",
@@ -86,24 +91,31 @@ KEPT: tuple[Defect, ...] = (
     ),
     file(
         "mode after sync", "mode and time are set when the file was synced", "11",
-        "    os.fchmod(descriptor, entry.mode & 0o777)\n"
-        "    with contextlib.suppress(OverflowError):  # a time beyond all times\n"
-        "        os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n"
+        "    with contextlib.suppress(PermissionError):\n"
+        "        os.fchmod(descriptor, entry.mode & 0o777)\n"
+        "        with contextlib.suppress(OverflowError):  # a time beyond all times\n"
+        "            os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n"
         "    os.fsync(descriptor)\n",
         "    os.fsync(descriptor)\n"
         "    os.fchmod(descriptor, entry.mode & 0o777)\n"
-        "    with contextlib.suppress(OverflowError):  # a time beyond all times\n"
-        "        os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n",
+        "    os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))\n",
+        PLACING,
     ),
     file(
         "landed is durable", "a file that is whole already counts as landed as it is", "11",
-        "            _keep(directory, name, existing, entry)\n",
-        "",
+        "        finish(descriptor, entry)\n"
+        "    finally:\n"
+        "        os.close(descriptor)\n"
+        "    os.fsync(directory)\n",
+        "    finally:\n"
+        "        os.close(descriptor)\n",
+        PLACING,
     ),
     file(
         "size is enough", "a file of the right size counts as landed", "7",
-        "        and digest_of(name, directory) == entry.blake3\n",
-        "",
+        "        if not same or chunks.digest_of(descriptor) != entry.blake3:\n",
+        "        if not same:\n",
+        PLACING,
     ),
     file(
         "bytes unchecked", "what came is taken for what was sent", "7",
@@ -112,17 +124,16 @@ KEPT: tuple[Defect, ...] = (
     ),
     file(
         "over the user's file", "a result replaces what is there", "10",
-        "        return self.marks.get(path) != _mark(seen)\n",
+        "        return self.marks.get(path) != Mark.of(seen)\n",
         "        return False\n",
     ),
     file(
         "rename for link", "a new result is renamed into place, over whatever came meanwhile", "10",
-        "                os.link(\n"
-        "                    temporary, name,\n"
-        "                    src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False,\n"
-        "                )  # fmt: skip\n"
-        "                os.unlink(temporary, dir_fd=directory)\n",
-        "                os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)\n",
+        "        os.link(\n"
+        "            temporary, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False\n"
+        "        )  # fmt: skip\n",
+        "        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)\n",
+        PLACING,
     ),
     file(
         "naive walk", "a name may lead up, and through links", "9",
@@ -140,12 +151,12 @@ KEPT: tuple[Defect, ...] = (
         "temporary not new", "a temporary file that is there is used", "8, 9",
         (
             Edit(
-                "agent/landing.py",
+                PLACING,
                 "_AGAIN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC\n",
                 "_AGAIN = os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC\n",
             ),
             Edit(
-                "agent/landing.py",
+                PLACING,
                 "        if ours and _lock(descriptor):\n",
                 "        if seen or ours:\n",
             ),
@@ -157,18 +168,20 @@ KEPT: tuple[Defect, ...] = (
         (
             Edit(
                 "agent/landing.py",
-                "        temporary = self._temporary(name)\n        existing = _look(directory, name)\n",
-                "        temporary, existing = name, _look(directory, name)\n",
+                "        temporary = self._temporary(name)\n"
+                "        if placing.landed(directory, name, entry):\n",
+                "        temporary, existing = name + \".new\", look(directory, name)\n"
+                "        if placing.landed(directory, name, entry):\n",
             ),
             Edit(
                 "agent/landing.py",
-                "        descriptor = self._written(directory, temporary, name, entry)\n",
-                "        temporary = name if existing is None else name + \".new\"\n"
-                "        descriptor = self._written(directory, temporary, name, entry)\n"
-                "        if existing is None:\n"
-                "            os.close(descriptor)\n"
-                "            os.fsync(directory)\n"
-                "            return\n",
+                "            descriptor = self._written(directory, temporary, name, entry)\n",
+                "            temporary = name if existing is None else temporary\n"
+                "            descriptor = self._written(directory, temporary, name, entry)\n"
+                "            if existing is None:\n"
+                "                os.close(descriptor)\n"
+                "                os.fsync(directory)\n"
+                "                return True\n",
             ),
         ),
         LANDING,

@@ -122,6 +122,50 @@ def test_a_module_in_the_jobs_directory_is_not_the_agents(tmp_path: Path) -> Non
     assert "started by Slurm" in done.stderr
 
 
+def test_the_jobs_locale_changes_no_name(tmp_path: Path) -> None:
+    """Names are bytes; the far end has them in UTF-8."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys; os.write(1, b'%d' % sys.flags.utf8_mode); os._exit(0)"
+    )
+    interpreter = [word for word in program.again(stand_in(tmp_path)) if word != "-P"]
+    environment = {"LC_ALL": "C.UTF-8", "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        interpreter, cwd=tmp_path, env=environment, capture_output=True, check=False
+    )
+    assert b"1" == done.stdout
+
+
+def test_a_directory_that_was_removed_and_made_anew_is_the_jobs(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    code = (
+        "import os, shutil; from burstd.agent.standin import this_one; "
+        f"os.chdir({str(work)!r}); shutil.rmtree({str(work)!r}); os.mkdir({str(work)!r}); "
+        "print(this_one(['script'], {'SLURM_JOB_ID': '7'}).directory)"
+    )
+    work.mkdir()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (f"{work}\n", "") == (done.stdout, done.stderr)
+
+
+def test_a_key_that_was_made_by_half_is_made_anew(tmp_path: Path) -> None:
+    """ssh-keygen was killed, or the disk was full."""
+    (tmp_path / "id").write_text("half")
+
+    class Asked(Exception):
+        pass
+
+    class Ticket:
+        def post(self, _route: str, body: Mapping[str, Any]) -> dict[str, Any]:
+            assert body["public_key"].startswith("ssh-ed25519 ")
+            raise Asked
+
+    connect = connector(Ticket())  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(Asked):
+            connect({"burst": "b1"}, tmp_path)
+    assert (tmp_path / "id").read_text().startswith("-----BEGIN")
+
+
 def test_a_program_on_the_users_path_is_not_run_on_the_proxy_node(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -262,13 +262,12 @@ class Agent:
         follower = self._follower(depot, known, roots)
         now = depot.growing()
         end = depot.outputs(staged["secret"])
-        found = [*end.results, *self._set_back(staged, end)]
         here = str(self.job.directory)
         # What lies here in part already comes whole.
         here_already = {**known, **self.memory.copies}
-        stay = staying(found, here, words["on_demand"]["globs"], here_already)
+        stay = staying(end.results, here, words["on_demand"]["globs"], here_already)
         asked_for = {entry.path for entry in stay}
-        others = [entry for entry in found if entry.path not in asked_for]
+        others = [entry for entry in end.results if entry.path not in asked_for]
         entries, left = coming(others, here, words["scratch"], known)
         landing = self._landing(words, depot, known, roots)
         if size := depot.unpaid(now, entries, landing.lacks):
@@ -280,7 +279,8 @@ class Agent:
             )
         follower.streams(now)
 
-        arrivals, ordered = Arrivals(landing, self.memory.damaged), in_order(entries)
+        arrivals = Arrivals(landing, self.memory.damaged)
+        ordered = in_order([*entries, *self._set_back(staged, end, landing)])
         depot.expect([entry for entry in ordered if not landing.seems_landed(entry)])
         arrivals.land(ordered)
         if again := arrivals.again:
@@ -291,7 +291,7 @@ class Agent:
             self._report(words, "remains", {"files": list(map(row_of, stay))})
         landing.notes += [self._told(stay, words)] if stay else []
         # What was an input is never removed.
-        ours = self.memory.copies.keys() - known.keys() - {entry.path for entry in found}
+        ours = self.memory.copies.keys() - known.keys() - {entry.path for entry in end.results}
         landing.discard(sorted(ours))
         landing.notes += [f"{path} was written outside the job's directory" for path in end.outside]
         notes = _some(landing.notes, MOST_REPORTED)
@@ -303,15 +303,14 @@ class Agent:
         body = {"files": len(entries), "bytes": came, "notes": notes}
         self._report(words, "staged_out", {**body, "exit_code": end.exit_code})
 
-    def _set_back(self, staged: Words, end: Ended) -> list[OutputFile]:
+    def _set_back(self, staged: Words, end: Ended, landing: Landing) -> list[OutputFile]:
         """Inputs that the job has left as they were, of which a copy of another moment may lie
         here."""
-        ended = {entry.path for entry in end.results}
-        mine = self.memory.copies.keys() - ended
+        mine = self.memory.copies.keys() - {entry.path for entry in end.results}
         return [
             OutputFile(sent.path, "file", sent.size, sent.blake3, sent.mtime_ns, sent.mode)
             for sent in (InputFile(**row) for row in staged["files"] if row["path"] in mine)
-            if sent.path not in end.deleted
+            if sent.path not in end.deleted and landing.is_ours(sent.path)
         ]
 
     def _told(self, stay: Sequence[OutputFile], words: Words) -> str:

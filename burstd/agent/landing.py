@@ -12,7 +12,8 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Container, Iterable, MutableMapping
+from collections.abc import Callable, Container, Iterable, Iterator, MutableMapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -156,17 +157,31 @@ class Landing:
     def discard(self, paths: Iterable[str]) -> None:
         """Remove live copies of files that the job itself has removed, if they are still ours."""
         for path in paths:
-            try:
-                root, parts = inside(path, self.roots)
-                directory = descend(root, parts[:-1], make=False)
-            except (Refused, FileNotFoundError):
-                continue
-            try:
-                seen = look(directory, parts[-1])
-                if seen is not None and not self._changed(path, seen):
-                    os.unlink(parts[-1], dir_fd=directory)
-            finally:
-                os.close(directory)
+            with self._own(path) as found:
+                if found is not None:
+                    directory, name = found
+                    os.unlink(name, dir_fd=directory)
+
+    def is_ours(self, path: str) -> bool:
+        """What has the name is as it was at stage-in, or as we left it."""
+        with self._own(path) as found:
+            return found is not None
+
+    @contextmanager
+    def _own(self, path: str) -> Iterator[tuple[int, str] | None]:
+        """Its directory and its name there, where that is ours."""
+        try:
+            root, parts = inside(path, self.roots)
+            directory = descend(root, parts[:-1], make=False)
+        except (Refused, FileNotFoundError):
+            yield None
+            return
+        try:
+            seen = look(directory, parts[-1])
+            ours = seen is not None and not self._changed(path, seen)
+            yield (directory, parts[-1]) if ours else None
+        finally:
+            os.close(directory)
 
     def _link(self, directory: int, name: str, path: str, target: str) -> bool:
         """Where nobody has put something else meanwhile."""

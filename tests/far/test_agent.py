@@ -151,8 +151,19 @@ def test_what_the_job_has_left_as_it_was_stays(
     does(job)
     job.there("beam.frd").write_bytes(b"result\n")
     job.looks()
-    assert [] == job.ends()["notes"]
+    report = job.ends()
+    assert (1, []) == (report["files"], report["notes"])
     assert {**mine, "beam.frd": b"result\n"} == job.tree()
+
+
+def test_an_input_that_its_user_edits_meanwhile_is_his(job: Job) -> None:
+    (job.home / "old.sta").write_bytes(b"last week's\n")
+    job.words["live"] = ["*.sta"]
+    job.begins()
+    job.looks()
+    (job.home / "old.sta").write_bytes(b"edited\n")
+    assert [] == job.ends()["notes"]
+    assert {"old.sta": b"edited\n"} == job.tree()
 
 
 def test_a_copy_of_what_the_job_has_removed_goes_unless_it_was_an_input(job: Job) -> None:

@@ -18,7 +18,17 @@ from burstd.agent.api import Api, Away, Denied
 from burstd.agent.pace import Pace
 from burstd.domain.data import InputFile, OutputFile
 from burstd.far.client import Client
-from burstd.far.errors import BROKEN, BUSY, FULL, MISMATCH, MISSING, BucketError, FarError, FarLost
+from burstd.far.errors import (
+    BROKEN,
+    BUSY,
+    FULL,
+    MISMATCH,
+    MISSING,
+    NEVER_STARTED,
+    BucketError,
+    FarError,
+    FarLost,
+)
 from burstd.ports.depot import Came, Depot, Execution, Going, Growing, Seen
 from burstd.ports.errors import Mismatch, NoRoom, PortError, Rejected, Unreachable
 
@@ -196,8 +206,10 @@ class SshDepot:
             try:
                 document = self._client.outputs()
             except FarError as error:
-                if error.code == MISSING:
+                if error.code == NEVER_STARTED:
                     return [], [], None
+                if error.code == MISSING:  # of what has run all is there, or will be once more
+                    raise Unreachable(f"the far end says {error}") from error
                 raise
         try:
             end = EndRecord.unseal(document, secret, self._key)

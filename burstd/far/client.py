@@ -277,7 +277,8 @@ class Client:
         ]  # fmt: skip
 
     def outputs(self) -> bytes:
-        """The end record as written; check it with `EndRecord.unseal`. FarError(missing) before."""
+        """The end record as written; check it with `EndRecord.unseal`. Raises
+        FarError(never_started) where nothing ever ran."""
         return self._post({"op": "outputs"}).result()[1]
 
     def _left(self, header: wire.Header) -> wire.Header:

@@ -1,4 +1,4 @@
-"""What can go wrong between the two ends, in six words that both of them know."""
+"""What can go wrong between the two ends, in a few words that both of them know."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 REFUSED = "refused"  # a bad path or a bad request: the same again will be refused again
 FULL = "full"  # no room or no quota: the same again may work later
 MISSING = "missing"  # not there (yet)
+NEVER_STARTED = "never_started"  # of this burst nothing has ever run here
 MISMATCH = "mismatch"  # the bytes are not the ones that were promised
 BUSY = "busy"  # somebody is at it: the same again will work soon
 BROKEN = "broken"  # anything else: a fault of ours or of the file system

@@ -18,6 +18,7 @@ MAX_DEPTH = 200
 # Clocks of one file system may differ a little between its servers; a file that was staged within
 # this margin is digested once more, which is only a cost.
 MARGIN_NS = 5_000_000_000
+_GONE = (errno.ENOENT, errno.ESTALE)
 
 Pulse = Callable[[], None]
 
@@ -62,7 +63,8 @@ class _Found:
 def collect(
     tree: int, baseline: Baseline, inputs: Sequence[InputFile], roots: Sequence[str], pulse: Pulse
 ) -> Harvest:
-    """Compares the tree with the manifest and the baseline. Links are named, never followed.
+    """Compares the tree with the manifest and the baseline. Links are named, never followed. What
+    goes away meanwhile is not there: a temporary file of somebody who is just being killed.
 
     `pulse` is called now and then. Files that nobody may read are opened up for their owner.
     """
@@ -108,6 +110,8 @@ def _compare(
         if entry is not None and _untouched(found.fact, entry, baseline):
             return None
         blake3 = _digest(tree, found, pulse)
+        if blake3 is None:
+            return None
         if entry is not None and (found.fact.st_size, blake3) == (entry.size, entry.blake3):
             return None
     return Output(
@@ -127,17 +131,28 @@ def _untouched(fact: os.stat_result, entry: InputFile, baseline: Baseline) -> bo
     return same and fact.st_ctime_ns < baseline.moment_ns - MARGIN_NS
 
 
-def _digest(tree: int, found: _Found, pulse: Pulse) -> str:
+def _digest(tree: int, found: _Found, pulse: Pulse) -> Optional[str]:
+    """None where it is gone."""
     try:
-        fd = paths.open_regular(tree, found.parts)
+        fd = _opened(tree, found.parts, paths.open_regular)
+        try:
+            return digest_of(fd, pulse)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
+
+
+def _opened(tree: int, parts: paths.Parts, how: Callable[[int, paths.Parts], int]) -> int:
+    """What nobody may read is opened up for its owner. Raises OSError."""
+    try:
+        return how(tree, parts)
     except PermissionError:
-        with paths.directory(tree, found.parts[:-1]) as parent:
-            paths.open_up(parent, found.parts[-1])
-        fd = paths.open_regular(tree, found.parts)
-    try:
-        return digest_of(fd, pulse)
-    finally:
-        os.close(fd)
+        with paths.directory(tree, parts[:-1]) as parent:
+            paths.open_up(parent, parts[-1])
+        return how(tree, parts)
 
 
 def stream_digest(io: int, name: bytes, pulse: Pulse) -> Optional[StreamDigest]:
@@ -169,11 +184,11 @@ def _walk(tree: int, pulse: Pulse) -> Iterator[_Found]:
 
 def _entries(tree: int, head: paths.Parts) -> list[tuple[bytes, os.stat_result, Optional[str]]]:
     try:
-        fd = paths.open_directory(tree, head)
-    except PermissionError:
-        with paths.directory(tree, head[:-1]) as parent:
-            paths.open_up(parent, head[-1])
-        fd = paths.open_directory(tree, head)
+        fd = _opened(tree, head, paths.open_directory)
+    except OSError as error:
+        if head and error.errno in _GONE:
+            return []
+        raise
     try:
         found = []
         for name in sorted(map(os.fsencode, os.listdir(fd))):
@@ -181,7 +196,7 @@ def _entries(tree: int, head: paths.Parts) -> list[tuple[bytes, os.stat_result, 
                 fact = os.stat(name, dir_fd=fd, follow_symlinks=False)
                 link = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(fact.st_mode) else None
             except OSError as error:
-                if error.errno == errno.ENOENT:
+                if error.errno in _GONE:
                     continue
                 raise
             found.append((name, fact, None if link is None else paths.to_text(link)))

@@ -13,7 +13,7 @@ import re
 
 from burstd.far import endrecord, outputs, paths, rundir
 from burstd.far.endrecord import EndRecord
-from burstd.far.errors import BUSY, MISSING, FarError
+from burstd.far.errors import BROKEN, BUSY, NEVER_STARTED, FarError
 from burstd.far.order import Order
 
 KILLED = 137  # 128 + SIGKILL
@@ -23,17 +23,23 @@ _MARKER = re.compile(r"(\S+) \d+\s*")
 def end_of(run: rundir.RunDir) -> bytes:
     """The end record, written now if its runner is dead.
 
-    Raises FarError(missing) where nothing was started and FarError(busy) while a runner is alive.
+    Raises FarError: never_started where nothing was, busy while a runner is alive, broken without
+    the order of what was.
     """
-    document = run.read(rundir.END)
-    if document is not None:
-        return document
-    document = run.read(rundir.ORDER)
+    record = run.read(rundir.END)
+    if record is not None:
+        return record
+    document, started = run.read(rundir.ORDER), run.last_start()
     order = None if document is None else Order.parse(document)
-    if order is None or order.attempt != run.last_start():
-        raise FarError(MISSING, "this attempt has not started")
+    if order is None and started:
+        raise FarError(BROKEN, "the order of what has started is gone")
+    if order is None or order.attempt != started:
+        raise FarError(NEVER_STARTED, "this attempt has not started")
     if run.busy():
         raise FarError(BUSY, "its runner still writes the end record")
+    record = run.read(rundir.END)  # it may have ended just now
+    if record is not None:
+        return record
     record = _examine(run, order).seal(order.secret)
     run.write(rundir.END, record)
     return record

@@ -275,7 +275,7 @@ def test_inputs_are_closed_by_the_start(far: FarEnd) -> None:
         assert _code(lambda: client.mkdir(f"{STUDY}/d", 0o700).result()) == "refused"
         assert _code(lambda: client.order(order(), b"")) == "refused"
         client.order(order(attempt=2), b"#!/bin/sh\n")
-        assert _code(client.outputs) == "missing"
+        assert _code(client.outputs) == "never_started"
         assert client.status().started == 1
 
 

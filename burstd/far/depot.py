@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Callable, NamedTuple, Optional
 
 from burstd.far import paths, rundir, standing, wire
 from burstd.far.errors import REFUSED, FarError, FarLost, from_os
+from burstd.far.fence import Fence
 from burstd.far.fields import BadFields, Fields, canonical
 from burstd.far.payloads import unpacked
 from burstd.far.program import program_digest
@@ -61,6 +62,7 @@ class Session:
         self._staged: Optional[Staging] = None
         self._opened_passage: Optional[Passage] = None
         self._first = False
+        self._fence: Optional[Fence] = None
         self._ops: dict[str, Callable[[Fields], Answer]] = {
             "hello": self._hello,
             "unlock": self._unlock,
@@ -158,9 +160,14 @@ class Session:
             self._opened_passage = Passage()
         return self._opened_passage
 
+    def _joined(self) -> Fence:
+        if self._fence is None:
+            self._fence = Fence(self._run(), self._first)
+        return self._fence
+
     def _staging(self) -> Staging:
-        if self._run().last_start():
-            raise FarError(REFUSED, "this burst has started: its inputs are closed")
+        fence = self._joined()
+        fence.check()
         if self._staged is None:
             from burstd.far.staging import Staging
             from burstd.far.store import Store
@@ -168,7 +175,7 @@ class Session:
             keeps = self._limits.store_bytes > 0
             store = Store.at(self._root, self._key, self._limits.store_shared)
             claims = store.claims(keeps, self._first)
-            self._staged = Staging(self._run(), store, claims, keeps)
+            self._staged = Staging(self._run(), fence, store, claims, keeps)
         return self._staged
 
     def _hello(self, fields: Fields) -> Answer:
@@ -177,6 +184,7 @@ class Session:
         self._first = fields.has("first") or self._first
         self._opened = rundir.RunDir.open(self._root, self._key, create=True)
         self._opened.tidy()
+        self._joined()
         room = os.fstatvfs(self._opened.fd)
         free = room.f_bavail * room.f_frsize
         program = program_digest()
@@ -241,8 +249,8 @@ class Session:
             raise FarError(REFUSED, f"attempt {order.attempt} has started already")
         if run.busy():
             raise FarError(REFUSED, "an earlier attempt is still running")
-        if self._staged is not None:
-            self._staged.settle()  # what is ordered must outlive the machine
+        if not run.last_start():
+            self._staging().settle(order)  # what is ordered must outlive the machine
         run.write(rundir.SCRIPT, content[length:], mode=0o700)
         # Its own small file: `status` must not read a manifest of a million files each time.
         run.write(rundir.LIVE, canonical({"cwd": order.cwd, "live": list(order.live)}))

@@ -105,6 +105,13 @@ class RunDir:
                     if time.time() - os.stat(name, dir_fd=self.fd).st_mtime > _ABANDONED:
                         os.unlink(name, dir_fd=self.fd)
 
+    def discard(self, name: bytes) -> None:
+        """Removes a directory with all that is in it; at once it has no more the name. Raises
+        OSError."""
+        aside = b".".join((_NEW, name, secrets.token_hex(8).encode()))
+        os.rename(name, aside, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        paths.remove_tree(self.fd, aside)
+
     def last_start(self) -> int:
         """The highest attempt that was ever started here; 0 if none."""
         found = (_START.fullmatch(os.fsencode(name)) for name in os.listdir(self.fd))

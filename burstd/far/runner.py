@@ -13,10 +13,12 @@ from typing import Optional
 
 from burstd.far import endrecord, live, outputs, paths, procs, rundir
 from burstd.far.endrecord import EndRecord
+from burstd.far.errors import FarError
 from burstd.far.fields import canonical
 from burstd.far.gpus import granted
 from burstd.far.images import ImageError, Mount
 from burstd.far.loop import Loop
+from burstd.far.manifest import Manifest
 from burstd.far.order import Order
 from burstd.far.payload import Payload, say
 from burstd.far.runtimes import Container, Runtime, choose
@@ -106,7 +108,7 @@ class Runner:
         self._make_places()
         baseline = outputs.Baseline.take(self._tree, self._task.moment_ns)
         self._loop.watch(self._control, self._controlled)
-        if self._start():
+        if self._is_complete() and self._start():
             self._state = "running"
             self._pulse()
             self._beat()
@@ -123,6 +125,16 @@ class Runner:
         for name in (b"stdout", b"stderr"):
             if rundir.present(self._io, name):
                 os.unlink(name, dir_fd=self._io)
+
+    def _is_complete(self) -> bool:
+        """Whether the inputs are what was sent; who runs again finds what the job has made of
+        them."""
+        if self._order.attempt == 1:
+            try:
+                Manifest(self._order).check(self._tree)
+            except (FarError, OSError) as error:
+                return self._failed(str(error))
+        return True
 
     def _start(self) -> bool:
         self._runtime, trouble = choose(self._task.runtimes)

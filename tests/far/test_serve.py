@@ -374,10 +374,12 @@ def test_what_matches_below_the_jobs_directory_is_told(far: FarEnd) -> None:
     with far.serving() as (client, _):
         client.hello()
         assert [] == client.files(["*"])
-        for name in ("a.vtk", "b.vtk", "r/c.vtk", "d.log", "\udcff.vtk"):
-            put(client, entry(f"{STUDY}/{name}", b"text"), b"text")
+        names = ("a.vtk", "b.vtk", "r/c.vtk", "d.log", "\udcff.vtk")
+        given = tuple(entry(f"{STUDY}/{name}", b"text") for name in names)
+        for one in given:
+            put(client, one, b"text")
+        client.order(order(cwd=STUDY, inputs=given), b"#!/bin/sh\n")
         far.file(f"{STUDY}/link.vtk").symlink_to("/etc/passwd")
-        client.order(order(cwd=STUDY), b"#!/bin/sh\n")
         found = client.files(["*.vtk", "r/?.vtk", "none"])
         assert [f"{STUDY}/{n}" for n in ("a.vtk", "b.vtk", "r/c.vtk", "\udcff.vtk")] == [
             seen.path for seen in found

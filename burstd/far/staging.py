@@ -107,10 +107,11 @@ class Staging:
 
     def _go_on(self) -> list[str]:
         """Builds what lacks nothing any more; the files that wait in vain."""
-        came, gone = self.incoming.brought()
-        for parts in self._later.ready(came):
+        came, gone = self.incoming.brought(self._later.lacking)
+        for path, parts in self._later.ready(came):
             for part in parts:
                 self._grow(part)
+            self._later.forget(path)  # not before: of one that fails the order knows
         return self._later.without(gone)
 
     def _bunch(self, rows: Sequence[object], at: int) -> Bunch:

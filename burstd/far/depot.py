@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Callable, NamedTuple, Optional
 
 from burstd.far import paths, rundir, standing, wire
-from burstd.far.errors import REFUSED, FarError, FarLost, from_os
+from burstd.far.errors import REFUSED, FarError, FarLost, answered, from_os
 from burstd.far.fence import Fence
 from burstd.far.fields import BadFields, Fields, canonical
 from burstd.far.payloads import unpacked
@@ -74,8 +74,8 @@ class Session:
             "standing": self._standing,
             "mkdir": self._mkdir,
             "order": self._order,
-            **View(self._run).answers,
         }
+        self._views = View(self._run).answers
 
     def serve(self) -> None:
         """Runs the conversation. Raises FarLost if it ends inside a frame."""
@@ -104,11 +104,9 @@ class Session:
 
     def _answer(self, header: wire.Header) -> Answer:
         try:
-            op = self._ops.get(str(header.get("op")))
-            if op is None:
-                raise FarError(REFUSED, f"no such request: {header.get('op')!r}")
-            fields = Fields(header, str(header["op"]))
-            answer, payload = op(fields)
+            op = str(header.get("op"))
+            fields = Fields(header, op)
+            answer, payload = self._done(fields, op)
             if fields.has("reply") and len(payload) >= WORTH_LEAVING:
                 reply = Fields(fields.raw("reply"), "reply")
                 answer, payload = {**answer, **self._passage.leave(reply, payload)}, b""
@@ -119,6 +117,14 @@ class Session:
         except OSError as error:
             return _refusal(from_os(error))
         return {"ok": True, **answer}, payload
+
+    def _done(self, fields: Fields, op: str) -> Answer:
+        if op in self._views:
+            return self._views[op](fields)
+        if op not in self._ops:
+            raise FarError(REFUSED, f"no such request: {op!r}")
+        with answered():
+            return self._ops[op](fields)
 
     def _blocks(self, size: int = wire.BLOCK, most: int = wire.BLOCK) -> Iterator[bytes]:
         while self._left:

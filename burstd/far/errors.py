@@ -56,8 +56,11 @@ def from_os(error: OSError) -> FarError:
 
 @contextmanager
 def answered() -> Iterator[None]:
-    """What the file system refuses is an answer."""
+    """What the file system refuses is an answer. Who may do nothing in his own directories may do
+    so again later: a ticket of Kerberos has expired."""
     try:
         yield
+    except PermissionError as error:
+        raise FarError(BROKEN, from_os(error).message) from error
     except OSError as error:
         raise from_os(error) from error

@@ -50,7 +50,7 @@ class RunDir:
 
     @classmethod
     def open(cls, root: str, key: str, create: bool = False) -> RunDir:
-        """Opens (or makes, 0700) ROOT/runs/KEY. Raises FarError(refused | missing)."""
+        """Opens (or makes, 0700) ROOT/runs/KEY. Raises FarError(refused | missing), OSError."""
         name = paths.checked_key(key).encode()
         runs = open_runs(root, create)
         try:
@@ -58,6 +58,8 @@ class RunDir:
         except FileNotFoundError as error:
             raise FarError(MISSING, f"no run directory {key}") from error
         except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
             raise FarError(REFUSED, f"{key} is not a run directory") from error
         finally:
             os.close(runs)

@@ -246,7 +246,8 @@ class Staging:
     def close(self, limit: int, days: int) -> None:
         """Gives the descriptors back; what came is kept, within the store's limits. With none of
         its own, what is incomplete is kept all the same: it would have to come again."""
-        self._drop()
+        with contextlib.suppress(OSError):  # of a file that is not whole
+            self._drop()
         self._leave()
         with contextlib.suppress(OSError, FarError):
             if self._built.fresh and not self._complete:
@@ -259,7 +260,12 @@ class Staging:
             if limit == 0 and self._complete:
                 self._store.forget()
             self.incoming.release()
-            self._store.sweep(limit, days)
+        finally:
+            self._leave_store(limit, days)
+
+    def _leave_store(self, limit: int, days: int) -> None:
+        try:
+            self._store.sweep(limit, days)  # above all where there was no room
         finally:
             self._claims.close()
             self._store.close()
@@ -281,8 +287,8 @@ class Staging:
                 file.flush()
                 if part.entry is not None:
                     fact = file.finish(part.entry, self._models)
-                    self._built.add(part.path, fact, part.entry.blake3)
                     self._drop()
+                    self._built.add(part.path, fact, part.entry.blake3)
             except BaseException:  # the parts that follow must not go on behind a gap
                 self._drop()
                 raise
@@ -333,9 +339,10 @@ class Staging:
             self._beside = None
 
     def _drop(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Raises OSError; the file is closed then, too, as close(2) has it."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
 
 def _listed(document: bytes, what: str) -> list[object]:

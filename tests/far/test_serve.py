@@ -166,7 +166,9 @@ def test_wrong_bytes_never_land(far: FarEnd) -> None:
         assert _code(lambda: client.chunks([(0, 1)], b"wrong", None).result()) == "mismatch"
         assert _code(lambda: client.chunks([(0, 1)], b"righ", None).result()) == "broken"
         assert _code(lambda: client.chunks([(1, 1)], b"right", None).result()) == "refused"
-        assert _code(lambda: client.build([Part(one.path, 0, [(0, 1)], one)]).result()) == "missing"
+        assert (
+            _code(lambda: client.build([Part(one.path, 0, [(0, 1)], one)]).result()) == "mismatch"
+        )
         client.chunks([(0, 1)], b"right", None).result()
         short = InputFile(one.path, 4, one.blake3, one.mtime_ns, one.mode)
         assert (
@@ -261,7 +263,7 @@ def test_no_part_goes_on_behind_one_that_failed(far: FarEnd) -> None:
         client.chunks([(2, 1)], pieces[2], None).result()
         first = client.build([Part(one.path, 0, [(0, 2)], None)])
         second = client.build([Part(one.path, 100, [(2, 1)], one)])
-        assert ("missing", "refused") == (_code(first.result), _code(second.result))
+        assert ("mismatch", "refused") == (_code(first.result), _code(second.result))
 
 
 def test_inputs_are_closed_by_the_start(far: FarEnd) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ctypes
 import errno
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from burstd.far import standing
+from burstd.far import growing, standing
 from burstd.far.errors import FarError
 from tests.unit.staged import Talk, begun, order
 
@@ -102,3 +103,37 @@ def test_what_is_built_behind_an_order_is_synced_once_more(
     failing()
     talk.end()
     assert not list(Path(talk.run.path).glob("built.*"))
+
+
+def test_a_file_that_can_not_be_closed_is_closed_once(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As NFS tells of a full quota."""
+    close, told = os.close, list[int]()
+
+    def full(fd: int) -> None:
+        close(fd)
+        told.append(fd)
+        if len(told) == 1:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+        monkeypatch.undo()
+
+    talk, pieces = begin(), [bytes([n]) * 60_000 for n in range(30)]
+    for number in talk.want(pieces):
+        talk.send(number, pieces[number])
+    monkeypatch.setattr(growing, "os", Closing(full))
+    with pytest.raises(FarError, match="full: Disk quota"):
+        talk.build("/w/f", 0, pieces)
+    talk.build("/w/g", 0, pieces)
+    assert ["/w/g"] == list(talk.staging._built._marks)
+    talk.staging.close(200 * 2**30, 30)
+
+
+class Closing:
+    """The system, but for closing."""
+
+    def __init__(self, close: Callable[[int], None]) -> None:
+        self.close = close
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(os, name)

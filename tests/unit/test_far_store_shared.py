@@ -137,3 +137,16 @@ def test_what_a_killed_conversation_had_begun_goes_with_age(root: Path) -> None:
     store.sweep(10**9, 30)
     store.close()
     assert ["new.young"] == [p.name for p in (root / "stores" / "shared").glob("new.*")]
+
+
+def test_one_that_was_killed_early_keeps_nobody_out(root: Path) -> None:
+    def killed() -> None:
+        os.fchmod = lambda _fd, _mode: os._exit(0)  # type: ignore[assignment]
+        leave(root)
+
+    assert as_user(ALICE, GROUP, killed)
+    assert as_user(BOB, GROUP, lambda: leave(root))
+    (pack,) = (root / "stores" / "shared").glob("*.pack")
+    pack.chmod(0o600)  # or whatever a member does with his own
+    pack.with_suffix(".idx").unlink()
+    assert as_user(ALICE, GROUP, lambda: Store.at(str(root), "b3", shared=True).close())

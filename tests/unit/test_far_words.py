@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,8 +14,9 @@ import pytest
 from burstd.agent.pace import Pace
 from burstd.agent.ssh_depot import SshDepot, SshLine
 from burstd.far import wire
-from burstd.far.errors import MISSING, NEVER_STARTED
-from burstd.ports.errors import Unreachable
+from burstd.far.errors import BROKEN, MISSING, NEVER_STARTED, REFUSED, FarError, answered
+from burstd.ports.depot import Execution
+from burstd.ports.errors import Rejected, Unreachable
 
 
 @pytest.fixture
@@ -44,3 +47,28 @@ def test_only_what_never_started_has_no_results(refused: Callable[[str], SshDepo
     assert ([], [], None) == refused(NEVER_STARTED).outputs("5a" * 32)
     with pytest.raises(Unreachable, match="in words"):
         refused(MISSING).outputs("5a" * 32)
+
+
+def test_what_is_not_there_is_sent_again_but_not_read_again(
+    refused: Callable[[str], SshDepot],
+) -> None:
+    execution = Execution((), "/w", {}, {}, ("/w",), (), False, 60.0, (), "5a" * 32)
+    with pytest.raises(Unreachable, match="in words"):
+        refused(MISSING).order(execution, [], b"")
+    with pytest.raises(Rejected, match="in words"):
+        refused(MISSING).read("/w/f", 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.EACCES, BROKEN),
+        (errno.EPERM, BROKEN),
+        (errno.ELOOP, REFUSED),
+        (errno.ENOENT, MISSING),
+    ],
+)
+def test_who_may_do_nothing_at_the_moment_may_try_again(number: int, code: str) -> None:
+    with pytest.raises(FarError, match=os.strerror(number)) as caught, answered():
+        raise OSError(number, os.strerror(number))
+    assert code == caught.value.code

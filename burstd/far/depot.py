@@ -99,8 +99,14 @@ class Session:
             for _ in self._blocks():
                 pass
             with _at_most(self._silence + len(payload) // SLOWEST):
-                wire.send(self._out, answer, payload)
+                self._send(answer, payload)
                 self._out.flush()
+
+    def _send(self, answer: wire.Header, payload: bytes) -> None:
+        try:
+            wire.send(self._out, answer, payload)
+        except FarError as error:  # nothing was said yet: it fits no frame
+            wire.send(self._out, *_refusal(FarError(REFUSED, error.message)))
 
     def _answer(self, header: wire.Header) -> Answer:
         try:

@@ -12,6 +12,7 @@ from typing import Callable, Optional
 from burstd.far import paths
 from burstd.far.chunks import digest_of
 from burstd.far.endrecord import Output, StreamDigest
+from burstd.far.moments import changed
 from burstd.far.order import InputFile
 
 MAX_DEPTH = 200
@@ -119,7 +120,7 @@ def _compare(
         kind=found.kind,
         size=found.fact.st_size if found.kind == "file" else 0,
         mode=stat.S_IMODE(found.fact.st_mode),
-        mtime_ns=found.fact.st_mtime_ns,
+        mtime_ns=changed(found.fact),
         blake3=blake3,
         target=found.target,
     )

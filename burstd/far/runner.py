@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
-from burstd.far import endrecord, live, outputs, paths, procs, rundir
+from burstd.far import endrecord, outputs, paths, procs, rundir
 from burstd.far.endrecord import EndRecord
 from burstd.far.errors import FarError
 from burstd.far.fields import canonical
@@ -268,7 +268,6 @@ class Runner:
             "started": self._started,
             "age_s": round(now - self._began, 3),
             "streams": sizes,
-            "live": live.sizes(self._tree, self._order.cwd, self._order.live),
         }
         try:
             self._task.run.write(rundir.STATUS, canonical(status), durable=False)

@@ -12,6 +12,7 @@ from typing import Callable
 from burstd.far import live, paths, rundir, wire
 from burstd.far.errors import REFUSED, FarError
 from burstd.far.fields import Fields
+from burstd.far.moments import changed
 from burstd.far.payloads import compressed
 
 MAX_READ = 8 * 1024 * 1024
@@ -44,7 +45,7 @@ class View:
         return {
             "started": started,
             "busy": run.busy(),
-            "status": None if status is None else json.loads(status.decode("ascii")),
+            "status": None if status is None else _heartbeat(status),
             "end": None if end is None else _summary(end),
             **streams,
             "live": self._live(run),
@@ -121,7 +122,7 @@ class View:
                 {
                     "path": path,
                     "size": fact.st_size,
-                    "mtime_ns": fact.st_mtime_ns,
+                    "mtime_ns": changed(fact),
                     "mode": stat.S_IMODE(fact.st_mode),
                     "inode": fact.st_ino,
                 }
@@ -133,6 +134,14 @@ class View:
         from burstd.far import postmortem
 
         return {}, postmortem.end_of(self._run())
+
+
+def _heartbeat(status: bytes) -> object:
+    """Without the files that a runner of an earlier version lists there."""
+    found = json.loads(status.decode("ascii"))
+    if isinstance(found, dict):
+        found.pop("live", None)
+    return found
 
 
 def _summary(end: bytes) -> dict[str, object]:

@@ -319,7 +319,7 @@ def test_bad_requests_are_refused_in_words(far: FarEnd, request_: bytes) -> None
         pipe.write(struct.pack(">I", len(request_)) + request_)
         pipe.flush()
         with pytest.raises(FarError) as refusal:
-            client._receive()
+            client._receive(0)
         assert refusal.value.code == "refused"
         client.status()
 

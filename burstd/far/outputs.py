@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Callable, Optional
+from typing import Callable, Optional, TypeVar
 
 from burstd.far import paths
 from burstd.far.chunks import digest_of
@@ -19,18 +19,24 @@ MAX_DEPTH = 200
 # Clocks of one file system may differ a little between its servers; a file that was staged within
 # this margin is digested once more, which is only a cost.
 MARGIN_NS = 5_000_000_000
+#: Seconds in which a node may go on to remember what a file is like: ten times what is usual.
+REMEMBERED = 600
 _GONE = (errno.ENOENT, errno.ESTALE)
 
 Pulse = Callable[[], None]
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The tree before the payload: its directories and links, and the file system's clock."""
+    """The tree before the payload: its directories and links, and the file system's clock. `young`:
+    it was taken a moment ago, so that this node may only remember what a file is like which another
+    one has written since (nfs(5)); it asks when it opens it."""
 
     moment_ns: int
     directories: frozenset[str]
     links: Mapping[str, str]
+    young: bool = False
 
     @classmethod
     def take(cls, tree: int, moment_ns: int) -> Baseline:
@@ -106,20 +112,25 @@ def _compare(
         return None
     if found.kind == "symlink" and baseline.links.get(found.path) == found.target:
         return None
-    blake3 = None
+    blake3, mode = None, stat.S_IMODE(found.fact.st_mode)  # as it is before we open it up
     if found.kind == "file":
         if entry is not None and _untouched(found.fact, entry, baseline):
+            if not baseline.young:
+                return None
+            now = _looked_at(tree, found, os.fstat)
+            if now is None or _untouched(now, entry, baseline):
+                return None
+        digested = _looked_at(tree, found, lambda fd: (digest_of(fd, pulse), os.fstat(fd)))
+        if digested is None:
             return None
-        blake3 = _digest(tree, found, pulse)
-        if blake3 is None:
-            return None
+        blake3, found = digested[0], replace(found, fact=digested[1])
         if entry is not None and (found.fact.st_size, blake3) == (entry.size, entry.blake3):
             return None
     return Output(
         path=found.path,
         kind=found.kind,
         size=found.fact.st_size if found.kind == "file" else 0,
-        mode=stat.S_IMODE(found.fact.st_mode),
+        mode=mode,
         mtime_ns=changed(found.fact),
         blake3=blake3,
         target=found.target,
@@ -132,12 +143,12 @@ def _untouched(fact: os.stat_result, entry: InputFile, baseline: Baseline) -> bo
     return same and fact.st_ctime_ns < baseline.moment_ns - MARGIN_NS
 
 
-def _digest(tree: int, found: _Found, pulse: Pulse) -> Optional[str]:
-    """None where it is gone."""
+def _looked_at(tree: int, found: _Found, look: Callable[[int], Seen]) -> Optional[Seen]:
+    """What is seen of the open file. None where it is gone."""
     try:
         fd = _opened(tree, found.parts, paths.open_regular)
         try:
-            return digest_of(fd, pulse)
+            return look(fd)
         finally:
             os.close(fd)
     except OSError as error:

@@ -50,7 +50,8 @@ def _examine(run: rundir.RunDir, order: Order) -> EndRecord:
     began = os.stat(marker, dir_fd=run.fd, follow_symlinks=False)
     host = _MARKER.fullmatch((run.read(marker) or b"").decode("utf-8", "replace"))
     io, last = run.directory(rundir.IO), _last_sign(run, began.st_ctime)
-    baseline = outputs.Baseline(began.st_ctime_ns, _directories(order), {})
+    young = last - began.st_ctime < outputs.REMEMBERED  # and what ran did so on another node
+    baseline = outputs.Baseline(began.st_ctime_ns, _directories(order), {}, young)
     harvest = outputs.collect(
         run.directory(rundir.TREE), baseline, order.inputs, order.output_roots, _nothing
     )

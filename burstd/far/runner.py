@@ -8,7 +8,7 @@ import resource
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
 from burstd.far import endrecord, outputs, paths, procs, rundir
@@ -293,8 +293,13 @@ class Runner:
         ended, elapsed = _utc_now(), time.monotonic() - self._began
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         order = self._order
+        young = _is_wide() and elapsed < outputs.REMEMBERED
         harvest = outputs.collect(
-            self._tree, baseline, order.inputs, order.output_roots, self._pulse
+            self._tree,
+            replace(baseline, young=young),
+            order.inputs,
+            order.output_roots,
+            self._pulse,
         )
         record = EndRecord(
             key=order.key,
@@ -339,6 +344,11 @@ def _hosts() -> tuple[str, ...]:
     """The job's nodes, in Slurm's notation where Slurm tells; else this one."""
     listed = os.environ.get("SLURM_JOB_NODELIST")
     return (listed,) if listed else (os.uname().nodename,)
+
+
+def _is_wide() -> bool:
+    """Whether the job has other nodes than this one."""
+    return os.environ.get("SLURM_JOB_NUM_NODES", "1") != "1"
 
 
 def _utc_now() -> str:

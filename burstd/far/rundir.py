@@ -100,12 +100,18 @@ class RunDir:
             os.fsync(self.fd)
 
     def tidy(self) -> None:
-        """Removes documents whose writers were killed before they were whole."""
+        """Removes what somebody who was killed had not written, or not removed, whole."""
         for name in map(os.fsencode, os.listdir(self.fd)):
             if name.startswith(_NEW + b"."):
                 with contextlib.suppress(OSError):
                     if time.time() - os.stat(name, dir_fd=self.fd).st_mtime > _ABANDONED:
-                        os.unlink(name, dir_fd=self.fd)
+                        self._remove(name)
+
+    def _remove(self, name: bytes) -> None:
+        try:
+            os.unlink(name, dir_fd=self.fd)
+        except IsADirectoryError:
+            paths.remove_tree(self.fd, name)
 
     def discard(self, name: bytes) -> None:
         """Removes a directory with all that is in it; at once it has no more the name. Raises

@@ -15,7 +15,7 @@ from typing import Callable, Optional
 
 from burstd.far import chunks, paths
 from burstd.far.claims import Claims
-from burstd.far.errors import MISMATCH, REFUSED, FarError
+from burstd.far.errors import BROKEN, MISMATCH, REFUSED, FarError
 from burstd.far.models import Models
 from burstd.far.packs import NEW, PACK, Chunk, Writer, index_of, indexed
 from burstd.far.table import Table
@@ -62,7 +62,7 @@ class Store:
     def at(cls, root: str, key: str, shared: bool = False) -> Store:
         """That of whoever calls, ROOT/stores/UID, made, 0700, where it is missing; or ROOT/stores/
         shared, a group's, which whoever has laid ROOT out has made. Raises FarError(refused) where
-        that is none."""
+        that is none, broken where it can't be opened."""
         os.makedirs(os.path.join(root, "stores"), mode=0o700, exist_ok=True)
         top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -299,7 +299,9 @@ def _shared(top: int) -> int:
     """In `stores` anybody may make a directory: this one is its owner's who owns the whole."""
     try:
         found = paths.open_directory(top, (b"stores", b"shared"))
-    except OSError as error:
+    except PermissionError as error:  # also where a ticket of Kerberos has expired
+        raise FarError(BROKEN, f"the shared store can't be opened: {error.strerror}") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise FarError(REFUSED, f"there is no shared store: {error.strerror}") from error
     fact, owner = os.fstat(found), os.fstat(top).st_uid
     if fact.st_uid != owner or not paths.is_shared(fact) or fact.st_mode & 0o007:

@@ -169,11 +169,14 @@ def test_two_who_write_the_record_at_once_both_have_one(
 
 def test_what_a_writer_that_was_killed_left_goes_some_time(dead: RunDir) -> None:
     left, fresh = (Path(dead.path) / f".new.{name}" for name in ("order.json.00", "live.json.11"))
+    tree = Path(dead.path) / ".new.tree.22"
+    (tree / "w").mkdir(parents=True)
     for path in (left, fresh):
         path.touch()
-    os.utime(left, (0, 0))
+    for path in (left, tree):
+        os.utime(path, (0, 0))
     dead.tidy()
-    assert (False, True) == (left.exists(), fresh.exists())
+    assert [False, True, False] == [path.exists() for path in (left, fresh, tree)]
 
 
 def test_a_record_that_the_runner_writes_in_its_last_moment_counts(

@@ -105,6 +105,12 @@ def test_nobody_else_finds_anything(root: Path) -> None:
     assert as_user(ALICE, GROUP, lambda: leave(root))
     assert not as_user(EVE, EVE, lambda: find(root))
 
+    def told() -> None:
+        with pytest.raises(FarError, match="broken: the shared store can't be opened"):
+            Store.at(str(root), "b1", shared=True)
+
+    assert as_user(EVE, EVE, told)  # who knows for how long
+
 
 @pytest.mark.parametrize("wrong", ["none", "mode", "others", "owner"])
 def test_one_that_somebody_else_has_made_is_not_believed(root: Path, wrong: str) -> None:

@@ -18,7 +18,17 @@ from burstd.agent.api import Api, Away, Denied
 from burstd.agent.pace import Pace
 from burstd.domain.data import MOST, InputFile, OutputFile
 from burstd.far.client import Client
-from burstd.far.errors import BROKEN, BUSY, FULL, MISMATCH, MISSING, BucketError, FarError, FarLost
+from burstd.far.errors import (
+    BROKEN,
+    BUSY,
+    FULL,
+    MISMATCH,
+    MISSING,
+    NEVER_STARTED,
+    BucketError,
+    FarError,
+    FarLost,
+)
 from burstd.ports.depot import Came, Depot, Ended, Execution, Going, Growing, Seen
 from burstd.ports.errors import Mismatch, NoRoom, PortError, Rejected, Unreachable
 
@@ -109,7 +119,7 @@ class SshDepot:
         files = list(paths)
         size = sum(sizes(files))
         going.begin(size)
-        with self._translated():
+        with self._translated(missing=Unreachable):
             if size < streams.WORTH:
                 return self._send(files, 1, going)
             greeting = self._client.hello(clones=True)  # the first one waits for the way
@@ -167,7 +177,7 @@ class SshDepot:
             )
         except far_order.OrderError as error:
             raise Rejected(str(error)) from error
-        with self._translated():
+        with self._translated(missing=Unreachable):
             made = [self._client.mkdir(root, 0o755) for root in execution.roots]
             made += [self._client.mkdir(path, mode) for path, mode in execution.directories]
             for pending in made:
@@ -199,11 +209,11 @@ class SshDepot:
     def outputs(self, secret: str) -> Ended:
         from burstd.far.endrecord import EXITED, EndForged, EndRecord
 
-        with self._translated():
+        with self._translated(missing=Unreachable):
             try:
                 document = self._client.outputs()
             except FarError as error:
-                if error.code == MISSING:
+                if error.code == NEVER_STARTED:
                     return Ended()
                 raise
         try:
@@ -251,20 +261,22 @@ class SshDepot:
             self._line.passage.close()
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translated(self, missing: type[PortError] = Rejected) -> Iterator[None]:
+        """`missing`: what it is if something is not there, which may be there again."""
         try:
             with self._lock:
                 yield
         except FarError as error:
-            raise _port_error(error) from error
+            raise _port_error(error, missing) from error
         except (FarLost, BrokenPipeError, EOFError) as error:
             raise Unreachable(f"the way to the target is cut: {error}") from error
 
 
-def _port_error(error: FarError) -> PortError:
+def _port_error(error: FarError, missing: type[PortError] = Rejected) -> PortError:
     kinds: Mapping[str, type[PortError]] = {
         FULL: NoRoom,
         MISMATCH: Mismatch,
+        MISSING: missing,
         BUSY: Unreachable,
         BROKEN: Unreachable,  # words that nobody can read refuse nothing
     }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Callable, Optional, Protocol, Union
 
 from burstd.far import wire
-from burstd.far.chunks import compress, decompress
+from burstd.far.chunks import LEAST, compress, decompress
 from burstd.far.errors import BROKEN, FarError, FarLost
 from burstd.far.fields import Fields, canonical
 from burstd.far.parts import WANTED, Part, Runs
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Which = Union[str, Mapping[str, str]]
 
+WORDS = 1024 * 1024  #: bytes of what is said of files
 MOST_ANSWER = 512 * 1024 * 1024  #: bytes; an end record of a million results
 MAX_GATHERED = 8 * 1024 * 1024  #: bytes of small files in one answer
 #: Requests in flight: all their answers fit a pipe's buffer, or both ends would wait for each
@@ -45,8 +46,9 @@ class Hello:
 class Pending:
     """An answer that is still to come."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, most: int) -> None:
+        """`most`: bytes of its payload; more are not taken."""
+        self._client, self._most = client, most
         self._answer: Optional[tuple[Fields, bytes]] = None
         self._error: Optional[FarError] = None
 
@@ -58,7 +60,7 @@ class Pending:
     def settle(self) -> None:
         """Reads it: it is the next on the line."""
         try:
-            self._answer = self._client._receive()
+            self._answer = self._client._receive(self._most)
         except FarError as error:
             self._error = error
 
@@ -181,7 +183,7 @@ class Client:
     def rest(self) -> tuple[int, list[str]]:
         """Waits for those, some seconds. How many files lack something still, and those that must
         be sent again, as nobody brings it any more."""
-        answer, content = self._post({"op": "rest"}).result()
+        answer, content = self._post({"op": "rest"}, most=wire.MAX_FILES).result()
         try:
             gone = json.loads(content) if content else []
         except (ValueError, RecursionError) as error:
@@ -232,7 +234,8 @@ class Client:
 
     def read(self, which: Which, offset: int, length: int) -> bytes:
         """Bytes of "stdout", "stderr" or {"path": ...}; fewer than asked only at the end."""
-        return _plain(*self._post(_read_request(which, offset, length)).result(), length)
+        asked = self._post(_read_request(which, offset, length), most=length)
+        return _plain(*asked.result(), length)
 
     def read_into(self, which: Which, sink: BinaryIO, offset: int, length: int) -> int:
         """Copies a range to `sink`, several blocks in flight. Returns the bytes copied.
@@ -245,7 +248,8 @@ class Client:
         while waiting or asked < length:
             while asked < length and len(waiting) < 8:
                 block = min(most, length - asked)
-                pending = self._post(self._left(_read_request(which, offset + asked, block)))
+                request = self._left(_read_request(which, offset + asked, block))
+                pending = self._post(request, most=block)
                 waiting.append((block, pending))
                 asked += block
             wanted, pending = waiting.popleft()
@@ -258,12 +262,13 @@ class Client:
 
     def gather(self, paths: Sequence[str], most: int) -> Pending:
         """Asks for several files at once, at most so many bytes of them. The answer: `gathered`."""
-        return self._post(self._left({"op": "gather", "paths": list(paths), "most": most}))
+        header: wire.Header = {"op": "gather", "paths": list(paths), "most": most}
+        return self._post(self._left(header), most=min(most, MAX_GATHERED))
 
     def names(self, path: str, offset: int, length: int) -> Pending:
         """Asks how a file's bytes are cut now, as if they were a file. The answer: `chunks_of`."""
         header: wire.Header = {"op": "names", "path": path, "offset": offset, "length": length}
-        return self._post(header)
+        return self._post(header, most=(length // LEAST + 2) * WANTED.size)
 
     def files(self, patterns: Sequence[str]) -> list[Seen]:
         """Regular files whose path below the job's directory matches a glob."""
@@ -277,8 +282,9 @@ class Client:
         ]  # fmt: skip
 
     def outputs(self) -> bytes:
-        """The end record as written; check it with `EndRecord.unseal`. FarError(missing) before."""
-        return self._post({"op": "outputs"}).result()[1]
+        """The end record as written; check it with `EndRecord.unseal`. Raises
+        FarError(never_started) where nothing ever ran."""
+        return self._post({"op": "outputs"}, most=MOST_ANSWER).result()[1]
 
     def _left(self, header: wire.Header) -> wire.Header:
         """A request whose answer may be left in the bucket."""
@@ -287,14 +293,14 @@ class Client:
     def _ask(self, header: wire.Header, payload: bytes = b"") -> Fields:
         return self._post(header, payload).result()[0]
 
-    def _post(self, header: wire.Header, payload: bytes = b"") -> Pending:
+    def _post(self, header: wire.Header, payload: bytes = b"", most: int = WORDS) -> Pending:
         """Send a request; its answer comes in its turn."""
         while len(self._waiting) >= _AHEAD:
             self._take()
         if payload:
             self._pace(len(payload))
         wire.send(self._to, header, payload)
-        pending = Pending(self)
+        pending = Pending(self, most)
         self._waiting.append(pending)
         return pending
 
@@ -309,12 +315,12 @@ class Client:
         if pending is self._greeting:
             pending.result()
 
-    def _receive(self) -> tuple[Fields, bytes]:
+    def _receive(self, most: int) -> tuple[Fields, bytes]:
         header = wire.receive(self._from)
         if header is None:
             raise FarLost("the other end has closed the line")
         size = wire.payload_size(header)
-        if size > MOST_ANSWER:
+        if size > most:
             raise FarError(BROKEN, f"an answer of {size} bytes")
         content = wire.read_exactly(self._from, size)
         if content:
@@ -325,7 +331,7 @@ class Client:
         if self._replies is not None and answer.has("via"):
             via = Fields(answer.raw("via"), "via")
             size = via.integer("size")
-            if size > MAX_GATHERED:
+            if size > most:
                 raise FarError(BROKEN, f"an answer of {size} bytes")
             content = self._replies.bring(via.text("name"), size)
         return answer, content
@@ -365,6 +371,8 @@ def gathered(pending: Pending, count: int) -> list[Optional[bytes]]:
 def _plain(answer: Fields, content: bytes, most: int) -> bytes:
     """What was read; it may have travelled compressed. Raises FarError(broken)."""
     if not answer.has("plain"):
+        if len(content) > most:
+            raise FarError(BROKEN, f"{len(content)} bytes where {most} were asked for")
         return content
     size = answer.integer("plain")
     if size > most:

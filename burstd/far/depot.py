@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import signal
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import accumulate
 from typing import TYPE_CHECKING, BinaryIO, Callable, NamedTuple, Optional
 
-from burstd.far import live, paths, rundir, standing, wire
-from burstd.far.errors import REFUSED, FarError, FarLost, from_os
+from burstd.far import paths, rundir, standing, wire
+from burstd.far.errors import REFUSED, FarError, FarLost, answered, from_os
+from burstd.far.fence import Fence
 from burstd.far.fields import BadFields, Fields, canonical
-from burstd.far.payloads import compressed, unpacked
+from burstd.far.payloads import unpacked
 from burstd.far.program import program_digest
+from burstd.far.view import Answer, View
 from burstd.far.wire import MAX_FILES, MAX_PACK
 
 # A conversation begins every few seconds for each burst that runs, and mostly asks for little: what
@@ -27,16 +26,12 @@ if TYPE_CHECKING:
     from burstd.far.staging import Staging
 
 WORTH_LEAVING = 64 * 1024  # bytes of an answer; with fewer it comes over the line
-MAX_READ = 8 * 1024 * 1024
 BLOCK, BLOCKS = 64 * 1024, 512 * 1024  # bytes of a pack taken at once; if so many have come
-MAX_NAMED = 4 * 1024 * 1024 * 1024  # bytes whose chunks are named at once: it takes seconds
 MAX_ORDER = 512 * 1024 * 1024
 REST = 10.0  #: seconds until it is said that others have not brought all yet
 #: Seconds. A network that is cut tells nobody: sshd would keep this end of the line for hours.
 SILENCE = 120
 SLOWEST = 64 * 1024  #: bytes a second that the line carries at least while we write
-
-Answer = tuple[wire.Header, bytes]
 
 
 class Limits(NamedTuple):
@@ -67,6 +62,7 @@ class Session:
         self._staged: Optional[Staging] = None
         self._opened_passage: Optional[Passage] = None
         self._first = False
+        self._fence: Optional[Fence] = None
         self._ops: dict[str, Callable[[Fields], Answer]] = {
             "hello": self._hello,
             "unlock": self._unlock,
@@ -78,13 +74,8 @@ class Session:
             "standing": self._standing,
             "mkdir": self._mkdir,
             "order": self._order,
-            "status": self._status,
-            "read": self._read,
-            "names": self._names,
-            "gather": self._gather,
-            "files": self._files,
-            "outputs": self._outputs,
         }
+        self._views = View(self._run).answers
 
     def serve(self) -> None:
         """Runs the conversation. Raises FarLost if it ends inside a frame."""
@@ -108,16 +99,20 @@ class Session:
             for _ in self._blocks():
                 pass
             with _at_most(self._silence + len(payload) // SLOWEST):
-                wire.send(self._out, answer, payload)
+                self._send(answer, payload)
                 self._out.flush()
+
+    def _send(self, answer: wire.Header, payload: bytes) -> None:
+        try:
+            wire.send(self._out, answer, payload)
+        except FarError as error:  # nothing was said yet: it fits no frame
+            wire.send(self._out, *_refusal(FarError(REFUSED, error.message)))
 
     def _answer(self, header: wire.Header) -> Answer:
         try:
-            op = self._ops.get(str(header.get("op")))
-            if op is None:
-                raise FarError(REFUSED, f"no such request: {header.get('op')!r}")
-            fields = Fields(header, str(header["op"]))
-            answer, payload = op(fields)
+            op = str(header.get("op"))
+            fields = Fields(header, op)
+            answer, payload = self._done(fields, op)
             if fields.has("reply") and len(payload) >= WORTH_LEAVING:
                 reply = Fields(fields.raw("reply"), "reply")
                 answer, payload = {**answer, **self._passage.leave(reply, payload)}, b""
@@ -128,6 +123,14 @@ class Session:
         except OSError as error:
             return _refusal(from_os(error))
         return {"ok": True, **answer}, payload
+
+    def _done(self, fields: Fields, op: str) -> Answer:
+        if op in self._views:
+            return self._views[op](fields)
+        if op not in self._ops:
+            raise FarError(REFUSED, f"no such request: {op!r}")
+        with answered():
+            return self._ops[op](fields)
 
     def _blocks(self, size: int = wire.BLOCK, most: int = wire.BLOCK) -> Iterator[bytes]:
         while self._left:
@@ -169,9 +172,14 @@ class Session:
             self._opened_passage = Passage()
         return self._opened_passage
 
+    def _joined(self) -> Fence:
+        if self._fence is None:
+            self._fence = Fence(self._run(), self._first)
+        return self._fence
+
     def _staging(self) -> Staging:
-        if self._run().last_start():
-            raise FarError(REFUSED, "this burst has started: its inputs are closed")
+        fence = self._joined()
+        fence.check()
         if self._staged is None:
             from burstd.far.staging import Staging
             from burstd.far.store import Store
@@ -179,7 +187,7 @@ class Session:
             keeps = self._limits.store_bytes > 0
             store = Store.at(self._root, self._key, self._limits.store_shared)
             claims = store.claims(keeps, self._first)
-            self._staged = Staging(self._run(), store, claims, keeps)
+            self._staged = Staging(self._run(), fence, store, claims, keeps)
         return self._staged
 
     def _hello(self, fields: Fields) -> Answer:
@@ -187,6 +195,8 @@ class Session:
             raise FarError(REFUSED, f"this end speaks protocol {wire.PROTOCOL}")
         self._first = fields.has("first") or self._first
         self._opened = rundir.RunDir.open(self._root, self._key, create=True)
+        self._opened.tidy()
+        self._joined()
         room = os.fstatvfs(self._opened.fd)
         free = room.f_bavail * room.f_frsize
         program = program_digest()
@@ -251,112 +261,13 @@ class Session:
             raise FarError(REFUSED, f"attempt {order.attempt} has started already")
         if run.busy():
             raise FarError(REFUSED, "an earlier attempt is still running")
-        if self._staged is not None:
-            self._staged.settle()  # what is ordered must outlive the machine
+        if not run.last_start():
+            self._staging().settle(order)  # what is ordered must outlive the machine
         run.write(rundir.SCRIPT, content[length:], mode=0o700)
         # Its own small file: `status` must not read a manifest of a million files each time.
         run.write(rundir.LIVE, canonical({"cwd": order.cwd, "live": list(order.live)}))
         run.write(rundir.ORDER, content[:length])
         return {}, b""
-
-    def _status(self, _: Fields) -> Answer:
-        run = self._run()
-        started = run.last_start()
-        status, end = run.read(rundir.STATUS), run.read(rundir.END)
-        with paths.directory(run.fd, (rundir.IO,), create=True) as io:
-            streams = {name: live.size(io, name.encode()) for name in ("stdout", "stderr")}
-        return {
-            "started": started,
-            "busy": run.busy(),
-            "status": None if status is None else json.loads(status.decode("ascii")),
-            "end": None if end is None else _summary(end),
-            **streams,
-            "live": self._live(run),
-        }, b""
-
-    def _live(self, run: rundir.RunDir) -> list[dict[str, object]]:
-        document = run.read(rundir.LIVE)
-        if document is None:
-            return []
-        fields = Fields.parse(document, "live")
-        with paths.directory(run.fd, (rundir.TREE,), create=True) as tree:
-            return live.sizes(tree, fields.text("cwd"), fields.texts("live"))
-
-    def _read(self, fields: Fields) -> Answer:
-        offset, length = fields.integer("offset"), fields.integer("length")
-        if length > MAX_READ:
-            raise FarError(REFUSED, f"at most {MAX_READ} bytes at a time")
-        which = fields.raw("which")
-        if which in ("stdout", "stderr"):
-            place: paths.Parts = (rundir.IO, which.encode())
-        else:
-            place = (rundir.TREE, *paths.split(Fields(which, "read.which").text("path")))
-        fd = paths.open_regular(self._run().fd, place)
-        try:
-            content = os.pread(fd, length, offset)
-            total = os.fstat(fd).st_size
-        finally:
-            os.close(fd)
-        packed, payload = compressed(content)
-        return {"total": total, **packed}, payload
-
-    def _gather(self, fields: Fields) -> Answer:
-        """Whole files, as long as all have at most so many bytes; those that can't be had with the
-        others are asked for alone, and refused then."""
-        left, found, sizes = min(fields.integer("most"), MAX_READ), [], []
-        with paths.directory(self._run().fd, (rundir.TREE,), create=True) as tree:
-            for path in fields.texts("paths"):
-                content = live.whole(tree, path, left)
-                sizes.append(-1 if content is None else len(content))
-                found.append(content or b"")
-                left -= len(found[-1])
-        ends = list(accumulate(map(len, found)))
-        packed, payload = compressed(b"".join(found), ends)
-        return {"sizes": sizes, **packed}, payload
-
-    def _names(self, fields: Fields) -> Answer:
-        from burstd.far.parts import WANTED
-        from burstd.far.windows import windows
-
-        offset, length = fields.integer("offset"), fields.integer("length")
-        if offset < 0 or length > MAX_NAMED:
-            raise FarError(REFUSED, f"names of at most {MAX_NAMED} bytes at a time")
-        fd = paths.open_regular(self._run().fd, (rundir.TREE, *paths.split(fields.text("path"))))
-        try:
-            found = [
-                WANTED.pack(name, len(part))
-                for window in windows(fd, offset + length, offset)
-                for name, _, part in window.pieces()
-            ]
-        finally:
-            os.close(fd)
-        return {}, b"".join(found)
-
-    def _files(self, fields: Fields) -> Answer:
-        """What is there now of some names below the job's directory."""
-        document = self._run().read(rundir.LIVE)
-        if document is None:
-            return {"files": []}, b""
-        cwd = Fields.parse(document, "live").text("cwd")
-        with paths.directory(self._run().fd, (rundir.TREE,), create=True) as tree:
-            found = live.matching(tree, cwd, fields.texts("patterns"))
-        return {
-            "files": [
-                {
-                    "path": path,
-                    "size": fact.st_size,
-                    "mtime_ns": fact.st_mtime_ns,
-                    "mode": stat.S_IMODE(fact.st_mode),
-                    "inode": fact.st_ino,
-                }
-                for path, fact in found.items()
-            ]
-        }, b""
-
-    def _outputs(self, _: Fields) -> Answer:
-        from burstd.far import postmortem
-
-        return {}, postmortem.end_of(self._run())
 
 
 @contextmanager
@@ -392,9 +303,3 @@ def serve(root: str, key: str, stdin: BinaryIO, stdout: BinaryIO, limits: Limits
 def _refusal(error: FarError) -> Answer:
     # Short: the answers to all requests in flight must fit a pipe, whatever names are in them.
     return {"error": error.code, "message": error.message[:120]}, b""
-
-
-def _summary(end: bytes) -> dict[str, object]:
-    from burstd.far import endrecord
-
-    return endrecord.summary(end)

@@ -1,4 +1,4 @@
-"""What can go wrong between the two ends, in six words that both of them know."""
+"""What can go wrong between the two ends, in a few words that both of them know."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 REFUSED = "refused"  # a bad path or a bad request: the same again will be refused again
 FULL = "full"  # no room or no quota: the same again may work later
 MISSING = "missing"  # not there (yet)
+NEVER_STARTED = "never_started"  # of this burst nothing has ever run here
 MISMATCH = "mismatch"  # the bytes are not the ones that were promised
 BUSY = "busy"  # somebody is at it: the same again will work soon
 BROKEN = "broken"  # anything else: a fault of ours or of the file system
@@ -55,8 +56,11 @@ def from_os(error: OSError) -> FarError:
 
 @contextmanager
 def answered() -> Iterator[None]:
-    """What the file system refuses is an answer."""
+    """What the file system refuses is an answer. Who may do nothing in his own directories may do
+    so again later: a ticket of Kerberos has expired."""
     try:
         yield
+    except PermissionError as error:
+        raise FarError(BROKEN, from_os(error).message) from error
     except OSError as error:
         raise from_os(error) from error

@@ -32,9 +32,12 @@ class Growing:
             self._fd = os.open(name, flags, 0o600, dir_fd=parent)
         except FileExistsError:
             if first.entry is not None:
-                self.there = _right(parent, name, first.entry)
+                self.there = right(parent, name, first.entry)
             if self.there is None:
-                os.unlink(name, dir_fd=parent)
+                try:
+                    os.unlink(name, dir_fd=parent)
+                except IsADirectoryError:  # in an earlier try it was one
+                    paths.remove_tree(parent, name)
                 self._fd = os.open(name, flags, 0o600, dir_fd=parent)
 
     def write(self, content: Union[bytes, memoryview], size: int) -> None:
@@ -90,15 +93,16 @@ class Growing:
             os.close(self._fd)
 
 
-def _right(parent: int, name: bytes, entry: Entry) -> Optional[os.stat_result]:
-    """A file that an earlier conversation has built; its mode and time are set again."""
+def right(parent: int, name: bytes, entry: Entry) -> Optional[os.stat_result]:
+    """What a file is like that an earlier conversation has built, if it has the right content; its
+    mode and time are set again."""
     try:
         fd = paths.open_regular(parent, (name,))
     except OSError:
         return None
     try:
         fact = os.fstat(fd)
-        if fact.st_size != entry.size or not fact.st_size:
+        if fact.st_size != entry.size:
             return None
         if chunks.digest_of(fd) != entry.blake3:
             return None

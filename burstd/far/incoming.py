@@ -162,20 +162,22 @@ class Incoming:
         """How many conversations bring something beside us."""
         return self._claims.others
 
-    def brought(self) -> tuple[set[bytes], set[bytes]]:
-        """Of those that are awaited: what has come, and what nobody brings any more."""
+    def brought(self, lacking: Collection[bytes] = ()) -> tuple[set[bytes], set[bytes]]:
+        """Of those that are awaited, or that a file is `lacking`: what has come, whoever brought
+        it, and what nobody brings any more."""
+        wanted = self.awaited.union(lacking)
         with answered(), self._claims.turn() as turn:
             coming = set[bytes]()
             if turn:
                 self._claims.look()
-                coming = self._claims.brought(self.awaited)
+                coming = self._claims.brought(wanted)
             self._store.refresh()
-        came = {name for name in self.awaited if self._store.has(name)}
-        if not came | coming >= self.awaited:  # whoever brought it may have been killed
+        came = {name for name in wanted if self._store.has(name)}
+        if not came | coming >= wanted:  # whoever brought it may have been killed
             with answered():
                 self._store.refresh(mend=True)
-            came = {name for name in self.awaited if self._store.has(name)}
-        gone = self.awaited - came - coming
+            came = {name for name in wanted if self._store.has(name)}
+        gone = wanted - came - coming
         self.awaited -= came | gone
         return came, gone
 

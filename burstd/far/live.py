@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
 import stat
 from collections.abc import Sequence
@@ -10,6 +11,10 @@ from typing import Optional
 
 from burstd.far import paths
 from burstd.far.errors import FarError
+from burstd.far.moments import changed
+
+MOST = 8 * 1024 * 1024  #: bytes of a list of files in an answer
+_WORDS = 90  #: bytes around a path in it
 
 
 def matching(tree: int, cwd: str, patterns: Sequence[str]) -> dict[str, os.stat_result]:
@@ -23,11 +28,15 @@ def matching(tree: int, cwd: str, patterns: Sequence[str]) -> dict[str, os.stat_
 
 
 def sizes(tree: int, cwd: str, patterns: Sequence[str]) -> list[dict[str, object]]:
-    """Path, size and mtime of the same."""
-    return [
-        {"path": path, "size": fact.st_size, "mtime_ns": fact.st_mtime_ns}
-        for path, fact in matching(tree, cwd, patterns).items()
-    ]
+    """Path, size and mtime of the same, the first of them if they are too many for one answer: the
+    others come home at the end."""
+    found, room = list[dict[str, object]](), MOST
+    for path, fact in matching(tree, cwd, patterns).items():
+        room -= _WORDS + len(json.dumps(path))
+        if room < 0:
+            break
+        found.append({"path": path, "size": fact.st_size, "mtime_ns": changed(fact)})
+    return found
 
 
 def _match(tree: int, base: paths.Parts, pattern: paths.Parts) -> list[paths.Parts]:

@@ -7,28 +7,36 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Callable, Optional
+from typing import Callable, Optional, TypeVar
 
 from burstd.far import paths
 from burstd.far.chunks import digest_of
 from burstd.far.endrecord import Output, StreamDigest
+from burstd.far.moments import changed
 from burstd.far.order import InputFile
 
 MAX_DEPTH = 200
 # Clocks of one file system may differ a little between its servers; a file that was staged within
 # this margin is digested once more, which is only a cost.
 MARGIN_NS = 5_000_000_000
+#: Seconds in which a node may go on to remember what a file is like: ten times what is usual.
+REMEMBERED = 600
+_GONE = (errno.ENOENT, errno.ESTALE)
 
 Pulse = Callable[[], None]
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The tree before the payload: its directories and links, and the file system's clock."""
+    """The tree before the payload: its directories and links, and the file system's clock. `young`:
+    it was taken a moment ago, so that this node may only remember what a file is like which another
+    one has written since (nfs(5)); it asks when it opens it."""
 
     moment_ns: int
     directories: frozenset[str]
     links: Mapping[str, str]
+    young: bool = False
 
     @classmethod
     def take(cls, tree: int, moment_ns: int) -> Baseline:
@@ -62,7 +70,8 @@ class _Found:
 def collect(
     tree: int, baseline: Baseline, inputs: Sequence[InputFile], roots: Sequence[str], pulse: Pulse
 ) -> Harvest:
-    """Compares the tree with the manifest and the baseline. Links are named, never followed.
+    """Compares the tree with the manifest and the baseline. Links are named, never followed. What
+    goes away meanwhile is not there: a temporary file of somebody who is just being killed.
 
     `pulse` is called now and then. Files that nobody may read are opened up for their owner.
     """
@@ -103,19 +112,26 @@ def _compare(
         return None
     if found.kind == "symlink" and baseline.links.get(found.path) == found.target:
         return None
-    blake3 = None
+    blake3, mode = None, stat.S_IMODE(found.fact.st_mode)  # as it is before we open it up
     if found.kind == "file":
         if entry is not None and _untouched(found.fact, entry, baseline):
+            if not baseline.young:
+                return None
+            now = _looked_at(tree, found, os.fstat)
+            if now is None or _untouched(now, entry, baseline):
+                return None
+        digested = _looked_at(tree, found, lambda fd: (digest_of(fd, pulse), os.fstat(fd)))
+        if digested is None:
             return None
-        blake3 = _digest(tree, found, pulse)
+        blake3, found = digested[0], replace(found, fact=digested[1])
         if entry is not None and (found.fact.st_size, blake3) == (entry.size, entry.blake3):
             return None
     return Output(
         path=found.path,
         kind=found.kind,
         size=found.fact.st_size if found.kind == "file" else 0,
-        mode=stat.S_IMODE(found.fact.st_mode),
-        mtime_ns=found.fact.st_mtime_ns,
+        mode=mode,
+        mtime_ns=changed(found.fact),
         blake3=blake3,
         target=found.target,
     )
@@ -127,17 +143,28 @@ def _untouched(fact: os.stat_result, entry: InputFile, baseline: Baseline) -> bo
     return same and fact.st_ctime_ns < baseline.moment_ns - MARGIN_NS
 
 
-def _digest(tree: int, found: _Found, pulse: Pulse) -> str:
+def _looked_at(tree: int, found: _Found, look: Callable[[int], Seen]) -> Optional[Seen]:
+    """What is seen of the open file. None where it is gone."""
     try:
-        fd = paths.open_regular(tree, found.parts)
+        fd = _opened(tree, found.parts, paths.open_regular)
+        try:
+            return look(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
+
+
+def _opened(tree: int, parts: paths.Parts, how: Callable[[int, paths.Parts], int]) -> int:
+    """What nobody may read is opened up for its owner. Raises OSError."""
+    try:
+        return how(tree, parts)
     except PermissionError:
-        with paths.directory(tree, found.parts[:-1]) as parent:
-            paths.open_up(parent, found.parts[-1])
-        fd = paths.open_regular(tree, found.parts)
-    try:
-        return digest_of(fd, pulse)
-    finally:
-        os.close(fd)
+        with paths.directory(tree, parts[:-1]) as parent:
+            paths.open_up(parent, parts[-1])
+        return how(tree, parts)
 
 
 def stream_digest(io: int, name: bytes, pulse: Pulse) -> Optional[StreamDigest]:
@@ -169,11 +196,11 @@ def _walk(tree: int, pulse: Pulse) -> Iterator[_Found]:
 
 def _entries(tree: int, head: paths.Parts) -> list[tuple[bytes, os.stat_result, Optional[str]]]:
     try:
-        fd = paths.open_directory(tree, head)
-    except PermissionError:
-        with paths.directory(tree, head[:-1]) as parent:
-            paths.open_up(parent, head[-1])
-        fd = paths.open_directory(tree, head)
+        fd = _opened(tree, head, paths.open_directory)
+    except OSError as error:
+        if head and error.errno in _GONE:
+            return []
+        raise
     try:
         found = []
         for name in sorted(map(os.fsencode, os.listdir(fd))):
@@ -181,7 +208,7 @@ def _entries(tree: int, head: paths.Parts) -> list[tuple[bytes, os.stat_result, 
                 fact = os.stat(name, dir_fd=fd, follow_symlinks=False)
                 link = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(fact.st_mode) else None
             except OSError as error:
-                if error.errno == errno.ENOENT:
+                if error.errno in _GONE:
                     continue
                 raise
             found.append((name, fact, None if link is None else paths.to_text(link)))

@@ -32,12 +32,21 @@ class Writer:
     """A pack that grows. Its lock says that somebody is alive here."""
 
     def __init__(self, directory: int, prefix: bytes) -> None:
+        """It gets its name once it has its mode and its lock: others take one that nobody holds
+        for abandoned. Raises OSError."""
         self._directory = directory
         self.name = prefix + secrets.token_hex(8).encode() + PACK
-        self._fd = paths.create(directory, self.name, os.O_RDWR)
-        _lock(self._fd)
         self._places: list[tuple[bytes, int, int]] = []
-        self.size = os.write(self._fd, MAGIC)
+        temporary = NEW + secrets.token_hex(8).encode()
+        self._fd = paths.create(directory, temporary, os.O_RDWR)
+        try:
+            _lock(self._fd)
+            self.size = os.write(self._fd, MAGIC)
+            os.rename(temporary, self.name, src_dir_fd=directory, dst_dir_fd=directory)
+        except OSError:
+            os.close(self._fd)
+            _removed(directory, temporary)
+            raise
 
     def append(self, found: Sequence[Chunk]) -> list[tuple[bytes, int, int]]:
         """Where they lie now."""
@@ -88,16 +97,26 @@ def _write_index(directory: int, pack: bytes, places: Sequence[tuple[bytes, int,
     body = INDEX_MAGIC + b"".join(_PLACE.pack(*place) for place in sorted(places))
     name, temporary = index_of(pack), NEW + secrets.token_hex(8).encode()
     fd = paths.create(directory, temporary, os.O_WRONLY)
-    with open(fd, "wb") as stream:
-        stream.write(body + chunks.blake3(body))
-        stream.flush()
-        os.fsync(fd)
-    os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    try:
+        with open(fd, "wb") as stream:
+            stream.write(body + chunks.blake3(body))
+            stream.flush()
+            os.fsync(fd)
+        os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except OSError:
+        _removed(directory, temporary)
+        raise
+
+
+def _removed(directory: int, name: bytes) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(name, dir_fd=directory)
 
 
 def indexed(directory: int, pack: bytes, ours: bool) -> Iterator[tuple[bytes, int, int]]:
     """What a pack holds: by its index, else by its records. One that somebody writes is left alone,
-    unless that is an earlier conversation of this burst, which may not know yet that it is over."""
+    unless that is an earlier conversation of this burst, which may not know yet that it is over.
+    One that can't be read holds nothing."""
     body = b""
     with contextlib.suppress(OSError):
         body = paths.read_regular(directory, index_of(pack), 1 << 30)
@@ -105,22 +124,27 @@ def indexed(directory: int, pack: bytes, ours: bool) -> Iterator[tuple[bytes, in
     right = body.startswith(INDEX_MAGIC) and len(places) % _PLACE.size == 0
     if right and chunks.blake3(body[: -chunks.DIGEST]) == body[-chunks.DIGEST :]:
         return _PLACE.iter_unpack(places)
-    try:
-        fd = paths.open_regular(directory, (pack,), os.O_RDWR)
-    except FileNotFoundError:
-        return iter(())
+    with contextlib.suppress(OSError):
+        return iter(_read(directory, pack, ours))
+    return iter(())
+
+
+def _read(directory: int, pack: bytes, ours: bool) -> list[tuple[bytes, int, int]]:
+    """By its records. Raises OSError."""
+    fd = paths.open_regular(directory, (pack,), os.O_RDWR)
     try:
         magic = os.pread(fd, len(MAGIC), 0)
         whole = len(magic) == len(MAGIC)  # a cut may fall in its first bytes
         if whole and magic.startswith(_ANY) and magic != MAGIC:  # it is that one's
-            return iter(())
+            return []
         free = _lock(fd)
         if not free and not ours:
-            return iter(())
+            return []
         found = _records(fd)
         if free:
-            _mend(directory, pack, fd, found)
-        return iter(found)
+            with contextlib.suppress(OSError):  # on a full disk it is read all the same
+                _mend(directory, pack, fd, found)
+        return found
     finally:
         os.close(fd)
 

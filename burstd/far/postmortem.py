@@ -13,7 +13,7 @@ import re
 
 from burstd.far import endrecord, outputs, paths, rundir
 from burstd.far.endrecord import EndRecord
-from burstd.far.errors import BUSY, MISSING, FarError
+from burstd.far.errors import BROKEN, BUSY, MISSING, NEVER_STARTED, FarError
 from burstd.far.order import Order
 
 KILLED = 137  # 128 + SIGKILL
@@ -23,17 +23,25 @@ _MARKER = re.compile(r"(\S+) \d+\s*")
 def end_of(run: rundir.RunDir) -> bytes:
     """The end record, written now if its runner is dead.
 
-    Raises FarError(missing) where nothing was started and FarError(busy) while a runner is alive.
+    Raises FarError: never_started where nothing was, busy while a runner is alive, broken without
+    the order of what was, missing without any order: a file system that is not mounted looks so.
     """
-    document = run.read(rundir.END)
-    if document is not None:
-        return document
-    document = run.read(rundir.ORDER)
+    record = run.read(rundir.END)
+    if record is not None:
+        return record
+    document, started = run.read(rundir.ORDER), run.last_start()
     order = None if document is None else Order.parse(document)
-    if order is None or order.attempt != run.last_start():
-        raise FarError(MISSING, "this attempt has not started")
+    if order is None and started:
+        raise FarError(BROKEN, "the order of what has started is gone")
+    if order is None:
+        raise FarError(MISSING, "there is no order: this is not where it was sent to")
+    if order.attempt != started:
+        raise FarError(NEVER_STARTED, "this attempt has not started")
     if run.busy():
         raise FarError(BUSY, "its runner still writes the end record")
+    record = run.read(rundir.END)  # it may have ended just now
+    if record is not None:
+        return record
     record = _examine(run, order).seal(order.secret)
     run.write(rundir.END, record)
     return record
@@ -44,7 +52,8 @@ def _examine(run: rundir.RunDir, order: Order) -> EndRecord:
     began = os.stat(marker, dir_fd=run.fd, follow_symlinks=False)
     host = _MARKER.fullmatch((run.read(marker) or b"").decode("utf-8", "replace"))
     io, last = run.directory(rundir.IO), _last_sign(run, began.st_ctime)
-    baseline = outputs.Baseline(began.st_ctime_ns, _directories(order), {})
+    young = last - began.st_ctime < outputs.REMEMBERED  # and what ran did so on another node
+    baseline = outputs.Baseline(began.st_ctime_ns, _directories(order), {}, young)
     harvest = outputs.collect(
         run.directory(rundir.TREE), baseline, order.inputs, order.output_roots, _nothing
     )

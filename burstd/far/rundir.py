@@ -7,6 +7,8 @@ import errno
 import fcntl
 import os
 import re
+import secrets
+import time
 from typing import Optional
 
 from burstd.far import paths
@@ -17,6 +19,8 @@ ORDER, SCRIPT, LIVE = b"order.json", b"script", b"live.json"
 STATUS, END, LOCK = b"status.json", b"end.json", b"lock"
 
 MAX_DOCUMENT = 1 << 30  # an order or end record with millions of files
+_NEW = b".new"  #: what names begin with until a document is whole
+_ABANDONED = 3600  #: seconds since the last write
 _START = re.compile(rb"start\.([1-9][0-9]{0,8})")
 
 
@@ -46,7 +50,7 @@ class RunDir:
 
     @classmethod
     def open(cls, root: str, key: str, create: bool = False) -> RunDir:
-        """Opens (or makes, 0700) ROOT/runs/KEY. Raises FarError(refused | missing)."""
+        """Opens (or makes, 0700) ROOT/runs/KEY. Raises FarError(refused | missing), OSError."""
         name = paths.checked_key(key).encode()
         runs = open_runs(root, create)
         try:
@@ -54,6 +58,8 @@ class RunDir:
         except FileNotFoundError as error:
             raise FarError(MISSING, f"no run directory {key}") from error
         except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
             raise FarError(REFUSED, f"{key} is not a run directory") from error
         finally:
             os.close(runs)
@@ -75,8 +81,8 @@ class RunDir:
 
     def write(self, name: bytes, content: bytes, mode: int = 0o600, durable: bool = True) -> None:
         """Replaces a document at once or not at all. Raises OSError and leaves the old one."""
-        temporary = b".new." + name
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        temporary = b".".join((_NEW, name, secrets.token_hex(8).encode()))
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         fd = os.open(temporary, flags, mode, dir_fd=self.fd)
         try:
             with os.fdopen(fd, "wb") as stream:
@@ -92,6 +98,27 @@ class RunDir:
             raise
         if durable:
             os.fsync(self.fd)
+
+    def tidy(self) -> None:
+        """Removes what somebody who was killed had not written, or not removed, whole."""
+        for name in map(os.fsencode, os.listdir(self.fd)):
+            if name.startswith(_NEW + b"."):
+                with contextlib.suppress(OSError):
+                    if time.time() - os.stat(name, dir_fd=self.fd).st_mtime > _ABANDONED:
+                        self._remove(name)
+
+    def _remove(self, name: bytes) -> None:
+        try:
+            os.unlink(name, dir_fd=self.fd)
+        except IsADirectoryError:
+            paths.remove_tree(self.fd, name)
+
+    def discard(self, name: bytes) -> None:
+        """Removes a directory with all that is in it; at once it has no more the name. Raises
+        OSError."""
+        aside = b".".join((_NEW, name, secrets.token_hex(8).encode()))
+        os.rename(name, aside, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        paths.remove_tree(self.fd, aside)
 
     def last_start(self) -> int:
         """The highest attempt that was ever started here; 0 if none."""

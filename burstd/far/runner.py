@@ -8,15 +8,17 @@ import resource
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
-from burstd.far import endrecord, live, outputs, paths, procs, rundir
+from burstd.far import endrecord, outputs, paths, procs, rundir
 from burstd.far.endrecord import EndRecord
+from burstd.far.errors import FarError
 from burstd.far.fields import canonical
 from burstd.far.gpus import granted
 from burstd.far.images import ImageError, Mount
 from burstd.far.loop import Loop
+from burstd.far.manifest import Manifest
 from burstd.far.order import Order
 from burstd.far.payload import Payload, say
 from burstd.far.runtimes import Container, Runtime, choose
@@ -106,7 +108,7 @@ class Runner:
         self._make_places()
         baseline = outputs.Baseline.take(self._tree, self._task.moment_ns)
         self._loop.watch(self._control, self._controlled)
-        if self._start():
+        if self._is_complete() and self._start():
             self._state = "running"
             self._pulse()
             self._beat()
@@ -123,6 +125,16 @@ class Runner:
         for name in (b"stdout", b"stderr"):
             if rundir.present(self._io, name):
                 os.unlink(name, dir_fd=self._io)
+
+    def _is_complete(self) -> bool:
+        """Whether the inputs are what was sent; who runs again finds what the job has made of
+        them."""
+        if self._order.attempt == 1:
+            try:
+                Manifest(self._order).check(self._tree)
+            except (FarError, OSError) as error:
+                return self._failed(str(error))
+        return True
 
     def _start(self) -> bool:
         self._runtime, trouble = choose(self._task.runtimes)
@@ -256,7 +268,6 @@ class Runner:
             "started": self._started,
             "age_s": round(now - self._began, 3),
             "streams": sizes,
-            "live": live.sizes(self._tree, self._order.cwd, self._order.live),
         }
         try:
             self._task.run.write(rundir.STATUS, canonical(status), durable=False)
@@ -282,8 +293,13 @@ class Runner:
         ended, elapsed = _utc_now(), time.monotonic() - self._began
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         order = self._order
+        young = _is_wide() and elapsed < outputs.REMEMBERED
         harvest = outputs.collect(
-            self._tree, baseline, order.inputs, order.output_roots, self._pulse
+            self._tree,
+            replace(baseline, young=young),
+            order.inputs,
+            order.output_roots,
+            self._pulse,
         )
         record = EndRecord(
             key=order.key,
@@ -328,6 +344,11 @@ def _hosts() -> tuple[str, ...]:
     """The job's nodes, in Slurm's notation where Slurm tells; else this one."""
     listed = os.environ.get("SLURM_JOB_NODELIST")
     return (listed,) if listed else (os.uname().nodename,)
+
+
+def _is_wide() -> bool:
+    """Whether the job has other nodes than this one."""
+    return os.environ.get("SLURM_JOB_NUM_NODES", "1") != "1"
 
 
 def _utc_now() -> str:

@@ -21,11 +21,14 @@ from burstd.far.bunch import Bunch, Whole, whole
 from burstd.far.chunks import Kept
 from burstd.far.claims import Claims
 from burstd.far.errors import BROKEN, REFUSED, FarError, answered
+from burstd.far.fence import Fence
 from burstd.far.fields import BadFields
 from burstd.far.growing import HOLE, Growing
 from burstd.far.incoming import Incoming
 from burstd.far.later import Later
+from burstd.far.manifest import Manifest
 from burstd.far.models import LEAST as MODEL
+from burstd.far.order import Order
 from burstd.far.parts import Part
 from burstd.far.rundir import TREE, RunDir
 from burstd.far.standing import Standing
@@ -39,8 +42,12 @@ CROWD = 0.02
 class Staging:
     """What one conversation puts into the tree of one run; all its errors are FarError."""
 
-    def __init__(self, run: RunDir, store: Store, claims: Claims, keeps: bool = True) -> None:
-        """`keeps`: whether later runs may have of what comes. All are closed with this."""
+    def __init__(
+        self, run: RunDir, fence: Fence, store: Store, claims: Claims, keeps: bool = True
+    ) -> None:
+        """`keeps`: whether later runs may have of what comes. Store and claims are closed with
+        this."""
+        self._run, self._fence = run, fence
         self._tree = run.directory(TREE)
         self._store, self._claims = store, claims
         self.incoming, self._later = Incoming(store, claims), Later()
@@ -49,11 +56,13 @@ class Staging:
         self._file: Optional[Growing] = None
         self._parts: list[Part] = []  #: of that file, so far
         self._beside: Optional[tuple[str, int]] = None
+        self._made = set[str]()  #: directories
         self._complete = False
 
     def build(self, document: bytes) -> int:
         """Writes parts of files; see `parts.Part`. How many wait for chunks that others bring."""
         rows, at, waiting = _listed(document, "parts"), 0, 0
+        self._complete = False
         while at < len(rows):
             bunch = self._bunch(rows, at)
             made = self._make(bunch) if bunch.files else 0
@@ -98,10 +107,11 @@ class Staging:
 
     def _go_on(self) -> list[str]:
         """Builds what lacks nothing any more; the files that wait in vain."""
-        came, gone = self.incoming.brought()
-        for parts in self._later.ready(came):
+        came, gone = self.incoming.brought(self._later.lacking)
+        for path, parts in self._later.ready(came):
             for part in parts:
                 self._grow(part)
+            self._later.forget(path)  # not before: of one that fails the order knows
         return self._later.without(gone)
 
     def _bunch(self, rows: Sequence[object], at: int) -> Bunch:
@@ -140,6 +150,7 @@ class Staging:
     def _make(self, bunch: Bunch) -> int:
         self._drop()
         with answered():
+            self._fence.check()
             made = bunch.make(self._place(bunch.files[0].path)[0], HOLE)
         for file, facts in zip(bunch.files, made):  # noqa: B905 (Python 3.9)
             self._built.made(file.path, file.digest, file.size, facts, file.mode)
@@ -154,6 +165,7 @@ class Staging:
     def clone(self, document: bytes) -> bytes:
         """Makes files of the tree that were built before (`models.row`), and says of which there is
         no model: a bit each, as `want` does."""
+        self._complete = False
         with answered():
             return _lacking(map(self._copied, _listed(document, "files")))
 
@@ -182,6 +194,7 @@ class Staging:
         path, key, size, mtime_ns, mode = row
         if not -(2**63) <= mtime_ns < 2**63:
             raise BadFields("a file with a time that none has")
+        self._fence.check()
         parent, name = self._place(path)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=parent)
@@ -197,33 +210,49 @@ class Staging:
 
     def mkdir(self, path: str, mode: int) -> None:
         """Makes a directory. The owner can always enter it: files may still have to come."""
-        with answered(), paths.directory(self._tree, paths.split(path), create=True) as fd:
-            os.fchmod(fd, (mode & 0o777) | 0o700)
+        with answered():
+            fd = self._directory(paths.split(path))
+            try:
+                os.fchmod(fd, (mode & 0o777) | 0o700)
+            finally:
+                os.close(fd)
+        self._made.add(path)
 
-    def settle(self) -> None:
-        """All that came is on the disk, and all that will come is there."""
+    def settle(self, order: Order) -> None:
+        """All that came is on the disk, and the tree is what the order says, no more."""
         if self._later:
             raise FarError(REFUSED, f"{len(self._later)} files wait for what others bring")
         with answered():
-            self._complete = True
             self._drop()
             self.incoming.awaited.clear()
             self.incoming.release()
+            Manifest(order).enforce(self._tree, self._made)
             self._sync()
+            self._complete = True
 
     def _sync(self) -> None:
-        # Not per file: twenty thousand of them would wait twenty thousand times.
+        """Not per file: twenty thousand of them would wait twenty thousand times. Raises OSError;
+        what was built is gone then. The system says only once that something did not get to the
+        disk, and goes on to have it in memory, where it looks right: only to write it again
+        helps."""
         if ctypes.CDLL(None, use_errno=True).syncfs(self._tree):
-            raise OSError(ctypes.get_errno(), "the run directory could not be synced")
+            error = ctypes.get_errno()
+            with contextlib.suppress(FarError):  # then it is others' to lose
+                self._fence.check()
+                self._built.forget()
+                self._run.discard(TREE)
+            raise OSError(error, "the run directory could not be synced")
 
     def close(self, limit: int, days: int) -> None:
         """Gives the descriptors back; what came is kept, within the store's limits. With none of
         its own, what is incomplete is kept all the same: it would have to come again."""
-        self._drop()
+        with contextlib.suppress(OSError):  # of a file that is not whole
+            self._drop()
         self._leave()
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, FarError):
             if self._built.fresh and not self._complete:
                 self._sync()  # a file whose bytes a crash has taken looks as it did before
+            self._fence.check()
             self._built.keep()
         os.close(self._tree)
         self._models.close()
@@ -231,7 +260,12 @@ class Staging:
             if limit == 0 and self._complete:
                 self._store.forget()
             self.incoming.release()
-            self._store.sweep(limit, days)
+        finally:
+            self._leave_store(limit, days)
+
+    def _leave_store(self, limit: int, days: int) -> None:
+        try:
+            self._store.sweep(limit, days)  # above all where there was no room
         finally:
             self._claims.close()
             self._store.close()
@@ -241,6 +275,7 @@ class Staging:
             if part.offset == 0:
                 self._drop()
                 self._parts = []
+                self._fence.check()
                 self._file = Growing(*self._place(part.path), part)
             file = self._file
             if file is None or (file.path, file.size) != (part.path, part.offset):
@@ -252,8 +287,8 @@ class Staging:
                 file.flush()
                 if part.entry is not None:
                     fact = file.finish(part.entry, self._models)
-                    self._built.add(part.path, fact, part.entry.blake3)
                     self._drop()
+                    self._built.add(part.path, fact, part.entry.blake3)
             except BaseException:  # the parts that follow must not go on behind a gap
                 self._drop()
                 raise
@@ -282,10 +317,21 @@ class Staging:
         if self._beside is not None and self._beside[0] == above:
             return self._beside[1], paths.component(path[len(above) :])
         *parts, name = paths.split(path)
-        fd = paths.open_directory(self._tree, parts, create=True)
+        fd = self._directory(parts)
         self._leave()
         self._beside = (above, fd)
         return fd, name
+
+    def _directory(self, parts: Sequence[bytes]) -> int:
+        """An open one, made where it is missing. What was a file in an earlier try goes."""
+        with contextlib.suppress(NotADirectoryError):
+            return paths.open_directory(self._tree, parts, create=True)
+        for depth, name in enumerate(parts):
+            with paths.directory(self._tree, parts[:depth]) as above:
+                if stat.S_ISREG(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
+                    os.unlink(name, dir_fd=above)
+                    break
+        return paths.open_directory(self._tree, parts, create=True)
 
     def _leave(self) -> None:
         if self._beside is not None:
@@ -293,9 +339,10 @@ class Staging:
             self._beside = None
 
     def _drop(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Raises OSError; the file is closed then, too, as close(2) has it."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
 
 def _listed(document: bytes, what: str) -> list[object]:

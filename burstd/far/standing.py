@@ -69,6 +69,7 @@ class Standing:
         reads."""
         if not self.fresh:
             return
+        self.fresh = False
         name = PREFIX + secrets.token_hex(8).encode()
         self._run.write(name, b"{}", durable=False)
         now = os.stat(name, dir_fd=self._run.fd).st_ctime_ns  # by the file system's own clock
@@ -77,6 +78,14 @@ class Standing:
         for old in self._read:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(old, dir_fd=self._run.fd)
+
+    def forget(self) -> None:
+        """Nothing is known of any file there, nor will be of these."""
+        self._marks, self.fresh = {}, False
+        for name in map(os.fsencode, os.listdir(self._run.fd)):
+            if name.startswith(PREFIX):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=self._run.fd)
 
 
 def _read(document: bytes) -> dict[str, Mark]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from typing import Optional
 
 from burstd.far import rundir
@@ -14,6 +15,7 @@ from burstd.far.runner import Assignment, Runner
 from burstd.far.workplace import make_work, remove_work
 
 EX_STARTED = 75  # this attempt, or a later one, was started before
+LOOKS = 2.0  #: seconds that somebody who only looks has the lock at most
 EX_ORDER = 78  # there is no order that could be carried out
 
 
@@ -41,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _begin(here: rundir.RunDir, attempt: int) -> Optional[int]:
     """The start marker's time, or None. The lock is held from here until all our processes end."""
-    if here.last_start() >= attempt or here.lock() is None:
+    if here.last_start() >= attempt or not _locked(here):
         return None
     try:
         moment = here.mark_start(attempt)
@@ -52,6 +54,16 @@ def _begin(here: rundir.RunDir, attempt: int) -> Optional[int]:
             rundir.END, b"end.before.%d.json" % attempt, src_dir_fd=here.fd, dst_dir_fd=here.fd
         )
     return moment
+
+
+def _locked(here: rundir.RunDir) -> bool:
+    """Whether no other runner lives. Who only looks for one has the lock for a moment, too."""
+    until = time.monotonic() + LOOKS
+    while here.lock() is None:
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def _carry_out(options: argparse.Namespace, here: rundir.RunDir, order: Order, moment: int) -> int:

@@ -15,7 +15,7 @@ from typing import Callable, Optional
 
 from burstd.far import chunks, paths
 from burstd.far.claims import Claims
-from burstd.far.errors import MISMATCH, MISSING, REFUSED, FarError
+from burstd.far.errors import BROKEN, MISMATCH, REFUSED, FarError
 from burstd.far.models import Models
 from burstd.far.packs import NEW, PACK, Chunk, Writer, index_of, indexed
 from burstd.far.table import Table
@@ -50,7 +50,7 @@ class Store:
         self._table = Table.open(directory)
         #: Here, of each pack of the table.
         self._numbers = [self._number(name) if name in listed else -1 for name in self._table.packs]
-        self._known = set(self._table.packs)
+        self._known = listed.intersection(self._table.packs)
         for name in sorted(listed.difference(self._known)):
             self._learn(name, name.startswith(self._prefix))
 
@@ -62,7 +62,7 @@ class Store:
     def at(cls, root: str, key: str, shared: bool = False) -> Store:
         """That of whoever calls, ROOT/stores/UID, made, 0700, where it is missing; or ROOT/stores/
         shared, a group's, which whoever has laid ROOT out has made. Raises FarError(refused) where
-        that is none."""
+        that is none, broken where it can't be opened."""
         os.makedirs(os.path.join(root, "stores"), mode=0o700, exist_ok=True)
         top = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -81,7 +81,7 @@ class Store:
     def look(self, wanted: bytes, width: int) -> None:
         """Before others are asked for: looks for chunks whose names lie so many bytes apart."""
         for name, pack, offset, size in self._table.find(wanted, width):
-            number = self._numbers[pack]
+            number = self._numbers[pack] if pack < len(self._numbers) else -1
             if number >= 0 and number not in self._gone and name not in self._places:
                 self._places[name] = _place(number, offset, size)
 
@@ -131,8 +131,8 @@ class Store:
     def copy(self, wanted: Sequence[tuple[bytes, int]], to: int, hole: int) -> bool:
         """Appends chunks, with the sizes that they were announced with, to an open file. They are
         looked at again: disks rot. Runs of zeros from `hole` bytes on are passed over, and whether
-        the last one was is returned. Raises FarError(missing | mismatch | refused), and OSError
-        where the file can't be written."""
+        the last one was is returned. Raises FarError(mismatch | refused), and OSError where
+        the file can't be written."""
         found = self._kept(wanted)
         done, passed = chunks.lay(to, found, hole) if found else (0, False)
         self._looked_at(wanted, done)
@@ -150,7 +150,7 @@ class Store:
         for name, size in wanted:
             place = self._places.get(name)
             if place is None:
-                raise FarError(MISSING, f"no chunk {name.hex()}")
+                raise FarError(MISMATCH, f"no chunk {name.hex()}")
             if (there := place & (1 << 24) - 1) != size:
                 raise FarError(REFUSED, f"a chunk of {there} bytes was announced with {size}")
             found.append(self._where(name, place))
@@ -299,7 +299,9 @@ def _shared(top: int) -> int:
     """In `stores` anybody may make a directory: this one is its owner's who owns the whole."""
     try:
         found = paths.open_directory(top, (b"stores", b"shared"))
-    except OSError as error:
+    except PermissionError as error:  # also where a ticket of Kerberos has expired
+        raise FarError(BROKEN, f"the shared store can't be opened: {error.strerror}") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise FarError(REFUSED, f"there is no shared store: {error.strerror}") from error
     fact, owner = os.fstat(found), os.fstat(top).st_uid
     if fact.st_uid != owner or not paths.is_shared(fact) or fact.st_mode & 0o007:

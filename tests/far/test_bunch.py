@@ -101,7 +101,6 @@ def test_what_is_there_stays_and_what_is_not_right_is_replaced(
         Part(f"{TOP}/x", 0, [(99, 1)], entry(f"{TOP}/x", b"222")),
         Part(f"{TOP}/x", 0, [(2, 1)], entry(f"{TOP}/x", b"22")),
         Part(f"{TOP}/x", 5, [(2, 1)], entry(f"{TOP}/x", b"222")),
-        Part(f"{TOP}/0", 0, [(2, 1)], entry(f"{TOP}/0", b"222")),
         *(
             Part(f"{TOP}/0/{name}", 0, [(2, 1)], entry(f"{TOP}/0/{name}", b"222"))
             for name in ("", ".", "..", "a\0b", "\ud800", "n" * 256)

@@ -63,7 +63,7 @@ def test_a_conversation_of_this_version_is_understood(far: FarEnd) -> None:
     while (header := wire.receive(line)) is not None:
         answers.append((header, wire.read_exactly(line, wire.payload_size(header))))
     assert [True] * 10 == [header.get("ok") for header, _ in answers]
-    assert 8 == answers[0][0]["protocol"]
+    assert 9 == answers[0][0]["protocol"]
     assert content() == far.file(FILE).read_bytes()
     assert 0o640 == far.file(FILE).stat().st_mode & 0o777
     assert content()[:10] == answers[9][1]
@@ -72,8 +72,8 @@ def test_a_conversation_of_this_version_is_understood(far: FarEnd) -> None:
 
 
 def test_another_protocol_is_refused_by_its_number(far: FarEnd) -> None:
-    with far.serving() as (client, _), pytest.raises(FarError, match="speaks protocol 8"):
-        client._ask({"op": "hello", "protocol": 7})
+    with far.serving() as (client, _), pytest.raises(FarError, match="speaks protocol 9"):
+        client._ask({"op": "hello", "protocol": 8})
 
 
 @pytest.mark.parametrize("number", [b"1", b"3"])
@@ -92,12 +92,12 @@ def test_a_store_of_another_version_is_left_alone(tmp_path: Path, number: bytes)
 
 def test_an_agent_that_is_told_of_another_protocol_says_so() -> None:
     answer = io.BytesIO()
-    wire.send(answer, {"error": "refused", "message": "this end speaks protocol 9"})
+    wire.send(answer, {"error": "refused", "message": "this end speaks protocol 10"})
     answer.seek(0)
-    with pytest.raises(FarError, match="this end speaks protocol 9"):
+    with pytest.raises(FarError, match="this end speaks protocol 10"):
         Client(io.BytesIO(), answer).hello()
     answer.seek(0)
     client = Client(io.BytesIO(), answer)
     client.greet()
-    with pytest.raises(FarError, match="this end speaks protocol 9"):
+    with pytest.raises(FarError, match="this end speaks protocol 10"):
         client.status()

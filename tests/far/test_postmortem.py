@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from burstd.far import paths, postmortem, rundir
 from burstd.far.endrecord import EndRecord
-from burstd.far.errors import BUSY, MISSING, FarError
+from burstd.far.errors import BROKEN, BUSY, MISSING, NEVER_STARTED, FarError
+from burstd.far.rundir import RunDir
 from burstd.far.workplace import make_work
 from tests.far.kit import (
     KEY,
@@ -96,7 +100,109 @@ def test_where_nothing_was_started_nothing_ended(site: FarEnd) -> None:
     submit(site, "#!/bin/sh\nexit 0\n")
     with site.serving() as (client, _), pytest.raises(FarError) as refused:
         client.outputs()
+    assert NEVER_STARTED == refused.value.code
+
+
+def test_where_nothing_was_ordered_nothing_is_known(far: FarEnd) -> None:
+    """A scratch file system that is not mounted: a directory of its name is soon made."""
+    with far.serving() as (client, _), pytest.raises(FarError) as refused:
+        client.hello()
+        client.outputs()
     assert MISSING == refused.value.code
+
+
+@pytest.fixture
+def dead(tmp_path: Path) -> RunDir:
+    """A run whose runner died; it had begun two results."""
+    run = RunDir.open(str(tmp_path), KEY, create=True)
+    study = tmp_path / "runs" / KEY / "tree" / STUDY[1:]
+    study.mkdir(parents=True)
+    (study / "result.dat").write_text("forty hours")
+    (study / ".nfs0001").write_text("removed, but open on another node")
+    run.write(rundir.ORDER, order().to_json())
+    run.mark_start(1)
+    return run
+
+
+def test_a_result_that_vanishes_while_all_are_read_takes_no_other_with_it(
+    dead: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, gone = paths.open_regular, list[bytes]()
+
+    def vanishing(root: int, parts: Sequence[bytes], flags: int = os.O_RDONLY) -> int:
+        if parts[-1] == b".nfs0001" and not gone:
+            gone.append(parts[-1])
+            with paths.directory(root, parts[:-1]) as parent:
+                os.unlink(parts[-1], dir_fd=parent)
+        return opened(root, parts, flags)
+
+    monkeypatch.setattr(paths, "open_regular", vanishing)
+    end = EndRecord.unseal(postmortem.end_of(dead), SECRET, KEY)
+    assert [f"{STUDY}/result.dat"] == [output.path for output in end.outputs]
+    assert gone
+
+
+def test_so_does_a_directory(dead: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = Path(dead.path) / "tree" / STUDY[1:] / "lost"
+    lost.mkdir()
+    opened = paths.open_directory
+
+    def vanishing(root: int, parts: Sequence[bytes], create: bool = False) -> int:
+        if parts and parts[-1] == b"lost" and lost.exists():
+            lost.rmdir()
+        return opened(root, parts, create)
+
+    monkeypatch.setattr(paths, "open_directory", vanishing)
+    end = EndRecord.unseal(postmortem.end_of(dead), SECRET, KEY)
+    assert f"{STUDY}/result.dat" in [output.path for output in end.outputs]
+
+
+def test_two_who_write_the_record_at_once_both_have_one(
+    dead: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line was cut while its far end still read the results."""
+    rename, others = os.rename, list[bytes]()
+
+    def late(source: bytes, target: bytes, **where: int) -> None:
+        monkeypatch.undo()
+        others.append(postmortem.end_of(dead))
+        rename(source, target, **where)
+
+    monkeypatch.setattr(os, "rename", late)
+    for record in (postmortem.end_of(dead), *others, dead.read(rundir.END)):
+        EndRecord.unseal(record or b"", SECRET, KEY)
+    assert others
+    assert not list(Path(dead.path).glob(".new.*"))
+
+
+def test_what_a_writer_that_was_killed_left_goes_some_time(dead: RunDir) -> None:
+    left, fresh = (Path(dead.path) / f".new.{name}" for name in ("order.json.00", "live.json.11"))
+    tree = Path(dead.path) / ".new.tree.22"
+    (tree / "w").mkdir(parents=True)
+    for path in (left, fresh):
+        path.touch()
+    for path in (left, tree):
+        os.utime(path, (0, 0))
+    dead.tidy()
+    assert [False, True, False] == [path.exists() for path in (left, fresh, tree)]
+
+
+def test_a_record_that_the_runner_writes_in_its_last_moment_counts(
+    dead: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ending(run: RunDir) -> bool:
+        run.write(rundir.END, b"its own")
+        return False
+
+    monkeypatch.setattr(RunDir, "busy", ending)
+    assert b"its own" == postmortem.end_of(dead)
+
+
+def test_an_order_that_is_lost_is_not_one_that_never_started(dead: RunDir) -> None:
+    os.unlink(rundir.ORDER, dir_fd=dead.fd)
+    with pytest.raises(FarError) as refused:
+        postmortem.end_of(dead)
+    assert BROKEN == refused.value.code
 
 
 def test_a_work_directory_stays_as_long_as_a_process_of_its_job_lives(tmp_path: Path) -> None:

@@ -166,7 +166,9 @@ def test_wrong_bytes_never_land(far: FarEnd) -> None:
         assert _code(lambda: client.chunks([(0, 1)], b"wrong", None).result()) == "mismatch"
         assert _code(lambda: client.chunks([(0, 1)], b"righ", None).result()) == "broken"
         assert _code(lambda: client.chunks([(1, 1)], b"right", None).result()) == "refused"
-        assert _code(lambda: client.build([Part(one.path, 0, [(0, 1)], one)]).result()) == "missing"
+        assert (
+            _code(lambda: client.build([Part(one.path, 0, [(0, 1)], one)]).result()) == "mismatch"
+        )
         client.chunks([(0, 1)], b"right", None).result()
         short = InputFile(one.path, 4, one.blake3, one.mtime_ns, one.mode)
         assert (
@@ -261,7 +263,7 @@ def test_no_part_goes_on_behind_one_that_failed(far: FarEnd) -> None:
         client.chunks([(2, 1)], pieces[2], None).result()
         first = client.build([Part(one.path, 0, [(0, 2)], None)])
         second = client.build([Part(one.path, 100, [(2, 1)], one)])
-        assert ("missing", "refused") == (_code(first.result), _code(second.result))
+        assert ("mismatch", "refused") == (_code(first.result), _code(second.result))
 
 
 def test_inputs_are_closed_by_the_start(far: FarEnd) -> None:
@@ -275,7 +277,7 @@ def test_inputs_are_closed_by_the_start(far: FarEnd) -> None:
         assert _code(lambda: client.mkdir(f"{STUDY}/d", 0o700).result()) == "refused"
         assert _code(lambda: client.order(order(), b"")) == "refused"
         client.order(order(attempt=2), b"#!/bin/sh\n")
-        assert _code(client.outputs) == "missing"
+        assert _code(client.outputs) == "never_started"
         assert client.status().started == 1
 
 
@@ -317,7 +319,7 @@ def test_bad_requests_are_refused_in_words(far: FarEnd, request_: bytes) -> None
         pipe.write(struct.pack(">I", len(request_)) + request_)
         pipe.flush()
         with pytest.raises(FarError) as refusal:
-            client._receive()
+            client._receive(0)
         assert refusal.value.code == "refused"
         client.status()
 
@@ -374,10 +376,12 @@ def test_what_matches_below_the_jobs_directory_is_told(far: FarEnd) -> None:
     with far.serving() as (client, _):
         client.hello()
         assert [] == client.files(["*"])
-        for name in ("a.vtk", "b.vtk", "r/c.vtk", "d.log", "\udcff.vtk"):
-            put(client, entry(f"{STUDY}/{name}", b"text"), b"text")
+        names = ("a.vtk", "b.vtk", "r/c.vtk", "d.log", "\udcff.vtk")
+        given = tuple(entry(f"{STUDY}/{name}", b"text") for name in names)
+        for one in given:
+            put(client, one, b"text")
+        client.order(order(cwd=STUDY, inputs=given), b"#!/bin/sh\n")
         far.file(f"{STUDY}/link.vtk").symlink_to("/etc/passwd")
-        client.order(order(cwd=STUDY), b"#!/bin/sh\n")
         found = client.files(["*.vtk", "r/?.vtk", "none"])
         assert [f"{STUDY}/{n}" for n in ("a.vtk", "b.vtk", "r/c.vtk", "\udcff.vtk")] == [
             seen.path for seen in found

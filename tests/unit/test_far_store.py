@@ -137,7 +137,7 @@ def test_what_somebody_else_writes_is_not_seen_and_left_alone(begin: Callable[..
     store.add([other])
     stranger = begin("b2")
     assert not stranger.has(other[0])
-    with pytest.raises(FarError, match="missing: no chunk"):
+    with pytest.raises(FarError, match="mismatch: no chunk"):
         taken(stranger, other[0])
     store.add([chunk(2)])
     assert chunk(2)[1] == taken(store, chunk(2)[0])
@@ -160,6 +160,7 @@ def test_an_earlier_conversation_of_the_same_burst_may_still_hang(
 @given(st.integers(0, 20_000), st.booleans())
 @settings(max_examples=60, deadline=None)
 @example(7, False)  # all of the magic but its version
+@example(7, True)
 def test_a_cut_at_any_byte_loses_only_the_record_that_it_cuts(
     tmp_path_factory: pytest.TempPathFactory, at: int, damaged: bool
 ) -> None:
@@ -180,7 +181,8 @@ def test_a_cut_at_any_byte_loses_only_the_record_that_it_cuts(
         assert [n < kept for n in range(5)] == [later.has(name) for name, _ in found]
         assert [c for _, c in found[:kept]] == [taken(later, name) for name, _ in found[:kept]]
         later.close()
-    assert (kept > 0) == bool(packs(root))
+    another = damaged and at == 7  # one of another version is left alone
+    assert (kept > 0 or another) == bool(packs(root))
 
 
 def test_a_damaged_index_is_no_index(begin: Callable[..., Store], tmp_path: Path) -> None:

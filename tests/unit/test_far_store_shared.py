@@ -105,6 +105,12 @@ def test_nobody_else_finds_anything(root: Path) -> None:
     assert as_user(ALICE, GROUP, lambda: leave(root))
     assert not as_user(EVE, EVE, lambda: find(root))
 
+    def told() -> None:
+        with pytest.raises(FarError, match="broken: the shared store can't be opened"):
+            Store.at(str(root), "b1", shared=True)
+
+    assert as_user(EVE, EVE, told)  # who knows for how long
+
 
 @pytest.mark.parametrize("wrong", ["none", "mode", "others", "owner"])
 def test_one_that_somebody_else_has_made_is_not_believed(root: Path, wrong: str) -> None:
@@ -137,3 +143,16 @@ def test_what_a_killed_conversation_had_begun_goes_with_age(root: Path) -> None:
     store.sweep(10**9, 30)
     store.close()
     assert ["new.young"] == [p.name for p in (root / "stores" / "shared").glob("new.*")]
+
+
+def test_one_that_was_killed_early_keeps_nobody_out(root: Path) -> None:
+    def killed() -> None:
+        os.fchmod = lambda _fd, _mode: os._exit(0)  # type: ignore[assignment]
+        leave(root)
+
+    assert as_user(ALICE, GROUP, killed)
+    assert as_user(BOB, GROUP, lambda: leave(root))
+    (pack,) = (root / "stores" / "shared").glob("*.pack")
+    pack.chmod(0o600)  # or whatever a member does with his own
+    pack.with_suffix(".idx").unlink()
+    assert as_user(ALICE, GROUP, lambda: Store.at(str(root), "b3", shared=True).close())

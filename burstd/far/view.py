@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Callable
 
 from burstd.far import live, paths, rundir, wire
-from burstd.far.errors import REFUSED, FarError
+from burstd.far.errors import REFUSED, FarError, answered
 from burstd.far.fields import Fields
 from burstd.far.moments import changed
 from burstd.far.payloads import compressed
@@ -133,7 +133,8 @@ class View:
     def _outputs(self, _: Fields) -> Answer:
         from burstd.far import postmortem
 
-        return {}, postmortem.end_of(self._run())
+        with answered():
+            return {}, postmortem.end_of(self._run())
 
 
 def _heartbeat(status: bytes) -> object:

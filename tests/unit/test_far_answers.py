@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -12,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from burstd.far import paths, rundir, wire
+from burstd.far import paths, postmortem, rundir, wire
 from burstd.far.client import Client, gathered
 from burstd.far.depot import Limits, Session
 from burstd.far.endrecord import EndForged, EndRecord, StreamDigest
@@ -104,6 +105,17 @@ def test_a_time_that_hardly_any_file_has_is_told_as_one_that_both_ends_have(memo
         (file,) = answer[name]  # type: ignore[misc]
         assert -(2**63) == file["mtime_ns"]  # type: ignore[has-type]
     os.close(tree)
+
+
+def test_results_that_can_not_be_read_at_the_moment_are_asked_for_again(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def barred(_run: RunDir) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", "/w")
+
+    monkeypatch.setattr(postmortem, "end_of", barred)
+    (answer,) = asked(run, {"op": "outputs"})
+    assert "broken" == answer["error"]
 
 
 class Line(io.BytesIO):

@@ -120,7 +120,8 @@ class WindowTable(Table):
     """When jobs may leave: from each of these moments on, for so long."""
 
     start: Cron = "0 18 * * mon-fri"
-    """crontab(5): minute, hour, day of the month, month, day of the week; in UTC."""
+    """crontab(5): minute, hour, day of the month, month, day of the week; in UTC. A day must fit
+    both of its fields."""
     length: Duration = Field(default="12h", validate_default=True)
     """For how long."""
 

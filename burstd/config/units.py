@@ -21,6 +21,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(MB|GB|TB)$")
 _BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*(Mbit|Gbit)/s$")
 _BITS = {"Mbit": 10**6, "Gbit": 10**9}
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _PRICE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/core-hour$")
 _GPU_PRICE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Z]{3})/GPU-hour$")
 _PRESSURE = re.compile(r"(\d+(?:\.\d+)?)\s*(core|GPU)-hours$")
@@ -116,14 +117,33 @@ def rate(value: object) -> int:
 
 
 def cron(value: object) -> str:
-    """Five fields of crontab(5), as APScheduler reads them. Raises ``ValueError``."""
+    """Five fields of crontab(5); days of the week by name, as APScheduler counts them from Monday
+    on. Raises ``ValueError``."""
+    fields = str(value).split()
     try:
-        CronTrigger.from_crontab(str(value), UTC)
+        if len(fields) == 5:
+            fields[4] = _weekdays(fields[4])
+        CronTrigger.from_crontab(" ".join(fields), UTC)
     except (ValueError, IndexError) as error:
         raise ValueError(
             f"expected five fields as in crontab(5), like '0 18 * * mon-fri': {error}"
         ) from error
-    return str(value)
+    return " ".join(fields)
+
+
+def _weekdays(field: str) -> str:
+    """By name. crontab(5): 0 and 7 are Sunday. Raises ``ValueError``."""
+    if field == "*" or any(letter.isalpha() for letter in field):
+        return field
+    days = set[int]()
+    for part in field.split(","):
+        span, _, step = part.partition("/")
+        first, to, last = ("0", "-", "6") if span == "*" else span.partition("-")
+        numbers = range(int(first), int(last if to else first) + 1, int(step or 1))
+        if not numbers or not 0 <= numbers[0] <= numbers[-1] <= 7:
+            raise ValueError(f"days of the week are 0 to 7, not {part}")
+        days.update((number - 1) % 7 for number in numbers)
+    return ",".join(_DAYS[day] for day in sorted(days))
 
 
 def period(value: object) -> tuple[date, date]:

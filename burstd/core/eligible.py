@@ -44,7 +44,19 @@ class Case:
 
 def case_of(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy) -> Case:
     """One of the snapshot's jobs under this policy."""
-    facts = snapshot.scripts.get(job.identity)
+    facts, now = snapshot.scripts.get(job.identity), snapshot.queue.taken_at
+    return case(job, facts, policy, now, snapshot.closed, snapshot.targets)
+
+
+def case(
+    job: QueuedJob,
+    facts: ScriptFacts | None,
+    policy: BurstPolicy,
+    now: datetime,
+    closed: str = "",
+    targets: tuple[TargetView, ...] = (),
+) -> Case:
+    """The same of any job."""
     asked = NONE if facts is None else facts.asked
     if job.comment and (words := job.directives):
         asked = together(directives(words), asked)
@@ -53,8 +65,7 @@ def case_of(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy) -> Case:
         if facts is not None and asked is not facts.asked:
             facts = replace(facts, asked=asked)  # what the comment says beside the script
     wish = job.partition == policy.burst_partition
-    now, targets = snapshot.queue.taken_at, snapshot.targets
-    return Case(job, policy, now, wish, facts, snapshot.closed, asked, targets)
+    return Case(job, policy, now, wish, facts, closed, asked, targets)
 
 
 @dataclass(frozen=True)

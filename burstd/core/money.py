@@ -34,10 +34,13 @@ def worst_case(cores: int, gpus: int, limit: timedelta, view: TargetView, output
     return Money(paid + egress(output, view.egress))
 
 
-def occupied(burst: Burst) -> timedelta:
+def occupied(burst: Burst, overhead: timedelta) -> timedelta:
     """How long its work had its cores: what the target says, and no longer than this machine has
-    known of it. A clock that was set there has made no time."""
+    known of it, nor than its time limit and the target's ``overhead``. A clock that was set there
+    has made no time."""
     told = burst.outcome.elapsed if burst.outcome else timedelta()
+    if burst.record is not None and burst.record.time_limit is not None:
+        told = min(told, burst.record.time_limit + overhead)
     if burst.remote is None or burst.over is None:
         return told
     first, last = burst.remote.since, burst.over.since

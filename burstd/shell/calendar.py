@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from apscheduler.triggers.cron import CronTrigger
@@ -25,8 +25,10 @@ def closed(policy: BurstPolicy, now: datetime) -> str:
 
 def _is_open(window: Window, now: datetime) -> bool:
     """It began less than its length ago."""
-    began = _trigger(window.start).get_next_fire_time(None, now - window.length)
-    return began is not None and now - window.length < began <= now
+    # Behind a moment that lies a whole length ago: that one's window has just closed.
+    since = now - window.length + timedelta.resolution
+    began = _trigger(window.start).get_next_fire_time(None, since)
+    return began is not None and began <= now
 
 
 @lru_cache(maxsize=100)

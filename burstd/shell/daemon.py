@@ -57,20 +57,38 @@ class Daemon:
             self._turn, "interval", args=[pool], seconds=every, max_instances=1, coalesce=True
         )
         scheduler.add_job(self._sweep, "interval", seconds=SWEEP_EVERY, max_instances=1)
-        scheduler.add_job(self._alive, "interval", seconds=self.alive_every.total_seconds())
         self._turned_at = time.monotonic()
         scheduler.start()
         notify("READY=1")
+        alive = threading.Thread(target=self._say_alive, name="alive", daemon=True)
+        alive.start()
         self._turn(pool)
+        ahead = self._ahead()
         while not self._stop.is_set():
+            ahead = self._heed_the_clock(scheduler, ahead)
             if self.nudge.wait(0.5):
                 self.nudge.clear()
                 self._turn(pool)
                 self._stop.wait(SOON)
         notify("STOPPING=1")
+        alive.join()
         scheduler.shutdown(wait=True)
         pool.shutdown(wait=True)
         log.info("daemon.stopped")
+
+    def _ahead(self) -> float:
+        """Seconds that the wall clock is ahead of the one that nobody sets."""
+        return self.world.clock.now().timestamp() - self.world.clock.uptime().seconds
+
+    def _heed_the_clock(self, scheduler: BackgroundScheduler, was: float) -> float:
+        """APScheduler goes by the wall clock: where that was set back its next moments are far
+        away, and come at once instead."""
+        ahead = self._ahead()
+        if ahead < was - SOON:
+            log.warning("clock.set_back", seconds=round(was - ahead))
+            for job in scheduler.get_jobs():
+                job.modify(next_run_time=self.world.clock.now())
+        return ahead
 
     def _turn(self, pool: ThreadPoolExecutor) -> None:
         """One tick; a fault in it must not end the daemon."""
@@ -97,8 +115,9 @@ class Daemon:
         except Exception:
             log.exception("sweep.broken")
 
-    def _alive(self) -> None:
-        """Tell the watchdog that we live. A turn may take as long as the upload of an image; one
-        that takes longer hangs."""
-        if time.monotonic() - self._turned_at < self.longest_turn.total_seconds():
-            notify("WATCHDOG=1")
+    def _say_alive(self) -> None:
+        """Tell the watchdog that we live, until the end. A turn may take as long as the upload of
+        an image; one that takes longer hangs."""
+        while not self._stop.wait(self.alive_every.total_seconds()):
+            if time.monotonic() - self._turned_at < self.longest_turn.total_seconds():
+                notify("WATCHDOG=1")

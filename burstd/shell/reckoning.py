@@ -49,9 +49,9 @@ def not_landed(burst: Burst, world: World) -> str:
 
 def reckoned(burst: Burst, seen: JobSight, world: World, remains: Remains | None) -> ev.Settled:
     """What it cost, also as a line on the job's accounting record."""
-    elapsed = occupied(burst)
-    hours = core_hours(burst.cores, elapsed)
     view = world.sites[burst.target].target.observe()
+    elapsed = occupied(burst, view.overhead)
+    hours = core_hours(burst.cores, elapsed)
     output = _came_home(burst, world)
     cost = Money(price(burst.cores, burst.gpus, elapsed, view) + egress(output, view.egress))
     if seen.is_job(burst.identity):

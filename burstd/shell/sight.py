@@ -28,6 +28,7 @@ class Sight:
     remote: Mapping[WorkKey, RemoteJob] = field(default_factory=dict)
     requests: Mapping[BurstId, frozenset[Request]] = field(default_factory=dict)
     versions: Mapping[BurstId, int] = field(default_factory=dict)  #: of the bursts as they were
+    frozen: bool = False  #: an operator lets nothing new leave
     #: Uptime in seconds since when Slurm says that a burst's job is not there.
     lost_since: MutableMapping[BurstId, float] = field(default_factory=dict)
     #: Bursts whose job shall be ended, and could not be this time: nobody has been heard.
@@ -49,7 +50,11 @@ class Sight:
 
 
 def take_sight(
-    world: World, queue: QueueSnapshot | None, lost_since: MutableMapping[BurstId, float]
+    world: World,
+    queue: QueueSnapshot | None,
+    lost_since: MutableMapping[BurstId, float],
+    *,
+    frozen: bool,
 ) -> Sight:
     """Poll each target once for all of its open work. A silent target is only unknown."""
     lines: dict[JobKey, QueuedJob] = {}
@@ -68,7 +73,8 @@ def take_sight(
     versions = {burst.id: burst.version for burst in bursts}
     for gone in lost_since.keys() - versions.keys():
         del lost_since[gone]
-    return Sight(queue, lines, remote, world.store.requests(), versions, lost_since)
+    requests = world.store.requests()
+    return Sight(queue, lines, remote, requests, versions, frozen, lost_since)
 
 
 def state_of(sight: Sight, burst: Burst) -> RemoteState:

@@ -97,7 +97,11 @@ def begins_anew(burst: Burst, seen: JobSight, world: World) -> bool:
     or already runs, once more. It goes home, and runs from its beginning."""
     stopped_for_it = burst.outcome is not None and burst.outcome.reason == "cancelled"
     again = seen.is_job(burst.identity) and seen.state in {JobState.PENDING, JobState.RUNNING}
-    return stopped_for_it and again and recall_reported(burst, world)
+    if not (stopped_for_it and again and recall_reported(burst, world)):
+        return False
+    # Its agent got TERM in this life: one that lives on was not requeued.
+    life = world.store.reports(burst.id, "recalled")["recalled"].body.get("restarts")
+    return not isinstance(life, int) or seen.restarts > life
 
 
 def own_code(burst: Burst, world: World) -> int | None:
@@ -126,9 +130,13 @@ def recalled(
 
 
 def is_proposal(burst: Burst, world: World, sight: Sight) -> bool:
-    """Nothing is touched before an operator has approved it."""
-    waits = world.policy.mode is Mode.APPROVE and burst.stage is Stage.PLANNED
-    return waits and sight.asked(burst, RequestKind.APPROVE) is None
+    """Nothing is touched before an operator has approved it, nor while burstd only observes; while
+    it is frozen only what one has approved."""
+    mode = world.policy.mode
+    if burst.stage is not Stage.PLANNED or mode is Mode.OBSERVE:
+        return burst.stage is Stage.PLANNED
+    asks = mode is Mode.APPROVE or sight.frozen
+    return asks and sight.asked(burst, RequestKind.APPROVE) is None
 
 
 def withdrawn(burst: Burst, sight: Sight) -> Event | None:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
+from burstd.core import script
 from burstd.core.barrier import Durability, durability
 from burstd.core.money import worst_case
 from burstd.core.orders import checkpointed
 from burstd.core.place import too_large
+from burstd.core.still import objection
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Epoch, Stage, Uptime
 from burstd.domain.events import Event
@@ -62,6 +64,12 @@ def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
         return stop
     if is_proposal(burst, world, sight):
         return withdrawn(burst, sight)
+    line = sight.lines.get(burst.job)
+    if line is None:
+        return ev.Refused("it is not in the queue any more") if sight.queue else None
+    facts = script.facts(world.queue.script(line.identity), world.applications.values())
+    if why := objection(line, facts, world.policy, burst.target, world.clock.now()):
+        return ev.Refused(f"it may not leave any more: {why}")
     record = as_submitted(world.queue.record(burst.identity), world.store)
     view = world.sites[burst.target].target.observe()
     limit, shape = record.time_limit, record.shape

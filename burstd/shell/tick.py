@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -86,7 +86,9 @@ def pooled(pool: ThreadPoolExecutor) -> Drivers:
     """Drive bursts at once, as many as the pool has threads."""
 
     def drivers(drive_one: Callable[[Burst], None], bursts: Iterable[Burst]) -> None:
-        for done in [pool.submit(drive_one, burst) for burst in bursts]:
+        driven = [pool.submit(drive_one, burst) for burst in bursts]
+        wait(driven)  # whatever happens with one: no two ticks drive at once
+        for done in driven:
             done.result()
 
     return drivers
@@ -103,13 +105,25 @@ def tick(world: World, memory: Memory, drivers: Drivers = one_by_one) -> Plan | 
             log.error("ledger.distrusted", cause=ledger.suspect)
             memory.queue = snapshot.queue if snapshot else memory.queue
             return None
-        plan = None if snapshot is None else decided(snapshot, world, memory, ledger)
-    sight = take_sight(world, snapshot.queue if snapshot else None, memory.lost_since)
+        plan = None if snapshot is None else _decided(snapshot, world, memory, ledger)
+    queue = snapshot.queue if snapshot else None
+    sight = take_sight(world, queue, memory.lost_since, frozen=bool(ledger.frozen))
     memory.doubts(sight, world.store.open_bursts())
     cancel_asked(world, sight)
     drivers(lambda burst: drive(burst, world, sight), world.store.open_bursts())
     keep_head(world.store, world.witness)
     return plan
+
+
+def _decided(snapshot: Snapshot, world: World, memory: Memory, ledger: Ledger) -> Plan | None:
+    """A fault in deciding stops no burst that is under way."""
+    try:
+        return decided(snapshot, world, memory, ledger)
+    except PortError:
+        raise
+    except Exception:
+        log.exception("plan.broken")
+        return None
 
 
 def decided(snapshot: Snapshot, world: World, memory: Memory, ledger: Ledger) -> Plan:
@@ -224,6 +238,11 @@ def drive(burst: Burst, world: World, sight: Sight, steps: Mapping[Stage, Step] 
             move(burst, ev.Broken(cause=str(error)), world)
         except Transient as error:  # the store itself has no room: nothing was recorded
             log.warning("burst.parked", cause=str(error))
+        except PortError:
+            raise
+        except Exception as error:  # of this burst: the others go on
+            log.exception("burst.broken")
+            move(burst, ev.Broken(cause=repr(error)), world)
 
 
 def move(burst: Burst, event: Event, world: World, heard: Collection[RequestKind] = ALL) -> Burst:

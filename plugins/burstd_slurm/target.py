@@ -133,7 +133,9 @@ class SlurmTarget:
     # --- work
 
     def generation(self) -> Generation:
-        found = re.search(r"^BOOT_TIME\s*=\s*(\S+)", self._ask("scontrol", "show", "config"), re.M)
+        found = re.search(
+            r"^BOOT_TIME\s*=\s*([!-~]+)", self._ask("scontrol", "show", "config"), re.M
+        )
         if found is None:
             raise Unreachable("the far scontrol gave no BOOT_TIME")
         return Generation(found[1])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from burstd.cli.burst import app
 from burstd.domain.burst import Stage
+from burstd.domain.classes import DataRules
 from burstd.domain.policy import Mode
 from burstd.testing.simulators import in_file
 from tests.flow.conftest import ME, Serve
@@ -70,6 +73,55 @@ def test_a_policy_that_says_auto_needs_no_yes(scene: Scene) -> None:
     scene.world.rules.policy = POLICY
     scene.finish("1")
     assert 1 == scene.executions("beam")
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["", "frozen"])
+@pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.AUTO])
+def test_what_nobody_has_approved_stays_where_burstd_may_touch_nothing(
+    scene: Scene, mode: Mode, frozen: bool
+) -> None:
+    if frozen:
+        scene.store.freeze("root", "maintenance")
+    scene.world.rules.policy = replace(POLICY, mode=mode)
+    scene.turn(5)
+    leaves = mode is Mode.AUTO and not frozen
+    assert leaves == any(burst.stage is not Stage.PLANNED for burst in scene.store.bursts())
+    assert leaves == ("burst" in {job.shown["Partition"] for job in scene.slurm.jobs})
+
+
+def test_what_is_approved_under_a_freeze_leaves_and_observing_stops_it_all_the_same(
+    scene: Scene,
+) -> None:
+    scene.store.freeze("root", "maintenance")
+    approve("1")
+    scene.world.rules.policy = replace(POLICY, mode=Mode.OBSERVE)
+    scene.turn(3)
+    assert {Stage.PLANNED} == {burst.stage for burst in scene.store.bursts()}
+    scene.world.rules.policy = replace(POLICY, mode=Mode.APPROVE)
+    scene.finish("1")
+    assert (Stage.SETTLED, Stage.PLANNED) == (scene.burst("1").stage, scene.burst("2").stage)
+
+
+RULES: dict[str, dict[str, Any]] = {
+    "class": {"data": DataRules(unlabelled=None)},
+    "target": {"targets": ()},
+    "user": {"users": frozenset({"carol"})},
+    "size": {"longest": timedelta(minutes=1)},
+    "partition": {"partitions": frozenset({"other"})},
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_yes_says_nothing_against_rules_that_came_later(scene: Scene, name: str) -> None:
+    """Deny wins, whenever it was said."""
+    scene.world.rules.policy = replace(POLICY, mode=Mode.APPROVE, **RULES[name])
+    approve()
+    scene.turn(3)
+    assert {Stage.RETURNED} == {burst.stage for burst in scene.store.bursts()}
+    assert {"cae"} == {job.shown["Partition"] for job in scene.slurm.jobs}
+    assert ["it may not leave any more"] * 2 == [
+        burst.cause.partition(":")[0] for burst in scene.store.bursts()
+    ]
 
 
 def test_only_an_operator_says_yes(scene: Scene, serve: Serve) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from burstd.config.units import cron
 from burstd.core import script
 from burstd.core.data import classes, forbidden, targets_of
 from burstd.core.decide import decide
@@ -198,6 +199,37 @@ NIGHTS = Window("0 18 * * mon-fri", timedelta(hours=12))
 def test_jobs_leave_in_windows_and_not_on_blackout_days(moment: str, words: str) -> None:
     policy = replace(POLICY, windows=(NIGHTS,), blackouts=((date(2026, 12, 24), date(2027, 1, 1)),))
     assert words == closed(policy, datetime.fromisoformat(moment).replace(tzinfo=UTC))
+
+
+@pytest.mark.parametrize("moment", ["17:59:59", "18:00:00", "18:00:01"])
+def test_a_window_that_is_as_long_as_its_period_never_closes(moment: str) -> None:
+    daily = Window("0 18 * * *", timedelta(hours=24))
+    at = datetime.fromisoformat(f"2026-11-27T{moment}").replace(tzinfo=UTC)
+    assert "" == closed(replace(POLICY, windows=(daily,)), at)
+
+
+@pytest.mark.parametrize(
+    ("field", "names"),
+    [
+        ("1-5", "mon,tue,wed,thu,fri"),
+        ("0", "sun"),
+        ("7", "sun"),
+        ("5-7", "fri,sat,sun"),
+        ("0-2", "mon,tue,sun"),
+        ("*/2", "tue,thu,sat,sun"),
+        ("1,3-5/2", "mon,wed,fri"),
+        ("mon-fri", "mon-fri"),
+        ("*", "*"),
+    ],
+)
+def test_days_of_the_week_are_those_of_crontab(field: str, names: str) -> None:
+    assert f"0 18 * * {names}" == cron(f"0 18 * * {field}")
+
+
+@pytest.mark.parametrize("field", ["8", "5-2", "1-", "-1", "1/0", ""])
+def test_others_are_mistakes(field: str) -> None:
+    with pytest.raises(ValueError, match="crontab"):
+        cron(f"0 18 * * {field}")
 
 
 def test_without_windows_it_is_always_open_and_outside_of_one_nothing_leaves() -> None:

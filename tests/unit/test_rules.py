@@ -20,6 +20,7 @@ from burstd.core.retries import LONGEST, is_due, next_due
 from burstd.domain.applications import Application
 from burstd.domain.burst import Epoch, Stage, Uptime
 from burstd.domain.directives import Directives, JobMode
+from burstd.domain.jobs import JobRecord, Shape
 from burstd.domain.plan import Reason, ScriptFacts
 from burstd.domain.targets import CHECKPOINTED, Money, Outcome
 from tests.unit.values import NOW, POLICY, VIEW, burst, case, identity, queued
@@ -153,6 +154,7 @@ def test_the_worst_case_has_the_time_that_a_target_takes_beyond_the_limit() -> N
         (30.0, "boot-1", 30.0),
         (3630.0, "boot-1", 100.0),  # its clock was set an hour ahead meanwhile
         (3630.0, "boot-2", 3630.0),  # this machine was started anew: it can't tell
+        (1e10, "boot-2", 7500.0),  # but no work lasts longer than it may
     ],
 )
 def test_a_far_clock_that_was_set_has_made_no_time(
@@ -162,9 +164,11 @@ def test_a_far_clock_that_was_set_has_made_no_time(
         remote=Epoch("boot", Uptime("boot-1", 1000.0)),
         over=Epoch("boot", Uptime(machine, 1100.0)),
         outcome=Outcome("exited", 0, elapsed=timedelta(seconds=told)),
+        record=JobRecord(burst().identity, Shape(), timedelta(hours=2)),
     )
-    assert seconds == occupied(away).total_seconds()
-    assert told == occupied(replace(away, over=None)).total_seconds()
+    longer = timedelta(minutes=5)
+    assert seconds == occupied(away, longer).total_seconds()
+    assert min(told, 7500) == occupied(replace(away, over=None), longer).total_seconds()
 
 
 # --- retries

@@ -1,0 +1,35 @@
+"""May a job that was found to leave leave still, by the rules that hold now? Between a decision and
+its first step lie days where an operator's yes is waited for, or a restart with another policy."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from burstd.core.data import classes, targets_of
+from burstd.core.eligible import case, rulings
+from burstd.domain.jobs import QueuedJob
+from burstd.domain.plan import ScriptFacts
+from burstd.domain.policy import BurstPolicy
+from burstd.domain.targets import TargetName
+
+#: What a site, or the job's user, forbids; not what the queue was like in that moment.
+_LASTING = frozenset(
+    {"partition", "user", "account", "wish", "size", "class", "script", "application"}
+)
+
+
+def objection(
+    job: QueuedJob, facts: ScriptFacts, policy: BurstPolicy, target: TargetName, now: datetime
+) -> str:
+    """Why it may not go there any more; empty: it may."""
+    asked = case(job, facts, policy, now)
+    for ruling in rulings(asked):
+        if ruling.rule in _LASTING and ruling.objection is not None:
+            numbers = ", ".join(f"{name} {value}" for name, value in ruling.numbers.items())
+            return f"{ruling.objection.value} ({numbers})" if numbers else ruling.objection.value
+    if target not in policy.targets:
+        return f"{target} is not one of the site's targets"
+    allowed = targets_of(classes(job, policy.data, asked.asked.classes))
+    if allowed is None or target in allowed:
+        return ""
+    return f"its data may not go to {target}"

@@ -85,7 +85,7 @@ class Daemon:
         away, and come at once instead."""
         ahead = self._ahead()
         if ahead < was - SOON:
-            log.warning("clock.set_back", seconds=round(was - ahead))
+            log.warning("clock.turned", seconds=round(was - ahead))
             for job in scheduler.get_jobs():
                 job.modify(next_run_time=self.world.clock.now())
         return ahead

@@ -324,17 +324,6 @@ def test_a_requeued_job_runs_anew_at_home_and_its_twin_is_paid_for(scene: Scene)
     assert ["1"] == [run.key for run in scene.slurm.runs]
 
 
-def test_one_that_got_a_term_and_lives_on_was_not_requeued(scene: Scene) -> None:
-    """scancel -b -s TERM; later its twin is cancelled at the far end: its results come home."""
-    burst = scene.until(Stage.RUNNING)
-    scene.store.report(burst.id, "recalled", {"restarts": 0})
-    scene.turn(2)
-    scene.target.end_by_hand(burst.work_key)
-    scene.until(Stage.SETTLED)
-    assert ["1"] == scene.agents.landed
-    assert 1 == len(scene.store.bursts())
-
-
 def test_a_job_requeued_to_wait_waits_at_home_for_its_user(scene: Scene) -> None:
     scene.until(Stage.RUNNING)
     scene.turn(5)

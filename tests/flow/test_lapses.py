@@ -167,6 +167,17 @@ def test_a_run_that_its_own_controller_aborts_after_a_crash_is_lost_not_run_agai
     assert Money(Decimal(0)) < (burst.cost or 0) <= burst.reserved
 
 
+def test_one_that_got_a_term_and_lives_on_was_not_requeued(scene: Scene) -> None:
+    """scancel -b -s TERM; later its twin is cancelled at the far end: its results come home."""
+    burst = scene.until(Stage.RUNNING)
+    scene.store.report(burst.id, "recalled", {"restarts": 0})
+    scene.turn(2)
+    scene.target.end_by_hand(burst.work_key)
+    scene.until(Stage.SETTLED)
+    assert ["1"] == scene.agents.landed
+    assert 1 == len(scene.store.bursts())
+
+
 def test_a_job_requeued_over_a_forgotten_start_runs_anew_once_that_is_over(scene: Scene) -> None:
     started_and_forgotten(scene)
     scene.slurm.requeue("1")

@@ -17,6 +17,9 @@ MOST = 8 * 1024 * 1024  #: bytes of a list of files in an answer
 _WORDS = 90  #: bytes around a path in it
 
 
+_MAGIC = frozenset(b"*?[")
+
+
 def matching(tree: int, cwd: str, patterns: Sequence[str]) -> dict[str, os.stat_result]:
     """Every regular file that matches one, by its path; links are not followed."""
     found: dict[str, os.stat_result] = {}
@@ -42,6 +45,9 @@ def sizes(tree: int, cwd: str, patterns: Sequence[str]) -> list[dict[str, object
 def _match(tree: int, base: paths.Parts, pattern: paths.Parts) -> list[paths.Parts]:
     heads = [base]
     for glob in pattern:
+        if _MAGIC.isdisjoint(glob):  # one file is asked for in a directory of a hundred thousand
+            heads = [(*head, glob) for head in heads]
+            continue
         heads = [
             (*head, name)
             for head in heads

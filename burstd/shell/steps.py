@@ -66,7 +66,7 @@ def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
         return withdrawn(burst, sight)
     line = sight.lines.get(burst.job)
     if line is None:
-        return ev.Refused("it is not in the queue any more") if sight.queue else None
+        return ev.Refused("it is not in the queue any more") if sight.queue is not None else None
     facts = script.facts(world.queue.script(line.identity), world.applications.values())
     if why := objection(line, facts, world.policy, burst.target, world.clock.now()):
         return ev.Refused(f"it may not leave any more: {why}")

@@ -77,9 +77,10 @@ class Agent:
             except (Away, Transient) as error:
                 self._say_later(f"{error}; waiting")
                 words = {**words, "order": "stage_in"}
-            except Permanent as error:
+            except (Permanent, PermissionError) as error:
+                # Until somebody does something about it; all results would be read meanwhile.
                 self._say_later(f"{error}; waiting")
-                words = {**words, "order": "stage_in"}
+                words = {**words, "order": "wait", "every": PERIODS["wait"]}
             except OSError as error:
                 self._say_later(f"{error.strerror or error} {error.filename or ''}; waiting")
                 words = {**words, "order": "stage_in"}

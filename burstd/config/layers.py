@@ -6,6 +6,7 @@ rule of one layer can't be dropped by another.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -102,6 +103,7 @@ def load(path: Path) -> Layers:
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, str, dict[str, Any]]]:
+    path = Path(os.path.normpath(path))
     if path in above:
         raise LayerError(f"{path}: it includes itself, by {' -> '.join(map(str, above))}")
     try:
@@ -113,11 +115,13 @@ def _read(path: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, str, dict
     if not (isinstance(patterns, list) and all(isinstance(p, str) for p in patterns)):
         raise LayerError(f"{path}: include: expected a list of file names or patterns")
     for pattern in patterns:
-        found = (
-            sorted(path.parent.glob(pattern))
-            if not Path(pattern).is_absolute()
-            else (sorted(Path("/").glob(pattern.lstrip("/"))))
-        )
+        top, below = path.parent, pattern
+        if Path(pattern).is_absolute():
+            top, below = Path("/"), pattern.lstrip("/")
+        try:
+            found = sorted(top.glob(below))
+        except (ValueError, OSError) as error:
+            raise LayerError(f"{path}: include: {pattern!r}: {error}") from error
         if not found and not _WILD & set(pattern):
             raise LayerError(f"{path}: include: there is no file {pattern}")
         for file in found:
@@ -130,14 +134,18 @@ def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:
         known = into.get(key)
         if isinstance(known, dict) and isinstance(value, dict):
             _merge(known, value)
-        elif isinstance(known, list) and _is_list_of_tables(known) and _is_list_of_tables(value):
-            known.extend(value)
+        elif isinstance(known, list) and _is_list_of_tables(known) and _is_tables(value):
+            known.extend(value)  # an empty list drops nothing that another layer says
         else:
             into[key] = deepcopy(value)
 
 
 def _is_list_of_tables(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(v, dict) for v in value)
+    return bool(value) and _is_tables(value)
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, dict) for v in value)
 
 
 def _lists(tables: Mapping[str, Any], above: Where) -> Iterator[Where]:

@@ -133,8 +133,10 @@ def cron(value: object) -> str:
 
 def _weekdays(field: str) -> str:
     """By name. crontab(5): 0 and 7 are Sunday. Raises ``ValueError``."""
-    if field == "*" or any(letter.isalpha() for letter in field):
+    if field == "*" or not any(letter.isdigit() for letter in field):
         return field
+    for number, name in enumerate(_DAYS, 1):
+        field = field.lower().replace(name, str(number))
     days = set[int]()
     for part in field.split(","):
         span, _, step = part.partition("/")

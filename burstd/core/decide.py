@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -145,27 +146,45 @@ class _Session:
 def _place_elements(candidate: Candidate, session: _Session) -> None:
     """Place as many elements of one line as pressure, pace, targets and money allow."""
     licences: LicenceAsk | None = None
-    for count, key in enumerate(candidate.elements):
+    elements, at, here = candidate.elements, 0, 0
+    while at < len(elements):
         why = session.shut(candidate)
         if why is None:
             if licences is None:
                 pools = session.snapshot.licences
                 licences = ask_of(candidate.job, candidate.facts, pools)
-            offer = _offer(candidate, session)
+            offer = _offer(candidate, session, here)
             if isinstance(offer, Offer):
                 why = session.below(candidate, float(offer.likely))
                 why = why or session.licences.take(candidate.job, licences)
                 if why is None:
-                    _take(candidate, key, offer, licences, session)
+                    _take(candidate, elements[at], offer, licences, session)
+                    at += 1
                     continue
             else:
                 why = offer
-        session.decline(candidate, why, candidate.elements[count:])
-        return
+        stay = len(elements) - at
+        if why[0] is Reason.SOONER_HERE:
+            stay = _soon(candidate, session, here, stay)
+            here += stay
+        session.decline(candidate, why, elements[at : at + stay])
+        at += stay
 
 
-def _offer(candidate: Candidate, session: _Session) -> Offer | Objection:
-    """The best that a budget covers, or what the best of them falls short of."""
+def _soon(candidate: Candidate, session: _Session, here: int, most: int) -> int:
+    """How many of an array's tasks, behind those that stay here, will be over sooner here too:
+    who comes later starts later."""
+
+    def leaves(ahead: int) -> bool:
+        found = _offer(candidate, session, here + ahead)
+        return isinstance(found, Offer) or found[0] is not Reason.SOONER_HERE
+
+    return 1 + bisect_left(range(1, most), True, key=leaves)
+
+
+def _offer(candidate: Candidate, session: _Session, ahead: int) -> Offer | Objection:
+    """The best that a budget covers, or what the best of them falls short of; for a task that so
+    many others of its array will start here before."""
     job, asked, ask = candidate.job, candidate.asked, _ask(candidate)
     offers = session.places.offers(ask)
     if not offers:
@@ -176,7 +195,7 @@ def _offer(candidate: Candidate, session: _Session) -> Offer | Objection:
     objections = []
     for offer in cheap_enough(offers, asked):
         why = session.purse.objection(job.account, job.identity.user, offer.worst)
-        why = why or _sooner_here(candidate, offer, session)
+        why = why or _sooner_here(candidate, offer, session, ahead)
         if why is None:
             return offer
         objections.append(why)
@@ -188,10 +207,12 @@ def _ask(candidate: Candidate) -> Ask:
     return Ask(candidate.job, candidate.asked, facts.application or "", facts.shape)
 
 
-def _sooner_here(candidate: Candidate, offer: Offer, session: _Session) -> Objection | None:
+def _sooner_here(
+    candidate: Candidate, offer: Offer, session: _Session, ahead: int
+) -> Objection | None:
     if not session.policy.veto or candidate.first:
         return None
-    return veto(offer, candidate.run, session.line.start(candidate.job))
+    return veto(offer, candidate.run, session.line.start(candidate.job, ahead))
 
 
 def _take(

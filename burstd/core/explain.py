@@ -343,7 +343,8 @@ def _one_target(name: str, offer: Offer, case: _Asked) -> Step:
 
 def _here(case: _Asked) -> Step:
     """When it starts here, and whether that is soon enough to stay."""
-    run, start = case.snapshot.usage.time(case.job), case.scene.line.start(case.job)
+    last = max(0, len(case.job.tasks) - 1)  # of an array the first ones may stay all the same
+    run, start = case.snapshot.usage.time(case.job), case.scene.line.start(case.job, last)
     setting = "policy.veto"
     place = case.policy.places.get(setting, "")
     if start is None:

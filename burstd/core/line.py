@@ -6,6 +6,7 @@ idle now is not enough for the first that waits for resources.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -59,29 +60,34 @@ class Line:
         delay = policy.start_delay.total_seconds()
         return cls(snapshot, groups, waiters, Outlook(cores, free, ends, delay, mean, policy.theta))
 
-    def start(self, job: QueuedJob) -> StartEstimate | None:
-        """When it starts here; ``None``: nobody can tell."""
+    def start(self, job: QueuedJob, ahead: int = 0) -> StartEstimate | None:
+        """When it starts here, or the task of an array that so many others of it are ``ahead`` of;
+        ``None``: nobody can tell. Slurm tells of the first alone, and what it has told for a
+        moment that has passed is worth nothing any more."""
         accuracy, now = self.snapshot.accuracy, self.snapshot.queue.taken_at
-        if job.starts is not None:
-            told = max(timedelta(), job.starts - now)
+        if job.starts is not None and job.starts > now and not ahead:
+            told = job.starts - now
             return StartEstimate(told, Source.SLURM, accuracy.get(Source.SLURM, UNTRIED))
-        seconds = self.own.get(job.identity)
-        if seconds is None:
+        started = self.own.get(job.identity)
+        if started is None:
             return None
-        told = timedelta(seconds=seconds)
+        place = bisect_right(started, ahead, key=lambda some: some[0])
+        told = timedelta(seconds=started[min(place, len(started) - 1)][1])
         return StartEstimate(told, Source.OWN, accuracy.get(Source.OWN, UNTRIED))
 
     @cached_property
-    def own(self) -> Mapping[JobIdentity, float]:
-        """Seconds until each starts if nobody leaves: in its turn, or sooner if it overtakes."""
+    def own(self) -> Mapping[JobIdentity, Sequence[tuple[int, float]]]:
+        """How many of each have started after how many seconds if nobody leaves: in their turn, the
+        first sooner if it overtakes."""
         if self.outlook is None:
             return {}
-        room, found = Room(self.outlook), dict[JobIdentity, float]()
+        room, found = Room(self.outlook), dict[JobIdentity, Sequence[tuple[int, float]]]()
         soonest = starts(self.waiters, self.outlook)
         for same, waiter, soon in zip(self.groups, self.waiters, soonest, strict=True):
-            start = min(soon, room.when(waiter.cores))
-            found |= dict.fromkeys((job.identity for job in same), start)
-            room.fill(waiter)
+            started = room.fill(waiter)
+            if soon < started[0][1]:
+                started = [(1, soon), *started]
+            found |= dict.fromkeys((job.identity for job in same), started)
         return found
 
 

@@ -55,12 +55,15 @@ class Room:
             self._at, self._free = max(self._at, end), self._free + freed
         return self._at
 
-    def fill(self, job: Waiter) -> None:
-        """It, and all that is like it, starts as soon as there is room."""
-        left = job.count
+    def fill(self, job: Waiter) -> list[tuple[int, float]]:
+        """It, and all that is like it, starts as soon as there is room: how many of them have
+        started by when, in seconds."""
+        left, started = job.count, list[tuple[int, float]]()
         while left:
             at = self.when(job.cores)
             together = min(left, self._free // job.cores)
             self._free -= together * job.cores
             heapq.heappush(self._ends, (at + job.seconds, together * job.cores))
             left -= together
+            started.append((job.count - left, at))
+        return started

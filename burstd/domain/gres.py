@@ -9,8 +9,11 @@ from enum import Enum
 
 GPU = "gpu"
 #: gres/gpu:a100:2 (scontrol), gres/gpu=1 (by task), gres:gpu:2 (22.05), gpu:2 (sbatch): sbatch(1),
-#: --gres: name[[:type]:count]; the count may have a suffix (in powers of 1024).
-_WORD = re.compile(r"(?:gres[/:])?([A-Za-z]\w*)(?::([A-Za-z][\w.-]*))?(?:[:=](\d+)([kmgtKMGT]?))?$")
+#: --gres: name[[:type]:count]; the count may have a suffix (in powers of 1024). A type may begin
+#: with a digit (2080ti, MIG's 1g.5gb) where a count follows: alone it is the count.
+_WORD = re.compile(
+    r"(?:gres[/:])?([A-Za-z]\w*)(?::([A-Za-z][\w.-]*|\w[\w.-]*(?=[:=])))?(?:[:=](\d+)([kmgtKMGT]?))?$"
+)
 _SCALE = "kmgt"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -102,7 +103,11 @@ class Shape:
             Per.JOB: 1, Per.NODE: self.nodes, Per.TASK: self.tasks,
             Per.SOCKET: self.nodes * (self.sockets_per_node or 1),
         }  # fmt: skip
-        return max(((g.count or 0) * times[g.per] for g in self.gres if g.name == GPU), default=0)
+        asked = Counter[Per]()
+        for gres in self.gres:
+            if gres.name == GPU:
+                asked[gres.per] += gres.count or 0
+        return max((count * times[per] for per, count in asked.items()), default=0)
 
     @property
     def gpu_types(self) -> frozenset[str]:
@@ -143,10 +148,12 @@ class QueuedJob:
 
     @property
     def directives(self) -> list[str]:
-        """What its user asks of burstd in its comment: words that begin with ``burst:``."""
-        if "burst:" not in self.comment:
+        """What its user asks of burstd in its comment: words that begin with ``burst:``; one that
+        has that elsewhere, or in other letters, as it is: nobody can read it, and it is heard."""
+        if "burst:" not in self.comment.lower():
             return []
-        return [word[6:] for word in self.comment.split() if word.startswith("burst:")]
+        words = (word for word in self.comment.split() if "burst:" in word.lower())
+        return [word.removeprefix("burst:") for word in words]
 
     @property
     def partitions(self) -> tuple[str, ...]:

@@ -95,6 +95,9 @@ class Daemon:
         with self._turning:
             try:
                 self.before_tick()
+            except Exception:  # what holds goes on to hold
+                log.exception("tick.broken")
+            try:
                 raise_links(self.world)
                 tick(self.world, self.memory, pooled(pool))
                 lower_links(self.world)

@@ -23,6 +23,7 @@ from burstd.domain.jobs import JobRecord, JobSight, JobState
 from burstd.domain.requests import RequestKind
 from burstd.domain.targets import Outcome, RemoteJob, RemoteState, RunState, WorkOrder
 from burstd.ports.errors import Rejected, Unreachable
+from burstd.shell.calendar import closed
 from burstd.shell.marks import as_submitted, mark
 from burstd.shell.reckoning import not_landed, reckoned, remains_of
 from burstd.shell.sight import Sight, state_of
@@ -67,6 +68,8 @@ def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
     line = sight.lines.get(burst.job)
     if line is None:
         return ev.Refused("it is not in the queue any more") if sight.queue is not None else None
+    if closed(world.policy, world.clock.now()):
+        return withdrawn(burst, sight)
     facts = script.facts(world.queue.script(line.identity), world.applications.values())
     if why := objection(line, facts, world.policy, burst.target, world.clock.now()):
         return ev.Refused(f"it may not leave any more: {why}")

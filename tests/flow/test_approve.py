@@ -124,6 +124,17 @@ def test_a_yes_says_nothing_against_rules_that_came_later(scene: Scene, name: st
     ]
 
 
+def test_what_is_proposed_waits_for_a_window_too(scene: Scene) -> None:
+    today = scene.clock.now().date()
+    policy = replace(POLICY, mode=Mode.APPROVE, blackouts=((today, today),))
+    scene.world.rules.policy = policy
+    approve("1")
+    scene.turn(3)
+    assert {Stage.PLANNED} == {burst.stage for burst in scene.store.bursts()}
+    scene.world.rules.policy = replace(policy, blackouts=())
+    scene.finish("1")
+
+
 def test_only_an_operator_says_yes(scene: Scene, serve: Serve) -> None:
     serve(scene, operator=False)
     for words in (["approve"], ["approve", "1"]):

@@ -143,6 +143,17 @@ def test_a_fault_in_deciding_stops_no_burst_that_is_under_way(
     assert Stage.SETTLED is scene.until(Stage.SETTLED).stage
 
 
+def test_nor_does_one_with_the_policys_files(manager: socket.socket) -> None:
+    def broken() -> None:
+        raise ValueError("a fault")
+
+    daemon = replace(daemon_with(timedelta(hours=2)), before_tick=broken)
+    with ThreadPoolExecutor(1) as pool:
+        daemon.world.queue._until.set()  # type: ignore[attr-defined]
+        daemon._turn(pool)
+    assert daemon.memory.plan is not None
+
+
 def test_what_cannot_be_written_down_stops_one_burst_and_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

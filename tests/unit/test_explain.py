@@ -110,7 +110,7 @@ ACCURATE = replace(POLICY, watermarks=Watermarks(CoreHours(1), CoreHours(0.5)), 
 def test_nothing_stands_against_one_that_leaves_because_its_user_wants_it(
     policy: BurstPolicy, asked: Directives
 ) -> None:
-    job = queued(starts=NOW)
+    job = queued(starts=NOW + timedelta(seconds=1))
     seen = snapshot(job, facts=replace(CALCULIX, asked=asked))
 
     assert 1 == len(decide(seen, policy, Ledger()).placements)
@@ -121,7 +121,7 @@ def test_nothing_stands_against_one_that_is_over_sooner_at_the_second_choice_alo
     fast, slow = replace(VIEW, name=TargetName("fast"), price=Money(Decimal(1))), VIEW
     fast = replace(fast, speeds={"calculix": 10.0})
     policy = replace(ACCURATE, targets=(fast.name, slow.name))
-    job = queued(starts=NOW)
+    job = queued(starts=NOW + timedelta(seconds=1))
     seen = snapshot(job, views=(slow, fast))
 
     assert [fast.name] == [p.target for p in decide(seen, policy, Ledger()).placements]

@@ -224,7 +224,7 @@ def _take(
             replace(job.identity, key=key),
             offer.view.name,
             candidate.facts.application or "",
-            job.cpus,
+            _ask(candidate).cores(offer.view),
             offer.worst,
             candidate.wish,
             job.account,

@@ -6,7 +6,8 @@ from datetime import timedelta
 from decimal import ROUND_UP, Decimal
 
 from burstd.domain.burst import Burst
-from burstd.domain.targets import Money, TargetView
+from burstd.domain.jobs import Shape
+from burstd.domain.targets import Capabilities, Money, TargetView
 
 _STEP = Decimal("0.0001")
 
@@ -26,6 +27,14 @@ def price(cores: int, gpus: int, time: timedelta, view: TargetView) -> Money:
 def egress(size: int, per_gb: Money) -> Money:
     """The price of ``size`` bytes on their way home; a GB is 10^9 of them."""
     return Money((Decimal(size) / 10**9 * per_gb).quantize(_STEP, rounding=ROUND_UP))
+
+
+def taken(cpus: int, shape: Shape | None, can: Capabilities) -> int:
+    """Cores that work takes at a target: of an exclusive job whole nodes, where their size is
+    known."""
+    if shape is None or not shape.exclusive or can.node_cores is None:
+        return cpus
+    return max(cpus, shape.nodes * can.node_cores)
 
 
 def worst_case(cores: int, gpus: int, limit: timedelta, view: TargetView, output: int = 0) -> Money:

@@ -12,7 +12,7 @@ from statistics import median_high
 
 from burstd.core.breaker import Aside, aside
 from burstd.core.data import classes, targets_of
-from burstd.core.money import egress, price, worst_case
+from burstd.core.money import egress, price, taken, worst_case
 from burstd.core.speeds import Speeds, measured, speed
 from burstd.domain.directives import Directives
 from burstd.domain.jobs import QueuedJob, Shape
@@ -36,6 +36,10 @@ class Ask:
     @property
     def gpus(self) -> int:
         return self.shape.gpus if self.shape else 0
+
+    def cores(self, view: TargetView) -> int:
+        """That it takes there."""
+        return taken(self.job.cpus, self.shape, view.capabilities)
 
 
 @dataclass(frozen=True)
@@ -82,14 +86,15 @@ class Places:
         job, usage = ask.job, self._snapshot.usage
         run = usage.time(job) / speed(view, ask.application, self._speeds)
         most = self._policy.most_output
-        worst = worst_case(job.cpus, ask.gpus, job.time_limit or timedelta(), view, most)
+        cores = ask.cores(view)
+        worst = worst_case(cores, ask.gpus, job.time_limit or timedelta(), view, most)
         comes = egress(self._outputs.get(ask.application, most), view.egress)
-        likely = Money(min(worst, price(job.cpus, ask.gpus, run, view) + comes))
+        likely = Money(min(worst, price(cores, ask.gpus, run, view) + comes))
         return Offer(view, worst, likely, self._leads.get(view.name, self._policy.start_delay), run)
 
     def take(self, view: TargetView, ask: Ask) -> None:
         """It goes there."""
-        self._taken[view.name] += ask.job.cpus
+        self._taken[view.name] += ask.cores(view)
         self._gpus[view.name] += ask.gpus
         self._probed.add(view.name)
 
@@ -111,12 +116,12 @@ class Places:
         if found is not None and (not found.probe or view.name in self._probed):
             return _told(found)
         stand = self._ledger.open_at.get(view.name, _NOWHERE)
-        for what, taken, more, most in (
-            ("cores", stand.cores + self._taken[view.name], ask.job.cpus, view.cores),
+        for what, gone, more, most in (
+            ("cores", stand.cores + self._taken[view.name], ask.cores(view), view.cores),
             ("GPUs", stand.gpus + self._gpus[view.name], ask.gpus, view.gpus),
         ):
-            if most is not None and more and taken + more > most:
-                return f"{taken} of {most} {what} there are taken"
+            if most is not None and more and gone + more > most:
+                return f"{gone} of {most} {what} there are taken"
         since = stand.queued_since
         if since is not None and self.now - since > self._policy.sold_out_after:
             return f"it is sold out: a job of ours has waited there since {since:%Y-%m-%dT%H:%MZ}"

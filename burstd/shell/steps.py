@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from burstd.core import script
 from burstd.core.barrier import Durability, durability
-from burstd.core.money import worst_case
+from burstd.core.money import taken, worst_case
 from burstd.core.orders import checkpointed
 from burstd.core.place import too_large
 from burstd.core.still import objection
@@ -77,7 +77,8 @@ def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
     view = world.sites[burst.target].target.observe()
     limit, shape = record.time_limit, record.shape
     most = burst.most_output or 0
-    if limit is None or worst_case(shape.cpus, shape.gpus, limit, view, most) > burst.reserved:
+    cores = taken(shape.cpus, shape, view.capabilities)
+    if limit is None or worst_case(cores, shape.gpus, limit, view, most) > burst.reserved:
         return ev.Refused("it asks for more than was reserved for it")
     if why := too_large(shape, view.capabilities):
         return ev.Refused(why)

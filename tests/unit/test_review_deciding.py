@@ -17,11 +17,11 @@ from burstd.core.script import facts
 from burstd.domain.applications import Application
 from burstd.domain.directives import JobMode
 from burstd.domain.gres import Gres, Per
-from burstd.domain.jobs import JobState, Shape
+from burstd.domain.jobs import CoreHours, JobState, Shape
 from burstd.domain.plan import Reason
-from burstd.domain.policy import Ledger
+from burstd.domain.policy import Ledger, Watermarks
 from burstd.domain.targets import Money
-from tests.unit.values import NOW, POLICY, queued, snapshot
+from tests.unit.values import CALCULIX, NOW, POLICY, VIEW, queued, snapshot
 
 RUNS = timedelta(hours=10)
 VETO = replace(POLICY, veto=True, max_new_per_tick=500, max_open_bursts=1000)
@@ -141,3 +141,20 @@ def test_an_empty_list_drops_no_rule_of_another_file(tmp_path: Path) -> None:
     main = tmp_path / "main.toml"
     main.write_text('include = ["base.toml"]\n[policy]\nlabels = []\n')
     assert [{"to": "secret"}] == load(main).tables["policy"]["labels"]
+
+
+# --- an exclusive job takes whole nodes
+
+
+def test_an_exclusive_job_is_promised_and_counted_as_the_nodes_that_it_takes() -> None:
+    can = replace(VIEW.capabilities, node_cores=64)
+    view = replace(VIEW, capabilities=can, cores=200)
+    jobs = [queued(n, cpus=1, time_limit=RUNS) for n in range(1, 9)]
+    for exclusive, cores, leave in ((True, 64, 3), (False, 1, 8)):
+        shape = Shape(cpus=1, exclusive=exclusive)
+        asked = replace(CALCULIX, shape=shape)
+        policy = replace(POLICY, watermarks=Watermarks(CoreHours(1), CoreHours(0.5)))
+        plan = decide(snapshot(*jobs, views=(view,), facts=asked), policy, Ledger())
+        assert {cores} == {placed.cores for placed in plan.placements}
+        assert leave == len(plan.placements)
+        assert {Decimal(cores) * 10 * view.price} == {p.reserved for p in plan.placements}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -31,9 +30,8 @@ from burstd.ports.errors import PortError, Transient
 from burstd.shell.standing import own_code
 
 LONGEST_WAIT = 120.0  #: seconds of one long poll
-LONGEST_REPORT = 64 * 2**20  #: bytes; a manifest of some 300,000 files
 SIGNERS = 8
-LONGEST_WORDS = 2**16  #: bytes of any other question
+LONGEST_WORDS = 2**16  #: bytes of a question
 
 
 class Hello(BaseModel):
@@ -42,30 +40,6 @@ class Hello(BaseModel):
     model_config = ConfigDict(extra="forbid")
     job: str = Field(pattern=r"^\d+(_\d+)?$")
     restarts: int = 0
-
-
-#: Reports that nothing waits for; the first may come several times a second.
-NOTED = frozenset({"came", "listing", "moving"})
-
-
-class Told(BaseModel):
-    """A report; ``body`` is kept as it is and given back to a restarted agent."""
-
-    model_config = ConfigDict(extra="forbid")
-    kind: str = Field(
-        pattern=r"^(staged_in|refused|oversized|staged_out|recalled|notes|pulled|over|remains"
-        r"|listing|came|moving)$"
-    )
-    body: dict[str, Any]
-
-    @classmethod
-    def read(cls, raw: bytes) -> Told:
-        """By the standard library: a file's name may be any bytes, and pydantic's own reader takes
-        no lone surrogates. Raises ``ValueError``."""
-        try:
-            return cls.model_validate(json.loads(raw))
-        except RecursionError as error:
-            raise ValueError("the report is nested too deeply") from error
 
 
 class TicketWish(BaseModel):
@@ -179,8 +153,6 @@ class AgentRoutes:
         return [
             Route("/v1/standins", self.hello, methods=["POST"]),
             Route("/v1/standins/{burst}", self.order),
-            Route("/v1/standins/{burst}/reports", self.report, methods=["POST"]),
-            Route("/v1/standins/{burst}/reports/{kind}", self.reported),
             Route("/v1/standins/{burst}/share", self.share),
             Route("/v1/standins/{burst}/addresses", self.addresses, methods=["POST"]),
             Route("/v1/standins/{burst}/ticket", self.ticket, methods=["POST"]),
@@ -225,28 +197,6 @@ class AgentRoutes:
         if isinstance(burst, Response):
             return burst
         return JSONResponse(await run_in_threadpool(_describe, burst, self._desk))
-
-    async def report(self, request: Request) -> Response:
-        """Something the agent did or learned."""
-        burst = await own_burst(self._desk, request)
-        if isinstance(burst, Response):
-            return burst
-        told = Told.read(await read_body(request, LONGEST_REPORT))
-        await run_in_threadpool(self._desk.world.store.report, burst.id, told.kind, told.body)
-        if told.kind not in NOTED:
-            self._desk.nudge.set()
-        return Response(status_code=204)
-
-    async def reported(self, request: Request) -> Response:
-        """What this burst's agent said before it was restarted."""
-        burst = await own_burst(self._desk, request)
-        if isinstance(burst, Response):
-            return burst
-        kind = request.path_params["kind"]
-        reports = await run_in_threadpool(self._desk.world.store.reports, burst.id, kind)
-        if kind not in reports:
-            return refusal(404, f"no report {kind}")
-        return Response(json.dumps(reports[kind].body), media_type="application/json")
 
     async def share(self, request: Request) -> Response:
         """How many bytes a second it may move over its line; ``null``: as many as it can."""

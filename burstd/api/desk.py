@@ -13,6 +13,7 @@ from datetime import datetime
 from burstd.api.crowd import Crowd
 from burstd.api.lines import Lines
 from burstd.api.passages import Passages
+from burstd.api.turns import Turns
 from burstd.domain.burst import Burst
 from burstd.domain.jobs import JobKey
 from burstd.shell.tick import Memory
@@ -89,6 +90,7 @@ class Desk:
     lines: Lines = field(default_factory=Lines)
     crowd: Crowd = field(default_factory=Crowd)
     passages: Passages = field(default_factory=Passages)
+    turns: Turns = field(default_factory=Turns)  #: of long words
 
     def burst_of(self, job: JobKey) -> Burst | None:
         """The open burst of a job, else its latest."""

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from burstd.api.answers import iso, own_burst
-from burstd.api.bodies import Ascii, read_body, refusal
+from burstd.api.bodies import Ascii, long_body, refusal
 from burstd.api.desk import Desk
 from burstd.core.decide import purse_of
 from burstd.core.lifecycle import advance
@@ -34,7 +34,7 @@ PATIENCE = 30.0
 
 
 def wished(raw: bytes) -> list[str]:
-    """Paths of files that shall be paid for. By the standard library, as ``agents.Told`` is read.
+    """Paths of files that shall be paid for. By the standard library, as ``reports.Told`` is read.
     Raises ``ValueError``."""
     try:
         said = json.loads(raw)
@@ -198,7 +198,8 @@ class RemainsRoutes:
         burst = await self._own(request)
         if isinstance(burst, Response):
             return burst
-        paths = wished(await read_body(request, LONGEST_WISH))
+        async with long_body(request, LONGEST_WISH, self._desk.turns) as raw:
+            paths = await run_in_threadpool(wished, raw)
         return await run_in_threadpool(self._pay, burst, paths)
 
     def _pay(self, burst: Burst, paths: Sequence[str]) -> Response:

@@ -158,6 +158,9 @@ class SqlStore:
     def reports(self, burst: BurstId, *kinds: str) -> Mapping[str, Report]:
         return self._reports.of(burst, kinds)
 
+    def report_text(self, burst: BurstId, kind: str) -> str | None:
+        return self._reports.text(burst, kind)
+
     def said(self, burst: BurstId) -> frozenset[str]:
         return self._reports.kinds(burst)
 
@@ -316,9 +319,9 @@ class SqlStore:
             return True  # given before
         return True
 
-    def report(self, burst: BurstId, kind: str, body: Mapping[str, Any]) -> None:
+    def report(self, burst: BurstId, kind: str, body: Mapping[str, Any]) -> bool:
         with self._writing() as db:
-            self._reports.keep(db, burst, kind, body, self._clock.now())
+            return self._reports.keep(db, burst, kind, body, self._clock.now())
 
     def keep_key(self, fresh: WrappedKey) -> WrappedKey:
         with self._writing() as db:

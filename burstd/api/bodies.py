@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from burstd.api.turns import Turns
 
 SHORT = 2**16  #: bytes; what is longer is taken from one caller at a time
-PATIENCE = 10.0  #: seconds in which a long body must be there, once it is its caller's turn
+PATIENCE = 10.0  #: seconds in which a body must be there; a long one once it is its caller's turn
 
 
 class Ascii(JSONResponse):
@@ -45,12 +45,17 @@ async def too_long(_request: Request, _error: Exception) -> Response:
 
 
 async def read_body(request: Request, most: int) -> bytes:
-    """The body, never more of it than ``most``: any user may call. Raises ``TooLong``."""
+    """The body, never more of it than ``most``: any user may call. Raises ``TooLong``, and
+    ``TooSlow`` if it isn't there in ``PATIENCE``."""
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size <= most:
-            parts.append(part)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for part in request.stream():
+                size += len(part)
+                if size <= most:
+                    parts.append(part)
+    except TimeoutError as error:
+        raise TooSlow from error
     if size > most:  # all was taken: a caller who still sends would not hear the answer
         raise TooLong
     return b"".join(parts)
@@ -61,17 +66,19 @@ async def long_body(request: Request, most: int, turns: Turns) -> AsyncIterator[
     """As ``read_body``. One that is longer than ``SHORT`` is held in memory, and many times that
     while it is read, in its caller's turn alone. Raises ``TooLong``, and ``TooSlow`` if it isn't
     there in ``PATIENCE``."""
-    parts, size = list[bytes](), 0
+    parts, size, turn = list[bytes](), 0, False
     async with AsyncExitStack() as stack:
         try:
-            async with asyncio.timeout(None) as patience:
+            async with asyncio.timeout(PATIENCE) as patience:
                 async for part in request.stream():
                     size += len(part)
                     if size <= most:
                         parts.append(part)
-                    if size > SHORT and patience.when() is None:
+                    if size > SHORT and not turn:
+                        patience.reschedule(None)
                         await stack.enter_async_context(turns.of(request))
                         patience.reschedule(asyncio.get_running_loop().time() + PATIENCE)
+                        turn = True
         except TimeoutError as error:
             raise TooSlow from error
         if size > most:

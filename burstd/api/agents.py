@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -26,11 +23,9 @@ from burstd.core.orders import Order, ending, order_for, remark
 from burstd.core.shares import weight
 from burstd.domain.burst import Burst, Stage
 from burstd.domain.requests import RequestKind
-from burstd.ports.errors import PortError, Transient
 from burstd.shell.standing import own_code
 
 LONGEST_WAIT = 120.0  #: seconds of one long poll
-SIGNERS = 8
 LONGEST_WORDS = 2**16  #: bytes of a question
 
 
@@ -122,21 +117,6 @@ def _most_bytes(burst: Burst, desk: Desk) -> int | None:
     return None if any(one.kind is RequestKind.PAY for one in asked) else burst.most_output
 
 
-async def _answered(
-    work: Callable[[], Mapping[str, Any]], threads: ThreadPoolExecutor | None = None
-) -> Response:
-    """What a seam says, or why it can't now, or never. ``threads``: who does it; those of all other
-    questions if none."""
-    try:
-        if threads is None:
-            return JSONResponse(await run_in_threadpool(work))
-        return JSONResponse(await asyncio.get_running_loop().run_in_executor(threads, work))
-    except Transient as error:
-        return refusal(503, str(error))
-    except PortError as error:
-        return refusal(409, str(error))
-
-
 def _waiting(cause: str) -> dict[str, Any]:
     return {"burst": None, "version": 0, "order": Order.WAIT.value, "cause": cause}
 
@@ -146,8 +126,6 @@ class AgentRoutes:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        #: Of their own: a bucket that hangs must not take all threads of the API.
-        self._signers = ThreadPoolExecutor(SIGNERS, thread_name_prefix="sign")
 
     def routes(self) -> list[Route]:
         return [
@@ -231,7 +209,7 @@ class AgentRoutes:
                 "seal": None if over else self._desk.passages.seal(burst, self._desk.world),
             }
 
-        return await _answered(issue)
+        return await self._desk.clerks.answer(f"target {burst.target}", issue)
 
     async def addresses(self, request: Request) -> Response:
         """Where objects of the burst lie in the bucket that its files pass through."""
@@ -240,7 +218,9 @@ class AgentRoutes:
             return burst
         wish = Wish.model_validate_json(await read_body(request, LONGEST_WORDS))
         passages, world = self._desk.passages, self._desk.world
-        return await _answered(lambda: passages.addresses(burst, wish, world), self._signers)
+        place = f"bucket {world.sites[burst.target].passage}"
+        clerks = self._desk.clerks
+        return await clerks.answer(place, lambda: passages.addresses(burst, wish, world))
 
     def _is_news(self, burst: Burst, said: Hello) -> bool:
         """Keep the greeting of an agent's each start; one that asks again says nothing new."""

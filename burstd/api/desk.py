@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from burstd.api.clerks import Clerks
 from burstd.api.crowd import Crowd
 from burstd.api.lines import Lines
 from burstd.api.passages import Passages
@@ -90,6 +91,7 @@ class Desk:
     lines: Lines = field(default_factory=Lines)
     crowd: Crowd = field(default_factory=Crowd)
     passages: Passages = field(default_factory=Passages)
+    clerks: Clerks = field(default_factory=Clerks)
     turns: Turns = field(default_factory=Turns)  #: of long words
 
     def burst_of(self, job: JobKey) -> Burst | None:

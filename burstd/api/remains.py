@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from fnmatch import fnmatchcase
+from http import HTTPStatus
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -23,7 +24,6 @@ from burstd.core.money import egress
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Fetch, Stage
 from burstd.domain.data import OutputFile, from_rows, row_of
-from burstd.ports.errors import PortError
 from burstd.ports.store import StaleBurst
 
 LONGEST_WISH = 64 * 2**20  #: bytes
@@ -220,17 +220,16 @@ class RemainsRoutes:
         burst = await self._own(request)
         if isinstance(burst, Response):
             return burst
-        try:
-            await run_in_threadpool(self._keep_open, burst)
-        except PortError as error:
-            return refusal(503, str(error))
-        return Response(status_code=204)
+        place = f"target {burst.target}"
+        answer = await self._desk.clerks.answer(place, lambda: self._keep_open(burst))
+        return answer if answer.status_code != HTTPStatus.OK else Response(status_code=204)
 
-    def _keep_open(self, burst: Burst) -> None:
+    def _keep_open(self, burst: Burst) -> dict[str, Any]:
         self._desk.world.visited[burst.target] = self._desk.world.clock.now()
         link = self._desk.world.sites[burst.target].link
         if link is not None:
             link.ensure_up()
+        return {}
 
     async def _own(self, request: Request) -> Burst | Response:
         burst = await own_burst(self._desk, request)

@@ -13,6 +13,7 @@ from datetime import datetime
 from burstd.api.clerks import Clerks
 from burstd.api.crowd import Crowd
 from burstd.api.lines import Lines
+from burstd.api.looks import Looks
 from burstd.api.passages import Passages
 from burstd.api.turns import Turns
 from burstd.domain.burst import Burst
@@ -92,6 +93,7 @@ class Desk:
     crowd: Crowd = field(default_factory=Crowd)
     passages: Passages = field(default_factory=Passages)
     clerks: Clerks = field(default_factory=Clerks)
+    looks: Looks = field(default_factory=Looks)
     turns: Turns = field(default_factory=Turns)  #: of long words
 
     def burst_of(self, job: JobKey) -> Burst | None:

@@ -19,7 +19,6 @@ from burstd.domain.plan import Plan, Snapshot
 from burstd.domain.reasons import Step
 from burstd.ports.errors import PortError
 from burstd.ports.store import Verdict as Said
-from burstd.shell.tick import look
 
 #: A job's line in the queue, with the snapshot and the plan that go with it
 Seen = tuple[QueuedJob, Snapshot, Plan]
@@ -120,6 +119,14 @@ def told(groups: Sequence[Verdict], steps: Sequence[Step]) -> dict[str, Any]:
     }
 
 
+def is_unseen(desk: Desk, key: JobKey) -> bool:
+    """Neither the last cycle saw it, nor any before: it may have come since."""
+    memory, store = desk.memory, desk.world.store
+    if memory.snapshot is not None and _line(memory.snapshot, key) is not None:
+        return False
+    return desk.burst_of(key) is None and store.verdict(key) is None
+
+
 def _seen(desk: Desk, key: JobKey) -> Seen | None:
     """Its line in the queue, with the snapshot and the plan that go with it. One that came after
     the last tick is looked for now."""
@@ -128,7 +135,9 @@ def _seen(desk: Desk, key: JobKey) -> Seen | None:
         line = _line(memory.snapshot, key)
         if line is not None:
             return line, memory.snapshot, memory.plan
-    fresh = look(desk.world, memory.apart(), desk.world.store.ledger())
+    if not is_unseen(desk, key):
+        return None
+    fresh = desk.looks.now(desk.world, memory)
     if fresh is None or (line := _line(fresh, key)) is None:
         return None
     return line, fresh, decide(fresh, desk.world.policy, desk.world.store.ledger())

@@ -32,8 +32,10 @@ def why(desk: Desk, key: JobKey, burst: Burst | None, peer: Peer) -> dict[str, A
     verdict = desk.world.store.verdict(key)
     seen = _seen(desk, key)
     line = seen[0] if seen else None
-    owner = burst.identity.user if burst else verdict.user if verdict else ""
-    owner = line.identity.user if line else owner
+    owner = _owner(line, burst, verdict)
+    # Slurm has given its number out again: of an earlier job of it nothing is told.
+    burst = burst if burst is not None and burst.identity.user == owner else None
+    verdict = verdict if verdict is not None and verdict.user == owner else None
     if not peer.may_see(owner) or (burst is None and verdict is None and line is None):
         return None
     lines = []
@@ -51,6 +53,16 @@ def why(desk: Desk, key: JobKey, burst: Burst | None, peer: Peer) -> dict[str, A
         lines.append(f"{iso(desk.world.clock.now())}  it is {line.state.value} on-prem")
         steps, groups, when = then if then[0] else (steps, groups, when)
     return {"job": str(key), "why": lines, **when, **told(groups, steps)}
+
+
+def _owner(line: QueuedJob | None, burst: Burst | None, verdict: Said | None) -> str:
+    """The user of the job that has this number now, or had it last."""
+    if line is not None:
+        return line.identity.user
+    if burst is None or verdict is None:
+        return burst.identity.user if burst else verdict.user if verdict else ""
+    later = burst.stage_since is None or burst.stage_since < verdict.at
+    return verdict.user if later else burst.identity.user
 
 
 #: Every rule's word, the plan's on groups, and of which moment they are

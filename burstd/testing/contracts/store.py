@@ -184,6 +184,23 @@ class StoreContract(RequestContract, ReportContract, KeyContract, MoneyContract)
         assert {identity(1).key, identity(2).key} == two.ledger().returned
         assert () == two.record(plan(identity(1), identity(2)))
 
+    def test_a_number_that_slurm_gave_to_another_user_is_free_again(
+        self, open_store: Callable[[], BurstStore]
+    ) -> None:
+        one, two = open_store(), open_store()
+        back, left = one.record(plan(identity(1), identity(2)))
+        move(one, back, ev.Refused("no"))
+        held = move(one, left, ev.Broken("a human must look"))
+        move(one, held, ev.Abandoned("root", "no use", Money(Decimal(0))))
+        assert dict.fromkeys((identity(1).key, identity(2).key), "alice") == two.ledger().owners
+
+        bob = replace(identity(1), user="bob")
+        (other,) = two.record(plan(bob))
+        assert () == one.record(plan(bob))
+        move(one, other, ev.Refused("no"))
+        assert "bob" == two.ledger().owners[bob.key]
+        assert () == one.record(plan(bob))
+
     # --- verdicts
 
     def test_a_verdict_is_the_last_one_and_counts_for_an_array_too(

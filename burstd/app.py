@@ -270,7 +270,7 @@ class _Builder:
         context = _context(name, table, self.clock, home, shell)
         target = self.settings.plugins[name].open(self.settings.tables[name], context)
         link = None if table.link is None else self._link(table.link)
-        vouched = VouchedTarget(target, self.store, self._config.site.cluster, name)
+        vouched = VouchedTarget(target, self.store, self._config.site.cluster, name, self.clock)
         way = (table.link or "", table.rate)
         if table.link is not None:
             way = (table.link, self._config.links[table.link].rate)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -27,13 +23,10 @@ from burstd.core.orders import Order, ending, order_for, remark
 from burstd.core.shares import weight
 from burstd.domain.burst import Burst, Stage
 from burstd.domain.requests import RequestKind
-from burstd.ports.errors import PortError, Transient
 from burstd.shell.standing import own_code
 
 LONGEST_WAIT = 120.0  #: seconds of one long poll
-LONGEST_REPORT = 64 * 2**20  #: bytes; a manifest of some 300,000 files
-SIGNERS = 8
-LONGEST_WORDS = 2**16  #: bytes of any other question
+LONGEST_WORDS = 2**16  #: bytes of a question
 
 
 class Hello(BaseModel):
@@ -42,30 +35,6 @@ class Hello(BaseModel):
     model_config = ConfigDict(extra="forbid")
     job: str = Field(pattern=r"^\d+(_\d+)?$")
     restarts: int = 0
-
-
-#: Reports that nothing waits for; the first may come several times a second.
-NOTED = frozenset({"came", "listing", "moving"})
-
-
-class Told(BaseModel):
-    """A report; ``body`` is kept as it is and given back to a restarted agent."""
-
-    model_config = ConfigDict(extra="forbid")
-    kind: str = Field(
-        pattern=r"^(staged_in|refused|oversized|staged_out|recalled|notes|pulled|over|remains"
-        r"|listing|came|moving)$"
-    )
-    body: dict[str, Any]
-
-    @classmethod
-    def read(cls, raw: bytes) -> Told:
-        """By the standard library: a file's name may be any bytes, and pydantic's own reader takes
-        no lone surrogates. Raises ``ValueError``."""
-        try:
-            return cls.model_validate(json.loads(raw))
-        except RecursionError as error:
-            raise ValueError("the report is nested too deeply") from error
 
 
 class TicketWish(BaseModel):
@@ -148,21 +117,6 @@ def _most_bytes(burst: Burst, desk: Desk) -> int | None:
     return None if any(one.kind is RequestKind.PAY for one in asked) else burst.most_output
 
 
-async def _answered(
-    work: Callable[[], Mapping[str, Any]], threads: ThreadPoolExecutor | None = None
-) -> Response:
-    """What a seam says, or why it can't now, or never. ``threads``: who does it; those of all other
-    questions if none."""
-    try:
-        if threads is None:
-            return JSONResponse(await run_in_threadpool(work))
-        return JSONResponse(await asyncio.get_running_loop().run_in_executor(threads, work))
-    except Transient as error:
-        return refusal(503, str(error))
-    except PortError as error:
-        return refusal(409, str(error))
-
-
 def _waiting(cause: str) -> dict[str, Any]:
     return {"burst": None, "version": 0, "order": Order.WAIT.value, "cause": cause}
 
@@ -172,15 +126,11 @@ class AgentRoutes:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        #: Of their own: a bucket that hangs must not take all threads of the API.
-        self._signers = ThreadPoolExecutor(SIGNERS, thread_name_prefix="sign")
 
     def routes(self) -> list[Route]:
         return [
             Route("/v1/standins", self.hello, methods=["POST"]),
             Route("/v1/standins/{burst}", self.order),
-            Route("/v1/standins/{burst}/reports", self.report, methods=["POST"]),
-            Route("/v1/standins/{burst}/reports/{kind}", self.reported),
             Route("/v1/standins/{burst}/share", self.share),
             Route("/v1/standins/{burst}/addresses", self.addresses, methods=["POST"]),
             Route("/v1/standins/{burst}/ticket", self.ticket, methods=["POST"]),
@@ -192,7 +142,9 @@ class AgentRoutes:
         said = Hello.model_validate_json(await read_body(request, LONGEST_WORDS))
         job = job_key(self._desk, said.job)
         burst = await run_in_threadpool(self._desk.burst_of, job)
-        if burst is not None and burst.stage.at_rest and not self._is_owner(request, burst):
+        peer = await run_in_threadpool(peer_of, request, frozenset())
+        is_owner = burst is not None and peer.user == burst.identity.user
+        if burst is not None and burst.stage.at_rest and not is_owner:
             burst = None  # an earlier job of that id: none of this user's business
         if burst is None or burst.stage.at_rest:
             mode = self._desk.world.policy.mode.value
@@ -202,7 +154,7 @@ class AgentRoutes:
             elif mode == "observe":
                 why = "burstd only observes (policy.mode); it will not take this job"
             return JSONResponse(_waiting(why))
-        if not self._is_owner(request, burst):
+        if not is_owner:
             return refusal(403, "this job is not yours")
         if await run_in_threadpool(self._is_news, burst, said):
             self._desk.nudge.set()
@@ -225,28 +177,6 @@ class AgentRoutes:
         if isinstance(burst, Response):
             return burst
         return JSONResponse(await run_in_threadpool(_describe, burst, self._desk))
-
-    async def report(self, request: Request) -> Response:
-        """Something the agent did or learned."""
-        burst = await own_burst(self._desk, request)
-        if isinstance(burst, Response):
-            return burst
-        told = Told.read(await read_body(request, LONGEST_REPORT))
-        await run_in_threadpool(self._desk.world.store.report, burst.id, told.kind, told.body)
-        if told.kind not in NOTED:
-            self._desk.nudge.set()
-        return Response(status_code=204)
-
-    async def reported(self, request: Request) -> Response:
-        """What this burst's agent said before it was restarted."""
-        burst = await own_burst(self._desk, request)
-        if isinstance(burst, Response):
-            return burst
-        kind = request.path_params["kind"]
-        reports = await run_in_threadpool(self._desk.world.store.reports, burst.id, kind)
-        if kind not in reports:
-            return refusal(404, f"no report {kind}")
-        return Response(json.dumps(reports[kind].body), media_type="application/json")
 
     async def share(self, request: Request) -> Response:
         """How many bytes a second it may move over its line; ``null``: as many as it can."""
@@ -281,7 +211,7 @@ class AgentRoutes:
                 "seal": None if over else self._desk.passages.seal(burst, self._desk.world),
             }
 
-        return await _answered(issue)
+        return await self._desk.clerks.answer(f"target {burst.target}", issue)
 
     async def addresses(self, request: Request) -> Response:
         """Where objects of the burst lie in the bucket that its files pass through."""
@@ -290,7 +220,9 @@ class AgentRoutes:
             return burst
         wish = Wish.model_validate_json(await read_body(request, LONGEST_WORDS))
         passages, world = self._desk.passages, self._desk.world
-        return await _answered(lambda: passages.addresses(burst, wish, world), self._signers)
+        place = f"bucket {world.sites[burst.target].passage}"
+        clerks = self._desk.clerks
+        return await clerks.answer(place, lambda: passages.addresses(burst, wish, world))
 
     def _is_news(self, burst: Burst, said: Hello) -> bool:
         """Keep the greeting of an agent's each start; one that asks again says nothing new."""
@@ -300,9 +232,6 @@ class AgentRoutes:
             return False
         store.report(burst.id, "hello", body)
         return True
-
-    def _is_owner(self, request: Request, burst: Burst) -> bool:
-        return peer_of(request, frozenset()).user == burst.identity.user
 
     async def _open(self, request: Request, or_fetched: bool = False) -> Burst | Response:
         """One of theirs that is not at rest, or of which files may be read behind its end."""

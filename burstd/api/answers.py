@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any
 
@@ -23,11 +24,23 @@ LONGEST_WHY = 200  #: characters
 Answer = Callable[[Request, Peer], Any]
 
 
-def handler(desk: Desk, answer: Answer) -> Callable[[Request], Any]:
-    """A route's handler: who asks is the kernel's word, and a thread does the work."""
+def always(_request: Request) -> bool:
+    """Each question costs much."""
+    return True
+
+
+def handler(
+    desk: Desk, answer: Answer, costs: Callable[[Request], bool] | None = None
+) -> Callable[[Request], Any]:
+    """A route's handler: who asks is the kernel's word, and a thread does the work. A question that
+    ``costs`` much is answered in its turn."""
 
     async def handle(request: Request) -> Response:
-        found = await run_in_threadpool(answer, request, peer_of(request, desk.operators))
+        peer = await run_in_threadpool(peer_of, request, desk.operators)
+        async with AsyncExitStack() as stack:
+            if costs is not None and await run_in_threadpool(costs, request):
+                await stack.enter_async_context(desk.looks.turns.of(request))
+            found = await run_in_threadpool(answer, request, peer)
         if isinstance(found, Response):
             return found
         return Ascii({"meta": META, **found})
@@ -46,7 +59,8 @@ async def own_burst(desk: Desk, request: Request) -> Burst | Response:
     """The burst that ``burst`` in the path names, for its user alone; or the refusal."""
     id = BurstId(request.path_params["burst"])
     burst = await run_in_threadpool(desk.world.store.burst, id)
-    if burst is None or peer_of(request, frozenset()).user != burst.identity.user:
+    peer = await run_in_threadpool(peer_of, request, desk.operators)
+    if burst is None or peer.user != burst.identity.user:
         return refusal(404, "no such burst of yours")
     return burst
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+
+from burstd.api.turns import Turns
+
+SHORT = 2**16  #: bytes; what is longer is taken from one caller at a time
+PATIENCE = 10.0  #: seconds in which a body must be there; a long one once it is its caller's turn
 
 
 class Ascii(JSONResponse):
@@ -16,6 +24,15 @@ class Ascii(JSONResponse):
     def render(self, content: Any) -> bytes:
         """As ``JSONResponse`` does."""
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+class TooSlow(Exception):
+    """Others wait for their turn."""
+
+
+async def too_slow(_request: Request, _error: Exception) -> Response:
+    """The answer to it: try again."""
+    return refusal(503, "it did not come in time")
 
 
 class TooLong(Exception):
@@ -28,15 +45,45 @@ async def too_long(_request: Request, _error: Exception) -> Response:
 
 
 async def read_body(request: Request, most: int) -> bytes:
-    """The body, never more of it than ``most``: any user may call. Raises ``TooLong``."""
+    """The body, never more of it than ``most``: any user may call. Raises ``TooLong``, and
+    ``TooSlow`` if it isn't there in ``PATIENCE``."""
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size <= most:
-            parts.append(part)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for part in request.stream():
+                size += len(part)
+                if size <= most:
+                    parts.append(part)
+    except TimeoutError as error:
+        raise TooSlow from error
     if size > most:  # all was taken: a caller who still sends would not hear the answer
         raise TooLong
     return b"".join(parts)
+
+
+@asynccontextmanager
+async def long_body(request: Request, most: int, turns: Turns) -> AsyncIterator[bytes]:
+    """As ``read_body``. One that is longer than ``SHORT`` is held in memory, and many times that
+    while it is read, in its caller's turn alone. Raises ``TooLong``, and ``TooSlow`` if it isn't
+    there in ``PATIENCE``."""
+    parts, size, turn = list[bytes](), 0, False
+    async with AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(PATIENCE) as patience:
+                async for part in request.stream():
+                    size += len(part)
+                    if size <= most:
+                        parts.append(part)
+                    if size > SHORT and not turn:
+                        patience.reschedule(None)
+                        await stack.enter_async_context(turns.of(request))
+                        patience.reschedule(asyncio.get_running_loop().time() + PATIENCE)
+                        turn = True
+        except TimeoutError as error:
+            raise TooSlow from error
+        if size > most:
+            raise TooLong
+        yield b"".join(parts)
 
 
 def refusal(status: int, why: str) -> JSONResponse:

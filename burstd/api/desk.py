@@ -10,9 +10,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from burstd.api.clerks import Clerks
 from burstd.api.crowd import Crowd
 from burstd.api.lines import Lines
+from burstd.api.looks import Looks
 from burstd.api.passages import Passages
+from burstd.api.turns import Turns
 from burstd.domain.burst import Burst
 from burstd.domain.jobs import JobKey
 from burstd.shell.tick import Memory
@@ -89,6 +92,9 @@ class Desk:
     lines: Lines = field(default_factory=Lines)
     crowd: Crowd = field(default_factory=Crowd)
     passages: Passages = field(default_factory=Passages)
+    clerks: Clerks = field(default_factory=Clerks)
+    looks: Looks = field(default_factory=Looks)
+    turns: Turns = field(default_factory=Turns)  #: of long words
 
     def burst_of(self, job: JobKey) -> Burst | None:
         """The open burst of a job, else its latest."""

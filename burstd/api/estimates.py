@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -28,7 +27,6 @@ from burstd.core.place import Ask, Places
 from burstd.domain.gres import Gres, Per
 from burstd.domain.jobs import JobIdentity, JobKey, JobState, QueuedJob, Shape
 from burstd.domain.plan import Snapshot
-from burstd.shell.tick import look
 
 LONGEST = (
     8 * 2**20
@@ -38,7 +36,6 @@ MOST_GRES = 100
 MOST = 2**31  #: CPUs, nodes; Slurm counts no further
 LONGEST_TIME = 100 * 365 * 86400  #: seconds
 LAST = 2**33  #: seconds since 1970
-FRESH = timedelta(seconds=30)
 
 Name = Annotated[str, Field(max_length=1024)]
 Text = Annotated[str, Field(max_length=2**16)]
@@ -82,9 +79,6 @@ class EstimateRoutes:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        # Each looks at the whole queue and decides on it: any user may ask, and agents must not
-        # wait for a thread meanwhile.
-        self._turn = asyncio.Semaphore(1)
 
     def routes(self) -> list[Route]:
         return [Route("/v1/estimate", self.estimate, methods=["POST"])]
@@ -92,21 +86,14 @@ class EstimateRoutes:
     async def estimate(self, request: Request) -> Response:
         """Nothing is written down, and nobody's job changes."""
         wanted = Wanted.model_validate_json(await read_body(request, LONGEST))
-        peer = peer_of(request, self._desk.operators)
-        async with self._turn:
+        peer = await run_in_threadpool(peer_of, request, self._desk.operators)
+        async with self._desk.looks.turns.of(request):
             return await run_in_threadpool(self._answer, wanted, peer)
-
-    def _lately(self) -> Snapshot | None:
-        """What the last cycle saw: no user may have slurmctld and licence servers asked at will."""
-        seen = self._desk.memory.snapshot
-        now = self._desk.world.clock.now()
-        fresh = seen is not None and timedelta() <= now - seen.queue.taken_at <= FRESH
-        return seen if fresh else None
 
     def _answer(self, wanted: Wanted, peer: Peer) -> Response:
         world = self._desk.world
         ledger = world.store.ledger()
-        seen = self._lately() or look(world, self._desk.memory.apart(), ledger)
+        seen = self._desk.looks.lately(world, self._desk.memory)
         if seen is None:
             return refusal(503, "the queue cannot be read now")
         job = _job(wanted, peer.user, world.cluster, seen, world.policy.min_age)

@@ -14,6 +14,7 @@ from burstd.domain.burst import BurstId
 SILENT = timedelta(seconds=10)
 HUNGRY = 0.8  #: of its share: who uses that much wants more
 MORE = 1.25  #: times what it used: who uses less may have so much
+MOST_BYTES = 2**53  #: that anybody has moved; it is the word of a user's agent
 
 
 @dataclass(frozen=True)
@@ -49,5 +50,6 @@ class Lines:
 def _wants(before: _Known | None, moved: int, now: datetime) -> float:
     if before is None or now <= before.asked_at:
         return math.inf
-    used = moved / (now - before.asked_at).total_seconds()
+    said = min(max(0, moved), MOST_BYTES)  # less than nothing would be room that is not there
+    used = said / (now - before.asked_at).total_seconds()
     return math.inf if used > HUNGRY * before.share else LEAST + MORE * used

@@ -11,13 +11,13 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from burstd.api import pulls
-from burstd.api.answers import burst_named, handler, iso, none, operators_only
+from burstd.api.answers import always, burst_named, handler, iso, none, operators_only
 from burstd.api.decisions import decisions, placements
 from burstd.api.desk import Desk, job_key
 from burstd.api.manifest import manifest
 from burstd.api.moved import moved
 from burstd.api.peers import Peer
-from burstd.api.reasons import why
+from burstd.api.reasons import is_unseen, why
 from burstd.api.showback import showback
 from burstd.core.audit import to_json
 from burstd.core.decide import decide, purse_of
@@ -28,7 +28,7 @@ from burstd.domain.jobs import JobKey, QueuedJob, ranges
 from burstd.domain.plan import Plan
 from burstd.ports.errors import PortError
 from burstd.shell.standing import own_code
-from burstd.shell.tick import look, summary
+from burstd.shell.tick import summary
 
 
 class PeopleRoutes:
@@ -42,12 +42,12 @@ class PeopleRoutes:
             Route("/v1/status", handler(self._desk, self.status)),
             Route("/v1/jobs", handler(self._desk, self.jobs)),
             Route("/v1/jobs/{job}", handler(self._desk, self.show)),
-            Route("/v1/jobs/{job}/why", handler(self._desk, self.why)),
+            Route("/v1/jobs/{job}/why", handler(self._desk, self.why, self._is_unseen)),
             Route("/v1/jobs/{job}/files", handler(self._desk, self.files)),
             Route("/v1/jobs/{job}/pull", handler(self._desk, self.pulled)),
             Route("/v1/jobs/{job}/journal", handler(self._desk, self.journal)),
             Route("/v1/cost", handler(self._desk, self.cost)),
-            Route("/v1/plan", handler(self._desk, self.plan)),
+            Route("/v1/plan", handler(self._desk, self.plan, always)),
             Route("/v1/decisions", handler(self._desk, self.decisions)),
             Route("/v1/audit", handler(self._desk, self.audit)),
         ]
@@ -163,15 +163,12 @@ class PeopleRoutes:
         return pulls.answered(self._desk, burst)
 
     def plan(self, _request: Request, peer: Peer) -> Any:
-        """The decision of this moment, not carried out."""
+        """The decision on what the last cycle saw, not carried out."""
         world = self._desk.world
-        ledger = world.store.ledger()
-        # A memory of its own: the daemon's is in use in another thread.
-        memory = self._desk.memory.apart()
-        snapshot = look(world, memory, ledger)
+        snapshot = self._desk.looks.lately(world, self._desk.memory)
         if snapshot is None:
             return JSONResponse({"error": "the queue cannot be read now"}, status_code=503)
-        return _plan(decide(snapshot, world.policy, ledger), peer)
+        return _plan(decide(snapshot, world.policy, world.store.ledger()), peer)
 
     def cost(self, request: Request, peer: Peer) -> Any:
         """What bursts have cost, by whom or what."""
@@ -187,6 +184,9 @@ class PeopleRoutes:
             return operators_only()
         after = int(request.query_params.get("after", "0"))
         return {"records": [to_json(record) for record in self._desk.world.store.audit(after)]}
+
+    def _is_unseen(self, request: Request) -> bool:
+        return is_unseen(self._desk, self._job(request))
 
     def _job(self, request: Request) -> JobKey:
         return job_key(self._desk, request.path_params["job"])

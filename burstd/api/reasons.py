@@ -19,7 +19,6 @@ from burstd.domain.plan import Plan, Snapshot
 from burstd.domain.reasons import Step
 from burstd.ports.errors import PortError
 from burstd.ports.store import Verdict as Said
-from burstd.shell.tick import look
 
 #: A job's line in the queue, with the snapshot and the plan that go with it
 Seen = tuple[QueuedJob, Snapshot, Plan]
@@ -33,8 +32,10 @@ def why(desk: Desk, key: JobKey, burst: Burst | None, peer: Peer) -> dict[str, A
     verdict = desk.world.store.verdict(key)
     seen = _seen(desk, key)
     line = seen[0] if seen else None
-    owner = burst.identity.user if burst else verdict.user if verdict else ""
-    owner = line.identity.user if line else owner
+    owner = _owner(line, burst, verdict)
+    # Slurm has given its number out again: of an earlier job of it nothing is told.
+    burst = burst if burst is not None and burst.identity.user == owner else None
+    verdict = verdict if verdict is not None and verdict.user == owner else None
     if not peer.may_see(owner) or (burst is None and verdict is None and line is None):
         return None
     lines = []
@@ -52,6 +53,16 @@ def why(desk: Desk, key: JobKey, burst: Burst | None, peer: Peer) -> dict[str, A
         lines.append(f"{iso(desk.world.clock.now())}  it is {line.state.value} on-prem")
         steps, groups, when = then if then[0] else (steps, groups, when)
     return {"job": str(key), "why": lines, **when, **told(groups, steps)}
+
+
+def _owner(line: QueuedJob | None, burst: Burst | None, verdict: Said | None) -> str:
+    """The user of the job that has this number now, or had it last."""
+    if line is not None:
+        return line.identity.user
+    if burst is None or verdict is None:
+        return burst.identity.user if burst else verdict.user if verdict else ""
+    later = burst.stage_since is None or burst.stage_since < verdict.at
+    return verdict.user if later else burst.identity.user
 
 
 #: Every rule's word, the plan's on groups, and of which moment they are
@@ -120,6 +131,14 @@ def told(groups: Sequence[Verdict], steps: Sequence[Step]) -> dict[str, Any]:
     }
 
 
+def is_unseen(desk: Desk, key: JobKey) -> bool:
+    """Neither the last cycle saw it, nor any before: it may have come since."""
+    memory, store = desk.memory, desk.world.store
+    if memory.snapshot is not None and _line(memory.snapshot, key) is not None:
+        return False
+    return desk.burst_of(key) is None and store.verdict(key) is None
+
+
 def _seen(desk: Desk, key: JobKey) -> Seen | None:
     """Its line in the queue, with the snapshot and the plan that go with it. One that came after
     the last tick is looked for now."""
@@ -128,7 +147,9 @@ def _seen(desk: Desk, key: JobKey) -> Seen | None:
         line = _line(memory.snapshot, key)
         if line is not None:
             return line, memory.snapshot, memory.plan
-    fresh = look(desk.world, memory.apart(), desk.world.store.ledger())
+    if not is_unseen(desk, key):
+        return None
+    fresh = desk.looks.now(desk.world, memory)
     if fresh is None or (line := _line(fresh, key)) is None:
         return None
     return line, fresh, decide(fresh, desk.world.policy, desk.world.store.ledger())

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from http import HTTPStatus
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -15,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from burstd.api.answers import iso, own_burst
-from burstd.api.bodies import Ascii, read_body, refusal
+from burstd.api.bodies import Ascii, long_body, refusal
 from burstd.api.desk import Desk
 from burstd.core.decide import purse_of
 from burstd.core.lifecycle import advance
@@ -23,18 +24,19 @@ from burstd.core.money import egress
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Fetch, Stage
 from burstd.domain.data import OutputFile, from_rows, row_of
-from burstd.ports.errors import PortError
 from burstd.ports.store import StaleBurst
 
 LONGEST_WISH = 64 * 2**20  #: bytes
-#: While somebody brings some of it, the rest remains at least so long.
+#: While somebody brings some of it, the rest remains at least so long; but not longer than twice
+#: the time that its target keeps such.
 GRACE = timedelta(days=1)
+MOST_FETCHES = 1000  #: of one burst; each is a line in its row
 #: Seconds that who pays waits for a decision that is being made; it looks into the purse, too.
 PATIENCE = 30.0
 
 
 def wished(raw: bytes) -> list[str]:
-    """Paths of files that shall be paid for. By the standard library, as ``agents.Told`` is read.
+    """Paths of files that shall be paid for. By the standard library, as ``reports.Told`` is read.
     Raises ``ValueError``."""
     try:
         said = json.loads(raw)
@@ -136,10 +138,14 @@ def _price(desk: Desk, burst: Burst) -> Any:
 
 
 def pay(desk: Desk, burst: Burst, paths: Sequence[str], by: str) -> Fetch | str:
-    """Take from the purse what these files cost on their way, before the first byte; or say which
-    budget has no room for it. Raises ``StaleBurst``."""
+    """Take from the purse what these files cost on their way, before the first byte; or say why
+    not: none of them is there, or a budget has no room for it. Raises ``StaleBurst``."""
     world, wanted = desk.world, frozenset(paths)
     files = [file for file in listing(desk, burst) if file.path in wanted]
+    if not files:
+        return f"none of these files remains at {burst.target}"
+    if len(burst.fetches) >= MOST_FETCHES:
+        return f"they were fetched too often: {MOST_FETCHES} times"
     size = sum(file.size for file in files)
     now, cost = world.clock.now(), egress(size, _price(desk, burst))
     lacks = purse_of(world.policy, world.store.ledger(), now).lacks(
@@ -149,12 +155,21 @@ def pay(desk: Desk, burst: Burst, paths: Sequence[str], by: str) -> Fetch | str:
         what = f"{size / 1e9:.3f} GB cost {cost} {world.policy.currency} on their way"
         return f"{what}, {lacks['budget']} ({lacks['of']}) has {lacks['left']} left"
     fetch = Fetch(now, by, len(files), size, cost)
-    until = now if burst.remains is None else max(burst.remains.until, now + GRACE)
-    event = ev.Fetched(fetch, until)
+    event = ev.Fetched(fetch, _until(desk, burst))
     world.store.append(burst, event, advance(burst, event))
     detail = {"by": by, "files": fetch.files, "bytes": size, "cost": str(cost)}
     world.store.tell("fetch", burst.id, detail)
     return fetch
+
+
+def _until(desk: Desk, burst: Burst) -> datetime:
+    """How long the rest remains if some of it is fetched now."""
+    now = desk.world.clock.now()
+    if burst.remains is None:
+        return now
+    until, last = burst.remains.until, burst.stage_since or now
+    last += 2 * desk.world.sites[burst.target].keeps
+    return max(until, min(now + GRACE, last))
 
 
 class RemainsRoutes:
@@ -198,7 +213,8 @@ class RemainsRoutes:
         burst = await self._own(request)
         if isinstance(burst, Response):
             return burst
-        paths = wished(await read_body(request, LONGEST_WISH))
+        async with long_body(request, LONGEST_WISH, self._desk.turns) as raw:
+            paths = await run_in_threadpool(wished, raw)
         return await run_in_threadpool(self._pay, burst, paths)
 
     def _pay(self, burst: Burst, paths: Sequence[str]) -> Response:
@@ -219,17 +235,16 @@ class RemainsRoutes:
         burst = await self._own(request)
         if isinstance(burst, Response):
             return burst
-        try:
-            await run_in_threadpool(self._keep_open, burst)
-        except PortError as error:
-            return refusal(503, str(error))
-        return Response(status_code=204)
+        place = f"target {burst.target}"
+        answer = await self._desk.clerks.answer(place, lambda: self._keep_open(burst))
+        return answer if answer.status_code != HTTPStatus.OK else Response(status_code=204)
 
-    def _keep_open(self, burst: Burst) -> None:
+    def _keep_open(self, burst: Burst) -> dict[str, Any]:
         self._desk.world.visited[burst.target] = self._desk.world.clock.now()
         link = self._desk.world.sites[burst.target].link
         if link is not None:
             link.ensure_up()
+        return {}
 
     async def _own(self, request: Request) -> Burst | Response:
         burst = await own_burst(self._desk, request)

@@ -15,13 +15,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from burstd.api.agents import AgentRoutes
-from burstd.api.bodies import TooLong, bad_request, too_long
+from burstd.api.bodies import TooLong, TooSlow, bad_request, too_long, too_slow
 from burstd.api.desk import Desk
 from burstd.api.estimates import EstimateRoutes
 from burstd.api.operators import OperatorRoutes
 from burstd.api.peers import PeerProtocol
 from burstd.api.people import PeopleRoutes
 from burstd.api.remains import RemainsRoutes
+from burstd.api.reports import ReportRoutes
 from burstd.api.shredding import ShredRoutes
 from burstd.ports.errors import PortError
 
@@ -43,6 +44,7 @@ def application(desk: Desk) -> Starlette:
     return Starlette(
         routes=[
             *AgentRoutes(desk).routes(),
+            *ReportRoutes(desk).routes(),
             *RemainsRoutes(desk).routes(),
             *PeopleRoutes(desk).routes(),
             *OperatorRoutes(desk).routes(),
@@ -54,6 +56,7 @@ def application(desk: Desk) -> Starlette:
             ValueError: bad_request,
             PortError: _away,
             TooLong: too_long,
+            TooSlow: too_slow,
         },
         lifespan=lifespan,
     )

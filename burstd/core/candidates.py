@@ -72,7 +72,7 @@ def candidates(
         if ledger.open:
             elements = tuple(key for key in elements if key not in ledger.open)
         case = case_of(job, snapshot, policy)
-        for reason, gone in _trips_before(elements, ledger):
+        for reason, gone in _trips_before(job, elements, ledger):
             declined.append(Decline(job.identity, reason, wish=case.wish, elements=gone))
             over = frozenset(gone)
             elements = tuple(key for key in elements if key not in over)
@@ -151,11 +151,14 @@ def rulings_on(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy) -> tuple
 
 
 def _trips_before(
-    elements: tuple[JobKey, ...], ledger: Ledger
+    job: QueuedJob, elements: tuple[JobKey, ...], ledger: Ledger
 ) -> list[tuple[Reason, tuple[JobKey, ...]]]:
-    """Elements whose trip is over for good, by what it came to."""
+    """Elements whose trip is over for good, by what it came to. A requeue changes the time of a
+    job's submission, its user stays: another's trip was that of an earlier job of this number."""
     if not (ledger.abandoned or ledger.returned):
         return []
+    user, owners = job.identity.user, ledger.owners
+    own = tuple(key for key in elements if owners.get(key, user) == user)
     over = {Reason.ABANDONED: ledger.abandoned, Reason.RETURNED_BEFORE: ledger.returned}
-    found = {why: tuple(k for k in elements if k in keys) for why, keys in over.items()}
+    found = {why: tuple(k for k in own if k in keys) for why, keys in over.items()}
     return [(why, keys) for why, keys in found.items() if keys]

@@ -164,6 +164,8 @@ class Ledger:
     open: frozenset[JobKey] = frozenset()
     returned: frozenset[JobKey] = frozenset()
     abandoned: frozenset[JobKey] = frozenset()  #: an operator has taken them out of our hands
+    #: Users of both; Slurm may have given the number of one to another since. Not there: anybody's.
+    owners: Mapping[JobKey, str] = field(default_factory=dict)
     frozen: str = ""  #: who stopped new bursts, when and why; empty: nobody
     closed: bool = False  #: frozen, and wishes go home instead of waiting
     booked: Mapping[str, int] = field(default_factory=dict)  #: licences of bursts that are not over

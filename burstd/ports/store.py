@@ -163,11 +163,16 @@ class BurstStore(Protocol):
         False where the burst's job shall be returned: then it is not given, now or later.
         """
 
-    def report(self, burst: BurstId, kind: str, body: Mapping[str, Any]) -> None:
-        """Keep what the agent said; a later report of the same kind replaces it."""
+    def report(self, burst: BurstId, kind: str, body: Mapping[str, Any]) -> bool:
+        """Keep what the agent said; a later report of the same kind replaces it. False, and nothing
+        is written, where just this was said before. Each ``staged_in`` is in the audit log, and
+        there are but a few of one burst: what goes beyond them is not kept."""
 
     def reports(self, burst: BurstId, *kinds: str) -> Mapping[str, Report]:
         """What the agent has said so far, by kind; with ``kinds`` only those."""
+
+    def report_text(self, burst: BurstId, kind: str) -> str | None:
+        """The body of one report as JSON in ASCII, not read; ``None`` where there is none."""
 
     def said(self, burst: BurstId) -> frozenset[str]:
         """The kinds of its reports, without their bodies: a manifest may be many megabytes."""

@@ -7,18 +7,22 @@ The audit log's head is what is remembered: by a file beside the ledger, and by 
 from __future__ import annotations
 
 import threading
+from copy import copy
 from dataclasses import dataclass, field
 
 import structlog
 
 from burstd.domain.audit import AuditHead
 from burstd.domain.targets import RemoteId, RemoteJob, Ticket, WorkKey, WorkOrder
+from burstd.ports.clock import Clock
 from burstd.ports.errors import Transient
 from burstd.ports.store import BurstStore
 from burstd.ports.witness import Witness
 from burstd.shell.passing import PassingTarget
 
 log = structlog.get_logger()
+
+QUIET = 5.0  #: seconds for which one that did not answer is not asked again
 
 
 def vouch(store: BurstStore, who: str, remembered: str | None) -> bool:
@@ -52,16 +56,30 @@ class VouchedTarget(PassingTarget):
     store: BurstStore
     site: str
     name: str
+    clock: Clock
     _kept: AuditHead | None = field(default=None)  #: what it remembers; ``None``: not asked yet
+    _trouble: tuple[float, Transient] | None = field(default=None)  #: since when it did not answer
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def _vouch(self) -> None:
         with self._lock:
             if self._kept is not None:
                 return
-            if not vouch(self.store, self.name, self.target.mark(self.site)):
+            if not vouch(self.store, self.name, self._remembered()):
                 raise Transient(f"{self.name} remembers more than the ledger: burst status")
             self._keep()  # what it remembered of a branch that was given up is forgotten here
+
+    def _remembered(self) -> str | None:
+        """Of many that wait for a target that does not answer one waits as long as that takes."""
+        now = self.clock.uptime().seconds
+        if self._trouble is not None and 0 <= now - self._trouble[0] < QUIET:
+            raise copy(self._trouble[1])
+        self._trouble = None
+        try:
+            return self.target.mark(self.site)
+        except Transient as error:
+            self._trouble = (self.clock.uptime().seconds, error)
+            raise
 
     def _keep_head(self) -> None:
         """Of many that start at once one tells it for all."""

@@ -86,7 +86,7 @@ class Scene:
         def tell(action: str, burst: str, facts: Mapping[str, object]) -> None:
             store.tell(action, burst or burst_under_way(), facts)
 
-        vouched = VouchedTarget(self.target, store, "onprem", CLOUD)
+        vouched = VouchedTarget(self.target, store, "onprem", CLOUD, self.clock)
         target = AuditedTarget(vouched, tell)
         self.memory = Memory()
         self.world = World(

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from burstd.api import estimates
 from burstd.cli import client
 from burstd.cli.burst import app
+from burstd.ports.errors import Unreachable
 from burstd.testing.simulators import in_file
 from tests.flow.conftest import Serve
 from tests.flow.scene import Scene
@@ -174,8 +175,9 @@ def test_one_is_answered_at_a_time(scene: Scene, monkeypatch: pytest.MonkeyPatch
         at_once, most = at_once + 1, max(most, at_once + 1)
         time.sleep(0.05)
         at_once -= 1
+        raise Unreachable("the queue cannot be read now")
 
-    monkeypatch.setattr(estimates, "look", slow)
+    monkeypatch.setattr(estimates, "decide", slow)
     body = {"script": "ccx b", "name": "b", "partition": "cae", "cpus": 1, "time_limit_s": 60.0}
 
     def asks(_: int) -> None:

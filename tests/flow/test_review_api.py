@@ -53,8 +53,8 @@ class Counter:
             connection.close()
 
 
-def serve(tmp_path: Path, user: str) -> Iterator[Counter]:
-    scene = Scene()
+def serve(tmp_path: Path, user: str, scene: Scene | None = None) -> Iterator[Counter]:
+    scene = scene or Scene()
     scene.target.users = {ME: "cae01", "alice": "cae01"}
     scene.slurm.submit(user=user, name="beam", minutes=120)
     desk = Desk(scene.world, scene.memory, frozenset(), scene.clock.now())
@@ -202,12 +202,9 @@ def test_nobody_fills_burstds_memory(mine: Counter, route: str) -> None:
     assert "too long" in json.loads(said)["error"]
 
 
-def test_a_report_that_is_too_long_is_refused_and_its_agent_hears_it(
-    mine: Counter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_report_that_is_too_long_is_refused_and_its_agent_hears_it(mine: Counter) -> None:
     mine.scene.until(Stage.STAGING_IN)
-    monkeypatch.setattr("burstd.api.agents.LONGEST_REPORT", 1000)
-    body = {"kind": "staged_in", "body": {"x": "y" * 2**24}}
+    body = {"kind": "staged_in", "body": {"x": "y" * 65 * 2**20}}
     with pytest.raises(Denied) as caught:
         mine.api.post(f"/v1/standins/{mine.scene.burst().id}/reports", body)
     assert 413 == caught.value.status

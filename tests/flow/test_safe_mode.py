@@ -205,7 +205,7 @@ def test_many_that_start_at_once_tell_the_target_in_turn_and_never_go_back(
             seen.append(int(text.partition(":")[0]))
             busy.release()
 
-    target = VouchedTarget(Slow(backup.scene.clock), store, "onprem", "cloud")
+    target = VouchedTarget(Slow(backup.scene.clock), store, "onprem", "cloud", backup.scene.clock)
 
     def start(n: int) -> None:
         store.tell("effect.start", str(n), {})
@@ -217,3 +217,35 @@ def test_many_that_start_at_once_tell_the_target_in_turn_and_never_go_back(
 
     assert sorted(seen) == seen
     assert store.head().seq == seen[-1]
+
+
+def test_a_target_that_does_not_answer_is_asked_once_for_all_and_soon_again(
+    backup: Backup,
+) -> None:
+    asked, clock = list[str](), backup.scene.clock
+
+    class Silent(SimulatedTarget):
+        mute = True
+
+        def mark(self, site: str) -> str | None:
+            asked.append(site)
+            if self.mute:
+                time.sleep(0.05)  # its deadline; for ssh it is a minute
+                raise Unreachable("no route")
+            return None
+
+    silent = Silent(clock)
+    target = VouchedTarget(silent, backup.scene.store, "onprem", "cloud", clock)
+
+    def ask(_: int) -> None:
+        with pytest.raises(Unreachable, match="no route"):
+            target.find(WorkKey("b-1"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(24)))
+    assert ["onprem"] == asked
+
+    silent.mute = False
+    clock.forward(seconds=5)
+    target.find(WorkKey("b-1"))
+    assert ["onprem"] * 2 == asked

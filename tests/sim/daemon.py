@@ -111,7 +111,7 @@ class Daemon:
             commands, AuditedController(CommandController(commands), tell),
         )  # fmt: skip
         target, link = self._tapped(self.site.target, "far"), self._tapped(self.site.link, "link")
-        vouched = VouchedTarget(target, self.store, cluster, CLOUD)
+        vouched = VouchedTarget(target, self.store, cluster, CLOUD, self.clock)
         self.memory = Memory()
         self.world = World(
             clock=self.clock,

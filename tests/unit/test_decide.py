@@ -206,6 +206,24 @@ def test_arrays_with_throttles_are_not_each_held_against_the_whole_queue() -> No
     assert time.process_time() - began < 10
 
 
+KEY = JobKey("onprem", 1)
+
+
+@pytest.mark.parametrize(
+    "trips", [Ledger(returned=frozenset({KEY})), Ledger(abandoned=frozenset({KEY}))]
+)
+def test_a_job_that_got_the_number_of_anothers_trip_may_leave(trips: Ledger) -> None:
+    """Slurm begins anew with numbers (MaxJobId), and a crash gives one out again."""
+
+    def leaves(owners: dict[JobKey, str]) -> bool:
+        found, _ = candidates(snapshot(queued(1)), POLICY, replace(trips, owners=owners))
+        return bool(found)
+
+    assert leaves({KEY: "somebody else"})
+    assert not leaves({KEY: identity(1).user})
+    assert not leaves({}), "a decision of an older burstd names none"
+
+
 def test_wishes_come_first_and_obey_the_same_policy() -> None:
     queue = [
         queued(1),

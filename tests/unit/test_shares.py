@@ -162,3 +162,17 @@ def test_while_burstd_is_away_the_last_rate_holds(monkeypatch: pytest.MonkeyPatc
     for _ in range(100):
         pace(100_000)
     assert 10 == pytest.approx(clock.now - began, abs=1)
+
+
+@pytest.mark.parametrize(
+    "said", [-(10**12), -1, 10**400], ids=["far too few", "too few", "far too many"]
+)
+def test_no_odd_word_of_one_gives_others_more_than_the_line_has(said: int) -> None:
+    lines, at = Lines(), NOW
+    names = [BurstId(name) for name in "abcd"]
+    for moved in (0, int(RATE), said):
+        at += timedelta(seconds=2)
+        first = lines.share("wan", RATE, names[0], 1, moved, at)
+        others = [lines.share("wan", RATE, name, 1, int(RATE), at) for name in names[1:]]
+    assert RATE * 1.001 >= first + sum(others)
+    assert 0 < first <= RATE

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     Engine,
-    Row,
     insert,
     select,
     update,
@@ -26,6 +25,7 @@ from burstd.adapters.store.keys import SHREDDED, Keys, subject_of
 from burstd.adapters.store.migrate import migrate
 from burstd.adapters.store.rows import BURST, decision, first_facts, may_ask, row_of
 from burstd.adapters.store.sqlite import engine_on
+from burstd.adapters.store.trips import Trips, user_of
 from burstd.adapters.store.verdicts import Verdicts
 from burstd.adapters.store.words import Reports, Requests
 from burstd.domain.audit import DAEMON, AuditHead, AuditRecord
@@ -63,11 +63,11 @@ class SqlStore:
     ) -> None:
         self._database = Database(engine, guard)
         self._read, self._writing = self._database.read, self._database.writing
-        self._cluster = cluster
         self._clock = clock
         self._verdicts = Verdicts(self._database)
         self._reports = Reports(self._database)
         self._requests = Requests(self._database)
+        self._trips = Trips(self._database, cluster)
         self._audit = chain.Audit(self._database)
         self._keys = Keys(self._database)
 
@@ -118,7 +118,7 @@ class SqlStore:
         lately |= t.bursts.c.fetched_at >= since
         rows = self._read(select(t.bursts).where(lately | bound))
         values = [BURST.validate_json(row.body) for row in rows]
-        back = self._read(select(t.bursts).where(t.bursts.c.returned))
+        back = self._trips.returned()
         known = {row.name: row.value for row in self._read(select(t.facts))}
         return replace(
             sums.ledger_of(values, month),
@@ -126,7 +126,11 @@ class SqlStore:
             frozen=known.get("frozen", ""),
             closed=known.get("closed") == "1",
             suspect=chain.suspicion(known.get("suspect", "")),
-            returned=frozenset(self._key(row) for row in back),
+            returned=frozenset(back),
+            owners={
+                **back,
+                **{b.job: b.identity.user for b in values if b.stage is Stage.ABANDONED},
+            },
         )
 
     def journal(self, burst: BurstId) -> tuple[JournalEntry, ...]:
@@ -158,6 +162,9 @@ class SqlStore:
     def reports(self, burst: BurstId, *kinds: str) -> Mapping[str, Report]:
         return self._reports.of(burst, kinds)
 
+    def report_text(self, burst: BurstId, kind: str) -> str | None:
+        return self._reports.text(burst, kind)
+
     def said(self, burst: BurstId) -> frozenset[str]:
         return self._reports.kinds(burst)
 
@@ -182,7 +189,7 @@ class SqlStore:
         now = self._clock.now()
         made = []
         with self._writing() as db:
-            news = self._verdicts.note(db, plan, now)
+            said = self._verdicts.note(db, plan, now)
             surged = facts.names(facts.get(db, "surging"))
             facts.put_names(db, "surging", plan.surging)
             frozen = facts.get(db, "frozen")
@@ -207,7 +214,7 @@ class SqlStore:
                     made.append(burst)
             if made or surged != plan.surging:
                 chain.add(db, AuditRecord(0, now, DAEMON, "decision", "", decision(plan, made)))
-        self._verdicts.remember(news)
+        self._verdicts.remember(said)
         return tuple(made)
 
     def send_home(self, record: JobRecord, cause: str) -> Burst:
@@ -232,8 +239,8 @@ class SqlStore:
 
     def note(self, plan: Plan) -> None:
         with self._writing() as db:
-            news = self._verdicts.note(db, plan, self._clock.now())
-        self._verdicts.remember(news)
+            said = self._verdicts.note(db, plan, self._clock.now())
+        self._verdicts.remember(said)
 
     def freeze(self, by: str, why: str, *, close: bool = False) -> None:
         now = self._clock.now()
@@ -316,9 +323,9 @@ class SqlStore:
             return True  # given before
         return True
 
-    def report(self, burst: BurstId, kind: str, body: Mapping[str, Any]) -> None:
+    def report(self, burst: BurstId, kind: str, body: Mapping[str, Any]) -> bool:
         with self._writing() as db:
-            self._reports.keep(db, burst, kind, body, self._clock.now())
+            return self._reports.keep(db, burst, kind, body, self._clock.now())
 
     def keep_key(self, fresh: WrappedKey) -> WrappedKey:
         with self._writing() as db:
@@ -339,9 +346,6 @@ class SqlStore:
 
     # --- inside
 
-    def _key(self, row: Row[Any]) -> JobKey:
-        return JobKey(self._cluster, row.job_id, row.array_task)
-
     def _insert(
         self, db: Connection, burst: Burst, how: str, why: Mapping[str, object] = NOTHING_MORE
     ) -> bool:
@@ -351,8 +355,9 @@ class SqlStore:
             same = (t.bursts.c.job_id == job.job_id) & t.bursts.c.array_task.is_(None)
         # Who decided may not have heard yet that it came back; what goes home has no target.
         taken = t.bursts.c.open | t.bursts.c.returned if burst.target else t.bursts.c.open
-        if db.execute(select(t.bursts.c.id).where(same, taken)).first() is not None:
-            return False
+        for row in db.execute(select(t.bursts.c.open, t.bursts.c.body).where(same, taken)):
+            if row.open or user_of(row.body) == burst.identity.user:
+                return False
         db.execute(insert(t.bursts).values(id=burst.id, **row_of(burst)))
         self._journal(db, burst, how, burst.created_at, more={**first_facts(burst), **why})
         return True

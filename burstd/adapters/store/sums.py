@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from burstd.domain.budgets import Charge
 from burstd.domain.burst import ZERO, Burst, Stage
+from burstd.domain.jobs import JobKey
 from burstd.domain.policy import End, Ledger, Stand
 from burstd.domain.targets import Money, TargetName
 
@@ -27,8 +28,13 @@ def ledger_of(bursts: Sequence[Burst], month: str) -> Ledger:
         begun_at=max((b.created_at for b in bursts if b.target), default=None),
         booked=sum((Counter(burst.licences) for burst in going), Counter[str]()),
         open=frozenset(burst.job for burst in going),
-        abandoned=frozenset(b.job for b in bursts if b.stage is Stage.ABANDONED),
+        abandoned=frozenset(abandoned(bursts)),
     )
+
+
+def abandoned(bursts: Iterable[Burst]) -> dict[JobKey, str]:
+    """Jobs that an operator has taken out of our hands, with their users."""
+    return {b.job: b.identity.user for b in bursts if b.stage is Stage.ABANDONED}
 
 
 def _charges(burst: Burst) -> Iterator[Charge]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Double, cast, delete, func, insert, select
 
 from burstd.adapters.store import chain
 from burstd.adapters.store import schema as t
@@ -19,6 +19,9 @@ from burstd.domain.requests import Request, RequestKind
 from burstd.ports.store import Report
 
 EGRESS = "staged_in"  #: the report that all inputs have left
+LEFT = "egress"  #: its record in the audit log
+LISTS = 8  #: of inputs of one burst; one that several agents sent has several
+MOST_BYTES = 2**53  #: that anybody believes in; a double still counts them
 
 
 class Reports:
@@ -29,15 +32,25 @@ class Reports:
 
     def keep(
         self, db: Connection, burst: BurstId, kind: str, body: Mapping[str, Any], at: datetime
-    ) -> None:
-        """Write one down."""
-        same = (t.reports.c.burst == burst) & (t.reports.c.kind == kind)
+    ) -> bool:
+        """Write one down; False where it is there, or one list of inputs too many."""
+        text, same = json.dumps(body), _named(burst, kind)
+        if db.execute(select(t.reports.c.body).where(same)).scalar() == text:
+            return False
+        if kind == EGRESS:
+            if _lists(db, burst) >= LISTS:
+                return False  # what the audit log does not have is not what has left
+            chain.add(db, AuditRecord(0, at, DAEMON, LEFT, burst, _egress(body)))
         db.execute(delete(t.reports).where(same))
-        row: dict[str, Any] = {"burst": burst, "kind": kind, "body": json.dumps(body)}
+        row: dict[str, Any] = {"burst": burst, "kind": kind, "body": text}
         row |= {"at": at.isoformat(), "bytes": _size(body.get("bytes"))}
         db.execute(insert(t.reports).values(**row))
-        if kind == EGRESS:
-            chain.add(db, AuditRecord(0, at, DAEMON, "egress", burst, _egress(body)))
+        return True
+
+    def text(self, burst: BurstId, kind: str) -> str | None:
+        """The body of one as it was kept, JSON in ASCII."""
+        rows = self._database.read(select(t.reports.c.body).where(_named(burst, kind)))
+        return str(rows[0].body) if rows else None
 
     def of(self, burst: BurstId, kinds: Collection[str] = ()) -> Mapping[str, Report]:
         """With their bodies; all, or those of ``kinds``."""
@@ -55,8 +68,10 @@ class Reports:
     def staged(self) -> dict[tuple[str, str], int]:
         """Bytes by (target, direction)."""
         names = {"staged_in": "in", "staged_out": "out"}
+        # As doubles: the largest sizes of two agents are more than SQLite's integers hold.
+        total = func.sum(cast(t.reports.c.bytes, Double)).label("total")
         asked = (
-            select(t.bursts.c.target, t.reports.c.kind, func.sum(t.reports.c.bytes).label("total"))
+            select(t.bursts.c.target, t.reports.c.kind, total)
             .join(t.bursts, t.bursts.c.id == t.reports.c.burst)
             .where(t.reports.c.kind.in_(names))
             .group_by(t.bursts.c.target, t.reports.c.kind)
@@ -95,9 +110,19 @@ class Requests:
         return found
 
 
+def _named(burst: BurstId, kind: str) -> ColumnElement[bool]:
+    return (t.reports.c.burst == burst) & (t.reports.c.kind == kind)
+
+
+def _lists(db: Connection, burst: BurstId) -> int:
+    """So many lists of its inputs are in the audit log."""
+    mine = (t.audit.c.subject == burst) & (t.audit.c.action == LEFT)
+    return db.execute(select(func.count()).where(mine)).scalar_one()
+
+
 def _size(said: object) -> int:
     """An agent's figure for dashboards, as far as it is one."""
-    return min(said, 2**62) if isinstance(said, int) and said > 0 else 0
+    return min(said, MOST_BYTES) if isinstance(said, int) and said > 0 else 0
 
 
 def _egress(body: Mapping[str, Any]) -> Mapping[str, object]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -23,16 +21,17 @@ from burstd.domain.reasons import Step
 from burstd.domain.requests import Request, RequestKind
 from burstd.domain.targets import Money, Outcome, RemoteId
 from burstd.ports.store import BurstStore, StaleBurst
-from burstd.testing.bursts import CLOUD, identity, money, move, plan, record, settled
+from burstd.testing.bursts import identity, money, move, plan, record, settled
 from burstd.testing.clock import SteppedClock
 from burstd.testing.contracts.keys import KeyContract
 from burstd.testing.contracts.money import MoneyContract
+from burstd.testing.contracts.reports import ReportContract
 from burstd.testing.contracts.requests import RequestContract
 
 RETURN = Request(RequestKind.RETURN, "bob", "there is room again")
 
 
-class StoreContract(RequestContract, KeyContract, MoneyContract):
+class StoreContract(RequestContract, ReportContract, KeyContract, MoneyContract):
     """Give a fixture ``open_store``: each call opens one more writer on the same ledger, whose time
     is ``clock``'s."""
 
@@ -60,18 +59,6 @@ class StoreContract(RequestContract, KeyContract, MoneyContract):
         assert [said, ()] == read
         assert ["user", "by"] == [*read[0][0].numbers], "in the order in which it was said"
         assert () == store.reasons(BurstId("no such"))
-        assert verify(store.audit()) == store.head()
-
-    def test_what_left_is_in_the_audit_log_by_its_digest(self, store: BurstStore) -> None:
-        (burst,) = store.record(plan(identity(1)))
-        files = [{"path": "/a/ü", "size": 3, "blake3": "ab"}]
-        store.report(burst.id, "staged_in", {"files": files, "bytes": 3})
-        store.report(burst.id, "staged_out", {"files": 1, "bytes": 3})
-
-        (left,) = (record for record in store.audit() if record.action == "egress")
-        text = json.dumps(files, sort_keys=True, separators=(",", ":"))
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        assert (burst.id, {"files": 1, "bytes": 3, "sha256": digest}) == (left.subject, left.detail)
         assert verify(store.audit()) == store.head()
 
     def test_elements_of_an_array_and_the_job_itself_are_three_jobs(
@@ -197,19 +184,24 @@ class StoreContract(RequestContract, KeyContract, MoneyContract):
         assert {identity(1).key, identity(2).key} == two.ledger().returned
         assert () == two.record(plan(identity(1), identity(2)))
 
-    # --- reports, verdicts
+    def test_a_number_that_slurm_gave_to_another_user_is_free_again(
+        self, open_store: Callable[[], BurstStore]
+    ) -> None:
+        one, two = open_store(), open_store()
+        back, left = one.record(plan(identity(1), identity(2)))
+        move(one, back, ev.Refused("no"))
+        held = move(one, left, ev.Broken("a human must look"))
+        move(one, held, ev.Abandoned("root", "no use", Money(Decimal(0))))
+        assert dict.fromkeys((identity(1).key, identity(2).key), "alice") == two.ledger().owners
 
-    def test_a_report_replaces_the_one_before(self, store: BurstStore) -> None:
-        (burst,) = store.record(plan(identity(1)))
-        store.report(burst.id, "hello", {"restarts": 0})
-        store.report(burst.id, "hello", {"restarts": 1})
-        store.report(burst.id, "staged_in", {"bytes": 100})
+        bob = replace(identity(1), user="bob")
+        (other,) = two.record(plan(bob))
+        assert () == one.record(plan(bob))
+        move(one, other, ev.Refused("no"))
+        assert "bob" == two.ledger().owners[bob.key]
+        assert () == one.record(plan(bob))
 
-        assert {"restarts": 1} == store.reports(burst.id)["hello"].body
-        assert {(CLOUD, "in"): 100} == store.staged()
-        assert {"hello"} == store.reports(burst.id, "hello", "refused").keys()
-        assert {"hello", "staged_in"} == store.reports(burst.id).keys()
-        assert {} == dict(store.reports(BurstId("nobody")))
+    # --- verdicts
 
     def test_a_verdict_is_the_last_one_and_counts_for_an_array_too(
         self, open_store: Callable[[], BurstStore]

@@ -142,7 +142,9 @@ class AgentRoutes:
         said = Hello.model_validate_json(await read_body(request, LONGEST_WORDS))
         job = job_key(self._desk, said.job)
         burst = await run_in_threadpool(self._desk.burst_of, job)
-        if burst is not None and burst.stage.at_rest and not self._is_owner(request, burst):
+        peer = await run_in_threadpool(peer_of, request, frozenset())
+        is_owner = burst is not None and peer.user == burst.identity.user
+        if burst is not None and burst.stage.at_rest and not is_owner:
             burst = None  # an earlier job of that id: none of this user's business
         if burst is None or burst.stage.at_rest:
             mode = self._desk.world.policy.mode.value
@@ -152,7 +154,7 @@ class AgentRoutes:
             elif mode == "observe":
                 why = "burstd only observes (policy.mode); it will not take this job"
             return JSONResponse(_waiting(why))
-        if not self._is_owner(request, burst):
+        if not is_owner:
             return refusal(403, "this job is not yours")
         if await run_in_threadpool(self._is_news, burst, said):
             self._desk.nudge.set()
@@ -230,9 +232,6 @@ class AgentRoutes:
             return False
         store.report(burst.id, "hello", body)
         return True
-
-    def _is_owner(self, request: Request, burst: Burst) -> bool:
-        return peer_of(request, frozenset()).user == burst.identity.user
 
     async def _open(self, request: Request, or_fetched: bool = False) -> Burst | Response:
         """One of theirs that is not at rest, or of which files may be read behind its end."""

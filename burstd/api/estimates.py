@@ -86,7 +86,7 @@ class EstimateRoutes:
     async def estimate(self, request: Request) -> Response:
         """Nothing is written down, and nobody's job changes."""
         wanted = Wanted.model_validate_json(await read_body(request, LONGEST))
-        peer = peer_of(request, self._desk.operators)
+        peer = await run_in_threadpool(peer_of, request, self._desk.operators)
         async with self._desk.looks.turns.of(request):
             return await run_in_threadpool(self._answer, wanted, peer)
 

@@ -81,7 +81,8 @@ class Peer:
 
 
 def peer_of(request: Request, operators: frozenset[str]) -> Peer:
-    """The user of this request; one without a name gets the right to nothing."""
+    """The user of this request; one without a name gets the right to nothing. Asks the directory
+    service, which may hang."""
     if request.client is None:
         return Peer("", operator=False)
     try:

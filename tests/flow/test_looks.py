@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from burstd.domain.burst import Stage
 from burstd.testing.simulators import in_file
 from tests.flow.scene import Scene
 from tests.flow.test_review_api import ME, Counter, serve
@@ -58,3 +59,35 @@ def test_what_is_over_costs_no_look(mine: Counter, monkeypatch: pytest.MonkeyPat
     mine.scene.turn()
     monkeypatch.setattr(type(mine.scene.slurm), "run", None)
     assert "settled" in str(mine.api.get("/v1/jobs/1/why")["why"])
+
+
+def test_a_directory_service_that_hangs_holds_up_only_who_is_looked_for(
+    mine: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of its caches are cold: nobody's long poll may wait for that."""
+    mine.scene.until(Stage.STAGING_IN)
+    hung, asked = threading.Event(), threading.Event()
+
+    def getpwuid(_uid: int) -> Any:
+        asked.set()
+        hung.wait(20)
+        raise KeyError
+
+    monkeypatch.setattr("burstd.api.peers.pwd.getpwuid", getpwuid)
+    burst = mine.scene.burst().id
+    for method, route, body in (
+        ("POST", "/v1/standins", b'{"job": "1"}'),
+        ("GET", f"/v1/standins/{burst}", b""),
+        ("GET", "/v1/status", b""),
+        ("POST", "/v1/estimate", b'{"script": "x", "name": "x", "partition": "cae", "cpus": 1}'),
+    ):
+        asked.clear()
+        hung.clear()
+        thread = threading.Thread(target=mine.raw, args=(method, route, body))
+        thread.start()
+        assert asked.wait(10)
+        began = time.monotonic()
+        assert 204 == mine.raw("GET", "/v1/wait/99?seconds=0")[0]
+        assert 5 > time.monotonic() - began
+        hung.set()
+        thread.join()

@@ -189,7 +189,7 @@ class SqlStore:
         now = self._clock.now()
         made = []
         with self._writing() as db:
-            news = self._verdicts.note(db, plan, now)
+            said = self._verdicts.note(db, plan, now)
             surged = facts.names(facts.get(db, "surging"))
             facts.put_names(db, "surging", plan.surging)
             frozen = facts.get(db, "frozen")
@@ -214,7 +214,7 @@ class SqlStore:
                     made.append(burst)
             if made or surged != plan.surging:
                 chain.add(db, AuditRecord(0, now, DAEMON, "decision", "", decision(plan, made)))
-        self._verdicts.remember(news)
+        self._verdicts.remember(said)
         return tuple(made)
 
     def send_home(self, record: JobRecord, cause: str) -> Burst:
@@ -239,8 +239,8 @@ class SqlStore:
 
     def note(self, plan: Plan) -> None:
         with self._writing() as db:
-            news = self._verdicts.note(db, plan, self._clock.now())
-        self._verdicts.remember(news)
+            said = self._verdicts.note(db, plan, self._clock.now())
+        self._verdicts.remember(said)
 
     def freeze(self, by: str, why: str, *, close: bool = False) -> None:
         now = self._clock.now()

@@ -13,7 +13,7 @@ from burstd.domain.plan import Plan
 from burstd.ports.store import Verdict
 
 #: (placed, text) by (job id, array task; -1: the job itself).
-News = dict[tuple[int, int], tuple[bool, str]]
+Said = dict[tuple[int, int], tuple[bool, str]]
 
 
 class Verdicts:
@@ -21,15 +21,16 @@ class Verdicts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._said: News = {}
+        self._said: Said = {}
 
-    def note(self, db: Connection, plan: Plan, now: datetime) -> News:
-        """Write those that differ from the last ones. Give them to ``remember`` once they are
-        committed: what was not committed was not said."""
-        news: News = {}
+    def note(self, db: Connection, plan: Plan, now: datetime) -> Said:
+        """Write those that differ from the last ones. Give what is returned to ``remember`` once
+        they are committed: what was not committed was not said."""
+        said: Said = {}
         for key, user, placed, text in _verdicts(plan):
             place = (key.job_id, -1 if key.array_task is None else key.array_task)
-            if self._said.get(place) == (placed, text):
+            said[place] = (placed, text)
+            if self._said.get(place) == said[place]:
                 continue
             v = t.verdicts.c
             db.execute(delete(t.verdicts).where(v.job_id == place[0], v.array_task == place[1]))
@@ -43,12 +44,11 @@ class Verdicts:
                     text=text,
                 )
             )
-            news[place] = (placed, text)
-        return news
+        return said
 
-    def remember(self, news: News) -> None:
-        """They are in the ledger."""
-        self._said |= news
+    def remember(self, said: Said) -> None:
+        """They are in the ledger. Jobs that are not in the plan any more are forgotten."""
+        self._said = said
 
     def last(self, job: JobKey) -> Verdict | None:
         """The last one on this job, or on one of the array's tasks."""

@@ -58,9 +58,9 @@ KEPT: tuple[Defect, ...] = (
             ),
             Edit(
                 SQL,
-                "        if db.execute(select(t.bursts.c.id).where(same, taken)).first() is not None:\n"
-                "            return False\n",
-                "",
+                "            if row.open or user_of(row.body) == burst.identity.user:\n"
+                "                return False\n",
+                "            pass\n",
             ),
             Edit(
                 "adapters/store/migrations/versions/v1.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from burstd.domain.gres import GPU, Gres, Per
 
 CoreHours = NewType("CoreHours", float)
 """CPUs times hours of wall clock."""
+
+_FOR_US = re.compile(r"\bburst:", re.IGNORECASE)
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -152,7 +155,7 @@ class QueuedJob:
         has that elsewhere, or in other letters, as it is: nobody can read it, and it is heard."""
         if "burst:" not in self.comment.lower():
             return []
-        words = (word for word in self.comment.split() if "burst:" in word.lower())
+        words = (word for word in self.comment.split() if _FOR_US.search(word))
         return [word.removeprefix("burst:") for word in words]
 
     @property

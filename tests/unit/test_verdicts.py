@@ -17,7 +17,8 @@ def test_what_is_not_in_the_queue_any_more_takes_no_memory() -> None:
     database = Database(engine)
     verdicts = Verdicts(database)
     for number in range(1, 50):
-        decline = Decline(identity(number), Reason.PACED)
+        who = identity(number)
+        decline = Decline(who, Reason.PACED, elements=(who.key,))
         with database.writing() as db:
             said = verdicts.note(db, Plan(CoreHours(0), frozenset(), (), (decline,)), clock.now())
         verdicts.remember(said)

@@ -39,7 +39,7 @@ KEPT: tuple[Defect, ...] = (
     one(
         "more than reserved", "the record is taken whatever it asks for", "12",
         STEPS,
-        "    if limit is None or worst_case(shape.cpus, shape.gpus, limit, view, most) > burst.reserved:\n",
+        "    if limit is None or worst_case(cores, shape.gpus, limit, view, most) > burst.reserved:\n",
         "    if limit is None:\n",
     ),
     one(

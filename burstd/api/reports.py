@@ -57,7 +57,7 @@ _BEFORE_INPUTS = frozenset({Stage.PLANNED, Stage.CLAIMING, Stage.CLAIMED})
 
 _KIND = re.compile(rb'\s*\{\s*"kind"\s*:\s*"(\w+)"')
 #: Bytes, at least, for each of these in a long list of files, of which a name is the greater part.
-_SPARSE = {b"[": 16, b"{": 16, b'"': 8, b",": 4}
+_SPARSE = {b"[": 16, b"{": 16, b'"': 4, b",": 4}
 
 
 class Told(BaseModel):

@@ -16,7 +16,7 @@ from burstd.agent.api import Denied
 from burstd.api import bodies
 from burstd.api.figures import figures
 from burstd.api.manifest import manifest
-from burstd.api.reports import LARGEST, MOST, Told
+from burstd.api.reports import LARGEST, MOST, Told, sparse
 from burstd.domain.burst import Stage
 from burstd.testing.simulators import in_file
 from tests.flow.scene import Scene
@@ -204,3 +204,20 @@ def test_who_stops_in_the_middle_of_a_long_report_keeps_the_others_waiting_for_s
 
 def test_the_largest_is_what_it_was() -> None:
     assert 64 * 2**20 == LARGEST == MOST["staged_in"] == MOST["remains"] == MOST["listing"]
+
+
+@pytest.mark.parametrize("path", ["/a/f{}", "/home/alice/study/case/{}.vtk"])
+def test_what_agents_rightly_send_is_a_list_of_files(path: str) -> None:
+    """However short their names are."""
+    paths = [path.format(number) for number in range(3000)]
+    sent = [
+        {"path": p, "size": 3, "blake3": "ab" * 32, "mtime_ns": 10**18, "mode": 420} for p in paths
+    ]
+    bodies: list[dict[str, Any]] = [
+        {"id": "p1", "files": [{"path": p, "bytes": 3, "whole": True} for p in paths], "notes": []},
+        {"files": sent, "marks": {p: [3, 10**18, 7] for p in paths}, "roots": ["/a"], "bytes": 9},
+        {"files": [[p, 3, "ab" * 32, 10**18, 420] for p in paths]},
+        {"files": 3, "bytes": 9, "notes": [f"{p} is a link" for p in paths]},
+    ]
+    for body in bodies:
+        sparse(json.dumps({"kind": "x", "body": body}).encode())

@@ -50,6 +50,8 @@ class Payload:
             # its first process has become our child and will tell the payload's exit code.
             self._pid = adopted.pid
             self._loop.expect(adopted.pid, self._runtime_ended)
+            if self._stopping:  # neither that signal nor ours may have found it in between
+                self.signal(signal.SIGTERM)
             return
         self.code = exit_code(status)
 

@@ -100,21 +100,22 @@ class Landing:
                 entry.kind == "symlink" and not self.links
             ):
                 raise Refused(f"it is a {entry.kind}")
-            target = beneath(entry.target) if entry.kind == "symlink" else ""
-            return self._there_or_beside(root, parts, entry, target, damaged=damaged)
+            if entry.kind == "symlink":
+                beneath(entry.target)
+            return self._there_or_beside(root, parts, entry, damaged=damaged)
         except Refused as error:
             self.notes.append(f"{entry.path} was not brought back: {error}")
             return False
 
     def _there_or_beside(
-        self, root: Path, parts: tuple[str, ...], entry: OutputFile, target: str, *, damaged: bool
+        self, root: Path, parts: tuple[str, ...], entry: OutputFile, *, damaged: bool
     ) -> bool:
         """With other names where something on the way is no directory, or would be believed."""
         while True:
             parents = parts if entry.kind == "dir" else parts[:-1]
             try:
                 believed(parts)
-                return self._within(root, parents, parts[-1], entry, target, damaged=damaged)
+                return self._within(root, parents, parts[-1], entry, damaged=damaged)
             except Misplaced as error:
                 other = beside(parts[error.at], f".burst-{self.burst}")
                 above, rest = parts[: error.at], parts[error.at + 1 :]
@@ -136,14 +137,13 @@ class Landing:
         parents: tuple[str, ...],
         name: str,
         entry: OutputFile,
-        target: str,
         *,
         damaged: bool,
     ) -> bool:
         directory = descend(root, parents, synced=self._synced)
         try:
             if entry.kind == "symlink":
-                return self._link(directory, name, entry.path, target)
+                return self._link(directory, name, entry.path, entry.target)
             if entry.kind == "file":
                 return self._file(directory, name, entry, damaged=damaged)
             kept = os.fstat(directory).st_mode & stat.S_ISGID  # from the directory above

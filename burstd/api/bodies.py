@@ -47,25 +47,16 @@ async def too_long(_request: Request, _error: Exception) -> Response:
 async def read_body(request: Request, most: int) -> bytes:
     """The body, never more of it than ``most``: any user may call. Raises ``TooLong``, and
     ``TooSlow`` if it isn't there in ``PATIENCE``."""
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(PATIENCE):
-            async for part in request.stream():
-                size += len(part)
-                if size <= most:
-                    parts.append(part)
-    except TimeoutError as error:
-        raise TooSlow from error
-    if size > most:  # all was taken: a caller who still sends would not hear the answer
-        raise TooLong
-    return b"".join(parts)
+    async with long_body(request, most) as raw:
+        return raw
 
 
 @asynccontextmanager
-async def long_body(request: Request, most: int, turns: Turns) -> AsyncIterator[bytes]:
+async def long_body(
+    request: Request, most: int, turns: Turns | None = None
+) -> AsyncIterator[bytes]:
     """As ``read_body``. One that is longer than ``SHORT`` is held in memory, and many times that
-    while it is read, in its caller's turn alone. Raises ``TooLong``, and ``TooSlow`` if it isn't
-    there in ``PATIENCE``."""
+    while it is read, in its caller's turn alone. Raises as that does."""
     parts, size, turn = list[bytes](), 0, False
     async with AsyncExitStack() as stack:
         try:
@@ -74,14 +65,14 @@ async def long_body(request: Request, most: int, turns: Turns) -> AsyncIterator[
                     size += len(part)
                     if size <= most:
                         parts.append(part)
-                    if size > SHORT and not turn:
+                    if size > SHORT and turns is not None and not turn:
                         patience.reschedule(None)
                         await stack.enter_async_context(turns.of(request))
                         patience.reschedule(asyncio.get_running_loop().time() + PATIENCE)
                         turn = True
         except TimeoutError as error:
             raise TooSlow from error
-        if size > most:
+        if size > most:  # all was taken: a caller who still sends would not hear the answer
             raise TooLong
         yield b"".join(parts)
 

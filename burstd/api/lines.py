@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 
 from burstd.core.shares import LEAST, Flow, shares
 from burstd.domain.burst import BurstId
+from burstd.domain.data import MOST_COUNTED
 
 #: An agent that moves files asks every two seconds.
 SILENT = timedelta(seconds=10)
 HUNGRY = 0.8  #: of its share: who uses that much wants more
 MORE = 1.25  #: times what it used: who uses less may have so much
-MOST_BYTES = 2**53  #: that anybody has moved; it is the word of a user's agent
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,6 @@ class Lines:
 def _wants(before: _Known | None, moved: int, now: datetime) -> float:
     if before is None or now <= before.asked_at:
         return math.inf
-    said = min(max(0, moved), MOST_BYTES)  # less than nothing would be room that is not there
+    said = min(max(0, moved), MOST_COUNTED)  # less than nothing would be room that is not there
     used = said / (now - before.asked_at).total_seconds()
     return math.inf if used > HUNGRY * before.share else LEAST + MORE * used

@@ -35,6 +35,7 @@ class OutputFile:
         return 0 if self.kind == "file" and self.target else self.size
 
 
+MOST_COUNTED = 2**53  #: bytes that anybody believes to have been moved; a double counts them still
 MOST = 2**63 - 1  #: bytes or nanoseconds: no file is larger, or later
 _ROW = (str, int, str, int, int)
 

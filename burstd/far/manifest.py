@@ -7,11 +7,12 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 
 from burstd.far import growing, paths
 from burstd.far.errors import MISMATCH, FarError
 from burstd.far.order import InputFile, Order
+from burstd.far.tree import Found, walk
 
 #: Nanoseconds. Some file systems keep times in steps of a second, or of two.
 STEP = 2_000_000_000
@@ -31,26 +32,26 @@ class Manifest:
         and OSError."""
         places = self._places | _above(path + "/" for path in made)
         lacking, spare = dict(self._given), list[paths.Parts]()
-        for directory, parts, fact in _walk(tree):
-            path = paths.join(parts)
-            if stat.S_ISDIR(fact.st_mode):
-                if path not in places:
-                    spare.append(parts)
-            elif path not in self._given:
-                os.unlink(parts[-1], dir_fd=directory)
-            elif _is(directory, parts[-1], fact, self._given[path]):
-                del lacking[path]
+        for found in walk(tree):
+            if found.kind == "dir":
+                if found.path not in places:
+                    spare.append(found.parts)
+            elif found.path not in self._given:
+                with paths.directory(tree, found.parts[:-1]) as above:
+                    os.unlink(found.parts[-1], dir_fd=above)
+            elif _is(tree, found, self._given[found.path]):
+                del lacking[found.path]
         for parts in reversed(spare):  # those below others come behind them
             with paths.directory(tree, parts[:-1]) as above, contextlib.suppress(OSError):
                 os.rmdir(parts[-1], dir_fd=above)
         _refuse(lacking)
 
-    def check(self, tree: int) -> None:
-        """The same of the inputs alone."""
+    def check(self, tree: int, seen: Iterable[Found]) -> None:
+        """The same of the inputs alone, by what was found there."""
         lacking = dict(self._given)
-        for directory, parts, fact in _walk(tree):
-            entry = self._given.get(paths.join(parts))
-            if entry is not None and _is(directory, parts[-1], fact, entry):
+        for found in seen:
+            entry = self._given.get(found.path)
+            if entry is not None and _is(tree, found, entry):
                 del lacking[entry.path]
         _refuse(lacking)
 
@@ -61,14 +62,16 @@ def _refuse(lacking: Collection[str]) -> None:
         raise FarError(MISMATCH, f"{len(lacking)} inputs are not there as they were sent: {first}")
 
 
-def _is(directory: int, name: bytes, fact: os.stat_result, entry: InputFile) -> bool:
+def _is(tree: int, found: Found, entry: InputFile) -> bool:
     """By its size, time and mode; where the file system can't keep those, by its content."""
-    if not stat.S_ISREG(fact.st_mode) or fact.st_size != entry.size:
+    fact = found.fact
+    if found.kind != "file" or fact.st_size != entry.size:
         return False
     late = abs(fact.st_mtime_ns - entry.mtime_ns)
     if late < STEP and stat.S_IMODE(fact.st_mode) == entry.mode:
         return True
-    return growing.right(directory, name, entry) is not None
+    with paths.directory(tree, found.parts[:-1]) as above:
+        return growing.right(above, found.parts[-1], entry) is not None
 
 
 def _above(found: Iterable[str]) -> set[str]:
@@ -78,17 +81,3 @@ def _above(found: Iterable[str]) -> set[str]:
         while (path := path[: path.rfind("/")]) and path not in above:
             above.add(path)
     return above
-
-
-def _walk(tree: int) -> Iterator[tuple[int, paths.Parts, os.stat_result]]:
-    """All that is there: a directory, open, what lies in it, and what that is like. A directory
-    comes before what lies in it."""
-    heads: list[paths.Parts] = [()]
-    while heads:
-        head = heads.pop()
-        with paths.directory(tree, head) as fd:
-            for found in list(os.scandir(fd)):
-                parts, fact = (*head, os.fsencode(found.name)), found.stat(follow_symlinks=False)
-                if stat.S_ISDIR(fact.st_mode):
-                    heads.append(parts)
-                yield fd, parts, fact

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Callable, Optional, TypeVar
 
 from burstd.far import paths
@@ -14,6 +13,7 @@ from burstd.far.chunks import digest_of
 from burstd.far.endrecord import Output, StreamDigest
 from burstd.far.moments import changed
 from burstd.far.order import InputFile
+from burstd.far.tree import GONE, Found, Pulse, opened, walk
 
 MAX_DEPTH = 200
 # Clocks of one file system may differ a little between its servers; a file that was staged within
@@ -21,9 +21,6 @@ MAX_DEPTH = 200
 MARGIN_NS = 5_000_000_000
 #: Seconds in which a node may go on to remember what a file is like: ten times what is usual.
 REMEMBERED = 600
-_GONE = (errno.ENOENT, errno.ESTALE)
-
-Pulse = Callable[[], None]
 Seen = TypeVar("Seen")
 
 
@@ -39,9 +36,8 @@ class Baseline:
     young: bool = False
 
     @classmethod
-    def take(cls, tree: int, moment_ns: int) -> Baseline:
-        """Looks at names only, not at contents."""
-        seen = list(_walk(tree, lambda: None))
+    def of(cls, seen: Collection[Found], moment_ns: int) -> Baseline:
+        """What was found in it at that moment."""
         return cls(
             moment_ns,
             frozenset(found.path for found in seen if found.kind in ("dir", "deep")),
@@ -58,15 +54,6 @@ class Harvest:
     deleted: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Found:
-    path: str
-    kind: str
-    fact: os.stat_result
-    target: Optional[str] = None
-    parts: paths.Parts = field(default=())
-
-
 def collect(
     tree: int, baseline: Baseline, inputs: Sequence[InputFile], roots: Sequence[str], pulse: Pulse
 ) -> Harvest:
@@ -79,7 +66,7 @@ def collect(
     outputs: list[Output] = []
     outside: list[str] = []
     same: dict[str, tuple[int, int]] = {}
-    for found in _walk(tree, pulse):
+    for found in walk(tree, pulse, MAX_DEPTH):
         if found.kind == "file" and found.fact.st_nlink > 1:
             same[found.path] = (found.fact.st_dev, found.fact.st_ino)
         entry = given.get(found.path)
@@ -106,7 +93,7 @@ def _joined(outputs: Sequence[Output], same: Mapping[str, tuple[int, int]]) -> I
 
 
 def _compare(
-    tree: int, baseline: Baseline, found: _Found, entry: Optional[InputFile], pulse: Pulse
+    tree: int, baseline: Baseline, found: Found, entry: Optional[InputFile], pulse: Pulse
 ) -> Optional[Output]:
     if found.kind in ("dir", "deep") and found.path in baseline.directories:
         return None
@@ -143,28 +130,18 @@ def _untouched(fact: os.stat_result, entry: InputFile, baseline: Baseline) -> bo
     return same and fact.st_ctime_ns < baseline.moment_ns - MARGIN_NS
 
 
-def _looked_at(tree: int, found: _Found, look: Callable[[int], Seen]) -> Optional[Seen]:
+def _looked_at(tree: int, found: Found, look: Callable[[int], Seen]) -> Optional[Seen]:
     """What is seen of the open file. None where it is gone."""
     try:
-        fd = _opened(tree, found.parts, paths.open_regular)
+        fd = opened(tree, found.parts, paths.open_regular)
         try:
             return look(fd)
         finally:
             os.close(fd)
     except OSError as error:
-        if error.errno in _GONE:
+        if error.errno in GONE:
             return None
         raise
-
-
-def _opened(tree: int, parts: paths.Parts, how: Callable[[int, paths.Parts], int]) -> int:
-    """What nobody may read is opened up for its owner. Raises OSError."""
-    try:
-        return how(tree, parts)
-    except PermissionError:
-        with paths.directory(tree, parts[:-1]) as parent:
-            paths.open_up(parent, parts[-1])
-        return how(tree, parts)
 
 
 def stream_digest(io: int, name: bytes, pulse: Pulse) -> Optional[StreamDigest]:
@@ -177,54 +154,3 @@ def stream_digest(io: int, name: bytes, pulse: Pulse) -> Optional[StreamDigest]:
         return StreamDigest(size=os.fstat(fd).st_size, blake3=digest_of(fd, pulse))
     finally:
         os.close(fd)
-
-
-def _walk(tree: int, pulse: Pulse) -> Iterator[_Found]:
-    heads: list[paths.Parts] = [()]
-    while heads:
-        head = heads.pop()
-        pulse()
-        for name, fact, target in _entries(tree, head):
-            parts = (*head, name)
-            path, kind = paths.join(parts), _kind(fact.st_mode)
-            if kind == "dir" and (len(parts) >= MAX_DEPTH or len(path) > paths.MAX_PATH - 512):
-                kind = "deep"  # nobody could fetch what lies below
-            elif kind == "dir":
-                heads.append(parts)
-            yield _Found(path, kind, fact, target, parts)
-
-
-def _entries(tree: int, head: paths.Parts) -> list[tuple[bytes, os.stat_result, Optional[str]]]:
-    try:
-        fd = _opened(tree, head, paths.open_directory)
-    except OSError as error:
-        if head and error.errno in _GONE:
-            return []
-        raise
-    try:
-        found = []
-        for name in sorted(map(os.fsencode, os.listdir(fd))):
-            try:
-                fact = os.stat(name, dir_fd=fd, follow_symlinks=False)
-                link = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(fact.st_mode) else None
-            except OSError as error:
-                if error.errno in _GONE:
-                    continue
-                raise
-            found.append((name, fact, None if link is None else paths.to_text(link)))
-        return found
-    finally:
-        os.close(fd)
-
-
-def _kind(mode: int) -> str:
-    for test, kind in (
-        (stat.S_ISREG, "file"),
-        (stat.S_ISDIR, "dir"),
-        (stat.S_ISLNK, "symlink"),
-        (stat.S_ISFIFO, "fifo"),
-        (stat.S_ISSOCK, "socket"),
-    ):
-        if test(mode):
-            return kind
-    return "device"

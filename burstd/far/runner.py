@@ -24,6 +24,7 @@ from burstd.far.payload import Payload, say
 from burstd.far.runtimes import Container, Runtime, choose
 from burstd.far.stepexec import binds
 from burstd.far.steps import MOUNTED, SCRIPT, StepServer, StepSite
+from burstd.far.tree import walk
 
 HEARTBEAT_S = 5.0
 EX_CANTEXEC = 126
@@ -106,9 +107,10 @@ class Runner:
         """Runs the payload to its end; returns the exit code. Everything is recorded."""
         self._pulse()
         self._make_places()
-        baseline = outputs.Baseline.take(self._tree, self._task.moment_ns)
+        baseline, trouble = self._looked_at()
         self._loop.watch(self._control, self._controlled)
-        if self._is_complete() and self._start():
+        started = self._failed(trouble) if trouble else self._start()
+        if started:
             self._state = "running"
             self._pulse()
             self._beat()
@@ -126,15 +128,16 @@ class Runner:
             if rundir.present(self._io, name):
                 os.unlink(name, dir_fd=self._io)
 
-    def _is_complete(self) -> bool:
-        """Whether the inputs are what was sent; who runs again finds what the job has made of
-        them."""
+    def _looked_at(self) -> tuple[outputs.Baseline, str]:
+        """The tree as it is now, and in what its inputs are not those that were sent; who runs
+        again finds what the job has made of them."""
+        seen, trouble = list(walk(self._tree)), ""
         if self._order.attempt == 1:
             try:
-                Manifest(self._order).check(self._tree)
+                Manifest(self._order).check(self._tree, seen)
             except (FarError, OSError) as error:
-                return self._failed(str(error))
-        return True
+                trouble = str(error)
+        return outputs.Baseline.of(seen, self._task.moment_ns), trouble
 
     def _start(self) -> bool:
         self._runtime, trouble = choose(self._task.runtimes)

@@ -5,13 +5,11 @@ from __future__ import annotations
 from burstd.core.money import core_hours, egress, occupied, price
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Remains
-from burstd.domain.data import from_rows
+from burstd.domain.data import MOST_COUNTED, from_rows
 from burstd.domain.jobs import JobSight
 from burstd.domain.requests import RequestKind
 from burstd.domain.targets import Money, RunState
 from burstd.shell.world import World
-
-MOST_BYTES = 2**53  #: of one job's results that anybody believes in
 
 
 def remains_of(burst: Burst, world: World) -> Remains | None:
@@ -73,7 +71,7 @@ def _came_home(burst: Burst, world: World) -> int:
     if kind not in said:
         return 0
     size = world.store.reports(burst.id, kind)[kind].body.get("bytes")
-    if not isinstance(size, int) or not 0 <= size < MOST_BYTES:
+    if not isinstance(size, int) or not 0 <= size < MOST_COUNTED:
         return burst.most_output or 0  # no size: what was put by for it is gone
     asked = world.store.requests().get(burst.id, frozenset())
     approved = any(one.kind is RequestKind.PAY for one in asked)

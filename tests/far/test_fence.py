@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,7 +13,6 @@ import pytest
 from burstd.far.client import Client
 from burstd.far.endrecord import FAILED_TO_START
 from burstd.far.errors import BUSY, MISMATCH, FarError
-from burstd.far.manifest import Manifest
 from burstd.far.order import InputFile
 from burstd.far.parts import Part
 from tests.far.kit import FarEnd, entry, finish, order, put, submit
@@ -173,20 +171,3 @@ def test_a_job_does_not_run_on_other_inputs_than_its_own(
     assert FAILED_TO_START == end.reason
     assert "1 inputs are not there as they were sent" in end.message
     assert end.stdout is None
-
-
-def test_tens_of_thousands_of_inputs_cost_little(tmp_path: Path) -> None:
-    given = []
-    for number in range(20_000):
-        given.append(entry(f"{STUDY}/{number % 40}/f{number}", b"x"))
-        place = tmp_path / given[-1].path[1:]
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.touch(0o640)
-        os.truncate(place, 1)
-        os.utime(place, ns=(given[-1].mtime_ns, given[-1].mtime_ns))
-    manifest, tree = Manifest(order(inputs=tuple(given))), os.open(tmp_path, os.O_RDONLY)
-    began = time.process_time()
-    manifest.enforce(tree, ())
-    manifest.check(tree)
-    assert time.process_time() - began < 1.0
-    os.close(tree)

@@ -14,21 +14,12 @@ from burstd.api import bodies, peers
 from burstd.domain.burst import Stage
 from burstd.testing.simulators import in_file
 from tests.flow.scene import Scene
-from tests.flow.test_review_api import ME, Counter, serve
+from tests.flow.test_review_api import ME, Counter, opened, serve
 
 
 @pytest.fixture
 def mine(tmp_path: Path) -> Iterator[Counter]:
     yield from serve(tmp_path, ME, Scene(database=in_file(tmp_path / "ledger.db")))
-
-
-def opened(counter: Counter, *said: bytes) -> socket.socket:
-    line = socket.socket(socket.AF_UNIX)
-    line.settimeout(10)
-    line.connect(str(counter.socket))
-    for part in said:
-        line.sendall(part)
-    return line
 
 
 ASKED = b"GET /v1/wait/99?seconds=0 HTTP/1.1\r\nhost: b\r\n\r\n"

@@ -36,20 +36,12 @@ def test_many_who_ask_cost_one_look_and_keep_nobody_from_another_answer(
         return str(real(slurm, argv))
 
     monkeypatch.setattr(type(mine.scene.slurm), "run", run)
-    done = list[int]()
-    threads = [
-        threading.Thread(target=lambda: done.append(mine.raw("GET", route)[0])) for _ in range(60)
-    ]
-    for thread in threads:
-        thread.start()
-    while not looks:
-        time.sleep(0.01)
-    began = time.monotonic()
-    assert 200 == mine.raw("GET", "/v1/quarantine")[0]
-    assert 5 > time.monotonic() - began
-    hung.set()
-    for thread in threads:
-        thread.join()
+    with mine.asked_by(60, "GET", route) as done:
+        while not looks:
+            time.sleep(0.01)
+        assert 200 == mine.raw("GET", "/v1/quarantine")[0]
+        assert [] == done
+        hung.set()
     assert (60, 1, 1) == (len(done), len(set(done)), len(looks))
 
 
@@ -83,11 +75,8 @@ def test_a_directory_service_that_hangs_holds_up_only_who_is_looked_for(
     ):
         asked.clear()
         hung.clear()
-        thread = threading.Thread(target=mine.raw, args=(method, route, body))
-        thread.start()
-        assert asked.wait(10)
-        began = time.monotonic()
-        assert 204 == mine.raw("GET", "/v1/wait/99?seconds=0")[0]
-        assert 5 > time.monotonic() - began
-        hung.set()
-        thread.join()
+        with mine.asked_by(1, method, route, body) as done:
+            assert asked.wait(10)
+            assert 204 == mine.raw("GET", "/v1/wait/99?seconds=0")[0]
+            assert [] == done
+            hung.set()

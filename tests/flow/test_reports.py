@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from burstd.api.reports import LARGEST, MOST, Told, sparse
 from burstd.domain.burst import Stage
 from burstd.testing.simulators import in_file
 from tests.flow.scene import Scene
-from tests.flow.test_review_api import ME, Counter, quarantine, serve
+from tests.flow.test_review_api import ME, Counter, opened, quarantine, serve
 
 FILES = [{"path": "/w/beam.inp", "size": 3, "blake3": "ab", "mtime_ns": 0, "mode": 0o644}]
 SENT = {"files": FILES, "marks": {}, "roots": ["/w"], "bytes": 3, "secret": "5e"}
@@ -191,11 +190,8 @@ def test_who_stops_in_the_middle_of_a_long_report_keeps_the_others_waiting_for_s
     monkeypatch.setattr(bodies, "PATIENCE", 0.5)
     mine.scene.until(Stage.STAGING_IN)
     route = f"/v1/standins/{mine.scene.burst().id}/reports"
-    with socket.socket(socket.AF_UNIX) as line:
-        line.settimeout(20)
-        line.connect(str(mine.socket))
-        head = f"POST {route} HTTP/1.1\r\nhost: b\r\ncontent-length: {2**20}\r\n\r\n"
-        line.sendall(head.encode() + b" " * 2**19)
+    head = f"POST {route} HTTP/1.1\r\nhost: b\r\ncontent-length: {2**20}\r\n\r\n"
+    with opened(mine, head.encode() + b" " * 2**19) as line:
         time.sleep(0.1)
         raw = json.dumps({"kind": "staged_in", "body": {"x": "y" * 2**20}}).encode()
         assert 204 == mine.raw("POST", route, raw)[0]

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,32 @@ class Counter:
             return answer.status, answer.read()
         finally:
             connection.close()
+
+    @contextmanager
+    def asked_by(
+        self, many: int, method: str, route: str, body: bytes = b""
+    ) -> Iterator[list[int]]:
+        """So many ask that at once: the answers so far, and behind it all of them."""
+        said = list[int]()
+        threads = [
+            threading.Thread(target=lambda: said.append(self.raw(method, route, body)[0]))
+            for _ in range(many)
+        ]
+        for thread in threads:
+            thread.start()
+        yield said
+        for thread in threads:
+            thread.join()
+
+
+def opened(counter: Counter, *said: bytes) -> socket.socket:
+    """A line on which so much was said."""
+    line = socket.socket(socket.AF_UNIX)
+    line.settimeout(20)
+    line.connect(str(counter.socket))
+    for part in said:
+        line.sendall(part)
+    return line
 
 
 def serve(tmp_path: Path, user: str, scene: Scene | None = None) -> Iterator[Counter]:

@@ -153,8 +153,8 @@ def test_a_job_that_asks_for_gpus_stays_in_whatever_way_it_asks(scene: Scene, as
     assert kind["numbers"] in ({"gres": "gres/gpu:4"}, {"gpus": "4", "max_gpus": "0"})
 
 
-def test_who_got_the_number_of_anothers_job_hears_of_the_own_one_alone(scene: Scene) -> None:
-    """MaxJobId is reached, or a crash gave it out again."""
+def given_out_again(scene: Scene) -> None:
+    """Alice's job 1 came back; then MaxJobId is reached, or a crash gives its number out again."""
     scene.slurm.submit(user="alice", name="beam", minutes=120)
     scene.agents.missing["1"] = "/projects/prototype-x/secret.inp is missing"
     scene.until(Stage.RETURNED)
@@ -163,6 +163,10 @@ def test_who_got_the_number_of_anothers_job_hears_of_the_own_one_alone(scene: Sc
     scene.agents.missing.clear()
     scene.slurm._next_id = 1
     scene.clock.forward(days=30)
+
+
+def test_who_got_the_number_of_anothers_job_hears_of_the_own_one_alone(scene: Scene) -> None:
+    given_out_again(scene)
     assert "1" == scene.slurm.submit(user="bob", name="bobs", minutes=6, partition="long")
     scene.turn(1)
     found = why("1")
@@ -176,13 +180,6 @@ def test_who_got_the_number_of_anothers_job_hears_of_the_own_one_alone(scene: Sc
 
 
 def test_and_that_job_may_leave(scene: Scene) -> None:
-    scene.slurm.submit(user="alice", name="beam", minutes=120)
-    scene.agents.missing["1"] = "gone"
-    scene.until(Stage.RETURNED)
-    scene.slurm.jobs.clear()
-    scene.slurm.accounting.clear()
-    scene.agents.missing.clear()
-    scene.slurm._next_id = 1
-    scene.clock.forward(days=30)
+    given_out_again(scene)
     scene.slurm.submit(user="bob", name="bobs", minutes=120)
     assert "bob" == scene.finish("1").identity.user

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from burstd.far import outputs
+from burstd.far import tree as walked
 from burstd.far.outputs import Baseline, collect
 from tests.unit.staged import MTIME, of
 
@@ -33,7 +33,7 @@ def remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def memory(name: bytes, **where: int) -> os.stat_result:
         return seen[name] if name in seen else stat(name, **where)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(outputs, "os", Remembering(memory))
+    monkeypatch.setattr(walked, "os", Remembering(memory))
     return tmp_path
 
 

@@ -127,10 +127,7 @@ class SqlStore:
             closed=known.get("closed") == "1",
             suspect=chain.suspicion(known.get("suspect", "")),
             returned=frozenset(back),
-            owners={
-                **back,
-                **{b.job: b.identity.user for b in values if b.stage is Stage.ABANDONED},
-            },
+            owners={**back, **sums.abandoned(values)},
         )
 
     def journal(self, burst: BurstId) -> tuple[JournalEntry, ...]:

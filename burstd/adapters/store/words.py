@@ -15,13 +15,13 @@ from burstd.adapters.store import schema as t
 from burstd.adapters.store.database import Database
 from burstd.domain.audit import DAEMON, AuditRecord
 from burstd.domain.burst import BurstId
+from burstd.domain.data import MOST_COUNTED
 from burstd.domain.requests import Request, RequestKind
 from burstd.ports.store import Report
 
 EGRESS = "staged_in"  #: the report that all inputs have left
 LEFT = "egress"  #: its record in the audit log
 LISTS = 8  #: of inputs of one burst; one that several agents sent has several
-MOST_BYTES = 2**53  #: that anybody believes in; a double still counts them
 
 
 class Reports:
@@ -122,7 +122,7 @@ def _lists(db: Connection, burst: BurstId) -> int:
 
 def _size(said: object) -> int:
     """An agent's figure for dashboards, as far as it is one."""
-    return min(said, MOST_BYTES) if isinstance(said, int) and said > 0 else 0
+    return min(said, MOST_COUNTED) if isinstance(said, int) and said > 0 else 0
 
 
 def _egress(body: Mapping[str, Any]) -> Mapping[str, object]:

@@ -1,0 +1,100 @@
+"""All that lies in a run's tree. Links are named, never followed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Callable, Optional
+
+from burstd.far import paths
+
+GONE = (errno.ENOENT, errno.ESTALE)
+
+Pulse = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Found:
+    """`kind`: as in the end record; `target`: a link's text."""
+
+    path: str
+    kind: str
+    fact: os.stat_result
+    target: Optional[str] = None
+    parts: paths.Parts = field(default=())
+
+
+def quiet() -> None:
+    """Nobody waits for a sign of life."""
+
+
+def walk(tree: int, pulse: Pulse = quiet, deepest: Optional[int] = None) -> Iterator[Found]:
+    """A directory comes before what lies in it; what goes away meanwhile is not there. `pulse` is
+    called now and then. What nobody may read is opened up for its owner. A directory at `deepest`
+    components, or with a path that leaves no room below, is of kind "deep", and not entered; none:
+    all are. Raises OSError."""
+    heads: list[paths.Parts] = [()]
+    while heads:
+        head = heads.pop()
+        pulse()
+        for name, fact, target in _entries(tree, head):
+            parts = (*head, name)
+            path, kind = paths.join(parts), _kind(fact.st_mode)
+            if kind == "dir" and deepest is not None and _is_deep(path, parts, deepest):
+                kind = "deep"  # nobody could fetch what lies below
+            elif kind == "dir":
+                heads.append(parts)
+            yield Found(path, kind, fact, target, parts)
+
+
+def opened(tree: int, parts: paths.Parts, how: Callable[[int, paths.Parts], int]) -> int:
+    """What nobody may read is opened up for its owner. Raises OSError."""
+    try:
+        return how(tree, parts)
+    except PermissionError:
+        with paths.directory(tree, parts[:-1]) as parent:
+            paths.open_up(parent, parts[-1])
+        return how(tree, parts)
+
+
+def _is_deep(path: str, parts: paths.Parts, deepest: int) -> bool:
+    return len(parts) >= deepest or len(path) > paths.MAX_PATH - 512
+
+
+def _entries(tree: int, head: paths.Parts) -> list[tuple[bytes, os.stat_result, Optional[str]]]:
+    try:
+        fd = opened(tree, head, paths.open_directory)
+    except OSError as error:
+        if head and error.errno in GONE:
+            return []
+        raise
+    try:
+        found = []
+        for name in sorted(map(os.fsencode, os.listdir(fd))):
+            try:
+                fact = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                link = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(fact.st_mode) else None
+            except OSError as error:
+                if error.errno in GONE:
+                    continue
+                raise
+            found.append((name, fact, None if link is None else paths.to_text(link)))
+        return found
+    finally:
+        os.close(fd)
+
+
+def _kind(mode: int) -> str:
+    for test, kind in (
+        (stat.S_ISREG, "file"),
+        (stat.S_ISDIR, "dir"),
+        (stat.S_ISLNK, "symlink"),
+        (stat.S_ISFIFO, "fifo"),
+        (stat.S_ISSOCK, "socket"),
+    ):
+        if test(mode):
+            return kind
+    return "device"

@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import subprocess
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,6 +167,22 @@ def test_term_to_every_process_of_the_job_as_slurm_sends_it(site: FarEnd) -> Non
     assert finish(runner)[0] == 9
     assert "last words" in site.output()
     assert site.end().exit_code == 9
+
+
+def test_term_reaches_a_payload_whose_container_changes_hands_just_then(site: FarEnd) -> None:
+    """Slurm's own ends bwrap's outer process, and may miss what was below it."""
+    submit(site, "#!/bin/bash\ntrap 'echo last words; exit 9' TERM\necho ready; sleep 300 & wait\n")
+    runner = site.run()
+    await_line(site.run_dir / "io/stdout", "ready", lambda: runner.poll() is None)
+    (inner,) = children(runner.pid)
+    (outer,) = children(inner)
+    kill(inner, signal.SIGSTOP)  # it hears of both at once
+    kill(outer, signal.SIGTERM)
+    runner.terminate()
+    time.sleep(0.2)
+    kill(inner, signal.SIGCONT)
+    assert finish(runner)[0] == 9
+    assert "ready\nlast words\n" == site.output()
 
 
 def test_user_signals_arrive_once(site: FarEnd) -> None:

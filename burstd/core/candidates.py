@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from burstd.core.eligible import Court, case_of, rulings
@@ -30,11 +30,11 @@ class Candidate:
     facts: ScriptFacts
     asked: Directives
     worth: float | None = None  #: hours; ``None``: it is not in the line whose jobs are compared
+    load: Load = field(init=False)  #: what one of them is to its pressures
 
-    @property
-    def each(self) -> float:
-        """Core-hours that one of them is expected to use."""
-        return self.job.cpus * self.run.total_seconds() / 3600
+    def __post_init__(self) -> None:
+        hours = self.run.total_seconds() / 3600
+        self.load = Load(self.job, self.job.cpus * hours, self.gpus * hours)
 
     @property
     def gpus(self) -> int:
@@ -42,14 +42,10 @@ class Candidate:
         return self.facts.shape.gpus if self.facts.shape else 0
 
     @property
-    def load(self) -> Load:
-        """What one of them is to its pressures."""
-        return Load(self.job, self.each, self.gpus * self.run.total_seconds() / 3600)
-
-    @property
     def first(self) -> bool:
         """It leaves before others, whatever its leaving spares."""
-        return self.wish or self.asked.mode in {JobMode.PREFER, JobMode.REQUIRE}
+        mode = self.asked.mode
+        return self.wish or mode is JobMode.PREFER or mode is JobMode.REQUIRE
 
     @property
     def pressed(self) -> bool:
@@ -64,7 +60,6 @@ def candidates(
     found: list[Candidate] = []
     declined: list[Decline] = []
     court = Court(policy)
-    busy: Mapping[int, set[JobKey]] | None = None
     for job in snapshot.queue.jobs:
         if not considered(job, policy):
             continue
@@ -85,14 +80,36 @@ def candidates(
             reason, numbers = why or (Reason.SCRIPT_UNREAD, {})
             declined.append(Decline(job.identity, reason, numbers, case.wish, elements))
             continue
-        if job.throttle is not None:
-            busy = _busy(snapshot, ledger) if busy is None else busy
-            elements, kept = _throttled(job, elements, busy.get(job.key.job_id, ()))
-            declined += kept
-        if elements:
-            run = snapshot.usage.time(job)
-            found.append(Candidate(job, elements, case.wish, run, case.facts, case.asked))
-    return found, declined
+        run = snapshot.usage.time(job)
+        found.append(Candidate(job, elements, case.wish, run, case.facts, case.asked))
+    declined += _throttled(found, snapshot, ledger)
+    return [candidate for candidate in found if candidate.elements], declined
+
+
+def _throttled(found: Sequence[Candidate], snapshot: Snapshot, ledger: Ledger) -> list[Decline]:
+    """As many of each array as it lets run beside those that do; the rest stays, and is no
+    pressure: a stand-in of theirs would not start. A task with a line of its own is one of its
+    array's."""
+    jobs = snapshot.queue.jobs
+    most = {job.key.job_id: job.throttle for job in jobs if job.throttle is not None}
+    if not most:
+        return []
+    arrays: dict[int, list[Candidate]] = defaultdict(list)
+    for candidate in found:
+        if candidate.job.key.job_id in most:
+            arrays[candidate.job.key.job_id].append(candidate)
+    declined, busy = list[Decline](), _busy(snapshot, ledger)
+    for number, lines in arrays.items():
+        at_once, running = most[number], len(busy.get(number, ()))
+        room = max(0, at_once - running)
+        numbers = {"at_once": str(at_once), "running": str(running)}
+        for one in sorted(lines, key=lambda one: one.elements[0]):
+            over, one.elements = one.elements[room:], one.elements[:room]
+            room -= len(one.elements)
+            if over:
+                why = Reason.THROTTLED
+                declined.append(Decline(one.job.identity, why, numbers, elements=over))
+    return declined
 
 
 def _busy(snapshot: Snapshot, ledger: Ledger) -> Mapping[int, set[JobKey]]:
@@ -104,20 +121,6 @@ def _busy(snapshot: Snapshot, ledger: Ledger) -> Mapping[int, set[JobKey]]:
         if job.state in _RUNS:
             found[job.key.job_id].add(job.key)
     return found
-
-
-def _throttled(
-    job: QueuedJob, elements: tuple[JobKey, ...], busy: Collection[JobKey]
-) -> tuple[tuple[JobKey, ...], list[Decline]]:
-    """As many as its array lets run beside those that do; the rest stays, and is no pressure: a
-    stand-in of theirs would not start."""
-    most = job.throttle or 0
-    room = max(0, most - len(busy))
-    if room >= len(elements):
-        return elements, []
-    numbers = {"at_once": str(most), "running": str(len(busy))}
-    rest = Decline(job.identity, Reason.THROTTLED, numbers, elements=elements[room:])
-    return elements[:room], [rest]
 
 
 def considered(job: QueuedJob, policy: BurstPolicy) -> bool:

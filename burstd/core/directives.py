@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 from burstd.domain.directives import NONE, Directives, JobMode
+from burstd.domain.licences import parse_licences
 from burstd.domain.targets import TargetName
 
 #: Of two modes the one further on counts.
@@ -50,7 +51,7 @@ def together(one: Directives, other: Directives) -> Directives:
         mode=max(one.mode, other.mode, key=_STRENGTH.index),
         application=one.application or other.application,
         classes=tuple(dict.fromkeys([*one.classes, *other.classes])),
-        licences=",".join(filter(None, (one.licences, other.licences))),
+        licences=_most(one.licences, other.licences),
         targets=_both(one.targets, other.targets),
         deadline=min(filter(None, (one.deadline, other.deadline)), default=None),
         most_cost=min((c for c in (one.most_cost, other.most_cost) if c is not None), default=None),
@@ -72,6 +73,18 @@ def _both(
     if one is None or other is None:
         return other if one is None else one
     return one & other
+
+
+def _most(one: str, other: str) -> str:
+    """The more of each: who says it twice does not need it twice. What can't be read stays so."""
+    if not (one and other):
+        return one or other
+    try:
+        needs, more = parse_licences(one), parse_licences(other)
+    except ValueError:
+        return f"{one},{other}"
+    names = needs.keys() | more.keys()
+    return ",".join(f"{n}:{max(needs.get(n, 0), more.get(n, 0))}" for n in sorted(names))
 
 
 def _deadline(value: str) -> Directives:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
 
-from burstd.domain.jobs import QueuedJob
 from burstd.domain.targets import TargetName
 
 
@@ -35,12 +34,6 @@ class Label:
     users: frozenset[str] = frozenset()
     paths: tuple[str, ...] = ()
 
-    def covers(self, job: QueuedJob) -> bool:
-        """True if it is labelled so."""
-        return self.speaks_of(job.identity.user, job.account, job.partitions) and (
-            not self.paths or self._pattern.match(job.directory) is not None
-        )
-
     def speaks_of(self, user: str, account: str, partitions: Iterable[str]) -> bool:
         """True if jobs of these can be labelled so, by where their data lie."""
         return (
@@ -48,6 +41,10 @@ class Label:
             and (not self.accounts or account in self.accounts)
             and (not self.partitions or not self.partitions.isdisjoint(partitions))
         )
+
+    def lies(self, directory: str) -> bool:
+        """True if the data of a job that works there are so labelled, if it speaks of the job."""
+        return not self.paths or self._pattern.match(directory) is not None
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:

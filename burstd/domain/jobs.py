@@ -31,6 +31,9 @@ class JobKey:
     job_id: int
     array_task: int | None = None
 
+    def __hash__(self) -> int:
+        return hash((self.job_id, self.array_task))
+
     def __str__(self) -> str:
         return str(self.job_id) if self.array_task is None else f"{self.job_id}_{self.array_task}"
 
@@ -49,6 +52,10 @@ class JobIdentity:
     submitted_at: datetime
     user: str
     name: str
+
+    def __hash__(self) -> int:
+        key = self.key  # few strangers ever have the same: all of a queue are looked up, by tens
+        return hash((key.job_id, key.array_task))
 
 
 class JobState(Enum):
@@ -161,7 +168,7 @@ class QueuedJob:
     @property
     def partitions(self) -> tuple[str, ...]:
         """Those that it may start in."""
-        return tuple(self.partition.split(","))
+        return tuple(self.partition.split(",")) if "," in self.partition else (self.partition,)
 
     @property
     def key(self) -> JobKey:

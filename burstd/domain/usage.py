@@ -19,6 +19,7 @@ from typing import Generic, TypeVar
 from burstd.domain.jobs import QueuedJob
 
 SHORTEST = timedelta(minutes=1)  #: that anything is expected to run
+_SHORTEST = SHORTEST.total_seconds()
 RUNS = 10  #: of a kind, or of a user, that count
 REQUESTS = 100  #: of runs that asked for as much, whoever's they were
 _ANY = 0  #: instead of a number of cores
@@ -175,13 +176,16 @@ class Usage:
         limit = job.time_limit
         if limit is None:
             return timedelta()
-        user = job.identity.user
+        user, most = job.identity.user, limit.total_seconds()
         part = self._users.part(user)
         if part is not None:
             part = self._alike.part((user, kind(job.identity.name))) or part
         else:
-            part = self._by_request(job.cpus, _seconds(limit))
-        return min(limit, max(SHORTEST, limit * part))
+            part = self._by_request(job.cpus, int(most))
+        likely = most * part
+        if likely < _SHORTEST:
+            return min(limit, SHORTEST)
+        return limit if likely >= most else timedelta(0, likely)
 
     def _by_request(self, cores: int, seconds: int) -> float:
         same = self._requests.part((cores, seconds))

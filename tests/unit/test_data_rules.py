@@ -154,9 +154,7 @@ def test_one_more_label_or_word_of_a_user_never_opens_a_target(
     rules = DataRules(RULES.classes, tuple(given), unlabelled)
     before = allowed(rules, [])
     assert allowed(rules, words) <= before
-    labelled = rules.labels and any(
-        label.covers(queued(directory=directory)) for label in rules.labels
-    )
+    labelled = classes(queued(directory=directory), replace(rules, unlabelled=None))
     if labelled or unlabelled == DataClass("open"):  # a first label replaces the default
         assert allowed(replace(rules, labels=(*rules.labels, more)), []) <= before
 

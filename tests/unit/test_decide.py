@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
@@ -190,6 +191,20 @@ def test_no_more_tasks_leave_than_their_array_lets_run_at_once() -> None:
     assert 2.0 == plan.backlog
     free = decide(snapshot(replace(array, throttle=9), here), policy, Ledger())
     assert 4 == len(free.placements)
+
+
+def test_a_task_that_slurm_has_given_a_line_of_its_own_counts_with_its_array() -> None:
+    """One that came home, or was requeued: its line shows no throttle."""
+    array = queued(7, tasks=(3, 4, 5), throttle=3)
+    own = [queued(7, identity=identity(7, task=task)) for task in (1, 2)]
+    here = queued(7, identity=identity(7, task=0), state=JobState.RUNNING, reason="None")
+    policy = replace(POLICY, watermarks=Watermarks(CoreHours(1), CoreHours(0)))
+    for lines in permutations((*own, array, here)):
+        plan = decide(snapshot(*lines), policy, Ledger())
+        assert ["7_1", "7_2"] == [str(p.identity.key) for p in plan.placements]
+        assert {Reason.THROTTLED: ["7_3", "7_4", "7_5"]} == {
+            d.reason: [str(k) for k in d.elements] for d in plan.declined
+        }
 
 
 def test_arrays_with_throttles_are_not_each_held_against_the_whole_queue() -> None:

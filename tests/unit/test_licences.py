@@ -126,7 +126,7 @@ def test_a_script_says_what_it_checks_out_and_the_profile_too() -> None:
     app = Application("abaqus", "abaqus", (r"\babaqus\b",), licences={"abaqus": Formula.ABAQUS})
     text = "#!/bin/sh\n#BURST licences=cae:2,abaqus:40\n#BURST licences=x\nabaqus job=beam\n"
 
-    assert replace(ABAQUS, asked=Directives(licences="cae:2,abaqus:40,x")) == script.facts(
+    assert replace(ABAQUS, asked=Directives(licences="abaqus:40,cae:2,x:1")) == script.facts(
         text, [app]
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -168,6 +169,11 @@ def _given(text: str) -> str:
     return "" if text in NOTHING else text
 
 
+def _shared(text: str) -> str:
+    """What thousands of lines say is kept once, and found by its address."""
+    return sys.intern(_given(text))
+
+
 def queued_job(cluster: str, cells: Sequence[str]) -> QueuedJob:
     """One job from its cells in the order of ``QUEUE_FIELDS``. Raises ``Unreachable`` if they are
     none: a list that can't be read whole is not a list."""
@@ -183,12 +189,12 @@ def queued_job(cluster: str, cells: Sequence[str]) -> QueuedJob:
         element = ids[0] if group and not several else None
         key = JobKey(cluster, int(f["F"]), element)
         return QueuedJob(
-            identity=JobIdentity(key, moment(f["V"]), f["u"], f["j"]),
+            identity=JobIdentity(key, moment(f["V"]), sys.intern(f["u"]), f["j"]),
             state=condition,
-            reason=f["r"],
-            partition=f["P"],
-            account=_given(f["a"]),
-            qos=_given(f["q"]),
+            reason=sys.intern(f["r"]),
+            partition=sys.intern(f["P"]),
+            account=_shared(f["a"]),
+            qos=_shared(f["q"]),
             cpus=count(f["C"]),
             nodes=count(f["D"]),
             time_limit=time_limit(f["l"]),

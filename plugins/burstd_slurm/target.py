@@ -56,6 +56,8 @@ _RUN_STATES: Mapping[str, RunState] = {
     "ended": RunState.OVER,
     "lost": RunState.OVER,
 }
+#: Work asked for at once: a user's shell gets a command as one word of 128 KiB at most (execve(2)).
+MOST_NAMES = 1000
 _WHOLE = "whole"  #: the last line of an answer that nothing is missing from
 #: Slurm's programs speak of a passing trouble in these words.
 _AWAY = re.compile(r"Unable to contact|Socket timed out|Connection refused|slurmdbd|try again")
@@ -166,6 +168,10 @@ class SlurmTarget:
         return chosen
 
     def poll(self, keys: Sequence[WorkKey]) -> Mapping[WorkKey, RemoteJob]:
+        parts = (keys[at : at + MOST_NAMES] for at in range(0, len(keys), MOST_NAMES))
+        return {key: job for part in parts for key, job in self._polled(part).items()}
+
+    def _polled(self, keys: Sequence[WorkKey]) -> Mapping[WorkKey, RemoteJob]:
         rows, garbled = self._rows(keys)
         remark = _unreadable(garbled) if garbled else ""
         return {

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from burstd.domain.targets import Image, Money, TargetName, WorkKey, WorkOrder
-from burstd.ports.errors import PortError
+from burstd.ports.errors import PortError, Unreachable
 from burstd.ports.plugin import PluginContext
 from burstd.ports.remote import Failed
 from burstd.ports.target import Target
@@ -21,6 +21,7 @@ from burstd.testing.simulators import SimulatedSlurm, SteppedClock
 from burstd_slurm import PLUGIN
 from burstd_slurm.settings import SlurmTargetSettings
 
+MAX_ARG_STRLEN = 131072  #: bytes; execve(2)
 TEXTS = Path(__file__).parent.parent / "data" / "slurm-24.11"
 
 
@@ -38,6 +39,8 @@ class SimulatedShell:
     def run(
         self, user: str, argv: Sequence[str], stdin: bytes | BinaryIO = b"", deadline: float = 60.0
     ) -> str:
+        if len(shlex.join(argv)) >= MAX_ARG_STRLEN:  # a user's shell is given it as one word
+            raise Unreachable("Argument list too long")
         try:
             content = stdin if isinstance(stdin, bytes) else stdin.read()
             return self._run(user, list(argv), content)

@@ -101,6 +101,15 @@ class TargetContract:
         assert far.target.find(key) is None
         assert RemoteState.UNKNOWN is far.target.poll([key])[key].state
 
+    def test_any_amount_of_work_is_polled(self, far: FarEnd, order: WorkOrder) -> None:
+        """A command line has an end (execve(2)), and the names of much work are longer."""
+        far.target.submit(order)
+        keys = [WorkKey(f"b-{number:08d}none") for number in range(9000)] + [order.key]
+        seen = far.target.poll(keys)
+
+        assert keys == [*seen]
+        assert RemoteState.HELD is seen[order.key].state
+
     def test_submitted_work_is_held_until_it_may_start(self, far: FarEnd, order: WorkOrder) -> None:
         remote_id = far.target.submit(order)
         far.wait(lambda: False, 2)

@@ -76,6 +76,7 @@ TRANSITIONS: Mapping[Stage, Row] = MappingProxyType(
         Stage.CANCELLING: {ev.Ended: Stage.ENDED, **_CALL_A_HUMAN},
         Stage.ENDED: {ev.Begun: Stage.STAGING_OUT, **_STOP},
         Stage.STAGING_OUT: {
+            ev.Granted: Stage.STAGING_OUT,
             ev.Done: Stage.STAGED_OUT,
             ev.Skipped: Stage.STAGED_OUT,
             **_CALL_A_HUMAN,
@@ -148,11 +149,18 @@ def _with_evidence(moved: Burst, event: Event) -> Burst:
             return replace(moved, stopping=True, cause=cause)
         case ev.Over(epoch):
             return replace(moved, over=epoch)
-        case ev.Abandoned():
-            return replace(moved, cost=event.cost, cause=event.cause)
+        case ev.Granted() | ev.Abandoned():
+            return _as_judged(moved, event)
         case ev.Refused() | ev.Recalled() | ev.Skipped() | ev.Broken() | ev.OperatorEvent():
             return replace(moved, cause=event.cause)
     return _with_remains(moved, event)
+
+
+def _as_judged(moved: Burst, event: ev.Granted | ev.Abandoned) -> Burst:
+    judged = replace(moved, cause=event.cause)
+    if isinstance(event, ev.Abandoned):
+        return replace(judged, cost=event.cost)
+    return replace(judged, most_output=event.most_output, reserved=event.reserved)
 
 
 def _with_remains(moved: Burst, event: Event) -> Burst:

@@ -180,6 +180,19 @@ class Released(OperatorEvent):
 
 
 @dataclass(frozen=True)
+class Granted(OperatorEvent):
+    """So many bytes of its results may come home, more than were paid for; this is put by now."""
+
+    most_output: int
+    reserved: Money
+
+    @property
+    def cause(self) -> str:
+        words = f"{self.by} approved that {self.most_output / 1e9:.3f} GB come home"
+        return f"{words}: {self.why}" if self.why else words
+
+
+@dataclass(frozen=True)
 class Abandoned(OperatorEvent):
     """burstd has nothing to do with it any more; ``cost`` is what it may have cost at most."""
 

@@ -70,6 +70,7 @@ TRANSITIONS: Mapping[Stage, Row] = MappingProxyType(
             ev.Started: Stage.RUNNING,
             ev.Signalled: Stage.RUNNING,
             ev.Ended: Stage.ENDED,
+            ev.Unbegun: Stage.RETURNING,  # nothing ran: its job may begin at home
             ev.Recalled: Stage.CANCELLING,
             **_CALL_A_HUMAN,
         },
@@ -151,7 +152,10 @@ def _with_evidence(moved: Burst, event: Event) -> Burst:
             return replace(moved, over=epoch)
         case ev.Granted() | ev.Abandoned():
             return _as_judged(moved, event)
-        case ev.Refused() | ev.Recalled() | ev.Skipped() | ev.Broken() | ev.OperatorEvent():
+        case (
+            ev.Refused() | ev.Recalled() | ev.Unbegun() | ev.Skipped() | ev.Broken()
+            | ev.OperatorEvent()
+        ):  # fmt: skip
             return replace(moved, cause=event.cause)
     return _with_remains(moved, event)
 

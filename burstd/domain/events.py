@@ -83,6 +83,13 @@ class Ended(Event):
 
 
 @dataclass(frozen=True)
+class Unbegun(Event):
+    """The target gave the twin up before it began, and nothing of it ran: proven twice."""
+
+    cause: str
+
+
+@dataclass(frozen=True)
 class Recalled(Event):
     """The user (or an administrator) ended the job on-prem: its twin must stop."""
 

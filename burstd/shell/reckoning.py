@@ -7,7 +7,6 @@ from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Remains
 from burstd.domain.data import MOST_COUNTED, from_rows
 from burstd.domain.jobs import JobSight
-from burstd.domain.targets import RunState
 from burstd.shell.world import World
 
 
@@ -34,7 +33,7 @@ def _unlanded(burst: Burst, world: World) -> bool:
         return True
     # The far scheduler counts in whole seconds.
     target = world.sites[burst.target].target
-    return target.run_state(burst.work_key, burst.identity.user) is not RunState.NEVER
+    return target.run_state(burst.work_key, burst.identity.user).began
 
 
 def not_landed(burst: Burst, world: World) -> str:

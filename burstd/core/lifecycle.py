@@ -144,7 +144,9 @@ def _with_evidence(moved: Burst, event: Event) -> Burst:
             return replace(moved, remote_id=remote_id, remote=epoch)
         case ev.Vanished(cause):
             return replace(moved, remote_id=None, remote=None, cause=cause)
-        case ev.Started() | ev.Ended() | ev.Settled():  # whose fields are the burst's own
+        case (
+            ev.Started() | ev.Ended() | ev.Settled() | ev.Refused()
+        ):  # whose fields are the burst's own
             return replace(moved, **vars(event))
         case ev.Signalled(cause):
             return replace(moved, stopping=True, cause=cause)
@@ -153,8 +155,7 @@ def _with_evidence(moved: Burst, event: Event) -> Burst:
         case ev.Granted() | ev.Abandoned():
             return _as_judged(moved, event)
         case (
-            ev.Refused() | ev.Recalled() | ev.Unbegun() | ev.Skipped() | ev.Broken()
-            | ev.OperatorEvent()
+            ev.Recalled() | ev.Unbegun() | ev.Skipped() | ev.Broken() | ev.OperatorEvent()
         ):  # fmt: skip
             return replace(moved, cause=event.cause)
     return _with_remains(moved, event)

@@ -151,9 +151,10 @@ class Deferred(Event):
 
 @dataclass(frozen=True)
 class Refused(Event):
-    """A permanent failure: this burst goes home."""
+    """A permanent failure, or somebody's wish (``asked_back``): this burst goes home."""
 
     cause: str
+    asked_back: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from burstd.core.data import forbidden
 from burstd.core.orders import Order, ending, order_for, remark
 from burstd.core.shares import weight
 from burstd.domain.burst import Burst, Stage
-from burstd.domain.requests import RequestKind
 from burstd.shell.standing import own_code
 
 LONGEST_WAIT = 120.0  #: seconds of one long poll
@@ -78,7 +77,7 @@ def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
         "remark": remark(burst, own),
         "exit_code": code,
         "signal": signal,
-        "most_bytes": _most_bytes(burst, desk),
+        "most_bytes": burst.most_output,
         "costs": burst.most_output is not None,
         "time_limit_s": limit.total_seconds() if limit else 0,
         "resolver": app.resolver if app else "all",
@@ -107,14 +106,6 @@ def _words(age: timedelta) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} seconds"
-
-
-def _most_bytes(burst: Burst, desk: Desk) -> int | None:
-    """That are paid for, of what comes home; ``None``: all."""
-    if burst.most_output is None:
-        return None
-    asked = desk.world.store.requests().get(burst.id, frozenset())
-    return None if any(one.kind is RequestKind.PAY for one in asked) else burst.most_output
 
 
 def _waiting(cause: str) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
-from burstd.api import pulls, remains
+from burstd.api import approvals, pulls, remains
 from burstd.api.answers import burst_named, handler, iso, none, operators_only, too_late, why_of
 from burstd.api.desk import Desk
 from burstd.api.peers import Peer
@@ -151,23 +152,33 @@ class OperatorRoutes:
     # --- what waits for an operator's yes
 
     def proposals(self, _request: Request, peer: Peer) -> Any:
-        """What would leave if an operator said so."""
+        """What would leave, or come home, if an operator said so."""
         found = [b for b in self._proposed() if peer.may_see(b.identity.user)]
-        return {"proposals": [{**_line(b), "reserved": str(b.reserved)} for b in found]}
+        return {
+            "proposals": [{**_line(b), "reserved": str(b.reserved)} for b in found],
+            "results": [
+                {**_line(burst), **approvals.words(self._desk, wish)}
+                for burst in self._desk.world.store.open_bursts()
+                if peer.may_see(burst.identity.user)
+                and (wish := approvals.oversized(self._desk, burst)) is not None
+            ],
+        }
 
     def approve(self, request: Request, peer: Peer) -> Any:
         """One of them may go, or its results may come home. For operators."""
         if not peer.operator:
             return operators_only()
-        store = self._desk.world.store
         burst = burst_named(self._desk, request.path_params["job"])
         if burst is None:
             return none(request)
-        if burst.stage is Stage.STAGING_OUT and "oversized" in store.said(burst.id):
-            return self._approve([burst], peer, why_of(request), RequestKind.PAY)
-        if burst.stage is not Stage.PLANNED:
-            return too_late(f"burst {burst.id} of job {burst.job} is {burst.stage.value}")
-        return self._approve([burst], peer, why_of(request))
+        if burst.stage is Stage.PLANNED:
+            return self._approve([burst], peer, why_of(request))
+        said = approvals.grant(self._desk, burst, peer.user, why_of(request))
+        if isinstance(said, Response):
+            return said
+        after, words = said
+        self._desk.nudge.set()
+        return {"approved": [{**_line(after), **words}]}
 
     def approve_all(self, request: Request, peer: Peer) -> Any:
         """All that wait at this moment. For operators."""
@@ -175,10 +186,8 @@ class OperatorRoutes:
             return operators_only()
         return self._approve(self._proposed(), peer, why_of(request))
 
-    def _approve(
-        self, bursts: list[Burst], peer: Peer, why: str, kind: RequestKind = RequestKind.APPROVE
-    ) -> dict[str, Any]:
-        asked = Asked(kind, peer.user, why)
+    def _approve(self, bursts: list[Burst], peer: Peer, why: str) -> dict[str, Any]:
+        asked = Asked(RequestKind.APPROVE, peer.user, why)
         taken = [b for b in bursts if self._desk.world.store.request(b.id, asked)]
         self._desk.nudge.set()
         return {"approved": [_line(b) for b in taken]}

@@ -100,20 +100,25 @@ class PeopleRoutes:
     def jobs(self, _request: Request, peer: Peer) -> Any:
         """The open bursts beside the waiting jobs, with squeue's columns."""
         world, queue = self._desk.world, self._desk.memory.queue
-        bursts = {b.job: b for b in world.store.open_bursts()}
-        percents = {
-            str(b.job): found.percent
-            for b in bursts.values()
-            if peer.may_see(b.identity.user) and (found := moved(self._desk, b))
-        }
-        rows = []
+        left = {b.job: b for b in world.store.open_bursts() if peer.may_see(b.identity.user)}
+        rows: list[tuple[dict[str, Any], Burst | None]] = []
         for job in queue.jobs if queue else ():
             if not peer.may_see(job.identity.user):
                 continue
-            parts = tuple(_parts(job, bursts))
-            rows += [_job_row(part, bursts.pop(part.key, None)) for part in parts]
-        rows += [_burst_row(b) for b in bursts.values() if peer.may_see(b.identity.user)]
-        return {"jobs": [{**row, "percent": percents.get(row["job"])} for row in rows]}
+            # Slurm may have given the number of one to another user since.
+            mine = {
+                key: left.pop(key)
+                for key in job.elements
+                if key in left and left[key].identity.user == job.identity.user
+            }
+            parts = ((part, mine.get(part.key)) for part in _parts(job, mine))
+            rows += [(_job_row(part, burst), burst) for part, burst in parts]
+        rows += [(_burst_row(burst), burst) for burst in left.values()]
+        return {"jobs": [{**row, "percent": self._percent(burst)} for row, burst in rows]}
+
+    def _percent(self, burst: Burst | None) -> int | None:
+        found = moved(self._desk, burst) if burst is not None else None
+        return None if found is None else found.percent
 
     def show(self, request: Request, peer: Peer) -> Any:
         """Everything about one job's latest burst."""

@@ -104,7 +104,8 @@ def approve(
     as_json: Json = False,
 ) -> None:
     """Let proposed jobs leave (policy.mode approve); burst return JOB says no. Of a job whose
-    results are larger than its reservation pays for: let them come home. For operators.
+    results are larger than is put by for it: let them come home, as large as they are now. They
+    are approved one by one, and no budget is passed. For operators.
 
     Example: burst approve 123
     """
@@ -115,15 +116,24 @@ def approve(
 
 
 def _proposals(found: dict[str, Any]) -> None:
-    waiting = found["proposals"]
+    waiting, results = found["proposals"], found["results"]
     lines(
         [f"{b['job']:>12}  {b['user']}, to {b['target']}, at most {b['reserved']}" for b in waiting]
     )
-    typer.echo(f"{len(waiting)} wait for an operator")
+    for b in results:
+        lines([f"{b['job']:>12}  {b['user']}, {_size(b)}"])
+        lines([f"{'':14}{b['lacks']}"] if b["lacks"] else [])
+    typer.echo(f"{len(waiting) + len(results)} wait for an operator")
+
+
+def _size(b: dict[str, Any]) -> str:
+    return f"{b['bytes'] / 1e9:.3f} GB from {b['target']}, {b['more']} {b['currency']} more"
 
 
 def _approved(taken: list[dict[str, Any]]) -> None:
-    lines([f"{b['job']:>12}  may leave for {b['target']}" for b in taken])
+    for b in taken:
+        may = f"may come home: {_size(b)}" if "bytes" in b else f"may leave for {b['target']}"
+        lines([f"{b['job']:>12}  {may}"])
     typer.echo(f"{len(taken)} approved")
 
 

@@ -154,7 +154,7 @@ class PolicyTable(Table):
     them: "finish": they run on. "checkpoint-and-return": those whose scripts say #BURST
     checkpoint= save their state, stop, and go on here."""
     min_age: Duration = Field(default="5m", validate_default=True)
-    """A job must have waited this long."""
+    """A job must have been submitted this long ago, whatever it has waited for since."""
     history: Duration = Field(default="30d", validate_default=True)
     """How far back accounting is asked for what users ran, to tell how long their jobs will run.
     "0s": time limits count as they are."""

@@ -156,12 +156,14 @@ def rulings_on(job: QueuedJob, snapshot: Snapshot, policy: BurstPolicy) -> tuple
 def _trips_before(
     job: QueuedJob, elements: tuple[JobKey, ...], ledger: Ledger
 ) -> list[tuple[Reason, tuple[JobKey, ...]]]:
-    """Elements whose trip is over for good, by what it came to. A requeue changes the time of a
-    job's submission, its user stays: another's trip was that of an earlier job of this number."""
-    if not (ledger.abandoned or ledger.returned):
+    """Elements whose trip is over for good, or for a while, by what it came to. A requeue changes
+    the time of a job's submission, its user stays: another's trip was that of an earlier job of
+    this number."""
+    if not (ledger.abandoned or ledger.returned or ledger.refused):
         return []
     user, owners = job.identity.user, ledger.owners
     own = tuple(key for key in elements if owners.get(key, user) == user)
     over = {Reason.ABANDONED: ledger.abandoned, Reason.RETURNED_BEFORE: ledger.returned}
+    over[Reason.REFUSED_LATELY] = ledger.refused
     found = {why: tuple(k for k in own if k in keys) for why, keys in over.items()}
     return [(why, keys) for why, keys in found.items() if keys]

@@ -65,6 +65,7 @@ CURES: Mapping[Reason, str] = {
     Reason.PACED: "wait for the next cycle, or raise policy.max_new_per_tick",
     Reason.ABANDONED: "submit it again",
     Reason.RETURNED_BEFORE: "submit it again",
+    Reason.REFUSED_LATELY: "mend what its last burst says",
     Reason.LICENCES: "wait until they are given back, or ask for fewer",
     Reason.LICENCES_UNSEEN: "its licence server must answer: burst doctor",
     Reason.GPUS: "submit it without these, or let a target offer GPUs (settings.max_gpus)",

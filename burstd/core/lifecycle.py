@@ -70,12 +70,14 @@ TRANSITIONS: Mapping[Stage, Row] = MappingProxyType(
             ev.Started: Stage.RUNNING,
             ev.Signalled: Stage.RUNNING,
             ev.Ended: Stage.ENDED,
+            ev.Unbegun: Stage.RETURNING,  # nothing ran: its job may begin at home
             ev.Recalled: Stage.CANCELLING,
             **_CALL_A_HUMAN,
         },
         Stage.CANCELLING: {ev.Ended: Stage.ENDED, **_CALL_A_HUMAN},
         Stage.ENDED: {ev.Begun: Stage.STAGING_OUT, **_STOP},
         Stage.STAGING_OUT: {
+            ev.Granted: Stage.STAGING_OUT,
             ev.Done: Stage.STAGED_OUT,
             ev.Skipped: Stage.STAGED_OUT,
             **_CALL_A_HUMAN,
@@ -142,17 +144,28 @@ def _with_evidence(moved: Burst, event: Event) -> Burst:
             return replace(moved, remote_id=remote_id, remote=epoch)
         case ev.Vanished(cause):
             return replace(moved, remote_id=None, remote=None, cause=cause)
-        case ev.Started() | ev.Ended() | ev.Settled():  # whose fields are the burst's own
+        case (
+            ev.Started() | ev.Ended() | ev.Settled() | ev.Refused()
+        ):  # whose fields are the burst's own
             return replace(moved, **vars(event))
         case ev.Signalled(cause):
             return replace(moved, stopping=True, cause=cause)
         case ev.Over(epoch):
             return replace(moved, over=epoch)
-        case ev.Abandoned():
-            return replace(moved, cost=event.cost, cause=event.cause)
-        case ev.Refused() | ev.Recalled() | ev.Skipped() | ev.Broken() | ev.OperatorEvent():
+        case ev.Granted() | ev.Abandoned():
+            return _as_judged(moved, event)
+        case (
+            ev.Recalled() | ev.Unbegun() | ev.Skipped() | ev.Broken() | ev.OperatorEvent()
+        ):  # fmt: skip
             return replace(moved, cause=event.cause)
     return _with_remains(moved, event)
+
+
+def _as_judged(moved: Burst, event: ev.Granted | ev.Abandoned) -> Burst:
+    judged = replace(moved, cause=event.cause)
+    if isinstance(event, ev.Abandoned):
+        return replace(judged, cost=event.cost)
+    return replace(judged, most_output=event.most_output, reserved=event.reserved)
 
 
 def _with_remains(moved: Burst, event: Event) -> Burst:

@@ -43,6 +43,12 @@ def worst_case(cores: int, gpus: int, limit: timedelta, view: TargetView, output
     return Money(paid + egress(output, view.egress))
 
 
+def bill(burst: Burst, output: int, view: TargetView) -> Money:
+    """What its run, and ``output`` bytes of its results, cost."""
+    paid = price(burst.cores, burst.gpus, occupied(burst, view.overhead), view)
+    return Money(paid + egress(output, view.egress))
+
+
 def occupied(burst: Burst, overhead: timedelta) -> timedelta:
     """How long its work had its cores: what the target says, and no longer than this machine has
     known of it, nor than its time limit and the target's ``overhead``. A clock that was set there

@@ -1,9 +1,8 @@
 """What a budget no longer covers. Pure.
 
-No decision passes a cap, but one can be lowered below what is promised already, or an operator has
-approved that more comes home than was put by for it. Of what has not begun the youngest go home,
-until the rest fits again. What runs, runs on; unless that is not enough, and the policy stops those
-that can save their state and go on at home.
+No decision and no approval passes a cap, but one can be lowered below what is promised already. Of
+what has not begun the youngest go home, until the rest fits again. What runs, runs on; unless that
+is not enough, and the policy stops those that can save their state and go on at home.
 """
 
 from __future__ import annotations

@@ -131,6 +131,7 @@ class Burst:
     gpus: int = 0
     checkpoint: str = ""  #: the signal at which its script saves its state and stops
     stopping: bool = False  #: it has been sent
+    asked_back: bool = False  #: by its user or an operator
     remains: Remains | None = None
     fetches: tuple[Fetch, ...] = ()
 
@@ -142,6 +143,14 @@ class Burst:
     def paid(self) -> Decimal:
         """Its cost, and that of what was fetched behind its end."""
         return Decimal(self.cost or 0) + sum(fetch.cost for fetch in self.fetches)
+
+    @property
+    def came_back(self) -> bool:
+        """Its job was given back; or stopped to go on at home, unless it ended all the same. One
+        that was refused before anything was touched has never left."""
+        if self.stage is Stage.RETURNED:
+            return self.record is not None or self.asked_back
+        return self.stage is Stage.SETTLED and self.stopping
 
     def offers(self, now: datetime) -> bool:
         """Something of it can still be fetched."""

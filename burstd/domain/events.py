@@ -83,6 +83,13 @@ class Ended(Event):
 
 
 @dataclass(frozen=True)
+class Unbegun(Event):
+    """The target gave the twin up before it began, and nothing of it ran: proven twice."""
+
+    cause: str
+
+
+@dataclass(frozen=True)
 class Recalled(Event):
     """The user (or an administrator) ended the job on-prem: its twin must stop."""
 
@@ -144,9 +151,10 @@ class Deferred(Event):
 
 @dataclass(frozen=True)
 class Refused(Event):
-    """A permanent failure: this burst goes home."""
+    """A permanent failure, or somebody's wish (``asked_back``): this burst goes home."""
 
     cause: str
+    asked_back: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,6 +185,19 @@ class Quarantined(OperatorEvent):
 @dataclass(frozen=True)
 class Released(OperatorEvent):
     """It may go on where it was: the cause is mended."""
+
+
+@dataclass(frozen=True)
+class Granted(OperatorEvent):
+    """So many bytes of its results may come home, more than were paid for; this is put by now."""
+
+    most_output: int
+    reserved: Money
+
+    @property
+    def cause(self) -> str:
+        words = f"{self.by} approved that {self.most_output / 1e9:.3f} GB come home"
+        return f"{words}: {self.why}" if self.why else words
 
 
 @dataclass(frozen=True)

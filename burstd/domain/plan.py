@@ -78,6 +78,7 @@ class Reason(Enum):
     STEP = "enough of the queue leaves in this cycle"
     COOLING = "bursts have begun a short while ago"
     RETURNED_BEFORE = "it was given back once"
+    REFUSED_LATELY = "it could not be taken a while ago, and is tried again"
     ABANDONED = "an operator has abandoned its burst: burstd does not touch it any more"
     LICENCES = "not all its licences are free"
     LICENCES_UNSEEN = "it is not known whether its licences are free"

@@ -163,8 +163,9 @@ class Ledger:
     begun_at: datetime | None = None  #: when the last of them did
     open: frozenset[JobKey] = frozenset()
     returned: frozenset[JobKey] = frozenset()
+    refused: frozenset[JobKey] = frozenset()  #: could not be taken a while ago: not again yet
     abandoned: frozenset[JobKey] = frozenset()  #: an operator has taken them out of our hands
-    #: Users of both; Slurm may have given the number of one to another since. Not there: anybody's.
+    #: Users of these; Slurm may have given a number to another since. Not there: anybody's.
     owners: Mapping[JobKey, str] = field(default_factory=dict)
     frozen: str = ""  #: who stopped new bursts, when and why; empty: nobody
     closed: bool = False  #: frozen, and wishes go home instead of waiting

@@ -10,7 +10,6 @@ class RequestKind(Enum):
     """What shall become of it."""
 
     RETURN = "return"  #: give the job back, as long as its twin was not permitted to start
-    PAY = "pay"  #: its results may come home, whatever that costs
     APPROVE = "approve"  #: it may go (policy.mode approve)
     CANCEL = "cancel"  #: end the job, wherever it runs
     CHECKPOINT = "checkpoint"  #: let it save its state and stop there; it goes on at home

@@ -85,9 +85,14 @@ class RemoteState(Enum):
 class RunState(Enum):
     """What a run directory shows of its work, whatever the far scheduler remembers of it."""
 
+    ABSENT = "absent"  #: there is none: nothing began it, as long as its file system is there
     NEVER = "never"  #: nothing began it
     RUNNING = "running"
     OVER = "over"
+
+    @property
+    def began(self) -> bool:
+        return self in {RunState.RUNNING, RunState.OVER}
 
 
 #: The runner's own exit status where it found that the work had begun before: sysexits.h,
@@ -127,7 +132,7 @@ class RemoteJob:
     key: WorkKey
     state: RemoteState
     outcome: Outcome | None = None  #: set exactly when ENDED
-    place: str = ""  #: where it runs, in the target's words
+    place: str = ""  #: where it runs or ran, in the target's words; empty: nowhere
     remark: str = ""  #: what the target says of it and nobody can read; proves nothing
 
 

@@ -12,7 +12,8 @@ class NotLog(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PastJob:
-    """Times in seconds; ``submitted`` since any one moment, the same for all jobs.
+    """Times in seconds; ``submitted`` since any one moment, the same for all jobs: from then on it
+    could start. ``before`` that it waited for another job, or for its begin time.
 
     ``limit`` is what its user asked for, and no less than it ``ran``: logs have jobs that were
     ended late. ``cores``: whatever the log counts, processors or whole nodes.
@@ -29,6 +30,7 @@ class PastJob:
     queue: str = ""
     qos: str = ""
     nodes: int = 1
+    before: int = 0
     priority: int = 0  #: in the line before all whose own is lower
 
     @property

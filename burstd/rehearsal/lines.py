@@ -63,7 +63,8 @@ class Lines:
 
     def _line(self, job: PastJob) -> QueuedJob:
         key = JobKey(NAME, job.number)
-        who = JobIdentity(key, self.moment(job.submitted), job.user, name(job))
+        # squeue tells when it was submitted, not since when it can start.
+        who = JobIdentity(key, self.moment(job.submitted - job.before), job.user, name(job))
         line = QueuedJob(
             identity=who,
             state=JobState.PENDING,

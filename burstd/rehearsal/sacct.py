@@ -100,12 +100,13 @@ def _job(told: dict[str, str], cores: int, away: str) -> PastJob | str:
         return "no processor"
     if wide > cores:
         return "wider than the cluster"
-    eligible = _whole(told["Eligible"]) or 0
+    before = max(0, (_whole(told["Eligible"]) or 0) - submitted)
     who = (told["User"], told["Account"], _application(told["JobName"]), told["Partition"])
     return PastJob(
-        number, max(submitted, eligible), wide, max((limit or 0) * 60, ran), ran, *who,
+        number, submitted + before, wide, max((limit or 0) * 60, ran), ran, *who,
         qos=told.get("QOS", ""),
         nodes=_whole(told.get("NNodes", "")) or 1,
+        before=before,
         priority=_whole(told.get("Priority", "")) or 0,
     )  # fmt: skip
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from burstd.core.money import core_hours, egress, occupied, price
+from burstd.core.money import bill, core_hours, occupied
 from burstd.domain import events as ev
 from burstd.domain.burst import Burst, Remains
 from burstd.domain.data import MOST_COUNTED, from_rows
 from burstd.domain.jobs import JobSight
-from burstd.domain.requests import RequestKind
-from burstd.domain.targets import Money, RunState
 from burstd.shell.world import World
 
 
@@ -35,7 +33,7 @@ def _unlanded(burst: Burst, world: World) -> bool:
         return True
     # The far scheduler counts in whole seconds.
     target = world.sites[burst.target].target
-    return target.run_state(burst.work_key, burst.identity.user) is not RunState.NEVER
+    return target.run_state(burst.work_key, burst.identity.user).began
 
 
 def not_landed(burst: Burst, world: World) -> str:
@@ -48,10 +46,9 @@ def not_landed(burst: Burst, world: World) -> str:
 def reckoned(burst: Burst, seen: JobSight, world: World, remains: Remains | None) -> ev.Settled:
     """What it cost, also as a line on the job's accounting record."""
     view = world.sites[burst.target].target.observe()
-    elapsed = occupied(burst, view.overhead)
-    hours = core_hours(burst.cores, elapsed)
+    hours = core_hours(burst.cores, occupied(burst, view.overhead))
     output = _came_home(burst, world)
-    cost = Money(price(burst.cores, burst.gpus, elapsed, view) + egress(output, view.egress))
+    cost = bill(burst, output, view)
     if seen.is_job(burst.identity):
         kept = f" results={burst.target}" if remains and remains.unlanded else ""
         world.queue.annotate(
@@ -64,8 +61,8 @@ def reckoned(burst: Burst, seen: JobSight, world: World, remains: Remains | None
 
 def _came_home(burst: Burst, world: World) -> int:
     """Bytes of its results, by the word of the agent that landed them: it is the user's program,
-    and no word of its spends more than was reserved, or an operator has approved. One that was
-    killed before has told of what had come by then."""
+    and no word of its spends more than was reserved. One that was killed before has told of what
+    had come by then."""
     said = world.store.said(burst.id)
     kind = "staged_out" if "staged_out" in said else "came"
     if kind not in said:
@@ -73,6 +70,4 @@ def _came_home(burst: Burst, world: World) -> int:
     size = world.store.reports(burst.id, kind)[kind].body.get("bytes")
     if not isinstance(size, int) or not 0 <= size < MOST_COUNTED:
         return burst.most_output or 0  # no size: what was put by for it is gone
-    asked = world.store.requests().get(burst.id, frozenset())
-    approved = any(one.kind is RequestKind.PAY for one in asked)
-    return size if approved or burst.most_output is None else min(size, burst.most_output)
+    return size if burst.most_output is None else min(size, burst.most_output)

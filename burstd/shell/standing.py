@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from burstd.domain import events as ev
+from burstd.domain.audit import DAEMON
 from burstd.domain.burst import Burst, Stage
 from burstd.domain.events import Event
 from burstd.domain.jobs import JobSight, JobState
@@ -150,7 +151,9 @@ def withdrawn(burst: Burst, sight: Sight) -> Event | None:
 def asked_back(burst: Burst, sight: Sight) -> Event | None:
     """Somebody wants the job to run at home."""
     request = sight.asked(burst, RequestKind.RETURN)
-    return None if request is None else ev.Refused(str(request))
+    if request is None:
+        return None
+    return ev.Refused(str(request), asked_back=request.by != DAEMON)
 
 
 def unwanted(burst: Burst, world: World, sight: Sight) -> Event | None:

@@ -182,7 +182,7 @@ def permit(burst: Burst, world: World, sight: Sight) -> Event | None:
         return ev.Refused("the claim was lost in a restart of the on-prem controller")
     if not world.store.permit(burst.id, attempt=1):
         return ev.Refused("it was asked back before its twin was permitted to start")
-    if _run_state(burst, world) is RunState.NEVER:  # we may have been killed after a first start
+    if not _run_state(burst, world).began:  # we may have been killed after a first start
         target.start(burst.work_key)
     return ev.Done()
 
@@ -199,12 +199,15 @@ def follow(burst: Burst, world: World, sight: Sight) -> Event | None:
             world.sites[burst.target].target.signal(burst.work_key, burst.checkpoint)
             return ev.Signalled(str(asked))
     if state is not RemoteState.HELD:
-        return _end_of(sight.remote.get(burst.work_key))
+        twin = sight.remote.get(burst.work_key)
+        if twin is not None and _never_began(twin, burst, world):
+            return ev.Unbegun(f"its twin was cancelled at {burst.target} before it began")
+        return _end_of(twin)
     # The far controller forgot the permit; or even that it started the work, which goes on then.
     shown = _run_state(burst, world)
     if shown is RunState.OVER:
         return ev.Ended(_forgotten("lost", burst, world))
-    if shown is RunState.NEVER and stands_in(burst, world.queue.look(burst.identity), world):
+    if not shown.began and stands_in(burst, world.queue.look(burst.identity), world):
         world.sites[burst.target].target.start(burst.work_key)
     return None
 
@@ -223,7 +226,7 @@ def cancel(burst: Burst, world: World, sight: Sight) -> Event | None:
     shown = _shown(twin, burst, world)
     if shown is RunState.OVER:
         return ev.Ended(_forgotten("cancelled", burst, world))
-    return ended if shown is RunState.NEVER else None
+    return None if shown.began else ended
 
 
 def stage_out(burst: Burst, world: World, sight: Sight) -> Event | None:
@@ -356,6 +359,15 @@ def _shown(twin: RemoteJob, burst: Burst, world: World) -> RunState:
     """What the run directory shows of a twin that never ran by the far scheduler's word."""
     ran = twin.outcome is None or twin.outcome.ran
     return RunState.NEVER if ran else _run_state(burst, world)
+
+
+def _never_began(twin: RemoteJob, burst: Burst, world: World) -> bool:
+    """It is over, and nothing ran. By two words: the far scheduler's, which counts in whole seconds
+    and may have forgotten a start, and had no node for it; and that of its run directory, which is
+    there and shows no start."""
+    if twin.outcome is None or twin.outcome.ran or twin.place or burst.started_at is not None:
+        return False
+    return _run_state(burst, world) is RunState.NEVER
 
 
 def _run_state(burst: Burst, world: World) -> RunState:

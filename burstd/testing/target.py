@@ -94,6 +94,7 @@ class SimulatedTarget:
     stubborn: bool = False  #: a cancel is accepted and has no effect yet
     deaf: bool = False  #: no signal comes through
     rejects: bool = False
+    busy: bool = False  #: no node is free: what may start waits
     #: Keys that accounting has no row of yet: slurmdbd was away, slurmctld has not told it all.
     unlisted: set[WorkKey] = field(default_factory=set)
     boots: int = 1
@@ -188,7 +189,7 @@ class SimulatedTarget:
         self._asked("run_state")
         self._far_user(user)
         if key not in self.executions:
-            return RunState.NEVER
+            return RunState.NEVER if key in self.runs else RunState.ABSENT
         return (
             RunState.RUNNING
             if key in {work.job.key for work in self.on_nodes()}
@@ -236,7 +237,7 @@ class SimulatedTarget:
             if self.clock.now() >= self._back_at + ABORTED_AFTER:
                 self._orphan_ends(key)
         for work in list(self.work.values()):
-            if work.job.state is not RemoteState.QUEUED:
+            if work.job.state is not RemoteState.QUEUED or self.busy:
                 continue
             if work.job.key in self.executions:
                 self._orphan_ends(work.job.key)  # its node takes no second job of one id

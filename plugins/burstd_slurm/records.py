@@ -17,6 +17,7 @@ SQUEUE = "%i|%T|%r|%N|%j"
 SACCT = "JobID,State,ExitCode,ElapsedRaw,NodeList,JobName"
 
 _SEVERAL = re.compile(r"[0-9]+[_+].*")  #: an array's or a heterogeneous job's: never one of ours
+_NO_NODE = "None assigned"  #: sacct's NodeList of what never had one
 _HELD = frozenset({"JobHeldUser", "JobHeldAdmin"})
 _GOING = frozenset({"RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STAGE_OUT", "SIGNALING"})
 #: Final state -> how it ended where the exit code does not say. squeue(1), JOB STATE CODES.
@@ -107,7 +108,8 @@ def read_accounting(text: str, keys: Collection[WorkKey]) -> Reading:
         if not whole or not _SECONDS.fullmatch(parts[3]):
             found.doubt(line)
             continue
-        number, word, code, elapsed, place, key = parts
+        number, word, code, elapsed, nodes, key = parts
+        place = "" if nodes == _NO_NODE else nodes
         outcome = _outcome(word, code, int(elapsed))
         state = RemoteState.ENDED if outcome else RemoteState.UNKNOWN
         known = outcome or (word.split() or [""])[0] in _KNOWN - _FINAL.keys()

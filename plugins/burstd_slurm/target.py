@@ -50,7 +50,7 @@ _KEEP = (
 )
 #: The far program's words for what a run directory shows.
 _RUN_STATES: Mapping[str, RunState] = {
-    "absent": RunState.NEVER,
+    "absent": RunState.ABSENT,
     "staging": RunState.NEVER,
     "running": RunState.RUNNING,
     "ended": RunState.OVER,

@@ -119,7 +119,7 @@ def test_a_ledger_of_the_first_release_goes_on(v1: Path) -> None:
     again.close()
 
 
-@pytest.mark.parametrize(("version", "keys"), [(2, 0), (3, 1)])
+@pytest.mark.parametrize(("version", "keys"), [(2, 0), (3, 1), (4, 1)])
 def test_a_ledger_of_an_earlier_burstd_goes_on(tmp_path: Path, version: int, keys: int) -> None:
     with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as db:
         db.executescript(V1.with_name(f"ledger-v{version}.sql").read_text())
@@ -132,6 +132,7 @@ def test_a_ledger_of_an_earlier_burstd_goes_on(tmp_path: Path, version: int, key
     )
     assert a_key(1) == store.keep_key(a_key(1))
     assert () == store.remaining()
+    assert {} == store.requests()  # of version 4: a yes to results of any size
     (burst,) = [burst for burst in store.bursts() if burst.stage is Stage.SETTLED]
     fetch = Fetch(SteppedClock().now(), "alice", 1, 1, Money(Decimal(2)))
     spent = store.ledger().spent

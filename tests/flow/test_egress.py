@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from burstd.agent.agent import Agent
 from burstd.agent.api import Api
@@ -19,10 +20,10 @@ from burstd.api.desk import Desk
 from burstd.api.server import ApiServer
 from burstd.cli import client
 from burstd.cli.burst import app
-from burstd.domain.burst import Stage
+from burstd.domain.budgets import Budget
+from burstd.domain.burst import Burst, Stage
 from burstd.domain.data import OutputFile
-from burstd.domain.requests import Request, RequestKind
-from burstd.domain.targets import Money
+from burstd.domain.targets import Money, Outcome
 from burstd.ports.depot import Ended, Growing
 from burstd.ports.errors import Transient
 from burstd.testing.simulators import in_file
@@ -93,14 +94,6 @@ def test_an_agents_word_spends_no_more_than_was_reserved(scene: Scene) -> None:
     assert 3 * GB == burst.output
 
 
-def test_what_an_operator_has_approved_is_paid(scene: Scene) -> None:
-    burst = scene.until(Stage.RUNNING)
-    scene.store.request(burst.id, Request(RequestKind.PAY, "root"))
-    landed(scene, 4 * GB)
-
-    assert 4 * GB == scene.until(Stage.SETTLED).output
-
-
 def test_what_costs_nothing_is_not_bounded(scene: Scene) -> None:
     scene.target.egress = Money(Decimal(0))
     burst = scene.until(Stage.RUNNING)
@@ -145,10 +138,130 @@ def test_larger_results_wait_for_an_operator(
 
     done = CliRunner().invoke(app, ["approve", "1", "--json"])
     assert ["1"] == [row["job"] for row in json.loads(done.output)["approved"]]
-    assert told(scene)["most_bytes"] is None
-    assert ["operator.pay"] == [
-        r.action for r in scene.store.audit() if r.action.startswith("operator.")
-    ]
+    assert 4 * GB == told(scene)["most_bytes"]
+    assert 0 == Metered(Depot(), agent.memory, 4 * GB).unpaid(  # type: ignore[arg-type]
+        Growing(files={}), Depot().outputs("s").results
+    )
+
+
+def oversized(scene: Scene, size: object = 4 * GB) -> Burst:
+    """Its agent has found more than is paid for, and waits."""
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.agents.asleep = True
+    scene.target.finish_all()
+    burst = scene.until(Stage.STAGING_OUT)
+    scene.store.report(burst.id, "oversized", {"bytes": size})
+    return burst
+
+
+def approve(*words: str) -> Result:
+    return CliRunner().invoke(app, ["approve", *words])
+
+
+def test_what_was_approved_is_put_by_and_paid_and_told(scene: Scene) -> None:
+    oversized(scene)
+    listed = json.loads(approve("--list", "--json").output)
+    (row,) = listed["results"]
+    assert ("1", 4 * GB, 3 * GB) == (row["job"], row["bytes"], row["most_bytes"])
+    assert [] == listed["proposals"]
+    shown = approve("--list").output
+    assert "4.000 GB from cloud, 1.9500 EUR more" in shown  # its last hour was not used
+
+    said = approve("1", "--why", "the last run").output
+    assert "may come home: 4.000 GB from cloud" in said
+    burst = scene.burst()
+    assert (4 * GB, Decimal("8.05")) == (burst.most_output, burst.reserved)
+    assert Decimal("8.05") == scene.store.ledger().reserved
+    (record,) = [r for r in scene.store.audit() if r.actor == ME]
+    assert f"{ME} approved that 4.000 GB come home: the last run" == record.detail["cause"]
+    assert [] == json.loads(approve("--list", "--json").output)["results"]
+
+    scene.store.report(burst.id, "staged_out", {"files": 1, "bytes": 4 * GB, "notes": []})
+    scene.agents.asleep = False
+    burst = scene.until(Stage.SETTLED)
+    assert 4 * GB == burst.output
+    assert burst.cost is not None
+    assert Decimal(8) < burst.cost <= burst.reserved
+
+
+def test_what_has_grown_since_it_was_approved_waits_again(scene: Scene) -> None:
+    burst = oversized(scene)
+    assert 0 == approve("1").exit_code
+    again = approve("1")
+    assert (3, True) == (again.exit_code, "nothing of it waits" in again.output)
+
+    scene.store.report(burst.id, "oversized", {"bytes": 6 * GB})
+    assert 4 * GB == told(scene)["most_bytes"]
+    (row,) = json.loads(approve("--list", "--json").output)["results"]
+    assert (6 * GB, 4 * GB) == (row["bytes"], row["most_bytes"])
+    scene.store.report(burst.id, "staged_out", {"files": 1, "bytes": 6 * GB, "notes": []})
+    scene.agents.asleep = False
+    assert 4 * GB == scene.until(Stage.SETTLED).output
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ({"budget": Money(Decimal(7))}, ("policy.budget (7 EUR/month)", "raise policy.budget,")),
+        (
+            {"budgets": (Budget("phys", Money(Decimal(7)), accounts=frozenset({"phys"})),)},
+            ("phys (7 EUR/month)", "raise policy.budgets.phys.amount,"),
+        ),
+        (
+            {"budgets": (Budget("mine", Money(Decimal(7)), users=frozenset({ME})),)},
+            ("mine (7 EUR/month)", "raise policy.budgets.mine.amount,"),
+        ),
+    ],
+    ids=["site", "account", "user"],
+)
+def test_no_approval_passes_a_budget(
+    scene: Scene, rules: dict[str, Any], told: tuple[str, str]
+) -> None:
+    before = oversized(scene)
+    scene.world.rules.policy = replace(scene.world.policy, **rules)
+    refused = approve("1")
+
+    assert 3 == refused.exit_code
+    for words in (*told, "4.000 GB of results of job 1 cost 1.9500 EUR more", "0.9000 EUR left"):
+        assert words in refused.output
+    assert before == scene.burst()
+    (row,) = json.loads(approve("--list", "--json").output)["results"]
+    assert row["lacks"] in refused.output
+
+    scene.world.rules.policy = replace(scene.world.policy, budget=Money(Decimal(9)), budgets=())
+    assert 0 == approve("1").exit_code
+
+
+def test_what_its_own_run_has_left_over_pays_for_more_results(scene: Scene) -> None:
+    scene.until(Stage.RUNNING)
+    scene.turn()
+    scene.agents.asleep = True
+    scene.target.finish_all(Outcome("exited", 0, elapsed=timedelta(seconds=1)))
+    burst = scene.until(Stage.STAGING_OUT)
+    scene.store.report(burst.id, "oversized", {"bytes": 3 * GB + GB // 100})
+    scene.world.rules.policy = replace(scene.world.policy, budget=burst.reserved)
+
+    assert 0 == approve("1").exit_code
+    assert burst.reserved == scene.burst().reserved
+
+
+@pytest.mark.parametrize("size", ["many", None, -1, 2**80, 4.5e9, 3 * GB])
+def test_of_odd_sizes_nothing_can_be_approved(scene: Scene, size: object) -> None:
+    before = oversized(scene, size)
+
+    assert 3 == approve("1").exit_code
+    assert [] == json.loads(approve("--list", "--json").output)["results"]
+    assert before == scene.burst()
+
+
+def test_only_operators_approve_results(scene: Scene, serve: Serve) -> None:
+    before = oversized(scene)
+    serve(scene, operator=False)
+    assert ["1"] == [r["job"] for r in json.loads(approve("--list", "--json").output)["results"]]
+
+    assert 6 == approve("1").exit_code
+    assert before == scene.burst()
 
 
 def test_where_nothing_is_to_be_paid_nothing_can_be_approved(scene: Scene) -> None:

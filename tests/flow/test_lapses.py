@@ -178,6 +178,74 @@ def test_one_that_got_a_term_and_lives_on_was_not_requeued(scene: Scene) -> None
     assert 1 == len(scene.store.bursts())
 
 
+def waits_there(scene: Scene) -> Burst:
+    """Its twin may run, and no node of the target is free."""
+    scene.target.busy = True
+    burst = scene.until(Stage.RUNNING)
+    scene.turn(3)
+    assert RemoteState.QUEUED is scene.target.state_of(burst.work_key)
+    return burst
+
+
+def test_a_twin_that_is_cancelled_there_before_it_began_sends_its_job_home(scene: Scene) -> None:
+    burst = waits_there(scene)
+    scene.target.end_by_hand(burst.work_key)
+    burst = scene.until(Stage.RETURNED)
+
+    assert "its twin was cancelled at cloud before it began" == burst.cause
+    assert ("PENDING", False, "cae") == where(scene)
+    scene.slurm.slots = 1
+    scene.turn(20)
+    assert ([], ["beam"]) == (scene.target.executions, [run.name for run in scene.slurm.runs])
+    assert 1 == len(scene.bursts("1"))
+
+
+def test_one_that_is_cancelled_there_while_it_is_held_sends_its_job_home(scene: Scene) -> None:
+    burst = scene.until(Stage.SUBMITTED)
+    scene.target.end_by_hand(burst.work_key)
+    scene.until(Stage.RETURNED)
+
+    assert (("PENDING", False, "cae"), []) == (where(scene), scene.target.executions)
+
+
+def test_one_that_had_a_node_may_have_begun_and_never_goes_home(scene: Scene) -> None:
+    """Cancelled within its first second: the far scheduler counts none."""
+    burst = waits_there(scene)
+    scene.target.end_by_hand(burst.work_key)
+    (work,) = scene.target.work.values()
+    scene.target.work[work.job.id] = replace(work, job=replace(work.job, place="c1"))
+    scene.until(Stage.SETTLED)
+
+    assert "FAILED" == scene.slurm.job("1").state
+
+
+def test_one_whose_run_directory_is_not_there_may_have_begun_and_never_goes_home(
+    scene: Scene,
+) -> None:
+    """A file system that is not mounted looks so."""
+    burst = waits_there(scene)
+    scene.target.runs.clear()
+    scene.target.end_by_hand(burst.work_key)
+    scene.until(Stage.SETTLED)
+
+    assert "FAILED" == scene.slurm.job("1").state
+
+
+def test_a_forgotten_start_that_is_cancelled_there_never_goes_home(scene: Scene) -> None:
+    burst = started_and_forgotten(scene)
+    scene.target.end_by_hand(burst.work_key)
+    scene.until(Stage.SETTLED)
+
+    assert 1 == scene.executions("beam")
+    assert "FAILED" == scene.slurm.job("1").state
+
+
+def where(scene: Scene) -> tuple[str, bool, str]:
+    """Its state, whether it is held, and its partition."""
+    job = scene.slurm.job("1")
+    return job.state, job.held, job.shown["Partition"]
+
+
 def test_a_job_requeued_over_a_forgotten_start_runs_anew_once_that_is_over(scene: Scene) -> None:
     started_and_forgotten(scene)
     scene.slurm.requeue("1")

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from burstd.cli import client
 from burstd.cli.burst import app
 from burstd.domain.burst import Stage
 from burstd.testing.simulators import in_file
-from tests.flow.conftest import Serve
+from tests.flow.conftest import ME, Serve
 from tests.flow.scene import Scene
 
 
@@ -183,3 +184,35 @@ def test_and_that_job_may_leave(scene: Scene) -> None:
     given_out_again(scene)
     scene.slurm.submit(user="bob", name="bobs", minutes=120)
     assert "bob" == scene.finish("1").identity.user
+
+
+@pytest.mark.parametrize("operator", [False, True])
+def test_an_open_burst_of_its_numbers_former_owner_is_told_to_nobody_else(
+    tmp_path: Path, serve: Serve, operator: bool
+) -> None:
+    """Slurm's database was reset while it was away."""
+    scene = Scene(database=in_file(tmp_path / "ledger.db"))
+    serve(scene, operator=operator)
+    scene.slurm.submit(user="alice", name="beam", minutes=120)
+    scene.until(Stage.RUNNING)
+    scene.target.stubborn = True
+    scene.slurm.jobs.clear()
+    scene.slurm.accounting.clear()
+    scene.slurm._next_id = 1
+    assert "1" == scene.slurm.submit(user=ME, name="own", minutes=120)
+    scene.turn(2)
+    burst = scene.burst()
+    assert ("alice", Stage.CANCELLING) == (burst.identity.user, burst.stage)
+
+    rows = {row["user"]: row for row in client.ask("/v1/jobs")["jobs"]}
+    assert ("own", "on-prem", "") == tuple(
+        rows[ME][column] for column in ("name", "where", "stage")
+    )
+    assert operator == ("alice" in rows)
+    if operator:
+        assert ("beam", "cloud", "cancelling") == tuple(
+            rows["alice"][column] for column in ("name", "where", "stage")
+        )
+    told = why("1")
+    assert burst.id not in str(told)
+    assert "cancelling" not in str(told)

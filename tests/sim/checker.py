@@ -142,7 +142,7 @@ class Checker:
         trips = [
             r for r in self.ledger.rows.values() if self.owners.get(r.id) == owner and r.target
         ]
-        home = [r.id for r in trips if r.stage == Stage.RETURNED.value]
+        home = [r.id for r in trips if r.came_back]
         stopped = [key for name, key in self.site.saved.items() if name == owner]
         if row.target and (home or stopped):
             yield f"21: {owner} leaves as {row.id} though {home or stopped} came home"

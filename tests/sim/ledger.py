@@ -41,6 +41,7 @@ class Row:
     cost: Decimal | None
     face: tuple[str, str, str, str]  #: key, submit time, user, name
     cause: str
+    came_back: bool  #: its job had left, or was touched, or somebody wanted it here
     target: str  #: empty: a declined wish
     booked: int  #: licences
     remains: bool  #: at the target, behind its end
@@ -155,7 +156,8 @@ def _row(id_: str, version: int, month: str, body: dict[str, Any]) -> Row:
         id_, body["stage"], version, month, Decimal(body["reserved"]),
         None if cost is None else Decimal(cost),
         (f"{key['job_id']}{task}", _moment(who["submitted_at"]), who["user"], who["name"]),
-        body["cause"], body["target"], sum(body["licences"].values()), bool(body.get("remains")),
+        body["cause"], bool(body["record"] or body["asked_back"]) and body["stage"] == "returned",
+        body["target"], sum(body["licences"].values()), bool(body.get("remains")),
     )  # fmt: skip
 
 

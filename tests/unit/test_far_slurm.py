@@ -118,6 +118,14 @@ def test_a_cancelled_duplicate_is_not_the_end_of_the_work() -> None:
     assert ("7", RemoteState.ENDED) == chosen(*past("7|CANCELLED|0:0|0|", "8|CANCELLED|0:0|0|"))
 
 
+def test_what_never_had_a_node_has_no_place() -> None:
+    def place(*rows: records.Row) -> str:
+        return records.choose(records.merge([], rows)[KEY]).place
+
+    assert "" == place(*past("7|CANCELLED by 0|0:0|0|None assigned"))
+    assert "c1" == place(*past("7|CANCELLED by 0|0:15|0|c1"))
+
+
 def test_work_goes_in_held_under_its_name_and_without_our_environment() -> None:
     argv = batch.arguments(ORDER, SETTINGS)
 

@@ -172,6 +172,14 @@ def test_what_nothing_happens_to_is_looked_at_all_the_same() -> None:
     assert {1: 0, 2: 2220, 3: 2220, 4: 2 * HOUR} == starts(rehearsal(FULL, old))
 
 
+def test_its_age_counts_from_its_submission_as_in_the_daemon() -> None:
+    """squeue tells no other time; it could start from second 30 on, and is looked at after 60."""
+    marks = Watermarks(CoreHours(5), CoreHours(1))
+    old = replace(POLICY, min_age=timedelta(minutes=30), watermarks=marks)
+    waited = past(FULL.jobs[0], replace(FULL.jobs[1], before=HOUR), *FULL.jobs[2:])
+    assert (2220, 360) == (starts(rehearsal(FULL, old))[2], starts(rehearsal(waited, old))[2])
+
+
 # --- what holds for all
 
 

@@ -48,8 +48,9 @@ def test_one_that_left_had_the_processors_that_it_asked_for_and_not_its_stand_in
 
 
 def test_who_waited_for_another_job_was_in_the_queue_only_since_it_was_eligible() -> None:
-    assert T + 500 == jobs(line("7", eligible=str(T + 500)))[0].submitted
-    assert T == jobs(line("7", eligible="Unknown"))[0].submitted
+    for eligible, since, before in ((str(T + 500), T + 500, 500), ("Unknown", T, 0)):
+        (job,) = jobs(line("7", eligible=eligible))
+        assert (since, before) == (job.submitted, job.before)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from burstd.adapters.store import schema as t
 from burstd.adapters.store import sums
 from burstd.core.lifecycle import RETURNABLE
-from burstd.domain.burst import Burst, BurstId, Stage
+from burstd.domain.burst import Burst, BurstId
 from burstd.domain.plan import Plan
 from burstd.domain.requests import RequestKind
 
@@ -43,11 +43,6 @@ def first_facts(burst: Burst) -> dict[str, object]:
     }
 
 
-def _came_back(burst: Burst) -> bool:
-    """Its job was given back; or stopped to go on at home, unless it ended all the same."""
-    return burst.stage is Stage.RETURNED or (burst.stage is Stage.SETTLED and burst.stopping)
-
-
 def may_ask(db: Connection, burst: Burst, kind: RequestKind) -> bool:
     """It is not too late for that, nor too early."""
     if kind is RequestKind.RETURN:
@@ -71,7 +66,7 @@ def row_of(burst: Burst) -> dict[str, Any]:
         "stage": burst.stage.value,
         "open": not burst.stage.at_rest,
         # A declined wish has no target: its job may burst from its home partition later.
-        "returned": _came_back(burst) and burst.target != "",
+        "returned": burst.came_back and burst.target != "",
         "month": sums.month_of(burst),
         "fetched_at": burst.fetches[-1].at.isoformat() if burst.fetches else None,
         "remains": burst.remains is not None,

@@ -25,7 +25,7 @@ from burstd.adapters.store.keys import SHREDDED, Keys, subject_of
 from burstd.adapters.store.migrate import migrate
 from burstd.adapters.store.rows import BURST, decision, first_facts, may_ask, row_of
 from burstd.adapters.store.sqlite import engine_on
-from burstd.adapters.store.trips import Trips, user_of
+from burstd.adapters.store.trips import PastTrips, user_of
 from burstd.adapters.store.verdicts import Verdicts
 from burstd.adapters.store.words import Reports, Requests
 from burstd.domain.audit import DAEMON, AuditHead, AuditRecord
@@ -67,7 +67,7 @@ class SqlStore:
         self._verdicts = Verdicts(self._database)
         self._reports = Reports(self._database)
         self._requests = Requests(self._database)
-        self._trips = Trips(self._database, cluster)
+        self._trips = PastTrips(self._database, cluster)
         self._audit = chain.Audit(self._database)
         self._keys = Keys(self._database)
 
@@ -118,7 +118,7 @@ class SqlStore:
         lately |= t.bursts.c.fetched_at >= since
         rows = self._read(select(t.bursts).where(lately | bound))
         values = [BURST.validate_json(row.body) for row in rows]
-        back = self._trips.returned()
+        trips = self._trips.at(now)
         known = {row.name: row.value for row in self._read(select(t.facts))}
         return replace(
             sums.ledger_of(values, month),
@@ -126,8 +126,9 @@ class SqlStore:
             frozen=known.get("frozen", ""),
             closed=known.get("closed") == "1",
             suspect=chain.suspicion(known.get("suspect", "")),
-            returned=frozenset(back),
-            owners={**back, **sums.abandoned(values)},
+            returned=trips.returned,
+            refused=trips.refused - sums.abandoned(values).keys(),
+            owners={**trips.owners, **sums.abandoned(values)},
         )
 
     def journal(self, burst: BurstId) -> tuple[JournalEntry, ...]:

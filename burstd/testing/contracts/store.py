@@ -176,7 +176,7 @@ class StoreContract(RequestContract, ReportContract, KeyContract, MoneyContract)
         one, two = open_store(), open_store()
         (burst,) = one.record(plan(identity(1)))
         stopped = replace(burst, stage=Stage.SETTLING, stopping=True)
-        move(one, burst, ev.Refused("no"))
+        move(one, burst, ev.Refused("no", asked_back=True))
         (other,) = one.record(plan(identity(2)))
         end = ev.Settled(0.5, Money(Decimal("0.1")))
         one.append(other, end, advance(replace(stopped, id=other.id, identity=identity(2)), end))
@@ -189,7 +189,7 @@ class StoreContract(RequestContract, ReportContract, KeyContract, MoneyContract)
     ) -> None:
         one, two = open_store(), open_store()
         back, left = one.record(plan(identity(1), identity(2)))
-        move(one, back, ev.Refused("no"))
+        move(one, back, ev.Refused("no", asked_back=True))
         held = move(one, left, ev.Broken("a human must look"))
         move(one, held, ev.Abandoned("root", "no use", Money(Decimal(0))))
         assert dict.fromkeys((identity(1).key, identity(2).key), "alice") == two.ledger().owners
@@ -197,9 +197,36 @@ class StoreContract(RequestContract, ReportContract, KeyContract, MoneyContract)
         bob = replace(identity(1), user="bob")
         (other,) = two.record(plan(bob))
         assert () == one.record(plan(bob))
-        move(one, other, ev.Refused("no"))
+        move(one, other, ev.Refused("no", asked_back=True))
         assert "bob" == two.ledger().owners[bob.key]
         assert () == one.record(plan(bob))
+
+    def test_what_was_refused_untouched_may_leave_again_later_and_ever_later(
+        self, open_store: Callable[[], BurstStore], clock: SteppedClock
+    ) -> None:
+        one, two = open_store(), open_store()
+        for minutes in (10, 20, 40):
+            (burst,) = one.record(plan(identity(1)))
+            move(one, burst, ev.Refused("its user holds it"))
+            clock.forward(seconds=60 * minutes - 1)
+            assert ([burst.job], []) == ([*two.ledger().refused], [*two.ledger().returned])
+            assert "alice" == two.ledger().owners[burst.job]
+            clock.forward(seconds=1)
+            assert frozenset() == two.ledger().refused
+
+    def test_what_was_refused_of_an_earlier_job_of_its_number_bars_nobody(
+        self, open_store: Callable[[], BurstStore], clock: SteppedClock
+    ) -> None:
+        store = open_store()
+        (burst,) = store.record(plan(identity(1)))
+        move(store, burst, ev.Refused("no", asked_back=True))
+        clock.forward(seconds=1)
+        (other,) = store.record(plan(replace(identity(1), user="bob")))
+        move(store, other, ev.Refused("its user holds it"))
+        ledger = store.ledger()
+
+        assert ([], [other.job]) == ([*ledger.returned], [*ledger.refused])
+        assert {other.job: "bob"} == ledger.owners
 
     # --- verdicts
 
@@ -349,7 +376,7 @@ class StoreContract(RequestContract, ReportContract, KeyContract, MoneyContract)
     ) -> None:
         store = open_store()
         (burst,) = store.record(plan(identity(1, 4)))
-        move(store, burst, ev.Refused("no"))
+        move(store, burst, ev.Refused("no", asked_back=True))
         ledger = open_store().ledger()
 
         assert (frozenset({identity(1, 4).key}), frozenset[JobKey](), frozenset({QUEUE})) == (

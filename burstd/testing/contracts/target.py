@@ -135,7 +135,7 @@ class TargetContract:
     def test_the_run_directory_shows_whether_the_work_ever_began(
         self, far: FarEnd, order: WorkOrder
     ) -> None:
-        assert RunState.NEVER is far.target.run_state(WorkKey("b-00000000never"), far.user)
+        assert not far.target.run_state(WorkKey("b-00000000never"), far.user).began
         far.target.submit(order)
         assert RunState.NEVER is far.target.run_state(order.key, far.user)
         far.target.start(order.key)
@@ -180,6 +180,7 @@ class TargetContract:
         assert ("cancelled", timedelta()) == (
             outcome_of(found(far, order)).reason, outcome_of(found(far, order)).elapsed,
         )  # fmt: skip
+        assert "" == found(far, order).place
 
     def test_a_cancel_touches_no_other_work(self, far: FarEnd, order: WorkOrder) -> None:
         other = replace(order, key=WorkKey(f"{order.key}x"))

@@ -28,6 +28,7 @@ def scenes() -> list[Scene]:
         Scene("operator/cancel-staging_in", few, _cancelled("staging_in")),
         Scene("operator/cancel-running", few, _cancelled("running")),
         Scene("operator/quarantine-running", few, _quarantined),
+        Scene("operator/far-cancel-waiting", "serial", _cancelled_there),
     ]
 
 
@@ -121,6 +122,32 @@ def _cancelled(stage: str) -> Callable[[Rig], list[Finding]]:
         burst(run, "cancel", run.key("one"), user="alice")
 
     return lambda run: during(run, (replace(endless("one"), ends=CANCELLED), FEW[1]), act)
+
+
+def _cancelled_there(run: Rig) -> list[Finding]:
+    """A far administrator ends what waits there for a node: it goes home, and runs there."""
+    partition = "scontrol update partitionname=hpc state="
+    run.cctl.sh(f"{partition}down")
+    try:
+        run.fill()
+        run.give(replace(FEW[0], where=frozenset({"onprem"})))
+        time.sleep(SAVED)
+        run.begin()
+        run.until(lambda: _waits_there(run, "one"), "its twin may start and waits")
+        run.cctl.run(["scancel", f"--name={run.twin('one')}"])
+        run.until(lambda: run.stage("one") == "returned", "it is home")
+    finally:
+        run.cctl.sh(f"{partition}up")
+    run.empty()
+    return run.finish()
+
+
+def _waits_there(run: Rig, name: str) -> bool:
+    """Not held any more: Slurm itself says what it waits for."""
+    if run.stage(name) != "running":
+        return False
+    reason = ["squeue", "-h", f"--name={run.twin(name)}", "-t", "PD", "-o", "%r"]
+    return run.cctl.run(reason).stdout.strip() == "PartitionDown"
 
 
 def _quarantined(run: Rig) -> list[Finding]:

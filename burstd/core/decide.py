@@ -238,6 +238,8 @@ def _take(
     session.purse.take(job.account, job.identity.user, offer.worst)
     session.places.take(offer.view, _ask(candidate))
     session.gauges.take(candidate.load)
+    if session.prices is not None:
+        session.prices = session.prices.behind(float(offer.likely))
 
 
 def _below(value: float, least: float) -> Objection:

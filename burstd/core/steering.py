@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 LOW, HIGH = 5.0, 500.0  #: worths (selection.py) between which the price moves
 PART = 0.4  #: of the budget: the bucket's size
@@ -36,6 +36,10 @@ class Tariff:
             return math.inf
         empty = 1 - max(0.0, (self.tokens - cost / self.budget) / self.full)
         return float(LOW * (HIGH / LOW) ** empty)
+
+    def behind(self, cost: float) -> Tariff:
+        """The prices once a job that costs so much has left."""
+        return replace(self, tokens=self.tokens - cost / self.budget) if self.budget else self
 
 
 @dataclass(frozen=True)

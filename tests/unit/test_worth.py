@@ -19,7 +19,7 @@ from burstd.core.steering import HIGH, LOW
 from burstd.core.worth import lasting, worths
 from burstd.domain.budgets import Charge, Term
 from burstd.domain.jobs import CoreHours, JobState, QueuedJob
-from burstd.domain.plan import Reason
+from burstd.domain.plan import Placement, Reason
 from burstd.domain.policy import BurstPolicy, Ledger, Watermarks
 from burstd.domain.targets import Money
 from burstd.domain.usage import PastRun, Usage
@@ -219,6 +219,24 @@ def test_who_would_empty_the_bucket_stays_and_hears_the_price_that_it_would_leav
     placed, reasons, holds, told = decided("0.5")
     assert (0, [Reason.BELOW_PRICE], False) == (placed, reasons, holds)
     assert told > value
+
+
+def test_of_two_that_are_worth_the_same_the_second_must_be_worth_what_the_first_leaves() -> None:
+    term = Term(NOW - timedelta(days=5), timedelta(days=10))
+    seen = snapshot(running(1, 10), waits(2, 2, 1), waits(3, 2, 1))
+
+    def leaving(budget: float) -> list[Placement]:
+        money = Money(Decimal(budget))
+        policy = replace(MARGINAL, steer=True, budget=money, term=term)
+        return list(decide(seen, policy, Ledger()).placements)
+
+    rich = leaving(10_000)
+    value = min(worths(Line.of(seen, MARGINAL), MARGINAL).values())
+    # So much of the bucket (0.7 of the budget) may be gone until nobody is worth the price.
+    most = 0.7 * math.log(value / LOW) / math.log(HIGH / LOW)
+    assert 2 == len(rich)
+    assert 1 == len(leaving(float(rich[0].likely) / (0.75 * most)))
+    assert 2 == len(leaving(float(rich[0].likely) / (0.45 * most)))
 
 
 def test_wishes_and_the_threshold_know_no_price() -> None:

@@ -22,7 +22,7 @@ from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
 from burstd.agent.telling import Telling
 from burstd.domain.data import InputFile, Mark, OutputFile, row_of
-from burstd.ports.depot import Depot, Ended, Execution, Going
+from burstd.ports.depot import Depot, Execution, Going
 from burstd.ports.errors import Mismatch, Permanent, Rejected, Transient
 
 # An agent begins anew every few seconds while its job runs, mostly to look and sleep again: what
@@ -207,7 +207,8 @@ class Agent:
 
     def _follow(self, words: Words, depot: Metered) -> None:
         known, roots = Recalled(lambda: self._marks(words)), (self.job.directory,)
-        if self._follower(depot, known, roots).once().over:
+        follower = self._follower(depot, known, roots)
+        if follower.once().over:
             self._report(words, "over", {})  # burstd need not wait for its next look at the target
         if asked := words.get("pull"):
             from burstd.agent.demand import Demand
@@ -220,6 +221,8 @@ class Agent:
         most = words.get("most_bytes")
         if most is not None and self.memory.pulled >= most:
             self._say(f"its output is more than the {most / 1e9:.1f} GB that are paid for")
+        if follower.unsaid is not None:
+            raise follower.unsaid
 
     def _marks(self, words: Words) -> Mapping[str, Mark]:
         """How names looked when the inputs were sent."""
@@ -256,7 +259,7 @@ class Agent:
         if staged is None:  # cancelled before the inputs were sent
             self._report(words, "staged_out", {"files": 0, "bytes": 0, "notes": []})
             return
-        from burstd.agent.arrivals import Arrivals, in_order
+        from burstd.agent.arrivals import Arrivals, in_order, set_back
         from burstd.agent.tiers import coming, staying
 
         known, roots = remembered.from_report(staged)
@@ -278,12 +281,15 @@ class Agent:
                 f"{words['most_bytes'] / 1e9:.1f} GB that are paid for: they stay there until an "
                 "operator says burst approve"
             )
-        follower.streams(now)
+        unsaid = follower.streams(now)
 
         arrivals = Arrivals(landing, self.memory.damaged)
-        ordered = in_order([*entries, *self._set_back(staged, end, landing)])
+        back = set_back(staged["files"], self.memory.copies, end, landing)
+        ordered = in_order([*entries, *back])
         depot.expect([entry for entry in ordered if not landing.seems_landed(entry)])
         arrivals.land(ordered)
+        if unsaid is not None:
+            raise unsaid
         if again := arrivals.again:
             self.memory.save()
             raise Transient(f"{again[0]} arrived damaged")
@@ -303,16 +309,6 @@ class Agent:
         came = max(self.memory.pulled, sum(entry.travels for entry in entries))
         body = {"files": len(entries), "bytes": came, "notes": notes}
         self._report(words, "staged_out", {**body, "exit_code": end.exit_code})
-
-    def _set_back(self, staged: Words, end: Ended, landing: Landing) -> list[OutputFile]:
-        """Inputs that the job has left as they were, of which a copy of another moment may lie
-        here."""
-        mine = self.memory.copies.keys() - {entry.path for entry in end.results}
-        return [
-            OutputFile(sent.path, "file", sent.size, sent.blake3, sent.mtime_ns, sent.mode)
-            for sent in (InputFile(**row) for row in staged["files"] if row["path"] in mine)
-            if sent.path not in end.deleted and landing.is_ours(sent.path)
-        ]
 
     def _told(self, stay: Sequence[OutputFile], words: Words) -> str:
         size, days = sum(entry.size for entry in stay), words["on_demand"]["for"]

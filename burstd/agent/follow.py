@@ -42,6 +42,8 @@ class Follower:
     written: Callable[[], None] = field(default=lambda: None)
     #: What lies at names of live files and is neither, nor a copy that nobody remembers.
     strangers: MutableMapping[str, Mark] = field(default_factory=dict)
+    #: Called before the streams are written to; may set their positions.
+    begin: Callable[[Growing], None] = field(default=lambda _now: None)
     unsaid: Rejected | None = None  #: why a stream did not come, of the last look
 
     def once(self) -> Growing:
@@ -55,6 +57,10 @@ class Follower:
     def streams(self, now: Growing) -> Rejected | None:
         """Append to the job's own output files, where slurmd opened them. What the far end can't
         read is returned: it keeps nothing else back."""
+        try:
+            self.begin(now)
+        except Rejected as error:
+            return Rejected(f"the job's output does not come: {error}")
         unsaid: Rejected | None = None
         for name, descriptor, size in (("stdout", 1, now.stdout), ("stderr", 2, now.stderr)):
             try:

@@ -110,10 +110,10 @@ def job(far: FarEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
 
 
 @contextmanager
-def output_to(path: Path) -> Iterator[None]:
+def output_to(path: Path, how: int = os.O_TRUNC | os.O_APPEND) -> Iterator[None]:
     """As slurmd opens it."""
     kept = [os.dup(1), os.dup(2)]
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
@@ -273,6 +273,24 @@ def test_output_that_the_far_end_cannot_read_keeps_no_result_back(job: Job, tmp_
         (job.far.run_dir / "io/stdout").chmod(0o644)
         assert 1 == job.ends()["files"]
     assert b"stderr\nstdout\n" == (tmp_path / "said").read_bytes()
+
+
+def test_output_that_slurm_appends_to_is_not_doubled_by_a_reboot(job: Job, tmp_path: Path) -> None:
+    said, there = tmp_path / "said", b""
+    job.begins()
+    said.write_bytes(b"of an older job\n")
+    for number in range(3):
+        there += b"step %d\n" % number
+        (job.far.run_dir / "io/stdout").write_bytes(there)
+        with output_to(said, os.O_APPEND):
+            (tmp_path / f"life{number}").mkdir()
+            job.agent.memory = Memory(tmp_path / f"life{number}")
+            job.looks()
+            job.looks()
+    with output_to(said, os.O_APPEND):
+        job.agent.memory = Memory(tmp_path / "agent")
+        job.ends()
+    assert b"of an older job\n" + there == said.read_bytes()
 
 
 def test_many_lines_about_results_are_some_lines_and_their_number(job: Job, tmp_path: Path) -> None:

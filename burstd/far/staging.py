@@ -256,6 +256,7 @@ class Staging:
             self._built.keep()
         os.close(self._tree)
         self._models.close()
+        self.incoming.close()
         try:
             if limit == 0 and self._complete:
                 self._store.forget()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,7 +23,7 @@ from burstd.agent.meter import Metered
 from burstd.agent.standin import StandIn
 from burstd.agent.telling import Telling
 from burstd.domain.data import InputFile, Mark, OutputFile, row_of
-from burstd.ports.depot import Depot, Ended, Execution, Going
+from burstd.ports.depot import Depot, Execution, Going, Growing
 from burstd.ports.errors import Mismatch, Permanent, Rejected, Transient
 
 # An agent begins anew every few seconds while its job runs, mostly to look and sleep again: what
@@ -207,7 +208,8 @@ class Agent:
 
     def _follow(self, words: Words, depot: Metered) -> None:
         known, roots = Recalled(lambda: self._marks(words)), (self.job.directory,)
-        if self._follower(depot, known, roots).once().over:
+        follower = self._follower(words, depot, known, roots)
+        if follower.once().over:
             self._report(words, "over", {})  # burstd need not wait for its next look at the target
         if asked := words.get("pull"):
             from burstd.agent.demand import Demand
@@ -220,6 +222,8 @@ class Agent:
         most = words.get("most_bytes")
         if most is not None and self.memory.pulled >= most:
             self._say(f"its output is more than the {most / 1e9:.1f} GB that are paid for")
+        if follower.unsaid is not None:
+            raise follower.unsaid
 
     def _marks(self, words: Words) -> Mapping[str, Mark]:
         """How names looked when the inputs were sent."""
@@ -227,13 +231,22 @@ class Agent:
         return {} if staged is None else remembered.from_report(staged)[0]
 
     def _follower(
-        self, depot: Depot, known: Mapping[str, Mark], roots: tuple[Path, ...]
+        self, words: Words, depot: Depot, known: Mapping[str, Mark], roots: tuple[Path, ...]
     ) -> Follower:
         memory = self.memory
         return Follower(
             depot, memory.positions, known, memory.copies, roots,
             memory.before_writing, memory.save, memory.strangers,
+            begin=lambda now: self._begin(words, depot, now),
         )  # fmt: skip
+
+    def _begin(self, words: Words, depot: Depot, now: Growing) -> None:
+        if not self.memory.began and (now.stdout or now.stderr):
+            from burstd.agent import earlier
+
+            told = self._reported(words, "notes")
+            tell = partial(self._report, words, "notes")
+            earlier.begin(self.memory, told, tell, now, depot.read)
 
     def _landing(
         self, words: Words, depot: Metered, known: Mapping[str, Mark], roots: tuple[Path, ...]
@@ -256,11 +269,11 @@ class Agent:
         if staged is None:  # cancelled before the inputs were sent
             self._report(words, "staged_out", {"files": 0, "bytes": 0, "notes": []})
             return
-        from burstd.agent.arrivals import Arrivals, in_order
-        from burstd.agent.tiers import coming, staying
+        from burstd.agent.arrivals import Arrivals, in_order, set_back
+        from burstd.agent.tiers import coming, staying, told
 
         known, roots = remembered.from_report(staged)
-        follower = self._follower(depot, known, roots)
+        follower = self._follower(words, depot, known, roots)
         now = depot.growing()
         end = depot.outputs(staged["secret"])
         here = str(self.job.directory)
@@ -278,19 +291,22 @@ class Agent:
                 f"{words['most_bytes'] / 1e9:.1f} GB that are paid for: they stay there until an "
                 "operator says burst approve"
             )
-        follower.streams(now)
+        unsaid = follower.streams(now)
 
         arrivals = Arrivals(landing, self.memory.damaged)
-        ordered = in_order([*entries, *self._set_back(staged, end, landing)])
+        back = set_back(staged["files"], self.memory.copies, end, landing)
+        ordered = in_order([*entries, *back])
         depot.expect([entry for entry in ordered if not landing.seems_landed(entry)])
         arrivals.land(ordered)
+        if unsaid is not None:
+            raise unsaid
         if again := arrivals.again:
             self.memory.save()
             raise Transient(f"{again[0]} arrived damaged")
         landing.notes += [left] if left else []
         if words["on_demand"]["globs"]:  # also none: an earlier life may have seen some
             self._report(words, "remains", {"files": list(map(row_of, stay))})
-        landing.notes += [self._told(stay, words)] if stay else []
+        landing.notes += [told(stay, words, self.job.job)] if stay else []
         # What was an input is never removed.
         ours = self.memory.copies.keys() - known.keys() - {entry.path for entry in end.results}
         landing.discard(sorted(ours))
@@ -303,21 +319,6 @@ class Agent:
         came = max(self.memory.pulled, sum(entry.travels for entry in entries))
         body = {"files": len(entries), "bytes": came, "notes": notes}
         self._report(words, "staged_out", {**body, "exit_code": end.exit_code})
-
-    def _set_back(self, staged: Words, end: Ended, landing: Landing) -> list[OutputFile]:
-        """Inputs that the job has left as they were, of which a copy of another moment may lie
-        here."""
-        mine = self.memory.copies.keys() - {entry.path for entry in end.results}
-        return [
-            OutputFile(sent.path, "file", sent.size, sent.blake3, sent.mtime_ns, sent.mode)
-            for sent in (InputFile(**row) for row in staged["files"] if row["path"] in mine)
-            if sent.path not in end.deleted and landing.is_ours(sent.path)
-        ]
-
-    def _told(self, stay: Sequence[OutputFile], words: Words) -> str:
-        size, days = sum(entry.size for entry in stay), words["on_demand"]["for"]
-        what = f"{len(stay)} files, {size / 1e6:.1f} MB, stay at {words['target']} for {days}"
-        return f"{what}: burst pull {self.job.job} lists them, and brings those that you name"
 
     def _with_depot(
         self, words: Words, work: Callable[[Words, Metered], None], inputs: Going | None = None

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import resource
 from collections import deque
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from typing import Any
 
 from burstd.agent.landing import Damaged, Landing
-from burstd.domain.data import OutputFile
+from burstd.domain.data import InputFile, Mark, OutputFile
+from burstd.far.endrecord import UNREADABLE
+from burstd.ports.depot import Ended
 from burstd.ports.errors import Mismatch, Rejected
 
 LANES = 6  #: files that are written, synced and named at once
@@ -27,6 +30,19 @@ def in_order(entries: Iterable[OutputFile]) -> list[OutputFile]:
     """Further names of a file behind the file. Directories last and deepest first: their modes must
     not hinder the files in them."""
     return sorted(entries, key=lambda e: (_rank(e), -e.path.count("/"), e.path))
+
+
+def set_back(
+    staged: Iterable[Mapping[str, Any]], copies: Mapping[str, Mark], end: Ended, landing: Landing
+) -> list[OutputFile]:
+    """Inputs (rows of the stage-in report) that the job has left as they were, of which a copy of
+    another moment may lie here."""
+    mine = copies.keys() - {entry.path for entry in end.results}
+    return [
+        OutputFile(sent.path, "file", sent.size, sent.blake3, sent.mtime_ns, sent.mode)
+        for sent in (InputFile(**row) for row in staged if row["path"] in mine)
+        if sent.path not in end.deleted and landing.is_ours(sent.path)
+    ]
 
 
 def _rank(entry: OutputFile) -> int:
@@ -45,7 +61,7 @@ class Arrivals:
     landing: Landing
     damaged: MutableMapping[str, int]
     waits: Callable[[], int] = _waits
-    _kept_back: PermissionError | Rejected | None = field(default=None, init=False)
+    _kept_back: dict[str, PermissionError | Rejected] = field(default_factory=dict, init=False)
 
     def land(self, ordered: Sequence[OutputFile]) -> None:
         """Put all in place; of a name that is listed twice the last. Raises ``OSError`` and what
@@ -59,8 +75,11 @@ class Arrivals:
                 self._some(lanes, (entry for entry in once.values() if _rank(entry) == rank))
         for entry in ordered[len(files) :]:
             self._one(entry)
-        if self._kept_back is not None:
-            raise self._kept_back
+        if self._kept_back:
+            first, others = self._kept_back[min(self._kept_back)], len(self._kept_back) - 1
+            if others and isinstance(first, Rejected):
+                first = Rejected(f"{first}; so it is with {others} more")
+            raise first
 
     def _some(self, lanes: ThreadPoolExecutor, entries: Iterable[OutputFile]) -> None:
         coming, many = iter(entries), FIRST
@@ -101,6 +120,8 @@ class Arrivals:
             self._aside(entry)
             return
         try:
+            if entry.kind == UNREADABLE:
+                raise Rejected(f"the target cannot read it: {entry.target}")
             self.landing.land(entry)
         except (Damaged, Mismatch):
             self.damaged[entry.path] = self.damaged.get(entry.path, 0) + 1
@@ -108,9 +129,9 @@ class Arrivals:
                 self._aside(entry)
         except PermissionError as error:
             error.filename = entry.path
-            self._kept_back = error
+            self._kept_back[entry.path] = error
         except Rejected as error:
-            self._kept_back = Rejected(f"{entry.path} does not come: {error}")
+            self._kept_back[entry.path] = Rejected(f"{entry.path} does not come: {error}")
         else:
             self.damaged.pop(entry.path, None)
 

@@ -27,6 +27,7 @@ from burstd.agent.ssh_depot import connector
 from burstd.agent.tiers import coming, staying
 from burstd.domain.data import OutputFile, from_rows, row_of
 from burstd.far import garbage
+from burstd.far.endrecord import UNREADABLE
 from burstd.ports.depot import Depot, Growing
 from burstd.ports.errors import Mismatch, PortError, Rejected, Transient
 
@@ -35,6 +36,7 @@ PATIENCE = 600.0  #: seconds without a byte
 AGAIN = 5.0  #: seconds between two tries
 TOLD_EVERY = 0.2  #: seconds
 BLOCK = 2**20
+MOST_SAID = 20  #: lines about what can't be read
 
 Found = TypeVar("Found")
 Words = Mapping[str, Any]
@@ -91,6 +93,10 @@ class Fetching:
         rest = len([entry for entry in entries if entry.kind == "file"]) - len(files)
         notes = [left] if left else []
         notes += [f"{rest} more files, or without a digest, are not listed"] if rest else []
+        unread = [one for one in entries if one.kind == UNREADABLE]
+        notes += [f"{one.path} cannot be read there: {one.target}" for one in unread[:MOST_SAID]]
+        more = len(unread) - MOST_SAID
+        notes += [f"and {more} more that cannot be read there"] if more > 0 else []
         # Where in its own output files its stand-in has come to nobody knows.
         now = time.time_ns()
         for path, stream in _streams(words).items():

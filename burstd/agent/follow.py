@@ -42,19 +42,32 @@ class Follower:
     written: Callable[[], None] = field(default=lambda: None)
     #: What lies at names of live files and is neither, nor a copy that nobody remembers.
     strangers: MutableMapping[str, Mark] = field(default_factory=dict)
+    #: Called before the streams are written to; may set their positions.
+    begin: Callable[[Growing], None] = field(default=lambda _now: None)
+    unsaid: Rejected | None = None  #: why a stream did not come, of the last look
 
     def once(self) -> Growing:
         """Copy what has grown since the last time; how it was then."""
         now = self.depot.growing()
-        self.streams(now)
+        self.unsaid = self.streams(now)
         for path, size in sorted(now.files.items()):
             self._live(path, size)
         return now
 
-    def streams(self, now: Growing) -> None:
-        """Append to the job's own output files, where slurmd opened them."""
-        self._stream("stdout", 1, now.stdout)
-        self._stream("stderr", 2, now.stderr)
+    def streams(self, now: Growing) -> Rejected | None:
+        """Append to the job's own output files, where slurmd opened them. What the far end can't
+        read is returned: it keeps nothing else back."""
+        try:
+            self.begin(now)
+        except Rejected as error:
+            return Rejected(f"the job's output does not come: {error}")
+        unsaid: Rejected | None = None
+        for name, descriptor, size in (("stdout", 1, now.stdout), ("stderr", 2, now.stderr)):
+            try:
+                self._stream(name, descriptor, size)
+            except Rejected as error:
+                unsaid = Rejected(f"the job's {name} does not come: {error}")
+        return unsaid
 
     def keep(self) -> None:
         """The job's output files to disk, before anybody hears that all is at home."""

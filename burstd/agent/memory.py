@@ -30,6 +30,7 @@ class Memory:
     copies: dict[str, Mark] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     trouble_since: float | None = None  #: seconds since 1970
+    began: bool = False  #: what the output held before our first byte is known
     pulled: int = 0  #: bytes that came from the far end, those that came twice counted twice
     told: int = 0  #: of them, that burstd has heard of
     damaged: dict[str, int] = field(default_factory=dict)  #: how often results have arrived so
@@ -67,6 +68,7 @@ class Memory:
             "copies": {path: mark._asdict() for path, mark in self.copies.items()},
             "said": self.said,
             "trouble_since": self.trouble_since,
+            "began": self.began,
             "pulled": self.pulled,
             "told": self.told,
             "damaged": self.damaged,

@@ -3,9 +3,10 @@ end."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
+from typing import Any
 
 from burstd.domain.data import OutputFile
 
@@ -30,6 +31,13 @@ def staying(
                 break
             found.append(entry)
     return found
+
+
+def told(stay: Sequence[OutputFile], words: Mapping[str, Any], job: str) -> str:
+    """A line about those, in burstd's ``words``."""
+    size, days = sum(entry.size for entry in stay), words["on_demand"]["for"]
+    what = f"{len(stay)} files, {size / 1e6:.1f} MB, stay at {words['target']} for {days}"
+    return f"{what}: burst pull {job} lists them, and brings those that you name"
 
 
 def coming(

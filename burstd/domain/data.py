@@ -18,8 +18,9 @@ class InputFile(NamedTuple):  # a job may have a hundred thousand of these
 
 @dataclass(frozen=True)
 class OutputFile:
-    """A result as the far end lists it. ``kind``: file, dir, symlink, or what is never landed;
-    ``target``: a symlink's text, or another result of which this file is one more name."""
+    """A result as the far end lists it. ``kind``: file, dir, symlink, unreadable, or what is never
+    landed; ``target``: a symlink's text, or another result of which this file is one more name, or
+    why it can't be read."""
 
     path: str
     kind: str

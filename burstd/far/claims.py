@@ -177,7 +177,8 @@ class Claims:
 
     def came(self, names: Iterable[bytes]) -> None:
         """They are in the store, in a pack that is not finished yet."""
-        self._came.update(names)
+        if self._lock >= 0:  # else it is never asked what did not
+            self._came.update(names)
         now = time.monotonic()
         if self._fd >= 0 and now - self._shown >= SHOWN:
             os.utime(self._fd)

@@ -22,7 +22,8 @@ REASONS = (EXITED, SIGNALLED, TIMEOUT, CANCELLED, FAILED_TO_START, KILLED)
 
 #: What stands before the record in end.json.
 _HEAD = re.compile(rb'\{"hmac":"([0-9a-f]{64})","record":')
-KINDS = ("file", "dir", "symlink", "fifo", "socket", "device", "deep")
+UNREADABLE = "unreadable"
+KINDS = ("file", "dir", "symlink", "fifo", "socket", "device", "deep", UNREADABLE)
 
 
 class EndForged(ValueError):
@@ -32,7 +33,8 @@ class EndForged(ValueError):
 @dataclass(frozen=True)
 class Output:
     """Something that the job made. Only a file has a digest. The target of a link is its text, that
-    of a file an earlier one of the list that it is another name of."""
+    of a file an earlier one of the list that it is another name of. Of what can't be read, or
+    listed, nothing is known but why: that is its target."""
 
     path: str
     kind: str

@@ -26,6 +26,9 @@ _CODES = {
     errno.EPERM: REFUSED,
 }
 
+#: Bytes, or names, that a disk has not kept, or no more in their form.
+LOST = (errno.EIO, errno.EBADMSG, errno.EUCLEAN)
+
 
 class FarError(Exception):
     """An answer of the far end that is not the wished one: a code of this module and words."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Sequence
-from typing import Optional, Union
+from typing import Callable, Optional, Union
 
 from burstd.far import chunks, paths
 from burstd.far.errors import REFUSED, FarError
@@ -22,7 +23,8 @@ _ZEROS = memoryview(bytes(chunks.MOST))
 class Growing:
     """From its first byte on."""
 
-    def __init__(self, parent: int, name: bytes, first: Part) -> None:
+    def __init__(self, parent: int, name: bytes, first: Part, sync: Callable[[], None]) -> None:
+        """`sync`: called before one is read that is there already."""
         self.path, self.size, self._ends_in_hole = first.path, 0, False
         self.there: Optional[os.stat_result] = None  #: of a file that is right already
         self.names = bytearray()  #: of the chunks that it was built of
@@ -32,7 +34,8 @@ class Growing:
             self._fd = os.open(name, flags, 0o600, dir_fd=parent)
         except FileExistsError:
             if first.entry is not None:
-                self.there = right(parent, name, first.entry)
+                sync()
+                self.there = right(parent, name, first.entry, from_disk=True)
             if self.there is None:
                 try:
                     os.unlink(name, dir_fd=parent)
@@ -93,9 +96,13 @@ class Growing:
             os.close(self._fd)
 
 
-def right(parent: int, name: bytes, entry: Entry) -> Optional[os.stat_result]:
+def right(
+    parent: int, name: bytes, entry: Entry, from_disk: bool = False
+) -> Optional[os.stat_result]:
     """What a file is like that an earlier conversation has built, if it has the right content; its
-    mode and time are set again."""
+    mode and time are set again. `from_disk`: what memory has of it is not believed, once all was
+    synced: bytes that the disk has not taken look right there, and whether anybody is told a second
+    time depends on who else has called sync(2) since."""
     try:
         fd = paths.open_regular(parent, (name,))
     except OSError:
@@ -104,6 +111,9 @@ def right(parent: int, name: bytes, entry: Entry) -> Optional[os.stat_result]:
         fact = os.fstat(fd)
         if fact.st_size != entry.size:
             return None
+        if from_disk:
+            with contextlib.suppress(OSError):  # where that is not known nothing else is, either
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         if chunks.digest_of(fd) != entry.blake3:
             return None
         # Untouched if right: on most file systems a needless change would look like a job's.

@@ -30,7 +30,7 @@ class Incoming:
     def __init__(self, store: Store, claims: Claims) -> None:
         """The caller closes both."""
         self._store, self._finished, self._claims = store, store.finished, claims
-        self.sizes, self._names = array("I"), bytearray()
+        self.sizes, self._names = array("I"), store.names()
         self.recent: OrderedDict[bytes, memoryview] = OrderedDict()
         self._bytes = 0  #: of those
         self.awaited: set[bytes] = set()
@@ -40,15 +40,14 @@ class Incoming:
         byte first."""
         if len(wanted) % WANTED.size:
             raise FarError(BROKEN, "names of chunks that are cut off")
-        self._store.look(wanted, WANTED.size)
-        missing = dict[bytes, int]()
-        for number, (name, size) in enumerate(WANTED.iter_unpack(wanted)):
-            if size > chunks.MOST:
-                raise FarError(REFUSED, f"a chunk of {size} bytes")
-            self._names += name
-            self.sizes.append(size)
-            if not self._store.has(name):
-                missing[name] = number
+        asked = list(WANTED.iter_unpack(wanted))
+        if any(size > chunks.MOST for _, size in asked):
+            raise FarError(REFUSED, f"a chunk of more than {chunks.MOST} bytes")
+        names = [name for name, _ in asked]
+        self._names.add(b"".join(names))
+        self.sizes.extend(size for _, size in asked)
+        held = self._store.held(names)
+        missing = {name: number for number, name in enumerate(names) if name not in held}
         bits = bytearray((len(wanted) // WANTED.size + 7) // 8)
         for name in self._claimed(missing) if missing else ():
             bits[missing[name] // 8] |= 1 << missing[name] % 8
@@ -59,8 +58,8 @@ class Incoming:
         ours = set(missing)
         with answered(), self._claims.turn() as turn:
             if turn:
-                self._look()
-                ours = {name for name in ours if not self._store.has(name)}
+                if self._look():
+                    ours -= self._store.held([*ours])
                 others = self._claims.brought(ours)
                 self.awaited |= others
                 ours -= others
@@ -68,10 +67,12 @@ class Incoming:
         self.awaited -= ours
         return ours
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Whether the store may have more since."""
         changed, killed = self._claims.look()
         if changed or killed:
             self._store.refresh(mend=killed)
+        return changed or killed
 
     def _is_waited_for(self) -> bool:
         if not self._claims.others and self._claims.news():
@@ -135,22 +136,22 @@ class Incoming:
 
     def name(self, number: int) -> bytes:
         """That of one chunk."""
-        return bytes(self._names[number * chunks.DIGEST : (number + 1) * chunks.DIGEST])
+        return self._names.row(number, 1)
 
     def names(self, numbers: Sequence[int]) -> bytes:
         """Theirs, one after the other."""
-        size, names = chunks.DIGEST, self._names
         row = range(numbers[0], numbers[0] + len(numbers)) if numbers else range(0)
         if numbers == row or list(numbers) == list(row):  # as nearly always
-            return bytes(names[row.start * size : row.stop * size])
-        return b"".join(names[number * size : (number + 1) * size] for number in numbers)
+            return self._names.row(row.start, len(row))
+        return b"".join(map(self.name, numbers))
 
     def lacking(self, runs: Runs) -> set[bytes]:
         """Of so many runs the names of those that another conversation brings, and has not yet."""
         if not self.awaited:
             return set()
-        names = (name for run in runs for name in chunks.each(self.names(self.span(run))))
-        return {name for name in names if name in self.awaited and not self._store.has(name)}
+        names = {name for run in runs for name in chunks.each(self.names(self.span(run)))}
+        awaited = names & self.awaited
+        return awaited - self._store.held([*awaited])
 
     @property
     def news(self) -> bool:
@@ -172,14 +173,18 @@ class Incoming:
                 self._claims.look()
                 coming = self._claims.brought(wanted)
             self._store.refresh()
-        came = {name for name in wanted if self._store.has(name)}
+        came = self._store.held([*wanted])
         if not came | coming >= wanted:  # whoever brought it may have been killed
             with answered():
                 self._store.refresh(mend=True)
-            came = {name for name in wanted if self._store.has(name)}
+            came = self._store.held([*wanted])
         gone = wanted - came - coming
         self.awaited -= came | gone
         return came, gone
+
+    def close(self) -> None:
+        """Gives the descriptor back."""
+        self._names.close()
 
     def release(self) -> None:
         """All that we were to bring is where others see it; that we wait they see, too. Raises

@@ -79,13 +79,13 @@ def whole(tree: int, path: str, most: int) -> Optional[bytes]:
     """The bytes of a file, if it has so many at most and can be read at once."""
     try:
         fd = paths.open_regular(tree, paths.split(path))
+        try:
+            content = os.pread(fd, most + 1, 0) if os.fstat(fd).st_size <= most else b""
+            return content if len(content) == os.fstat(fd).st_size else None
+        finally:
+            os.close(fd)
     except (OSError, FarError):
         return None
-    try:
-        content = os.pread(fd, most + 1, 0) if os.fstat(fd).st_size <= most else b""
-        return content if len(content) == os.fstat(fd).st_size else None
-    finally:
-        os.close(fd)
 
 
 def size(parent: int, name: bytes) -> Optional[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Callable, Optional, TypeVar
 
 from burstd.far import paths
 from burstd.far.chunks import digest_of
-from burstd.far.endrecord import Output, StreamDigest
+from burstd.far.endrecord import UNREADABLE, Output, StreamDigest
 from burstd.far.moments import changed
 from burstd.far.order import InputFile
 from burstd.far.tree import GONE, Found, Pulse, opened, walk
@@ -21,6 +22,8 @@ MAX_DEPTH = 200
 MARGIN_NS = 5_000_000_000
 #: Seconds in which a node may go on to remember what a file is like: ten times what is usual.
 REMEMBERED = 600
+#: What this process lacks, and not a file.
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 Seen = TypeVar("Seen")
 
 
@@ -47,7 +50,8 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Harvest:
-    """Results under the output roots, changes elsewhere, inputs that are gone."""
+    """Results under the output roots, changes elsewhere, inputs that are gone. What can't be read
+    is there as such, and so may be what lay below it."""
 
     outputs: tuple[Output, ...]
     outside: tuple[str, ...]
@@ -55,39 +59,63 @@ class Harvest:
 
 
 def collect(
-    tree: int, baseline: Baseline, inputs: Sequence[InputFile], roots: Sequence[str], pulse: Pulse
+    tree: int,
+    baseline: Baseline,
+    inputs: Sequence[InputFile],
+    roots: Sequence[str],
+    pulse: Pulse,
+    tops: Sequence[paths.Parts] = (),
 ) -> Harvest:
-    """Compares the tree with the manifest and the baseline. Links are named, never followed. What
-    goes away meanwhile is not there: a temporary file of somebody who is just being killed.
+    """Compares the tree, or what lies at `tops`, with the manifest and the baseline. Links are
+    named, never followed. What goes away meanwhile is not there: a temporary file of somebody who
+    is just being killed. A disk's fault, or a file of somebody else's, concerns that file alone.
 
-    `pulse` is called now and then. Files that nobody may read are opened up for their owner.
+    `pulse` is called now and then. Files that nobody may read are opened up for their owner. Raises
+    OSError where not even a root can be looked into.
     """
     given = {entry.path: entry for entry in inputs}
-    outputs: list[Output] = []
-    outside: list[str] = []
+    made: list[Output] = []
     same: dict[str, tuple[int, int]] = {}
-    for found in walk(tree, pulse, MAX_DEPTH):
+    unread: set[str] = set()
+
+    def lost(path: str, error: OSError) -> None:
+        if error.errno in _OURS or any(paths.beneath(root, [path]) for root in roots):
+            raise error
+        unread.add(path)
+        why = error.strerror or str(error)
+        made.append(Output(path, UNREADABLE, size=0, mode=0, mtime_ns=0, target=why))
+
+    for found in walk(tree, pulse, MAX_DEPTH, lost, tops):
         if found.kind == "file" and found.fact.st_nlink > 1:
             same[found.path] = (found.fact.st_dev, found.fact.st_ino)
         entry = given.get(found.path)
         if found.kind == "file" and entry is not None:
             del given[found.path]
-        output = _compare(tree, baseline, found, entry, pulse)
-        if output is None:
+        try:
+            output = _compare(tree, baseline, found, entry, pulse)
+        except OSError as error:
+            lost(found.path, error)
             continue
-        if paths.beneath(found.path, roots):
-            outputs.append(output)
-        else:
-            outside.append(found.path)
-    outputs.sort(key=lambda output: output.path)
-    return Harvest(tuple(_joined(outputs, same)), tuple(sorted(outside)), tuple(sorted(given)))
+        if output is not None:
+            made.append(output)
+    outputs = sorted((o for o in made if paths.beneath(o.path, roots)), key=lambda o: o.path)
+    outside = {o.path for o in made if not paths.beneath(o.path, roots)}
+    deleted = (path for path in given if not below(path, unread))
+    return Harvest(tuple(_joined(outputs, same)), tuple(sorted(outside)), tuple(sorted(deleted)))
+
+
+def below(path: str, tops: Collection[str]) -> bool:
+    """Whether a path is one of many, or lies in one."""
+    while path and path not in tops:
+        path = path[: path.rfind("/")]
+    return bool(path)
 
 
 def _joined(outputs: Sequence[Output], same: Mapping[str, tuple[int, int]]) -> Iterator[Output]:
     """Of the names of one file the first is the file, the others have it as their target."""
     first: dict[tuple[int, int], str] = {}
     for output in outputs:
-        inode = same.get(output.path)
+        inode = None if output.kind == UNREADABLE else same.get(output.path)
         name = output.path if inode is None else first.setdefault(inode, output.path)
         yield output if name == output.path else replace(output, target=name)
 
@@ -145,12 +173,15 @@ def _looked_at(tree: int, found: Found, look: Callable[[int], Seen]) -> Optional
 
 
 def stream_digest(io: int, name: bytes, pulse: Pulse) -> Optional[StreamDigest]:
-    """Size and digest of stdout or stderr; None if there is no such file."""
+    """Size and digest of stdout or stderr; None if there is no such file, or nobody can read it:
+    whoever asks for its bytes hears why."""
     try:
         fd = paths.open_regular(io, (name,))
-    except FileNotFoundError:
+        try:
+            return StreamDigest(size=os.fstat(fd).st_size, blake3=digest_of(fd, pulse))
+        finally:
+            os.close(fd)
+    except OSError as error:
+        if error.errno in _OURS:
+            raise
         return None
-    try:
-        return StreamDigest(size=os.fstat(fd).st_size, blake3=digest_of(fd, pulse))
-    finally:
-        os.close(fd)

@@ -10,25 +10,31 @@ from __future__ import annotations
 import datetime
 import os
 import re
+import time
+from dataclasses import replace
 
 from burstd.far import endrecord, outputs, paths, rundir
-from burstd.far.endrecord import EndRecord
+from burstd.far.endrecord import UNREADABLE, EndForged, EndRecord
 from burstd.far.errors import BROKEN, BUSY, MISSING, NEVER_STARTED, FarError
 from burstd.far.order import Order
 
 KILLED = 137  # 128 + SIGKILL
+AGAIN = 300  #: seconds; a file of terabytes may be read up to where its disk fails
+#: In the canonical form a name has no quotes that are not escaped.
+_UNREAD = b'"kind":"%s"' % UNREADABLE.encode()
 _MARKER = re.compile(r"(\S+) \d+\s*")
 
 
 def end_of(run: rundir.RunDir) -> bytes:
-    """The end record, written now if its runner is dead.
+    """The end record, written now if its runner is dead. Where something in it could not be read,
+    that is looked at once more now and then: somebody may have mended it.
 
     Raises FarError: never_started where nothing was, busy while a runner is alive, broken without
     the order of what was, missing without any order: a file system that is not mounted looks so.
     """
     record = run.read(rundir.END)
     if record is not None:
-        return record
+        return _again(run, record) if _UNREAD in record else record
     document, started = run.read(rundir.ORDER), run.last_start()
     order = None if document is None else Order.parse(document)
     if order is None and started:
@@ -45,6 +51,51 @@ def end_of(run: rundir.RunDir) -> bytes:
     record = _examine(run, order).seal(order.secret)
     run.write(rundir.END, record)
     return record
+
+
+def _again(run: rundir.RunDir, record: bytes) -> bytes:
+    seen = os.stat(rundir.END, dir_fd=run.fd, follow_symlinks=False).st_mtime
+    document = run.read(rundir.ORDER)
+    if document is None or abs(time.time() - seen) < AGAIN or run.busy():
+        return record
+    order = Order.parse(document)
+    try:
+        end = EndRecord.unseal(record, order.secret, order.key)
+    except EndForged:  # who asks says so
+        return record
+    if order.attempt != end.attempt:
+        return record
+    new = _read_since(run, order, end)
+    if new == end:
+        os.utime(rundir.END, dir_fd=run.fd, follow_symlinks=False)
+        return record
+    record = new.seal(order.secret)
+    run.write(rundir.END, record)
+    return record
+
+
+def _read_since(run: rundir.RunDir, order: Order, end: EndRecord) -> EndRecord:
+    """The record with what can be read by now, and without what is gone."""
+    lost = {output.path for output in end.outputs if output.kind == UNREADABLE}
+    began = os.stat(b"start.%d" % order.attempt, dir_fd=run.fd, follow_symlinks=False)
+    with paths.directory(run.fd, (rundir.TREE,), create=True) as tree:
+        harvest = outputs.collect(
+            tree,
+            outputs.Baseline(began.st_ctime_ns, _directories(order), {}),
+            [entry for entry in order.inputs if outputs.below(entry.path, lost)],
+            order.output_roots,
+            _nothing,
+            [paths.split(path) for path in sorted(lost)],
+        )
+    kept = [output for output in end.outputs if output.kind != UNREADABLE]
+    there = {(output.path, output.kind) for output in kept}  # a directory that could not be listed
+    kept += [output for output in harvest.outputs if (output.path, output.kind) not in there]
+    return replace(
+        end,
+        outputs=tuple(sorted(kept, key=lambda output: output.path)),
+        outside=tuple(sorted({*end.outside, *harvest.outside})),
+        deleted=tuple(sorted({*end.deleted, *harvest.deleted})),
+    )
 
 
 def _examine(run: rundir.RunDir, order: Order) -> EndRecord:

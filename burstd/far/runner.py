@@ -24,7 +24,7 @@ from burstd.far.payload import Payload, say
 from burstd.far.runtimes import Container, Runtime, choose
 from burstd.far.stepexec import binds
 from burstd.far.steps import MOUNTED, SCRIPT, StepServer, StepSite
-from burstd.far.tree import walk
+from burstd.far.tree import passed, walk
 
 HEARTBEAT_S = 5.0
 EX_CANTEXEC = 126
@@ -131,7 +131,7 @@ class Runner:
     def _looked_at(self) -> tuple[outputs.Baseline, str]:
         """The tree as it is now, and in what its inputs are not those that were sent; who runs
         again finds what the job has made of them."""
-        seen, trouble = list(walk(self._tree)), ""
+        seen, trouble = list(walk(self._tree, lost=passed)), ""
         if self._order.attempt == 1:
             try:
                 Manifest(self._order).check(self._tree, seen)

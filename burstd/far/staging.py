@@ -57,7 +57,7 @@ class Staging:
         self._parts: list[Part] = []  #: of that file, so far
         self._beside: Optional[tuple[str, int]] = None
         self._made = set[str]()  #: directories
-        self._complete = False
+        self._complete = self._synced = False
 
     def build(self, document: bytes) -> int:
         """Writes parts of files; see `parts.Part`. How many wait for chunks that others bring."""
@@ -243,6 +243,12 @@ class Staging:
                 self._run.discard(TREE)
             raise OSError(error, "the run directory could not be synced")
 
+    def _sync_once(self) -> None:
+        """What earlier conversations have left: one that was killed has not."""
+        if not self._synced:
+            self._sync()
+            self._synced = True
+
     def close(self, limit: int, days: int) -> None:
         """Gives the descriptors back; what came is kept, within the store's limits. With none of
         its own, what is incomplete is kept all the same: it would have to come again."""
@@ -256,6 +262,7 @@ class Staging:
             self._built.keep()
         os.close(self._tree)
         self._models.close()
+        self.incoming.close()
         try:
             if limit == 0 and self._complete:
                 self._store.forget()
@@ -276,7 +283,7 @@ class Staging:
                 self._drop()
                 self._parts = []
                 self._fence.check()
-                self._file = Growing(*self._place(part.path), part)
+                self._file = Growing(*self._place(part.path), part, self._sync_once)
             file = self._file
             if file is None or (file.path, file.size) != (part.path, part.offset):
                 raise FarError(REFUSED, f"a part out of its turn: {part.path!r} {part.offset}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Callable, Optional
 
 from burstd.far import chunks, paths
@@ -18,6 +18,7 @@ from burstd.far.claims import Claims
 from burstd.far.errors import BROKEN, MISMATCH, REFUSED, FarError
 from burstd.far.models import Models
 from burstd.far.packs import NEW, PACK, Chunk, Writer, index_of, indexed
+from burstd.far.places import Names, Places, place
 from burstd.far.table import Table
 
 _FULL = 256 * 1024 * 1024  #: bytes of a pack from which on another one is begun
@@ -36,14 +37,12 @@ class Store:
         self._prefix = key.encode() + b"."
         self._packs: list[bytes] = []
         self._open: dict[int, int] = {}
-        #: By name: number of the pack, offset and size as one number, for a store has millions.
-        self._places: dict[bytes, int] = {}
+        self._places = Places(directory, self._tabled)
         self._writer: Optional[Writer] = None
         self._writing = -1  #: number of its pack
         self._ours: list[bytes] = []
         #: Packs that this conversation was glad to find, and when.
         self._used: dict[int, float] = {}
-        self._gone: set[int] = set()
         self.finished = 0  #: packs of this conversation that others see
         self._began = 0.0
         listed = {name for name in map(os.fsencode, os.listdir(directory)) if name.endswith(PACK)}
@@ -75,15 +74,28 @@ class Store:
 
     def has(self, name: bytes) -> bool:
         """Whether there is a chunk of that name; its pack counts as used."""
-        place = self._places.get(name)
-        return place is not None and self._in_use(place >> 72)
+        return bool(self.held([name]))
+
+    def held(self, names: Sequence[bytes]) -> set[bytes]:
+        """Which of them there are; their packs count as used."""
+        places = self._places.all(names)
+        used = {n for n in {p >> 72 for p in places if p is not None} if self._in_use(n)}
+        both = zip(names, places)  # noqa: B905 (Python 3.9)
+        return {name for name, place in both if place is not None and place >> 72 in used}
 
     def look(self, wanted: bytes, width: int) -> None:
-        """Before others are asked for: looks for chunks whose names lie so many bytes apart."""
+        """Before many are asked for one by one: their names lie so many bytes apart."""
+        self._places.look(wanted, width)
+
+    def _tabled(self, wanted: bytes, width: int) -> Iterator[tuple[bytes, int]]:
         for name, pack, offset, size in self._table.find(wanted, width):
             number = self._numbers[pack] if pack < len(self._numbers) else -1
-            if number >= 0 and number not in self._gone and name not in self._places:
-                self._places[name] = _place(number, offset, size)
+            if number >= 0 and number not in self._places.gone:
+                yield name, place(number, offset, size)
+
+    def names(self) -> Names:
+        """For as many as come. The caller closes them."""
+        return Names(self._directory)
 
     def refresh(self, mend: bool = False) -> None:
         """Learns what other conversations have finished since. `mend`: also what those have left
@@ -113,7 +125,7 @@ class Store:
 
     def add(self, found: Sequence[Chunk]) -> None:
         """Keeps chunks whose names are right. Raises OSError; what is whole by then stays."""
-        fresh = {name: content for name, content in found if name not in self._places}
+        fresh = {name: content for name, content in found if self._places.near(name) is None}
         if not fresh:
             return
         if self._writer is not None and self._writer.size >= _FULL:
@@ -126,46 +138,45 @@ class Store:
             self._writing, self._began = self._number(self._writer.name), time.monotonic()
             self._ours.append(self._writer.name)
         for name, offset, size in self._writer.append(list(fresh.items())):
-            self._places[name] = _place(self._writing, offset, size)
+            self._places.put(name, place(self._writing, offset, size))
 
     def copy(self, wanted: Sequence[tuple[bytes, int]], to: int, hole: int) -> bool:
         """Appends chunks, with the sizes that they were announced with, to an open file. They are
         looked at again: disks rot. Runs of zeros from `hole` bytes on are passed over, and whether
         the last one was is returned. Raises FarError(mismatch | refused), and OSError where
         the file can't be written."""
-        found = self._kept(wanted)
+        places = self._places.all([name for name, _ in wanted])
+        found = self._kept(wanted, places)
         done, passed = chunks.lay(to, found, hole) if found else (0, False)
-        self._looked_at(wanted, done)
+        if done < len(wanted):
+            self._forget((places[done] or 0) >> 72)
+            name = wanted[done][0].hex()
+            raise FarError(MISMATCH, f"a chunk of the store is damaged or gone: {name}")
         return passed
 
     def kept(self, name: bytes, size: int) -> Optional[chunks.Kept]:
         """Where a chunk of so many bytes lies, if there is one; its pack counts as used."""
-        place = self._places.get(name)
-        if place is None or place & (1 << 24) - 1 != size or not self._in_use(place >> 72):
+        (found,) = self._places.all([name])
+        if found is None or found & (1 << 24) - 1 != size or not self._in_use(found >> 72):
             return None
-        return self._where(name, place)
+        return self._where(name, found)
 
-    def _kept(self, wanted: Sequence[tuple[bytes, int]]) -> list[chunks.Kept]:
+    def _kept(
+        self, wanted: Sequence[tuple[bytes, int]], places: Sequence[Optional[int]]
+    ) -> list[chunks.Kept]:
         found = []
-        for name, size in wanted:
-            place = self._places.get(name)
-            if place is None:
+        for (name, size), there in zip(wanted, places):  # noqa: B905 (Python 3.9)
+            if there is None:
                 raise FarError(MISMATCH, f"no chunk {name.hex()}")
-            if (there := place & (1 << 24) - 1) != size:
-                raise FarError(REFUSED, f"a chunk of {there} bytes was announced with {size}")
-            found.append(self._where(name, place))
+            if (kept := there & (1 << 24) - 1) != size:
+                raise FarError(REFUSED, f"a chunk of {kept} bytes was announced with {size}")
+            found.append(self._where(name, there))
         return found
 
-    def _where(self, name: bytes, place: int) -> chunks.Kept:
-        number, offset, size = place >> 72, place >> 24 & (1 << 48) - 1, place & (1 << 24) - 1
+    def _where(self, name: bytes, found: int) -> chunks.Kept:
+        number, offset, size = found >> 72, found >> 24 & (1 << 48) - 1, found & (1 << 24) - 1
         fd = self._open.get(number)
         return name, self._opened(number) if fd is None else fd, offset, size
-
-    def _looked_at(self, wanted: Sequence[tuple[bytes, int]], right: int) -> None:
-        if right < len(wanted):
-            name = wanted[right][0]
-            self._forget(self._places[name] >> 72)
-            raise FarError(MISMATCH, f"a chunk of the store is damaged or gone: {name.hex()}")
 
     def _opened(self, number: int) -> int:
         """-1 where somebody has swept it away meanwhile."""
@@ -276,14 +287,13 @@ class Store:
             finished = True
         for name, offset, size in indexed(self._directory, pack, growing):
             number = self._number(pack) if number < 0 else number
-            self._places[name] = _place(number, offset, size)
+            self._places.put(name, place(number, offset, size))
         if finished:
             self._known.add(pack)
 
     def _forget(self, number: int) -> None:
         """A pack with damage is not used again: what it had is asked for again."""
-        self._places = {n: place for n, place in self._places.items() if place >> 72 != number}
-        self._gone.add(number)
+        self._places.gone.add(number)
         self._remove(self._packs[number])
         if self._writer is not None and self._writer.name == self._packs[number]:
             self._writer.give_up()
@@ -308,7 +318,3 @@ def _shared(top: int) -> int:
         os.close(found)
         raise FarError(REFUSED, "the shared store is not a group's alone (mode 2770)")
     return found
-
-
-def _place(number: int, offset: int, size: int) -> int:
-    return number << 72 | offset << 24 | size

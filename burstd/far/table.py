@@ -13,16 +13,23 @@ import mmap
 import os
 import secrets
 import struct
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Optional
+from itertools import islice
+from typing import IO, Optional, TypeVar
 
 from burstd.far import chunks, paths
 
 NAME, MAGIC = b"all.table", b"bursttb2"
-_ROW = struct.Struct(f"<{chunks.DIGEST}sIIQ")
+ROW = struct.Struct(f"<{chunks.DIGEST}sIIQ")
 _COUNT = struct.Struct("<Q")
 _LENGTH = struct.Struct("<H")
 
+_PARTS = 64  #: by the first bits of the names
+_SMALL = 2**20  #: bytes of a part that are in memory; with more it is a file
+_AT_ONCE = 10_000  #: rows
+
+Row = TypeVar("Row")
 Place = tuple[bytes, int, int]  #: name of a chunk, where its bytes begin in its pack, its size
 
 
@@ -72,40 +79,84 @@ class Table:
         bytes apart."""
         for row in chunks.find_rows(self._rows, wanted, width):
             if row >= 0:
-                name, pack, size, offset = _ROW.unpack_from(self._rows, row * chunks.ROW)
+                name, pack, size, offset = ROW.unpack_from(self._rows, row * chunks.ROW)
                 yield name, pack, offset, size
 
     def with_more(
         self, directory: int, more: Iterable[tuple[bytes, Iterable[Place]]], gone: Iterable[int]
     ) -> None:
         """Writes a table of this one and these packs; `gone`: numbers of packs that are no more."""
-        lost, rows = set(gone), bytearray()
+        lost = set(gone)
         kept = [number for number in range(len(self.packs)) if number not in lost]
-        if lost:
-            numbers = {old: new for new, old in enumerate(kept)}
-            for name, pack, size, offset in _ROW.iter_unpack(self._rows):
-                if pack in numbers:
-                    rows += _ROW.pack(name, numbers[pack], size, offset)
-        else:
-            rows += self._rows
         packs = [self.packs[number] for number in kept]
-        for pack, places in more:
-            for name, offset, size in places:
-                rows += _ROW.pack(name, len(packs), size, offset)
-            packs.append(pack)
-        chunks.sort_rows(rows)
-        names = b"".join(_LENGTH.pack(len(pack)) + pack for pack in packs)
-        head = MAGIC + _COUNT.pack(len(packs)) + names + _COUNT.pack(len(rows) // chunks.ROW)
-        _write(directory, head + rows)
+        with contextlib.ExitStack() as stack:
+            parts = [stack.enter_context(_aside(directory)) for _ in range(_PARTS)]
+            if lost:
+                numbers = {old: new for new, old in enumerate(kept)}
+                for batch in _batches(ROW.iter_unpack(self._rows)):
+                    found = (row for row in batch if row[1] in numbers)
+                    _deal(parts, (ROW.pack(n, numbers[p], s, o) for n, p, s, o in found))
+            for pack, places in more:
+                for few in _batches(places):
+                    _deal(parts, (ROW.pack(n, len(packs), size, at) for n, at, size in few))
+                packs.append(pack)
+            _write(directory, packs, parts, Table((), memoryview(b"")) if lost else self)
+
+    def part(self, number: int) -> memoryview:
+        """Its rows whose names begin so, of _PARTS."""
+        low, high = (self._first(border * 256 // _PARTS) for border in (number, number + 1))
+        return self._rows[low * chunks.ROW : high * chunks.ROW]
+
+    def _first(self, byte: int) -> int:
+        """The first row whose name does not begin with a lower one."""
+        low, high = 0, len(self)
+        while low < high:
+            middle = (low + high) // 2
+            if self._rows[middle * chunks.ROW] < byte:
+                low = middle + 1
+            else:
+                high = middle
+        return low
 
 
-def _write(directory: int, body: bytes) -> None:
-    temporary = b"new." + secrets.token_hex(8).encode()
+def _aside(directory: int) -> IO[bytes]:
+    return tempfile.SpooledTemporaryFile(_SMALL, dir=f"/proc/self/fd/{directory}")
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    coming = iter(rows)
+    while some := list(islice(coming, _AT_ONCE)):
+        yield some
+
+
+def _deal(parts: Sequence[IO[bytes]], rows: Iterable[bytes]) -> None:
+    """To each part what is its own."""
+    dealt = [bytearray() for _ in parts]
+    for row in rows:
+        dealt[row[0] * _PARTS >> 8] += row
+    for part, content in zip(parts, dealt):  # noqa: B905 (Python 3.9)
+        if content:
+            part.write(content)
+
+
+def _write(directory: int, packs: Sequence[bytes], parts: Sequence[IO[bytes]], old: Table) -> None:
+    """Part by part: all rows together may be more than there is memory for."""
+    count = len(old) + sum(part.tell() for part in parts) // chunks.ROW
+    names = b"".join(_LENGTH.pack(len(pack)) + pack for pack in packs)
+    temporary, digest = b"new." + secrets.token_hex(8).encode(), chunks.Blake3()
     fd = paths.create(directory, temporary, os.O_WRONLY)
     try:
         with open(fd, "wb") as stream:
-            stream.write(body)
-            stream.write(chunks.blake3(body))
+            stream.write(head := MAGIC + _COUNT.pack(len(packs)) + names + _COUNT.pack(count))
+            digest.update(head)
+            for number, part in enumerate(parts):
+                part.seek(0)
+                rows = bytearray(old.part(number))
+                rows += part.read()
+                chunks.sort_rows(rows)
+                stream.write(rows)
+                digest.update(rows)
+            stream.write(digest.digest())
             stream.flush()
             os.fsync(fd)
         os.rename(temporary, NAME, src_dir_fd=directory, dst_dir_fd=directory)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
@@ -14,6 +14,8 @@ from burstd.far import paths
 GONE = (errno.ENOENT, errno.ESTALE)
 
 Pulse = Callable[[], None]
+#: Hears of a name, or of what lies below it, that can't be looked at.
+Lost = Callable[[str, OSError], None]
 
 
 @dataclass(frozen=True)
@@ -31,22 +33,39 @@ def quiet() -> None:
     """Nobody waits for a sign of life."""
 
 
-def walk(tree: int, pulse: Pulse = quiet, deepest: Optional[int] = None) -> Iterator[Found]:
+def raised(_path: str, error: OSError) -> None:
+    """All must be seen."""
+    raise error
+
+
+def passed(_path: str, _error: OSError) -> None:
+    """What can't be looked at is not missed."""
+
+
+def walk(
+    tree: int,
+    pulse: Pulse = quiet,
+    deepest: Optional[int] = None,
+    lost: Lost = raised,
+    tops: Sequence[paths.Parts] = (),
+) -> Iterator[Found]:
     """A directory comes before what lies in it; what goes away meanwhile is not there. `pulse` is
     called now and then. What nobody may read is opened up for its owner. A directory at `deepest`
     components, or with a path that leaves no room below, is of kind "deep", and not entered; none:
-    all are. Raises OSError."""
-    heads: list[paths.Parts] = [()]
+    all are. `tops`: only these, and what lies below them. Raises OSError, if only where the tree
+    itself can't be read."""
+    heads: list[tuple[paths.Parts, Optional[bytes]]] = [(top[:-1], top[-1]) for top in tops]
+    heads = heads or [((), None)]
     while heads:
-        head = heads.pop()
+        head, only = heads.pop()
         pulse()
-        for name, fact, target in _entries(tree, head):
+        for name, fact, target in _entries(tree, head, only, lost):
             parts = (*head, name)
             path, kind = paths.join(parts), _kind(fact.st_mode)
             if kind == "dir" and deepest is not None and _is_deep(path, parts, deepest):
                 kind = "deep"  # nobody could fetch what lies below
             elif kind == "dir":
-                heads.append(parts)
+                heads.append((parts, None))
             yield Found(path, kind, fact, target, parts)
 
 
@@ -64,27 +83,55 @@ def _is_deep(path: str, parts: paths.Parts, deepest: int) -> bool:
     return len(parts) >= deepest or len(path) > paths.MAX_PATH - 512
 
 
-def _entries(tree: int, head: paths.Parts) -> list[tuple[bytes, os.stat_result, Optional[str]]]:
+def _entries(
+    tree: int, head: paths.Parts, only: Optional[bytes], lost: Lost
+) -> list[tuple[bytes, os.stat_result, Optional[str]]]:
     try:
-        fd = opened(tree, head, paths.open_directory)
+        fd = opened(tree, head, _entered)
     except OSError as error:
-        if head and error.errno in GONE:
-            return []
-        raise
+        if not head:
+            raise
+        _missed(head, error, lost)
+        return []
     try:
         found = []
-        for name in sorted(map(os.fsencode, os.listdir(fd))):
+        for name in [only] if only is not None else _names(fd, head, lost):
             try:
                 fact = os.stat(name, dir_fd=fd, follow_symlinks=False)
                 link = os.readlink(name, dir_fd=fd) if stat.S_ISLNK(fact.st_mode) else None
             except OSError as error:
-                if error.errno in GONE:
-                    continue
-                raise
+                _missed((*head, name), error, lost)
+                continue
             found.append((name, fact, None if link is None else paths.to_text(link)))
         return found
     finally:
         os.close(fd)
+
+
+def _entered(tree: int, parts: paths.Parts) -> int:
+    """A directory in which names can be looked up, too: to list them takes less."""
+    fd = paths.open_directory(tree, parts)
+    try:
+        os.stat(b".", dir_fd=fd)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _names(fd: int, head: paths.Parts, lost: Lost) -> list[bytes]:
+    try:
+        return sorted(map(os.fsencode, os.listdir(fd)))
+    except OSError as error:
+        if not head:
+            raise
+        _missed(head, error, lost)
+        return []
+
+
+def _missed(parts: paths.Parts, error: OSError, lost: Lost) -> None:
+    if error.errno not in GONE:
+        lost(paths.join(parts), error)
 
 
 def _kind(mode: int) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from itertools import accumulate
 from typing import Callable
 
 from burstd.far import live, paths, rundir, wire
-from burstd.far.errors import REFUSED, FarError, answered
+from burstd.far.errors import LOST, REFUSED, FarError, answered, from_os
 from burstd.far.fields import Fields
 from burstd.far.moments import changed
 from burstd.far.payloads import compressed
@@ -60,6 +61,10 @@ class View:
             return live.sizes(tree, fields.text("cwd"), fields.texts("live"))
 
     def _read(self, fields: Fields) -> Answer:
+        with _of_one():
+            return self._content(fields)
+
+    def _content(self, fields: Fields) -> Answer:
         offset, length = fields.integer("offset"), fields.integer("length")
         if length > MAX_READ:
             raise FarError(REFUSED, f"at most {MAX_READ} bytes at a time")
@@ -92,6 +97,10 @@ class View:
         return {"sizes": sizes, **packed}, payload
 
     def _names(self, fields: Fields) -> Answer:
+        with _of_one():
+            return self._pieces(fields)
+
+    def _pieces(self, fields: Fields) -> Answer:
         from burstd.far.parts import WANTED
         from burstd.far.windows import windows
 
@@ -135,6 +144,17 @@ class View:
 
         with answered():
             return {}, postmortem.end_of(self._run())
+
+
+@contextmanager
+def _of_one() -> Iterator[None]:
+    """What the disk has lost of one file concerns no other: a refusal."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in LOST:
+            raise FarError(REFUSED, from_os(error).message) from error
+        raise
 
 
 def _heartbeat(status: bytes) -> object:

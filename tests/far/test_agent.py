@@ -20,7 +20,7 @@ from burstd.agent.memory import Memory
 from burstd.agent.pace import Pace
 from burstd.agent.ssh_depot import SshDepot, SshLine
 from burstd.agent.standin import StandIn
-from burstd.ports.errors import Transient
+from burstd.ports.errors import Rejected, Transient
 from tests.far.kit import KEY, FarEnd
 
 Words = dict[str, Any]
@@ -110,10 +110,10 @@ def job(far: FarEnd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Job:
 
 
 @contextmanager
-def output_to(path: Path) -> Iterator[None]:
+def output_to(path: Path, how: int = os.O_TRUNC | os.O_APPEND) -> Iterator[None]:
     """As slurmd opens it."""
     kept = [os.dup(1), os.dup(2)]
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o644)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
@@ -227,6 +227,70 @@ def test_one_result_that_is_gone_keeps_no_other_back(job: Job) -> None:
         assert {"beam.inp", "a.dat", "c.dat"} == set(job.tree())
     place = f"{job.home}/b.dat"
     assert [f"{place} was not brought back: {place} is gone at the far end"] == job.ends()["notes"]
+
+
+def test_what_the_far_user_cannot_read_keeps_no_other_back(job: Job, tmp_path: Path) -> None:
+    """Files and directories of a rootless container's other users."""
+    if os.geteuid():
+        pytest.skip("only root gives files away")
+    (job.home / "beam.inp").write_bytes(b"*NODE\n")
+    job.begins()
+    for name in "abc":
+        job.there(f"{name}.dat").write_bytes(name.encode() * 300_000)
+    (theirs := job.there("theirs")).mkdir()
+    job.there("theirs/d.dat").write_bytes(b"d")
+    for place, mode in ((job.there("b.dat"), 0o600), (theirs, 0o700)):
+        place.chmod(mode)
+    for more, others in ([], "; so it is with 1 more"), (["theirs/d.dat"], ""):
+        with output_to(tmp_path / "said"), pytest.raises(Rejected) as kept:
+            job.ends()
+        wrong = "does not come: the target cannot read it: Permission denied"
+        assert f"{job.home}/b.dat {wrong}{others}" == str(kept.value)
+        assert {"beam.inp", "a.dat", "c.dat", *more} == set(job.tree())
+        assert "staged_out" not in job.api.reports
+        theirs.chmod(0o755)
+        os.utime(job.far.run_dir / "end.json", (0, 0))  # it was not looked at for a while
+    job.there("b.dat").chmod(0o644)
+    os.utime(job.far.run_dir / "end.json", (0, 0))
+    assert [] == job.ends()["notes"]
+    assert {"beam.inp", "a.dat", "b.dat", "c.dat", "theirs/d.dat"} == set(job.tree())
+
+
+def test_output_that_the_far_end_cannot_read_keeps_no_result_back(job: Job, tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root gives files away")
+    job.begins()
+    job.there("a.dat").write_bytes(b"a")
+    for name in ("stdout", "stderr"):
+        (job.far.run_dir / "io" / name).write_bytes(f"{name}\n".encode())
+    (job.far.run_dir / "io/stdout").chmod(0o600)
+    with output_to(tmp_path / "said"):
+        with pytest.raises(Rejected, match=r"the job's stdout does not come: .* denied"):
+            job.looks("*.dat")
+        assert ["a.dat"] == [Path(file["path"]).name for file in job.api.reports["pulled"]["files"]]
+        with pytest.raises(Rejected, match=r"the job's stdout does not come: .* denied"):
+            job.ends()
+        (job.far.run_dir / "io/stdout").chmod(0o644)
+        assert 1 == job.ends()["files"]
+    assert b"stderr\nstdout\n" == (tmp_path / "said").read_bytes()
+
+
+def test_output_that_slurm_appends_to_is_not_doubled_by_a_reboot(job: Job, tmp_path: Path) -> None:
+    said, there = tmp_path / "said", b""
+    job.begins()
+    said.write_bytes(b"of an older job\n")
+    for number in range(3):
+        there += b"step %d\n" % number
+        (job.far.run_dir / "io/stdout").write_bytes(there)
+        with output_to(said, os.O_APPEND):
+            (tmp_path / f"life{number}").mkdir()
+            job.agent.memory = Memory(tmp_path / f"life{number}")
+            job.looks()
+            job.looks()
+    with output_to(said, os.O_APPEND):
+        job.agent.memory = Memory(tmp_path / "agent")
+        job.ends()
+    assert b"of an older job\n" + there == said.read_bytes()
 
 
 def test_many_lines_about_results_are_some_lines_and_their_number(job: Job, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from burstd.domain.burst import Burst, Stage
 from burstd.domain.data import OutputFile, row_of
 from burstd.ports import depot
 from burstd.ports.depot import Growing
-from burstd.ports.errors import Mismatch, Unreachable
+from burstd.ports.errors import Mismatch, Rejected, Unreachable
 from burstd.shell.clearing import clear
 from burstd.testing.slurm import KILL_WAIT
 from tests.flow.conftest import Serve
@@ -181,6 +181,20 @@ def test_who_wants_all_gets_links_directories_and_its_output_as_well(
     assert [f"{home}/door was not brought back: it is a fifo"] == said[-1]["notes"]
     one.bring(burst.id, told)
     assert 7 == len(list(home.iterdir()))
+
+
+def test_what_the_target_cannot_read_is_told_and_all_else_comes(
+    scene: Scene, home: Path, fetching: Any
+) -> None:
+    burst = cancelled(scene, home)
+    lost, there = OutputFile(f"{home}/x.dat", "unreadable", target="Input/output error"), far(home)
+    there.listed = (lost, *there.listed, OutputFile(f"{home}/zero", "dir"))
+    one, said = fetching(there)
+    one.look(burst.id)
+    assert [f"{home}/x.dat cannot be read there: Input/output error"] == said[-1]["notes"]
+    with pytest.raises(Rejected, match=r"x\.dat does not come"):
+        one.bring(burst.id, list(results(home)))
+    assert {*results(home), f"{home}/zero"} <= {str(path) for path in home.rglob("*")}
 
 
 def test_what_came_of_its_output_before_a_cut_stays(

@@ -9,7 +9,8 @@ from burstd.far.store import Store
 
 def taken(store: Store, name: bytes) -> bytes:
     """A chunk. Raises what ``Store.copy`` does."""
-    size = store._places.get(name, 0) & (1 << 24) - 1
+    (place,) = store._places.all([name])
+    size = (place or 0) & (1 << 24) - 1
     fd = os.memfd_create("chunk")
     try:
         assert not store.copy([(name, size)], fd, hole=size + 1)

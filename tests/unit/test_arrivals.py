@@ -15,6 +15,7 @@ import pytest
 from burstd.agent.arrivals import ASIDE, LANES, SMALL, TRIED, Arrivals, in_order
 from burstd.agent.landing import Landing
 from burstd.domain.data import OutputFile
+from burstd.ports.errors import Rejected
 
 MTIME = 10**18
 
@@ -107,3 +108,17 @@ def test_damage_is_counted_and_put_aside_in_the_end(tmp_path: Path) -> None:
         path.name for path in tmp_path.rglob("*.damaged")
     }
     assert 2 == len(arrivals.landing.notes)
+
+
+def test_what_the_target_cannot_read_is_told_with_its_number(tmp_path: Path) -> None:
+    def fetch(_entry: OutputFile, into: int, _similar: int | None) -> None:
+        os.pwrite(into, b"result", 0)
+
+    lost = [OutputFile(f"{tmp_path}/{n}", "unreadable", target="Input/output error") for n in "ba"]
+    with pytest.raises(Rejected) as kept:
+        Arrivals(Landing("b1", (tmp_path,), {}, fetch), {}).land(
+            in_order([*listed(tmp_path, 9), *lost])
+        )
+    wrong = "does not come: the target cannot read it: Input/output error"
+    assert f"{tmp_path}/a {wrong}; so it is with 1 more" == str(kept.value)
+    assert 9 == len([path for path in tmp_path.rglob("*") if path.is_file()])

@@ -81,6 +81,48 @@ def test_what_may_not_be_on_the_disk_is_written_again(
     assert b"d" * 900 == again.file("/w/deck").read_bytes()
 
 
+class Forgetful:
+    """A disk that has not taken a file, which is right only as long as it is in memory. That was
+    said once already, to somebody else's sync(1)."""
+
+    def __init__(self, lost: Path) -> None:
+        self.synced = False
+        self.file = lost.open("r+b")  # as long as it is open no other one has its inode
+        self.inode = os.fstat(self.file.fileno()).st_ino
+
+    def syncfs(self, _fd: int) -> int:
+        self.synced = True
+        return 0
+
+    def posix_fadvise(self, fd: int, _offset: int, _length: int, advice: int) -> None:
+        # What is dirty stays: it is on its way to the disk.
+        if advice == os.POSIX_FADV_DONTNEED and self.synced and os.fstat(fd).st_ino == self.inode:
+            self.evict()
+
+    def evict(self) -> None:
+        fact = os.fstat(self.file.fileno())
+        self.file.write(bytes(fact.st_size))
+        self.file.flush()
+        os.utime(self.file.fileno(), ns=(fact.st_atime_ns, fact.st_mtime_ns))
+        self.file.seek(0)
+
+
+def test_what_a_conversation_that_was_killed_has_left_is_read_from_the_disk(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = begin()
+    killed.put("/w/deck", b"d" * 900)
+    disk = Forgetful(killed.file("/w/deck"))
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: disk)
+    monkeypatch.setattr(os, "posix_fadvise", disk.posix_fadvise)
+    later = begin()
+    inputs = [later.put("/w/deck", b"d" * 900)]
+    later.staging.settle(order(*inputs))
+    disk.evict()
+    assert b"d" * 900 == later.file("/w/deck").read_bytes()
+    disk.file.close()
+
+
 def test_a_tree_that_others_have_since_is_theirs(begin: Begin, failing: Callable[[], None]) -> None:
     hung = begin()
     hung.put("/w/deck", b"old")

@@ -15,7 +15,7 @@ from typing import BinaryIO, Optional
 
 from burstd.far.errors import BROKEN, FarError, FarLost
 
-PROTOCOL = 9
+PROTOCOL = 10
 MAX_PACK = 16 * 1024 * 1024  #: bytes in a pack, as they are and as they travel
 MAX_FILES = 64 * 1024 * 1024  #: bytes of one list of files
 MAX_HEADER = 16 * 1024 * 1024 - 1

@@ -63,7 +63,7 @@ def test_a_conversation_of_this_version_is_understood(far: FarEnd) -> None:
     while (header := wire.receive(line)) is not None:
         answers.append((header, wire.read_exactly(line, wire.payload_size(header))))
     assert [True] * 10 == [header.get("ok") for header, _ in answers]
-    assert 9 == answers[0][0]["protocol"]
+    assert 10 == answers[0][0]["protocol"]
     assert content() == far.file(FILE).read_bytes()
     assert 0o640 == far.file(FILE).stat().st_mode & 0o777
     assert content()[:10] == answers[9][1]
@@ -72,8 +72,8 @@ def test_a_conversation_of_this_version_is_understood(far: FarEnd) -> None:
 
 
 def test_another_protocol_is_refused_by_its_number(far: FarEnd) -> None:
-    with far.serving() as (client, _), pytest.raises(FarError, match="speaks protocol 9"):
-        client._ask({"op": "hello", "protocol": 8})
+    with far.serving() as (client, _), pytest.raises(FarError, match="speaks protocol 10"):
+        client._ask({"op": "hello", "protocol": 9})
 
 
 @pytest.mark.parametrize("number", [b"1", b"3"])

@@ -48,7 +48,7 @@ def test_it_runs_from_the_zip_alone(program: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert done.stdout.startswith("burst-far protocol 9 ")
+    assert done.stdout.startswith("burst-far protocol 10 ")
     assert (
         subprocess.run([PYTHON, str(program), "fly"], capture_output=True, check=False).returncode
         == 64

@@ -55,11 +55,12 @@ class Places:
 
     def all(self, names: Sequence[bytes]) -> list[Optional[int]]:
         """Of each, where there is one."""
-        found = [self.near(name) for name in names]
-        lacking = [name for name, there in zip(names, found) if there is None]  # noqa: B905 (Python 3.9)
-        if lacking:
-            self.look(b"".join(lacking), chunks.DIGEST)
-            found = [self.near(n) if p is None else p for n, p in zip(names, found)]  # noqa: B905
+        found = list(map(self._fresh.get, names))
+        if None in found or self.gone:
+            found = list(map(self.near, names))
+            if lacking := [n for n, p in zip(names, found) if p is None]:  # noqa: B905 (Python 3.9)
+                self.look(b"".join(lacking), chunks.DIGEST)
+                found = [self.near(n) if p is None else p for n, p in zip(names, found)]  # noqa: B905
         return found
 
     def look(self, wanted: bytes, width: int) -> None:

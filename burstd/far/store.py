@@ -156,7 +156,9 @@ class Store:
 
     def kept(self, name: bytes, size: int) -> Optional[chunks.Kept]:
         """Where a chunk of so many bytes lies, if there is one; its pack counts as used."""
-        (found,) = self._places.all([name])
+        found = self._places.near(name)
+        if found is None:
+            (found,) = self._places.all([name])
         if found is None or found & (1 << 24) - 1 != size or not self._in_use(found >> 72):
             return None
         return self._where(name, found)

@@ -56,11 +56,12 @@ class TestSqliteFile(StoreContract):
 class TestPostgres(StoreContract):
     @pytest.fixture
     def open_store(self, postgres: Engine, clock: SteppedClock) -> Callable[[], BurstStore]:
-        """Writers of the one daemon that leads."""
+        """Writers of the one daemon that leads, from the moment on in which they are opened."""
         lease = Lease(postgres, "one", clock)
-        assert lease.acquire()
 
         def opened() -> BurstStore:
+            lease.release()
+            assert lease.acquire()
             store = SqlStore(postgres, "onprem", clock, lease.check)
             store.create()
             return store

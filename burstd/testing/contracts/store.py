@@ -204,8 +204,8 @@ class StoreContract(RequestContract, ReportContract, KeyContract, MoneyContract)
     def test_what_was_refused_untouched_may_leave_again_later_and_ever_later(
         self, open_store: Callable[[], BurstStore], clock: SteppedClock
     ) -> None:
-        one, two = open_store(), open_store()
         for minutes in (10, 20, 40):
+            one, two = open_store(), open_store()
             (burst,) = one.record(plan(identity(1)))
             move(one, burst, ev.Refused("its user holds it"))
             clock.forward(seconds=60 * minutes - 1)

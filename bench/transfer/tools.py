@@ -32,6 +32,7 @@ class Bench:
 
     wire: Wire
     scratch: Path
+    touched: int = 4 * 2**30  #: bytes of memory, at most, before each program: see ``_touch``
 
     @property
     def env(self) -> dict[str, str]:
@@ -118,7 +119,7 @@ class Bench:
 
     def timed(self, *programs: Sequence[str]) -> Cost:
         """What programs at the near end cost that run at once. Raises ``CalledProcessError``."""
-        _touch()
+        _touch(self.touched)
         before, began = self.wire.bytes(), time.monotonic()
         running = [
             subprocess.Popen(self.wire.argv(NEAR, argv), stdout=subprocess.DEVNULL, env=self.env)
@@ -132,11 +133,11 @@ class Bench:
         return Cost(seconds, self.wire.bytes() - before)
 
 
-def _touch() -> None:
+def _touch(most: int) -> None:
     """Free memory may be the host's as long as no program of a virtual machine has written there:
     who does so first would pay for it, whichever tool that is."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    bytearray(b"x") * min(4 * 2**30, free // 2)
+    bytearray(b"x") * min(most, free // 2)
 
 
 def same(one: Path, other: Path) -> None:

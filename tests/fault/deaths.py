@@ -32,6 +32,8 @@ DOOMED = (
         lands=True,
     ),
 )
+#: Slurm does not begin its output anew.
+APPENDS = (replace(serial("one", 45), options=("--open-mode=append",)), array())
 WORKLOAD = "serial, array"
 
 
@@ -65,6 +67,7 @@ def scenes() -> list[Scene]:
         _scene("gate-running", _service("login", "wireguard", "running", 5)),
         _scene("slurmstepd", _stepd),
         _scene("proxy-reboot", _reboot),
+        _scene("proxy-reboot-append", _forgetful_reboot, APPENDS),
         _scene("runner", _far_processes("burst-far.* run ", newest=True), DOOMED),
         _scene("far-job", _far_processes("."), DOOMED, _untidied),
         _scene("far-node", _far_node, DOOMED, _untidied),
@@ -160,6 +163,17 @@ def _reboot(run: Rig) -> None:
     """The proxy node goes away with all that ran on it, long enough for Slurm to give it up."""
     run.at("one", "running")
     run.px.sh("pkill -9 slurmd; pkill -9 slurmstepd; pkill -9 -u alice; true")
+    run.until(lambda: "down" in _node(run, "px"), "Slurm has given the proxy up", 90)
+    run.px.start_service("slurmd")
+    run.until(lambda: "down" not in _node(run, "px"), "the proxy is back", 60)
+
+
+def _forgetful_reboot(run: Rig) -> None:
+    """What has come of its output is there, and nobody on that node remembers it."""
+    output = next(errand.output for errand in run.errands if errand.name == "one")
+    file = run.lab.share("onprem", output)
+    run.until(lambda: file.exists() and b"begins" in file.read_bytes(), "its output comes")
+    run.px.sh("pkill -9 slurmd; pkill -9 slurmstepd; pkill -9 -u alice; rm -rf /tmp/burst-agent-*")
     run.until(lambda: "down" in _node(run, "px"), "Slurm has given the proxy up", 90)
     run.px.start_service("slurmd")
     run.until(lambda: "down" not in _node(run, "px"), "the proxy is back", 60)

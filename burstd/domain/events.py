@@ -172,9 +172,13 @@ class OperatorEvent(Event):
     why: str
 
     @property
+    def deed(self) -> str:
+        """What was done, and by whom."""
+        return f"{type(self).__name__.lower()} by {self.by}"
+
+    @property
     def cause(self) -> str:
-        words = f"{type(self).__name__.lower()} by {self.by}"
-        return f"{words}: {self.why}" if self.why else words
+        return f"{self.deed}: {self.why}" if self.why else self.deed
 
 
 @dataclass(frozen=True)
@@ -195,9 +199,8 @@ class Granted(OperatorEvent):
     reserved: Money
 
     @property
-    def cause(self) -> str:
-        words = f"{self.by} approved that {self.most_output / 1e9:.3f} GB come home"
-        return f"{words}: {self.why}" if self.why else words
+    def deed(self) -> str:
+        return f"{self.by} approved that {self.most_output / 1e9:.3f} GB come home"
 
 
 @dataclass(frozen=True)

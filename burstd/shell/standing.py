@@ -42,8 +42,8 @@ def given_up(burst: Burst, seen: JobSight, world: World, sight: Sight) -> bool:
 
 
 def bring_back(burst: Burst, seen: JobSight, world: World) -> None:
-    """A stand-in that Slurm has requeued (its node went away) need not wait for its turn; one that
-    somebody holds is left alone."""
+    """What is left to do for a stand-in that Slurm has requeued (its node went away); one that
+    somebody holds is left alone. One that can never start is for a human."""
     parked = seen.is_job(burst.identity) and seen.partition == world.policy.burst_partition
     waits = seen.state is JobState.PENDING and not seen.held
     if parked and waits and burst.record is not None:

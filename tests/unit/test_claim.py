@@ -193,6 +193,22 @@ def test_the_begin_of_a_job_that_was_never_requeued_is_its_users() -> None:
     assert "starttime=now" not in [word for command in slurm.commands for word in command]
 
 
+def test_a_stand_in_whose_node_was_lost_begins_again_when_slurm_lets_it() -> None:
+    """Sooner, Slurm's own end of the life before reaches the new one as soon as the node is back:
+    it fails, or is RUNNING for slurmctld long after it has ended (seen on 24.11.5)."""
+    slurm, who = one_job()
+    queue = simulated_queue(slurm)
+    job = queue.record(who)
+    queue.park(job, "burst=0123456789ab")
+    slurm.schedule()
+    assert JobState.RUNNING is queue.look(who).state
+    slurm.lose(slurm.job("1").node)
+    slurm.job("1").reason = "BeginTime"
+    before = len(slurm.commands)
+    queue.park(job, "burst=0123456789ab")
+    assert {"show"} == {command[1] for command in slurm.commands[before:]}
+
+
 @dataclass
 class Grumbling(SimulatedSlurm):
     """After a change it says that the job can't start in one of its partitions now."""

@@ -213,8 +213,8 @@ class SlurmQueue:
             raise Rejected(f"job {who.key} cannot start on the proxy node: {seen.reason}")
         elif seen.held:  # a crash came between the updates: all of them, again
             self._park_held(record, mark)
-        elif seen.reason == "BeginTime" and seen.restarts:  # Slurm lets two minutes pass
-            self.controller.update(who.key, ["starttime=now"])
+        # Else it starts when Slurm lets it: two minutes after a requeue. Sooner, what slurmctld has
+        # still to say to a node that was lost would end the new life instead of the old one.
 
     def give_back(self, record: JobRecord) -> bool:
         who = record.identity

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from sqlalchemy import Row, and_, not_, or_, select
+from sqlalchemy import Row, and_, or_, select
 
 from burstd.adapters.store import schema as t
 from burstd.adapters.store.database import Database
@@ -93,7 +93,7 @@ class PastTrips:
         c = t.bursts.c
         since = (now - REMEMBERED).isoformat()
         refused = and_(c.stage == Stage.RETURNED.value, c.target != "", c.created_at >= since)
-        over = or_(c.returned, and_(refused, not_(c.returned)))
+        over = or_(c.returned, refused)
         asked = select(c.id, c.job_id, c.array_task, c.returned).where(over)
         rows = list(self._database.read(asked.order_by(c.created_at)))
         if any(row.id not in self._trips for row in rows):

@@ -36,8 +36,10 @@ from burstd_slurm.settings import SlurmTargetSettings
 
 TICKET_TIME = timedelta(hours=12)  #: an agent asks for a new one when its own has expired
 UPLOAD_TIME = 3600.0  #: seconds for one image
-#: ``--export=NIL`` leaves the job without a PATH.
+#: ``--export=NIL`` leaves the job without a PATH. A user's signal that comes before the far program
+#: listens would end the job.
 _SCRIPT = """#!/bin/sh
+trap '' USR1 USR2
 export PATH="${{PATH:-/usr/local/bin:/usr/bin:/bin}}"
 exec {}
 """

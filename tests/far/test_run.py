@@ -185,7 +185,10 @@ def test_term_reaches_a_payload_whose_container_changes_hands_just_then(site: Fa
     assert "ready\nlast words\n" == site.output()
 
 
-def test_user_signals_arrive_once(site: FarEnd) -> None:
+@pytest.mark.parametrize("before", [":", "trap '' USR1 USR2"])
+def test_user_signals_arrive_once(site: FarEnd, before: str) -> None:
+    """A target's batch script may ignore them until we listen."""
+    site.within = ("sh", "-c", f'{before}; exec "$@"', "sh")
     submit(
         site,
         (

@@ -102,6 +102,7 @@ def look(site: Site, command: str) -> str:
     return site.ctl.sh(command, user="alice").strip()
 
 
+#: Slurm signals what a script has started before the script itself, which so must not end with it.
 SLOW_HOME = """\
 trap 'echo the last words; exit 143' TERM
 ccx -i beam
@@ -109,7 +110,7 @@ mkdir -m 750 big nothing
 head -c 80000000 /dev/urandom > big/part.bin
 sha256sum big/part.bin > sums.txt
 echo written
-sleep 600 & wait
+while :; do sleep 600 & wait; done
 """
 
 

@@ -160,6 +160,7 @@ class TargetContract:
         other = replace(order, key=WorkKey(f"{order.key}x"))
         far.ready(other.key)
         running(far, order)
+        assert far.wait(lambda: far.target.run_state(order.key, far.user) is RunState.RUNNING, 20)
         far.target.submit(other)
         far.target.signal(order.key, "USR1")
         far.target.signal(other.key, "USR2")  # it does not run
@@ -172,6 +173,15 @@ class TargetContract:
         assert [RemoteState.RUNNING, RemoteState.HELD] == states
         for one in (order, other):
             far.target.cancel(one.key)
+
+    def test_a_signal_before_the_payload_has_begun_ends_nothing(
+        self, far: FarEnd, order: WorkOrder
+    ) -> None:
+        running(far, order)
+        far.target.signal(order.key, "USR1")
+        assert far.wait(lambda: far.target.run_state(order.key, far.user) is RunState.RUNNING, 20)
+        assert RemoteState.RUNNING is found(far, order).state
+        far.target.cancel(order.key)
 
     def test_held_work_that_is_cancelled_never_starts(self, far: FarEnd, order: WorkOrder) -> None:
         far.target.submit(order)

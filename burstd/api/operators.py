@@ -14,6 +14,7 @@ from burstd.api.desk import Desk
 from burstd.api.peers import Peer
 from burstd.core.lifecycle import IllegalTransition
 from burstd.domain import events as ev
+from burstd.domain.audit import DAEMON
 from burstd.domain.burst import ZERO, Burst, Stage
 from burstd.domain.events import OperatorEvent
 from burstd.domain.policy import Mode
@@ -103,10 +104,14 @@ class OperatorRoutes:
         store, why = self._desk.world.store, why_of(request)
         store.freeze(peer.user, why or "return-all", close=True)
         asked = Asked(RequestKind.RETURN, peer.user, why)
+        # What was never touched has not come back, and nobody has said that it may not leave.
+        words = f"{peer.user} gave all jobs back" + (f": {why}" if why else "")
+        planned = Asked(RequestKind.RETURN, DAEMON, words)
         taken: list[Burst] = []
         started: list[Burst] = []
         for burst in store.open_bursts():
-            (taken if store.request(burst.id, asked) else started).append(burst)
+            wish = planned if burst.stage is Stage.PLANNED else asked
+            (taken if store.request(burst.id, wish) else started).append(burst)
         self._desk.nudge.set()
         return {"returning": [_line(b) for b in taken], "started": [_line(b) for b in started]}
 

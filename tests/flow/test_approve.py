@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from burstd.adapters.store.trips import AGAIN_AFTER
 from burstd.cli.burst import app
 from burstd.domain.burst import Stage
 from burstd.domain.classes import DataRules
@@ -155,3 +156,17 @@ def test_tasks_that_wait_for_a_yes_are_shown_with_what_the_queue_says_of_them(
     planned = {(f"{key}_{task}", "PENDING", "cae", "planned") for task in (1, 2)}
     told = {(row["job"], row["state"], row["partition"], row["stage"]) for row in rows}
     assert planned | {(f"{key}_[3-4,7]", "PENDING", "cae", "")} == told
+
+
+@pytest.mark.parametrize(
+    ("said", "again"), [(["return", "1"], ["2"]), (["return-all"], ["1", "2"])]
+)
+def test_a_no_is_for_good_and_a_no_to_all_for_as_long_as_it_holds(
+    scene: Scene, said: list[str], again: list[str]
+) -> None:
+    assert 0 == CliRunner().invoke(app, [*said, "--no-wait"]).exit_code
+    scene.turn(3)
+    CliRunner().invoke(app, ["thaw"])
+    scene.clock.forward(seconds=AGAIN_AFTER.total_seconds())
+    scene.turn(2)
+    assert again == sorted(row["job"] for row in approve("--list")["proposals"])

@@ -202,7 +202,7 @@ def follow(burst: Burst, world: World, sight: Sight) -> Event | None:
         twin = sight.remote.get(burst.work_key)
         if twin is not None and _never_began(twin, burst, world):
             return ev.Unbegun(f"its twin was cancelled at {burst.target} before it began")
-        return _end_of(twin)
+        return _proven_end(twin, burst, world)
     # The far controller forgot the permit; or even that it started the work, which goes on then.
     shown = _run_state(burst, world)
     if shown is RunState.OVER:
@@ -220,13 +220,10 @@ def cancel(burst: Burst, world: World, sight: Sight) -> Event | None:
     twin = target.find(burst.work_key)
     if twin is None:
         return ev.Ended(Outcome("cancelled", detail="no twin is at the target"))
-    if (ended := _end_of(twin)) is None:
+    if twin.state is not RemoteState.ENDED:
         target.cancel(burst.work_key)
         return None
-    shown = _shown(twin, burst, world)
-    if shown is RunState.OVER:
-        return ev.Ended(_forgotten("cancelled", burst, world))
-    return None if shown.began else ended
+    return _proven_end(twin, burst, world)
 
 
 def stage_out(burst: Burst, world: World, sight: Sight) -> Event | None:
@@ -349,10 +346,17 @@ def _plain(cause: object) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def _end_of(seen: RemoteJob | None) -> Event | None:
-    if seen is None or seen.state is not RemoteState.ENDED:
+def _proven_end(twin: RemoteJob | None, burst: Burst, world: World) -> Event | None:
+    """How it ended, once nothing of it runs: what its scheduler has forgotten, and so thinks
+    cancelled before it began, may go on."""
+    if twin is None or twin.state is not RemoteState.ENDED:
         return None
-    return ev.Ended(seen.outcome or Outcome("lost", detail="the target gave no outcome"))
+    shown = _shown(twin, burst, world)
+    if shown is RunState.OVER:
+        return ev.Ended(_forgotten("cancelled", burst, world))
+    if shown.began:
+        return None
+    return ev.Ended(twin.outcome or Outcome("lost", detail="the target gave no outcome"))
 
 
 def _shown(twin: RemoteJob, burst: Burst, world: World) -> RunState:

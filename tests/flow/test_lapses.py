@@ -231,13 +231,17 @@ def test_one_whose_run_directory_is_not_there_may_have_begun_and_never_goes_home
     assert "FAILED" == scene.slurm.job("1").state
 
 
-def test_a_forgotten_start_that_is_cancelled_there_never_goes_home(scene: Scene) -> None:
+def test_a_forgotten_start_that_is_cancelled_there_is_awaited_and_paid_for(scene: Scene) -> None:
+    scene.seconds = 3
     burst = started_and_forgotten(scene)
     scene.target.end_by_hand(burst.work_key)
-    scene.until(Stage.SETTLED)
+    scene.turn(2)
+    assert ([burst.work_key], Stage.RUNNING) == ([*scene.target.orphans], scene.burst().stage)
+    burst = scene.until(Stage.SETTLED)
 
     assert 1 == scene.executions("beam")
     assert "FAILED" == scene.slurm.job("1").state
+    assert Money(Decimal(0)) < (burst.cost or 0) <= burst.reserved
 
 
 def where(scene: Scene) -> tuple[str, bool, str]:

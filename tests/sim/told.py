@@ -119,6 +119,16 @@ def starts_forgotten() -> Iterator[Story]:
         yield story(killed, *crashes, Move("room", TURN, turn + 4, size=100))
 
 
+def starts_forgotten_and_cancelled() -> Iterator[Story]:
+    """The same at the far end alone, and its administrator ends what waits there once more: the run
+    itself goes on, or is over."""
+    killed = Move("killed after", FAR_CHANGE, 5, size=12)
+    for turn in range(13, 19):
+        crash = Move("far crash", TURN, turn, FORGETS, SHORT)
+        for later in (4, 5):
+            yield story(killed, crash, Move("far admin", TURN, turn + later), seconds=4)
+
+
 def asked_at_the_last_moment() -> Iterator[Story]:
     """An operator asks for the job around the moment in which its twin is permitted to start."""
     for nth in range(35, 42):
@@ -187,6 +197,7 @@ def stories() -> Iterator[Story]:
         ended_meanwhile,
         done_meanwhile,
         starts_forgotten,
+        starts_forgotten_and_cancelled,
         asked_at_the_last_moment,
         submissions_forgotten,
         answers_late,

@@ -189,15 +189,15 @@ AWAY: tuple[Defect, ...] = (
     one(
         "silence is an end", "a twin of which nothing was heard has ended", "11, 2",
         STEPS,
-        "    if seen is None or seen.state is not RemoteState.ENDED:\n",
-        "    if seen is None:\n"
+        "    if twin is None or twin.state is not RemoteState.ENDED:\n",
+        "    if twin is None:\n"
         '        return ev.Ended(Outcome("lost"))\n'
-        "    if seen.state is not RemoteState.ENDED:\n",
+        "    if twin.state is not RemoteState.ENDED:\n",
     ),
     one(
         "unknown is ended", "a state that nobody knows is an end", "11, 2",
         STEPS,
-        "    if seen is None or seen.state is not RemoteState.ENDED:\n",
-        "    if seen is None or seen.state not in {RemoteState.ENDED, RemoteState.UNKNOWN}:\n",
+        "    if twin is None or twin.state is not RemoteState.ENDED:\n",
+        "    if twin is None or twin.state not in {RemoteState.ENDED, RemoteState.UNKNOWN}:\n",
     ),
 )  # fmt: skip

@@ -52,6 +52,7 @@ class Landing:
     #: Files that have landed under their own names: how they looked then, and their digests.
     _there: dict[str, tuple[Mark, str]] = field(default_factory=dict)
     _synced: set[Path] = field(default_factory=set)  #: directories whose names are on disk
+    _fresh: set[Path] = field(default_factory=set)  #: directories that this landing has made
     _noted: set[str] = field(default_factory=set)
 
     def land(self, entry: OutputFile) -> None:
@@ -140,15 +141,14 @@ class Landing:
         *,
         damaged: bool,
     ) -> bool:
-        directory = descend(root, parents, synced=self._synced)
+        directory = descend(root, parents, synced=self._synced, fresh=self._fresh)
         try:
             if entry.kind == "symlink":
                 return self._link(directory, name, entry.path, entry.target)
             if entry.kind == "file":
                 return self._file(directory, name, entry, damaged=damaged)
-            kept = os.fstat(directory).st_mode & stat.S_ISGID  # from the directory above
-            with contextlib.suppress(PermissionError):  # somebody else's
-                os.fchmod(directory, entry.mode & 0o777 | kept)
+            fresh = root.joinpath(*parents) in self._fresh
+            placing.permit(directory, entry.mode & 0o777, fresh=fresh)
             os.fsync(directory)
             return True
         finally:

@@ -191,6 +191,21 @@ def finish(descriptor: int, entry: OutputFile) -> None:
     os.fsync(descriptor)
 
 
+def permit(directory: int, mode: int, *, fresh: bool) -> None:
+    """An open directory gets the mode of the job's. ``fresh``: we have just made it. One that was
+    there may be the user's own: an earlier landing has given it that mode already, but for its
+    owner's rights, or has left it as any new one is; then it is opened to nobody else."""
+    seen = stat.S_IMODE(os.fstat(directory).st_mode)
+    kept = seen & stat.S_ISGID  # from the directory above
+    before = seen & ~kept
+    if not fresh and before != mode | stat.S_IRWXU:
+        mask = os.umask(0o077)
+        os.umask(mask)
+        mode = before & (mode | stat.S_IRWXU) if before == 0o777 & ~mask else before
+    with contextlib.suppress(PermissionError):  # somebody else's
+        os.fchmod(directory, mode | kept)
+
+
 def discard(directory: int, name: str) -> None:
     """Remove a name; none is well."""
     with contextlib.suppress(FileNotFoundError):

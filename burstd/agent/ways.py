@@ -98,11 +98,12 @@ def descend(
     *,
     make: bool = True,
     synced: set[Path] | None = None,
+    fresh: set[Path] | None = None,
 ) -> int:
     """A descriptor of the directory ``root/parts``, made where missing; the caller closes it.
 
-    With ``synced`` every name on the way that is not in it is synced and added. Raises
-    ``Misplaced`` where the way leads through a link or a file.
+    With ``synced`` every name on the way that is not in it is synced and added, with ``fresh`` each
+    that is made is added. Raises ``Misplaced`` where the way leads through a link or a file.
     """
     current, way = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), root
     if synced is None or root.joinpath(*parts) in synced:  # then it is there
@@ -120,6 +121,8 @@ def descend(
                     raise
                 with contextlib.suppress(FileExistsError):  # another file's landing was first
                     os.mkdir(part, 0o777, dir_fd=current)
+                    if fresh is not None:
+                        fresh.add(way)
                 following = os.open(part, _DIRECTORY, dir_fd=current)
             if synced is not None and way not in synced:
                 _sync(current, following)

@@ -123,6 +123,39 @@ def test_a_directory_keeps_the_group_of_the_one_above(tmp_path: Path) -> None:
     assert 0o2750 == stat.S_IMODE((tmp_path / "d").stat().st_mode)
 
 
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o1770])
+@pytest.mark.parametrize("said", [0o777, 0o755])
+def test_a_directory_that_the_user_has_closed_to_others_stays_so(
+    tmp_path: Path, mode: int, said: int
+) -> None:
+    """It may have the name of one of the job's."""
+    place = tmp_path / "d"
+    place.mkdir()
+    place.chmod(mode)
+    Arrivals(Landing("b1", (tmp_path,), {}, fetch), {}).land(
+        [entry(place / "f"), directory(place, said)]
+    )
+    assert ({"d/f": RESULT}, mode) == (tree(tmp_path), stat.S_IMODE(place.stat().st_mode))
+
+
+@pytest.mark.parametrize(("said", "then"), [(0o777, 0o755), (0o700, 0o700), (0o500, 0o700)])
+def test_one_that_was_made_before_a_cut_is_opened_to_nobody_else(
+    tmp_path: Path, said: int, then: int
+) -> None:
+    """It looks as one that the user has just made."""
+    place = tmp_path / "d"
+    place.mkdir(mode=0o755)
+    Landing("b1", (tmp_path,), {}, fetch).land(directory(place, said))
+    assert then == stat.S_IMODE(place.stat().st_mode)
+
+
+def test_one_that_the_landing_makes_is_as_the_jobs(tmp_path: Path) -> None:
+    found = [entry(tmp_path / "d/e/f"), directory(tmp_path / "d/e", 0o770)]
+    for _ in range(2):
+        Arrivals(Landing("b1", (tmp_path,), {}, fetch), {}).land(found)
+        assert 0o770 == stat.S_IMODE((tmp_path / "d/e").stat().st_mode)
+
+
 # --- what the user does meanwhile
 
 

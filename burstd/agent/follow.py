@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -16,6 +17,7 @@ from burstd.ports.depot import Depot, Growing
 from burstd.ports.errors import Rejected
 
 BLOCK = 2**20
+TAIL = 2**10  #: bytes of a copy that are held against its file before it grows
 #: fsync(2) of a pipe, a terminal or /dev/null.
 _NO_FILE = frozenset({errno.EINVAL, errno.EROFS, errno.ENOTSUP})
 #: A directory that nothing may be written to; the landing says so.
@@ -51,7 +53,7 @@ class Follower:
         now = self.depot.growing()
         self.unsaid = self.streams(now)
         for path, size in sorted(now.files.items()):
-            self._live(path, size)
+            self._live(path, size, now.changed.get(path))
         return now
 
     def streams(self, now: Growing) -> Rejected | None:
@@ -91,30 +93,37 @@ class Follower:
                 block = block[written:]
                 self.positions[name] = position
 
-    def _live(self, path: str, size: int) -> None:
+    def _live(self, path: str, size: int, changed: int | None) -> None:
         """Append to our copy; one that is not ours any more is left alone (landing decides)."""
         descriptor = self._ours(path, size)
         if descriptor is None:
             return
         with os.fdopen(descriptor, "r+b", buffering=0) as file:
             try:
-                self._grow(file, path, size)
+                self._grow(file, path, size, changed)
             finally:  # ours, however far it came
                 self.copies[path] = Mark.of(os.fstat(file.fileno()))
                 self.written()
 
-    def _grow(self, file: FileIO, path: str, size: int) -> None:
-        have = file.seek(0, os.SEEK_END)
+    def _grow(self, file: FileIO, path: str, size: int, changed: int | None) -> None:
+        have, ours = file.seek(0, os.SEEK_END), path in self.copies
         try:
             # An older run's file, or a rewritten one, makes room only for what is at hand.
-            anew = have > size or (
-                path not in self.copies and not self.depot.begins_with(path, file.fileno())
-            )
-            at = 0 if anew else have
+            anew = have > size or not (ours or self.depot.begins_with(path, file.fileno()))
+            # One that was written over may have become longer, or be as long as it was.
+            same = have == size and changed in {None, os.fstat(file.fileno()).st_mtime_ns}
+            have = 0 if anew else have
+            at = have if same or not ours else max(0, have - TAIL)
             while at < size:
                 block = self.depot.read(path, at, min(BLOCK, size - at))
                 if not block:
                     return
+                if at < have:
+                    known = os.pread(file.fileno(), have - at, at)
+                    if not known.startswith(block[: len(known)]):
+                        anew, have, at = True, 0, 0
+                        continue
+                    at, block = at + len(known), block[len(known) :]
                 if anew:
                     file.truncate(0)
                     anew, at = False, file.seek(0)
@@ -123,6 +132,10 @@ class Follower:
                 file.truncate(0)
         except Rejected:  # its job has renamed or removed it since; at the end the landing does
             return
+        # So that the next look knows whether it was written to since.
+        if changed is not None and changed != os.fstat(file.fileno()).st_mtime_ns:
+            with contextlib.suppress(OSError, OverflowError):
+                os.utime(file.fileno(), ns=(changed, changed))
 
     def _ours(self, path: str, size: int) -> int | None:
         try:

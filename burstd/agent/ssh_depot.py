@@ -188,7 +188,8 @@ class SshDepot:
         with self._translated():
             seen = self._client.status()
         files = {live.path: live.size for live in seen.live}
-        return Growing(seen.stdout or 0, seen.stderr or 0, files, seen.end is not None)
+        changed = {live.path: live.mtime_ns for live in seen.live}
+        return Growing(seen.stdout or 0, seen.stderr or 0, files, seen.end is not None, changed)
 
     def read(self, what: str, offset: int, length: int) -> bytes:
         which = what if what in {"stdout", "stderr"} else {"path": what}

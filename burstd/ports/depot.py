@@ -29,12 +29,14 @@ class Execution:
 @dataclass(frozen=True)
 class Growing:
     """What can be followed now: sizes in bytes by stream name or absolute path. ``over``: nothing
-    of it will grow any more; that proves nothing (``outputs`` does)."""
+    of it will grow any more; that proves nothing (``outputs`` does). ``changed``: when each of the
+    files was written to last, ns since 1970, where that is known."""
 
     stdout: int = 0
     stderr: int = 0
     files: Mapping[str, int] = field(default_factory=dict)
     over: bool = False
+    changed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -28,13 +28,17 @@ class Far:
 
     files: dict[str, bytes] = field(default_factory=dict)
     compared: list[str] = field(default_factory=list)
+    changed: dict[str, int] = field(default_factory=dict)
+    asked: int = 0  #: times that bytes were
 
     def growing(self) -> Growing:
         sizes = {name: len(content) for name, content in self.files.items()}
         live = {name: size for name, size in sizes.items() if name.startswith("/")}
-        return Growing(sizes.get("stdout", 0), sizes.get("stderr", 0), live)
+        out, err = sizes.get("stdout", 0), sizes.get("stderr", 0)
+        return Growing(out, err, live, changed=self.changed)
 
     def read(self, what: str, offset: int, length: int) -> bytes:
+        self.asked += 1
         return self.files[what][offset : offset + length]
 
     def begins_with(self, path: str, mine: int) -> bool:
@@ -244,6 +248,7 @@ def test_an_input_that_its_job_leaves_as_it_is_is_not_even_touched(tmp_path: Pat
     path.write_bytes(b"of an older run\n")
     known, before = marks(Look(), [tmp_path]), path.stat()
     far = Broken({str(path): b"of an older run\n"}, error=Unreachable("cut"))
+    far.changed[str(path)] = before.st_mtime_ns
     one = follower(far, known)
     one.once()
     one.once()

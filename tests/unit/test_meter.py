@@ -105,6 +105,7 @@ def test_burstd_hears_of_it_now_and_then_in_all_lives_of_an_agent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("burstd.agent.meter.TOLD_EVERY", 100)
+    monkeypatch.setattr("burstd.agent.follow.TAIL", 0)
     path, told, memory = str(tmp_path / "state"), list[int](), Memory(tmp_path)
     far = Far({path: b""})
     for size in (60, 120, 130, 300):

@@ -143,8 +143,8 @@ class Agent:
     def _stage_in(self, words: Words) -> None:
         if self._reported(words, "staged_in") is not None:
             return
+        from burstd.agent import inputs
         from burstd.agent.decks import MissingInput
-        from burstd.agent.inputs import NotStageable, allowed, find, hollow, marks, readable
         from burstd.agent.walk import Look
         from burstd.far.chunks import blake3
 
@@ -159,23 +159,22 @@ class Agent:
         try:
             script = self.job.script.read_bytes()
             look = Look()
-            paths = readable(find(look, self.job, words["resolver"]))
-            allowed(paths, words["stays"], words["target"])
-            known = marks(look, roots)
-            made = hollow(look, self.job.directory, paths, words["stays"])
+            paths = inputs.readable(inputs.find(look, self.job, words["resolver"]))
+            inputs.allowed(paths, words["stays"], words["target"])
+            known = inputs.marks(look, roots)
+            made = inputs.hollow(look, self.job.directory, paths, words["stays"])
             del look  # of a hundred thousand files
             execution = self._execution(words, secret, made)
+            before = self._reported(words, "leaving")
+            self._report(words, "leaving", inputs.leaving(paths, before))
             self._with_depot(words, send, going)
-        except (MissingInput, NotStageable) as error:
-            self._report(words, "refused", {"cause": str(error)})
-            return
         except PermissionError as error:
             cause = f"{error.filename} cannot be read: {error.strerror}"
             self._report(words, "refused", {"cause": cause})
             return
         except Mismatch as error:
             raise Transient(str(error)) from error  # a file changed since: read it again
-        except Permanent as error:
+        except (MissingInput, inputs.NotStageable, Permanent, Denied) as error:
             self._report(words, "refused", {"cause": str(error)})
             return
         body = remembered.to_report(files, known, [str(root) for root in roots])

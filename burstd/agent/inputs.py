@@ -6,13 +6,14 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import translate
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from burstd.agent.decks import closure
-from burstd.agent.facts import unreadable
+from burstd.agent.facts import sizes, unreadable
 from burstd.agent.standin import StandIn
 from burstd.agent.walk import Look, Real, directories_of, files_below, of_the_system
 from burstd.agent.words import directories, expand, words
@@ -174,6 +175,13 @@ def allowed(paths: Iterable[str], stays: Stays, target: str) -> None:
                 raise NotStageable(
                     f"the input {path} is of class {found}, whose data may not go to {target}"
                 )
+
+
+def leaving(paths: Sequence[str], before: Mapping[str, Any] | None) -> dict[str, dict[str, int]]:
+    """What is about to be sent, with its bytes: nobody may be left to tell how far it came.
+    ``before``: the same of an earlier try, which may have sent what is no input any more."""
+    files = (before or {}).get("files", {})
+    return {"files": {**files, **dict(zip(paths, sizes(paths), strict=True))}}
 
 
 def _classes(stays: Stays) -> Callable[[str], str | None]:

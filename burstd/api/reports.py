@@ -24,6 +24,7 @@ LARGEST = 64 * 2**20  #: bytes; a manifest of some 300,000 files
 #: Bytes of a report of each kind. A job may leave a thousand notes on its results, and its user
 #: pull thousands of files; what is only a number or two is ``SHORT``.
 MOST: Mapping[str, int] = {
+    "leaving": LARGEST,
     "staged_in": LARGEST,
     "refused": 2**20,
     "oversized": SHORT,
@@ -38,7 +39,7 @@ MOST: Mapping[str, int] = {
     "moving": SHORT,
 }
 #: Reports that nothing waits for; the first may come several times a second.
-NOTED = frozenset({"came", "listing", "moving"})
+NOTED = frozenset({"came", "leaving", "listing", "moving"})
 #: Said again, they ask for a look again: the far end may be behind what the agent has seen, and
 #: Slurm kills one that was told to end within half a minute.
 PRESSING = frozenset({"recalled", "over"})
@@ -46,6 +47,7 @@ PRESSING = frozenset({"recalled", "over"})
 _FOLLOWED = frozenset(stage for stage, order in ORDERS.items() if order is Order.FOLLOW)
 #: Others are heard as long as their burst is open.
 HEARD_AT: Mapping[str, frozenset[Stage]] = {
+    "leaving": frozenset({Stage.STAGING_IN}),
     "staged_in": frozenset({Stage.STAGING_IN}),
     "refused": frozenset({Stage.STAGING_IN}),
     "over": _FOLLOWED,
@@ -126,11 +128,11 @@ class ReportRoutes:
             return may_fetch(self._desk, burst) and is_unlanded(burst)
         if burst.stage in HEARD_AT.get(kind, frozenset()):
             return True
-        if kind == "staged_in":
+        if kind in {"leaving", "staged_in"}:
             # Its job was asked back while they were sent: what has left is on record all the same.
             late = not burst.stage.at_rest or burst.stage is Stage.QUARANTINED
             late &= burst.stage not in _BEFORE_INPUTS
-            return late and kind not in self._desk.world.store.said(burst.id)
+            return late and not {kind, "staged_in"} & self._desk.world.store.said(burst.id)
         return kind not in HEARD_AT and not burst.stage.at_rest
 
     async def reported(self, request: Request) -> Response:

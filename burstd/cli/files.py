@@ -14,7 +14,8 @@ Sums = Annotated[
 
 
 def files(job: Job, sums: Sums = False, as_json: Json = False) -> None:
-    """What of the job has left the site: every input with its size and BLAKE3, when, and to where.
+    """What of the job has left the site: every input with its size and BLAKE3, when, and to where;
+    and what was begun to be sent, and may have left in part.
 
     Example: burst files 123 --sums | b3sum --check
     """
@@ -23,8 +24,10 @@ def files(job: Job, sums: Sums = False, as_json: Json = False) -> None:
 
 def _show(found: dict[str, Any]) -> None:
     if found["left_at"] is None:
-        why = f": {found['refused']}" if found["refused"] else " yet"
-        lines([f"nothing of {found['user']}'s job {found['job']} has left{why}"])
+        why = f": {found['refused']}" if found["refused"] else ""
+        job = f"of {found['user']}'s job {found['job']}"
+        lines([] if found["begun"] else [f"nothing {job} has left{why or ' yet'}"])
+        _show_begun(found, f"{job} to {found['target']}, burst {found['burst']}{why}")
         return
     count, size = len(found["files"]), found["bytes"] / 2**20
     lines([
@@ -34,10 +37,19 @@ def _show(found: dict[str, Any]) -> None:
     ])  # fmt: skip
     if script := found["script"]:
         lines([_line(script["size"], script["blake3"], "(the batch script)")])
+    _show_begun(found, "that are no inputs any more")
+
+
+def _show_begun(found: dict[str, Any], which: str) -> None:
+    """Nobody has said how far these came: no digest is known."""
+    if begun := found["begun"]:
+        size = sum(file["size"] for file in begun) / 2**20
+        head = f"{found['begun_at']}  some of {len(begun)} files, {size:.1f} MiB, {which}, may have"
+        lines([f"{head} left", *(_line(file["size"], "-", file["path"]) for file in begun)])
 
 
 def _line(size: int, digest: str, path: str) -> str:
-    return f"{size:>14}  {digest[:16]}  {path}"
+    return f"{size:>14}  {digest[:16]:<16}  {path}"
 
 
 def _sums(found: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from burstd.agent.memory import Memory
 from burstd.agent.pace import Pace
 from burstd.agent.ssh_depot import SshDepot, SshLine
 from burstd.agent.standin import StandIn
-from burstd.ports.errors import Rejected, Transient
+from burstd.ports.errors import Rejected, Transient, Unreachable
 from tests.far.kit import KEY, FarEnd
 
 Words = dict[str, Any]
@@ -164,6 +164,29 @@ def test_an_input_that_its_user_edits_meanwhile_is_his(job: Job) -> None:
     (job.home / "old.sta").write_bytes(b"edited\n")
     assert [] == job.ends()["notes"]
     assert {"old.sta": b"edited\n"} == job.tree()
+
+
+def test_what_is_about_to_leave_is_told_before_it_does(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is written to all the time keeps its job here, behind the first bytes."""
+    for name in ("a.inp", "b.inp", "gone.inp"):
+        (job.home / name).write_bytes(b"x")
+
+    def cut(_agent: Agent, _words: Words, *_: object) -> None:
+        raise Unreachable("cut")
+
+    with monkeypatch.context() as patch, pytest.raises(Unreachable):
+        patch.setattr(Agent, "_with_depot", cut)
+        job.agent._stage_in(job.words)
+    (job.home / "gone.inp").unlink()
+    monkeypatch.setattr("burstd.agent.reading.TRIES", 0)
+    (job.home / "b.inp").write_bytes(b"y" * 70_000)
+    job.agent._stage_in(job.words)
+    assert f"{job.home}/b.inp changes while it is read" == job.api.reports["refused"]["cause"]
+    sizes = {"a.inp": 1, "b.inp": 70_000, "gone.inp": 1}
+    told = {f"{job.home}/{name}": size for name, size in sizes.items()}
+    assert told == job.api.reports["leaving"]["files"]
 
 
 def test_a_copy_of_what_the_job_has_removed_goes_unless_it_was_an_input(job: Job) -> None:

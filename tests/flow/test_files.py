@@ -66,12 +66,36 @@ def test_nothing_of_a_refused_job_has_left(scene: Scene) -> None:
     assert "nothing of alice's job 1 has left: mesh.inp is of class secret\n" == files()
 
 
+@pytest.mark.parametrize("why", ["", "out.log changes while it is read"])
+def test_what_was_begun_to_be_sent_may_have_left(scene: Scene, why: str) -> None:
+    """Its job was refused behind the first bytes, or cancelled, or its agent was killed."""
+    burst = scene.burst()
+    scene.store.report(burst.id, "leaving", {"files": {"/home/me/beam.inp": 2_000_000}})
+    if why:
+        scene.store.report(burst.id, "refused", {"cause": why})
+    head, line = files().splitlines()
+    told = f"some of 1 files, 1.9 MiB, of alice's job 1 to cloud, burst {burst.id}"
+    assert f"{told}{': ' if why else ''}{why}, may have left" in head
+    assert "       2000000  -                 /home/me/beam.inp" == line
+    assert "" == files("--sums")
+
+
+def test_what_an_earlier_try_has_begun_is_told_beside_what_is_there(scene: Scene) -> None:
+    said = {"files": {file["path"]: file["size"] for file in FILES} | {"/home/me/old.inp": 5}}
+    scene.store.report(scene.burst().id, "leaving", said)
+    scene.store.report(scene.burst().id, "staged_in", {"files": FILES, "bytes": 2_000_001})
+    *_, head, line = files().splitlines()
+    assert "some of 1 files, 0.0 MiB, that are no inputs any more, may have left" in head
+    assert line.endswith("/home/me/old.inp")
+
+
 def test_nobody_is_told_of_a_job_that_is_not_there(scene: Scene) -> None:
     assert 4 == CliRunner().invoke(app, ["files", "77"]).exit_code
 
 
 @pytest.mark.parametrize("files", [7, "x", [1, {"path": "/a"}, {"path": 1, "size": "x"}], None])
 def test_words_of_an_agent_that_make_no_sense_are_no_files(scene: Scene, files: object) -> None:
+    scene.store.report(scene.burst().id, "leaving", {"files": files})
     scene.store.report(scene.burst().id, "staged_in", {"files": files, "bytes": "x"})
     done = CliRunner().invoke(app, ["files", "1", "--json"])
     assert (0, []) == (done.exit_code, json.loads(done.output)["files"])

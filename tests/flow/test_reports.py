@@ -66,7 +66,7 @@ def test_behind_its_end_nothing_is_heard_and_no_agent_is_stopped_by_that(mine: C
     ("stage", "then"),
     [
         (Stage.CLAIMING, set()),
-        (Stage.STAGING_IN, {"staged_in", "refused"}),
+        (Stage.STAGING_IN, {"leaving", "staged_in", "refused"}),
         (Stage.RUNNING, {"over"}),
         (Stage.STAGING_OUT, {"staged_out", "oversized", "remains"}),
     ],
@@ -88,8 +88,11 @@ def test_inputs_that_had_left_when_their_job_was_asked_back_are_on_record(mine: 
     mine.scene.link.cut = True
     mine.scene.until(Stage.STAGING_IN)
     quarantine(mine.scene, "its agent still sends")
+    assert {} == tell(mine, "leaving", {"files": {"/home/me/old.inp": 5}})
+    assert "quarantined" in tell(mine, "leaving", {"files": {}})["unheard"]
     assert {} == tell(mine, "staged_in", SENT)
-    assert FILES == manifest(mine.desk, mine.scene.burst())["files"]
+    left = manifest(mine.desk, mine.scene.burst())
+    assert (FILES, ["/home/me/old.inp"]) == (left["files"], [one["path"] for one in left["begun"]])
     assert "quarantined" in tell(mine, "staged_in", {**SENT, "files": []})["unheard"]
     assert FILES == manifest(mine.desk, mine.scene.burst())["files"]
 

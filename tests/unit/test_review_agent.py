@@ -232,16 +232,17 @@ class _Told(Exception):
 
 
 class Refusing:
-    """An API that takes no report of the inputs: there are too many names in the directory."""
+    """An API that takes no report of this kind: there are too many names in the directory."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
         self.told: list[tuple[str, Mapping[str, Any]]] = []
 
     def get(self, route: str) -> dict[str, Any]:
         raise Denied(404, "no report")
 
     def post(self, route: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        if body["kind"] == "staged_in":
+        if body["kind"] == self.kind:
             raise Denied(413, "the report is too long")
         self.told.append((body["kind"], body["body"]))
         return {}
@@ -261,15 +262,17 @@ class Nowhere:
         """Closed."""
 
 
-def test_inputs_that_burstd_will_not_take_send_the_job_home(tmp_path: Path) -> None:
-    api = Refusing()
+@pytest.mark.parametrize("kind", ["leaving", "staged_in"])
+def test_inputs_that_burstd_will_not_take_send_the_job_home(tmp_path: Path, kind: str) -> None:
+    api = Refusing(kind)
     words = {
         "burst": "b", "resolver": "all", "environment": [], "time_limit_s": 60, "live": [],
         "stays": [], "target": "far",
     }  # fmt: skip
     agent = Agent(stand_in(tmp_path), api, Memory(tmp_path), lambda *_: Nowhere(), None)  # type: ignore[arg-type]
     agent._stage_in(words)
-    assert [("refused", {"cause": "the report is too long"})] == api.told
+    told = [said for said in api.told if said[0] != "leaving"]
+    assert [("refused", {"cause": "the report is too long"})] == told
 
 
 def test_a_full_disk_under_the_agents_memory_does_not_end_the_users_job(

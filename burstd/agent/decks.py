@@ -40,6 +40,26 @@ class MissingInput(Exception):
         )
 
 
+class Astray(MissingInput):
+    """A name leads through a link and up again: not to where it seems to."""
+
+    def __init__(self, path: Path) -> None:
+        Exception.__init__(
+            self,
+            f"{path} is {os.path.realpath(path)} here, and at a target, where no directory is a "
+            "link, it would be another file: name it without ..",
+        )
+
+
+def plainly(path: Path) -> Path:
+    """The same without ``..``. Raises ``Astray`` where that is not the file which the kernel
+    opens: it goes up from where a link leads."""
+    plain = Path(os.path.normpath(path))
+    if ".." in path.parts and path.is_file() and os.path.realpath(path) != os.path.realpath(plain):
+        raise Astray(path)
+    return plain
+
+
 def references(deck: Path) -> Iterator[Reference]:
     """The files that the cards of ``deck`` name. Raises ``OSError``."""
     above = 0
@@ -75,7 +95,7 @@ def closure(deck: Path, directory: Path) -> list[Path]:
     for _ in range(LEVELS):
         following = []
         for reference in (r for one in level for r in references(one)):
-            path = Path(os.path.normpath(directory / reference.name))
+            path = plainly(directory / reference.name)
             if not path.is_file():
                 raise MissingInput(reference, path)
             if path not in found:

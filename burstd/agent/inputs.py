@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from burstd.agent.decks import closure
+from burstd.agent.decks import closure, plainly
 from burstd.agent.facts import sizes, unreadable
 from burstd.agent.standin import StandIn
 from burstd.agent.walk import Look, Real, directories_of, files_below, of_the_system
@@ -90,9 +90,9 @@ def _named(base: Path, word: str, home: Path) -> Iterator[Path]:
     if "*" in word or "?" in word:
         yield from _matching(base, word)
         return
-    path = _path(base, word)
-    deck = path.with_name(path.name + ".inp") if path.name else path
     try:
+        path = plainly(base / word)
+        deck = plainly(base / f"{word}.inp") if path.name else path
         below = path.is_dir() and home in path.parents
         if below or (path.is_file() and not of_the_system(str(path))):
             yield path
@@ -108,12 +108,10 @@ def _matching(base: Path, pattern: str) -> Iterator[Path]:
         return
     for suffix in ("", ".inp"):
         try:
-            found = [
-                Path(os.path.normpath(p)) for p in islice(base.glob(pattern + suffix), MOST_MATCHES)
-            ]
+            found = list(islice(base.glob(pattern + suffix), MOST_MATCHES))
         except (ValueError, OSError):
             return
-        yield from (path for path in found if path.is_file())
+        yield from (path for path in map(plainly, found) if path.is_file())
 
 
 def hollow(look: Look, top: Path, files: Iterable[str], stays: Stays) -> list[tuple[str, int]]:

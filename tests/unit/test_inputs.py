@@ -204,6 +204,32 @@ def test_names_with_blanks_and_directories_changed_into(put: Put, tmp_path: Path
     assert ["case 1/a.inc", "case 1/my beam.inp"] == found(job)
 
 
+@pytest.mark.parametrize("seeming", [True, False], ids=["another", "nothing"])
+@pytest.mark.parametrize(
+    "script",
+    ["cd run1\nccx ../mesh\n", "cd run1\nccx ../me*h\n", "ccx beam\n", "./solve run1/../mesh.inp"],
+)
+def test_a_name_that_leads_through_a_link_and_up_again_keeps_its_job_here(
+    put: Put, tmp_path: Path, script: str, *, seeming: bool
+) -> None:
+    """A run directory on scratch; at a target it is none, and ``..`` leads elsewhere."""
+    put("scratch/run1/x"), put("scratch/mesh.inp", "*NODE\n2,0,0,0\n")
+    put("job/beam.inp", "*INCLUDE,INPUT=run1/../mesh.inp\n")
+    if seeming:
+        put("job/mesh.inp", "*NODE\n1,0,0,0\n")
+    (tmp_path / "job/run1").symlink_to(tmp_path / "scratch/run1")
+    with pytest.raises(MissingInput, match=f"is {tmp_path}/scratch/mesh.inp here"):
+        found(stand_in(tmp_path / "job", f"#!/bin/bash\n{script}"))
+
+
+def test_one_that_leads_up_to_where_it_seems_to_is_an_input(put: Put, tmp_path: Path) -> None:
+    put("job/mesh.inp"), put("job/cases/run1/x"), put("job/beam.inp")
+    (tmp_path / "job/link").symlink_to("cases")
+    (tmp_path / "job/cases/mesh.inp").symlink_to("../mesh.inp")
+    text = "#!/bin/bash\ncd link/run1\nccx ../mesh\ncd ..\ncd ..\nccx cases/../beam\n"
+    assert ["beam.inp", "link/mesh.inp", "link/run1/x"] == found(stand_in(tmp_path / "job", text))
+
+
 def test_a_script_that_the_script_runs_has_its_say(put: Put, tmp_path: Path) -> None:
     put("beam.inp"), put("study.py", "#!/usr/bin/env python3\nopen('table.csv')\nrun('beam')\n")
     put("table.csv"), put("unused.csv")

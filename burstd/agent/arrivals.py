@@ -3,6 +3,7 @@ or the line."""
 
 from __future__ import annotations
 
+import errno
 import resource
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
@@ -12,6 +13,7 @@ from itertools import chain, islice
 from typing import Any
 
 from burstd.agent.landing import Damaged, Landing
+from burstd.agent.ways import NO_NAME
 from burstd.domain.data import InputFile, Mark, OutputFile
 from burstd.far.endrecord import UNREADABLE
 from burstd.ports.depot import Ended
@@ -23,6 +25,8 @@ LANES = 6  #: files that are written, synced and named at once
 #: at once follow, each time twice as many.
 TRIED, SMALL = 8, 256 * 2**10
 FIRST, MOST = 500, 8000
+#: What concerns one result alone: its name, or that it is larger than files may be (`ulimit -f`).
+_OF_ONE = NO_NAME | {errno.EFBIG}
 ASIDE = 3  #: times that a result arrives damaged before it is put beside its place
 
 
@@ -130,6 +134,11 @@ class Arrivals:
         except PermissionError as error:
             error.filename = entry.path
             self._kept_back[entry.path] = error
+        except OSError as error:
+            if error.errno not in _OF_ONE:
+                raise
+            why = f"{entry.path} cannot be written here: {error.strerror}"
+            self._kept_back[entry.path] = Rejected(why)
         except Rejected as error:
             self._kept_back[entry.path] = Rejected(f"{entry.path} does not come: {error}")
         else:

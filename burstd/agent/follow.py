@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
 
-from burstd.agent.ways import Refused, descend, inside
+from burstd.agent.ways import NO_NAME, Refused, descend, inside
 from burstd.domain.data import Mark
 from burstd.ports.depot import Depot, Growing
 from burstd.ports.errors import Rejected
@@ -20,8 +20,8 @@ BLOCK = 2**20
 TAIL = 2**10  #: bytes of a copy that are held against its file before it grows
 #: fsync(2) of a pipe, a terminal or /dev/null.
 _NO_FILE = frozenset({errno.EINVAL, errno.EROFS, errno.ENOTSUP})
-#: A directory that nothing may be written to; the landing says so.
-_NOT_HERE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST})
+#: A directory that nothing may be written to, or not by that name; the landing says so.
+_NOT_HERE = NO_NAME | {errno.EACCES, errno.EPERM, errno.EROFS, errno.EEXIST}
 _OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -142,6 +142,10 @@ class Follower:
             root, parts = inside(path, self.roots)
             directory = descend(root, parts[:-1], make=False)
         except (Refused, FileNotFoundError):  # the landing says why, or makes the directory
+            return None
+        except OSError as error:
+            if error.errno not in NO_NAME:
+                raise
             return None
         try:
             name = parts[-1]

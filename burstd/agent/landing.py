@@ -23,7 +23,7 @@ from burstd.agent.ways import Misplaced, Refused, believed, below, beneath, desc
 from burstd.domain.data import Mark, OutputFile
 from burstd.ports.errors import Mismatch
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 #: Writes the file's bytes into the descriptor, which may have a beginning of them; the other, if
 #: there is one, is an open file of that name, which may have some of them.

@@ -32,6 +32,11 @@ LONGEST_NAME = 255  #: bytes
 DEEPEST, LONGEST_PATH = 200, 4000
 
 
+#: What file systems say of names that they have none of: bytes that are no UTF-8, a colon on CIFS,
+#: more than 143 bytes where names are encrypted.
+NO_NAME = frozenset({errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG})
+
+
 class Refused(Exception):
     """This entry may not be landed under its name."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import stat
 import tempfile
@@ -271,6 +272,43 @@ def test_one_that_is_refused_keeps_no_other_back(tmp_path: Path) -> None:
     with pytest.raises(Rejected, match="/b does not come: the far end says refused"):
         arrivals.land([entry(tmp_path / name) for name in names])
     assert {"a": RESULT, "c": RESULT} == tree(tmp_path)
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG])
+def test_one_whose_name_the_file_system_refuses_keeps_no_other_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """A colon on CIFS, bytes that are no UTF-8 on ZFS."""
+    looked = os.stat
+
+    def refusing(name: Any, **how: Any) -> os.stat_result:
+        if name == "a:b":
+            raise OSError(code, os.strerror(code))
+        return looked(name, **how)
+
+    monkeypatch.setattr(os, "stat", refusing)
+    found = [entry(tmp_path / name) for name in ("a:b", "c", "d")]
+    with pytest.raises(Rejected, match="a:b cannot be written here"):
+        Arrivals(Landing("b1", (tmp_path,), {}, fetch), {}).land(in_order(found))
+    assert {"c": RESULT, "d": RESULT} == tree(tmp_path)
+
+
+def test_one_that_is_larger_than_files_may_be_keeps_no_other_back(common: Path) -> None:
+    """Slurm hands the limits of whoever submits a job on to it."""
+
+    def get(one: OutputFile, into: int, _similar: int | None) -> None:
+        content = RESULT if one.size == len(RESULT) else bytes(one.size)
+        while (at := os.fstat(into).st_size) < one.size:
+            os.pwrite(into, content[at:], at)
+
+    def work() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        found = [entry(common / "a", bytes(9999)), entry(common / "b")]
+        with pytest.raises(Rejected, match="a cannot be written here: File too large"):
+            Arrivals(Landing("b1", (common,), {}, get), {}).land(in_order(found))
+
+    assert as_user(NOBODY, NOBODY, work)
+    assert {"b": RESULT} == tree(common)
 
 
 def test_one_that_is_gone_at_the_far_end_is_told_in_the_end(tmp_path: Path) -> None:

@@ -1,8 +1,12 @@
-"""Live files that their job does not append to: a solver's state of the moment."""
+"""Live files that their job does not append to, as a solver's state of the moment, or that have no
+place here."""
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,3 +38,19 @@ def test_one_that_is_written_over_and_as_long_as_before_is_seen_by_its_time(tmp_
     asked = far.asked
     one.once()
     assert asked == far.asked
+
+
+def test_a_name_that_the_file_system_refuses_keeps_no_other_file_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far, opened = Far(), os.open
+
+    def refusing(name: Any, *how: Any, **where: Any) -> int:
+        if name == "a:b":
+            raise OSError(errno.EINVAL if how[0] & os.O_CREAT else errno.ENOENT, "no such name")
+        return opened(name, *how, **where)
+
+    monkeypatch.setattr(os, "open", refusing)
+    far.files = {f"{tmp_path}/a:b": b"1\n", f"{tmp_path}/c": b"2\n"}
+    follower(far).once()
+    assert b"2\n" == (tmp_path / "c").read_bytes()

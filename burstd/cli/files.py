@@ -49,8 +49,15 @@ def _show_begun(found: dict[str, Any], which: str) -> None:
 
 
 def _line(size: int, digest: str, path: str) -> str:
-    return f"{size:>14}  {digest[:16]:<16}  {path}"
+    name = path.replace("\n", "?")  # one line each
+    return f"{size:>14}  {digest[:16]:<16}  {name}"
 
 
 def _sums(found: dict[str, Any]) -> None:
-    lines([f"{file['blake3']}  {file['path']}" for file in found["files"]])
+    lines([_sum(file["blake3"], file["path"]) for file in found["files"]])
+
+
+def _sum(digest: str, path: str) -> str:
+    """As b3sum has it: one line each, whatever is in a name."""
+    name = path.replace("\\", "\\\\").replace("\n", "\\n")
+    return f"{digest}  {path}" if name == path else f"\\{digest}  {name}"

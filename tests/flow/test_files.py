@@ -61,6 +61,16 @@ def test_what_has_left_is_told_with_its_digests(scene: Scene) -> None:
     assert told["left_at"]
 
 
+def test_a_name_speaks_for_no_other_file(scene: Scene) -> None:
+    """One with a line of its own making; b3sum reads such names so."""
+    name = "/home/me/a\n       2000000  abababababababab  /home/me/b\\c"
+    file = {"path": name, "size": 1, "blake3": "cd" * 32}
+    scene.store.report(scene.burst().id, "staged_in", {"files": [file]})
+    assert 2 == len(files().splitlines())
+    escaped = name.replace("\\", "\\\\").replace("\n", "\\n")
+    assert f"\\{'cd' * 32}  {escaped}\n" == files("--sums")
+
+
 def test_nothing_of_a_refused_job_has_left(scene: Scene) -> None:
     scene.store.report(scene.burst().id, "refused", {"cause": "mesh.inp is of class secret"})
     assert "nothing of alice's job 1 has left: mesh.inp is of class secret\n" == files()

@@ -181,9 +181,12 @@ class Follower:
         mark = Mark.of(seen)
         if not stat.S_ISREG(seen.st_mode) or self.strangers.get(path) == mark:
             return False
-        if (self.copies.get(path) or self.marks.get(path)) == mark:
+        copy = self.copies.get(path)
+        if copy is None and seen.st_nlink > 1:  # it is another file too, wherever that lies
+            return False
+        if (copy or self.marks.get(path)) == mark:
             return True
-        return self._is_forgotten(path, descriptor, mark, size)
+        return seen.st_nlink == 1 and self._is_forgotten(path, descriptor, mark, size)
 
     def _is_forgotten(self, path: str, descriptor: int, mark: Mark, size: int) -> bool:
         """A copy that nobody remembers: an agent was killed while it wrote, or the proxy node went

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from burstd.agent.follow import BLOCK
+from burstd.agent.inputs import marks
+from burstd.agent.walk import Look
 from tests.unit.test_follow import Far, follower
 
 
@@ -54,3 +56,20 @@ def test_a_name_that_the_file_system_refuses_keeps_no_other_file_back(
     far.files = {f"{tmp_path}/a:b": b"1\n", f"{tmp_path}/c": b"2\n"}
     follower(far).once()
     assert b"2\n" == (tmp_path / "c").read_bytes()
+
+
+@pytest.mark.parametrize("then", [b"new\n", b"of an older run\nand of this\n"])
+def test_a_file_with_another_name_is_not_written_through(tmp_path: Path, then: bytes) -> None:
+    """Run directories are copied with `cp -al`, backups made so: the other name may lie anywhere.
+    The landing gives the result a file of its own."""
+    far, job = Far(), tmp_path / "job"
+    job.mkdir()
+    (tmp_path / "backup.sta").write_bytes(b"of an older run\n")
+    (job / "a.sta").hardlink_to(tmp_path / "backup.sta")
+    far.files[f"{job}/a.sta"] = then
+    for known in (marks(Look(), [job]), {}):
+        one = follower(far, known)
+        one.once()
+        one.once()
+        assert b"of an older run\n" == (tmp_path / "backup.sta").read_bytes()
+        assert {} == one.copies

@@ -37,6 +37,22 @@ def clean(root: str, key: str) -> int:
     return 0
 
 
+def tidy(root: str, limit: int, days: int, shared: bool) -> int:
+    """Sweeps the store of whoever calls: where no burst comes any more no conversation does. One
+    that was never made is fine."""
+    from burstd.far.store import Store
+
+    own = "shared" if shared else str(os.geteuid())
+    if not os.path.isdir(os.path.join(root, "stores", own)):
+        return 0
+    store = Store.at(root, "tidy", shared)
+    try:
+        store.sweep(limit, days)
+    finally:
+        store.close()
+    return 0
+
+
 def state(root: str, key: str) -> str:
     """One of absent, staging, running, ended, lost, foreign."""
     try:

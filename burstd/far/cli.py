@@ -63,6 +63,13 @@ def remove(options: argparse.Namespace) -> int:
     return clean(options.root, options.key)
 
 
+def tidy(options: argparse.Namespace) -> int:
+    """The verb `tidy`."""
+    from burstd.far.attic import tidy
+
+    return tidy(options.root, options.store_bytes, options.store_days, options.store_shared)
+
+
 def show_state(options: argparse.Namespace) -> int:
     """The verb `state`."""
     from burstd.far.attic import state
@@ -110,6 +117,11 @@ def _parser() -> argparse.ArgumentParser:
     one.set_defaults(act=step)
     one = verb("clean", "remove a run directory")
     one.set_defaults(act=remove)
+    one = verb("tidy", "remove what was kept for later bursts for too long", keyed=False)
+    one.add_argument("--store-bytes", type=int, required=True, help="of a user's store")
+    one.add_argument("--store-days", type=int, required=True, help="since a last use")
+    one.add_argument("--store-shared", action="store_true", help="a group has one store")
+    one.set_defaults(act=tidy)
     one = verb("state", "say in one word what a run directory shows")
     one.set_defaults(act=show_state)
     one = verb("list", "show the run directories", keyed=False)

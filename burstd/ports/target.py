@@ -81,6 +81,10 @@ class Target(Protocol):
     def clean(self, key: WorkKey, user: str) -> None:
         """Remove all that the burst left at the target. Absent is fine."""
 
+    def tidy(self) -> None:
+        """Remove what was kept there for later bursts, and that none has used for longer than it is
+        worth. Asked for once a day: it may be that no burst ever comes again."""
+
     def examine(self) -> Iterable[Finding]:
         """Look at all that a burst needs there, for ``burst doctor``. Changes nothing, always
         ends, and raises nothing: a target that does not answer is a finding."""

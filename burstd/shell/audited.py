@@ -48,6 +48,10 @@ class AuditedTarget(PassingTarget):
         with told(self.tell, "clean", _burst(key), user=user):
             self.target.clean(key, user)
 
+    def tidy(self) -> None:
+        with told(self.tell, "tidy"):
+            self.target.tidy()
+
 
 def _burst(key: WorkKey) -> str:
     return key.removeprefix("b-")

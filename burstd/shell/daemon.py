@@ -15,7 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from burstd.obs.notify import notify
 from burstd.ports.errors import PortError
-from burstd.shell.clearing import clear
+from burstd.shell.clearing import Tidier, clear
 from burstd.shell.keyring import Sweeper
 from burstd.shell.tend import lower_links, raise_links
 from burstd.shell.tick import Memory, pooled, tick
@@ -45,6 +45,7 @@ class Daemon:
     _turning: threading.Lock = field(default_factory=threading.Lock)
     _turned_at: float = 0.0  #: monotonic
     _sweeper: Sweeper = field(default_factory=Sweeper)
+    _tidier: Tidier = field(default_factory=Tidier)
 
     def run(self) -> None:
         """Until TERM or INT. Work under way is finished; what is not is found again at start."""
@@ -113,6 +114,7 @@ class Daemon:
         try:
             self._sweeper.sweep(self.world)
             clear(self.world)
+            self._tidier.tidy(self.world)
         except PortError as error:
             log.warning("sweep.failed", cause=str(error))
         except Exception:

@@ -70,3 +70,6 @@ class PassingTarget:
 
     def clean(self, key: WorkKey, user: str) -> None:
         self.target.clean(key, user)
+
+    def tidy(self) -> None:
+        self.target.tidy()

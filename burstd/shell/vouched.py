@@ -121,3 +121,7 @@ class VouchedTarget(PassingTarget):
     def clean(self, key: WorkKey, user: str) -> None:
         self._vouch()
         self.target.clean(key, user)
+
+    def tidy(self) -> None:
+        self._vouch()
+        self.target.tidy()

@@ -223,6 +223,9 @@ class SimulatedTarget:
         self.cleaned.append(key)
         self.runs.pop(key, None)
 
+    def tidy(self) -> None:
+        self._asked("tidy")
+
     # --- the world's hands
 
     def lay(self, key: WorkKey, user: str, mark: str) -> None:

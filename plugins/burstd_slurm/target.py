@@ -36,6 +36,7 @@ from burstd_slurm.settings import SlurmTargetSettings
 
 TICKET_TIME = timedelta(hours=12)  #: an agent asks for a new one when its own has expired
 UPLOAD_TIME = 3600.0  #: seconds for one image
+TIDY_TIME = 600.0  #: seconds for one user's store
 #: ``--export=NIL`` leaves the job without a PATH. A user's signal that comes before the far program
 #: listens would end the job.
 _SCRIPT = """#!/bin/sh
@@ -105,10 +106,7 @@ class SlurmTarget:
     def ticket(self, key: WorkKey, user: str, public_key: str) -> Ticket:
         far_user = self._far_user(user)
         self._lay_program()
-        keeps = (self._settings.store_limit * 2**20, self._settings.store_age.days)
-        limits = [f"--store-bytes={keeps[0]}", f"--store-days={keeps[1]}"]
-        limits += ["--store-shared"] if self._settings.store_group else []
-        serve = shlex.join([*self._far_command("serve", key), *limits])
+        serve = shlex.join([*self._far_command("serve", key), *self._limits])
         certificate = self._shell.certify(public_key, far_user, serve, TICKET_TIME)
         expires = self._context.clock.now() + TICKET_TIME
         fields = {**self._shell.access, "user": far_user, "certificate": certificate}
@@ -122,6 +120,27 @@ class SlurmTarget:
         clean = self._far_command("clean", key)
         script = f"test ! -e {shlex.quote(f'{root}/runs/{key}')} || exec {shlex.join(clean)}"
         self._run(self._far_user(user), ["sh", "-c", script])
+
+    def tidy(self) -> None:
+        self._lay_program()
+        root = str(self._settings.root)
+        command = [*self._far_python, "tidy", "--root", root, *self._limits]
+        alone = [self._settings.service_user] if self._settings.store_group else None
+        failed: PortError | None = None
+        for user in alone or sorted(set(self._settings.users.values())):
+            try:
+                self._run(user, command, deadline=TIDY_TIME)
+            except PortError as error:  # an account that is locked keeps no other one's
+                failed = error
+        if failed is not None:
+            raise failed
+
+    @property
+    def _limits(self) -> list[str]:
+        """What stores may keep."""
+        keeps = (self._settings.store_limit * 2**20, self._settings.store_age.days)
+        limits = [f"--store-bytes={keeps[0]}", f"--store-days={keeps[1]}"]
+        return [*limits, *(["--store-shared"] if self._settings.store_group else [])]
 
     # --- what outlives burstd's own memory
 

@@ -25,7 +25,7 @@ from lab import Host, Lab
 #: A far program for these tests: waits as its payload, and ends with what it is told.
 _RUNNER = """\
 import os, pathlib, signal, sys, time
-if sys.argv[1] == "clean":
+if sys.argv[1] in ("clean", "tidy"):
     sys.exit(0)
 root = pathlib.Path(sys.argv[sys.argv.index("--root") + 1])
 run = root / "runs" / sys.argv[sys.argv.index("--key") + 1]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from burstd.domain.targets import Image, Money, TargetName, WorkKey, WorkOrder
 from burstd.ports.errors import PortError, Unreachable
@@ -33,6 +33,8 @@ class SimulatedShell:
     files: dict[str, bytes] = field(default_factory=dict)
     access: dict[str, str] = field(default_factory=dict)
     compiled: str = ""
+    tidied: list[tuple[str, list[str]]] = field(default_factory=list)
+    locked: frozenset[str] = frozenset()  #: accounts that nobody gets into
     #: What becomes of an answer about our work on its way.
     garble: Callable[[str], str] = str
 
@@ -56,7 +58,7 @@ class SimulatedShell:
         if argv[0] == "date":
             return f"{self._now}\n"
         if argv[0] == "python3":
-            return self._python(argv)
+            return self._python(user, argv)
         if argv[:2] == ["sh", "-c"] and "sdiag" in argv[2]:
             return self._examined()
         if argv[:2] == ["test", "-f"]:
@@ -74,7 +76,7 @@ class SimulatedShell:
         told = f"{self.slurm.run(shlex.split(live))}\n{self.slurm.run(shlex.split(past))}"
         return self.garble(f"{told}{whole}\n")
 
-    def _python(self, argv: list[str]) -> str:
+    def _python(self, user: str, argv: list[str]) -> str:
         """The far program, if it lies there; or what the examination asks of the interpreter."""
         if argv[1] == "-c":
             return "3.13 apptainer 1.4.5\n"
@@ -83,6 +85,11 @@ class SimulatedShell:
             raise Failed("python3", 2, f"can't open file {program}")
         if verb == "compile":
             self.compiled = program
+            return ""
+        if verb == "tidy":
+            self.tidied.append((user, argv[5:]))
+            if user in self.locked:
+                raise Failed("ssh", 255, "Permission denied")
             return ""
         return self._state(argv[-1])
 
@@ -134,6 +141,8 @@ class ShellFarEnd:
     state: Path
     user: str = "alice"
     clock: SteppedClock = field(default_factory=SteppedClock)
+    users: dict[str, str] = field(default_factory=lambda: {"alice": "cae01"})
+    more: dict[str, Any] = field(default_factory=dict)  #: settings
 
     def __post_init__(self) -> None:
         self.slurm = SimulatedSlurm(self.clock, "cloud", slots=9)
@@ -142,7 +151,7 @@ class ShellFarEnd:
         self.image = Image("test", str(self.state / "image.sqfs"), digest)
         settings = SlurmTargetSettings(
             host="login", known_hosts=self.state / "image.sqfs", partition="hpc",
-            root=PurePosixPath("/scratch/burst"), users={"alice": "cae01"}, max_cores=8,
+            root=PurePosixPath("/scratch/burst"), users=self.users, max_cores=8, **self.more,
         )  # fmt: skip
         self.shell = SimulatedShell(self.slurm)
         context = PluginContext(

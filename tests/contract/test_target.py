@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from burstd.domain.jobs import Shape
 from burstd.domain.targets import RemoteState, RunState, WorkKey, WorkOrder
-from burstd.ports.errors import Unreachable
+from burstd.ports.errors import Rejected, Unreachable
 from burstd.testing.contracts.target import FarEnd, TargetContract
 from lab import Lab
 from tests.contract.far_ends import CloudFarEnd, SimulatedFarEnd
@@ -63,6 +63,22 @@ def test_a_burstd_that_was_replaced_meanwhile_brings_its_own_program_along(tmp_p
     again = ShellFarEnd(tmp_path)
     again.target.ticket(order.key, "alice", "ssh-ed25519 AAAA")
     assert far.shell.files.keys() == again.shell.files.keys()
+
+
+def test_all_stores_are_tidied_whoever_is_locked_out_there(tmp_path: Path) -> None:
+    far = ShellFarEnd(tmp_path, users={"alice": "cae01", "bob": "cae02", "carol": "cae01"})
+    far.shell.locked = frozenset({"cae01"})
+    with pytest.raises(Rejected, match="ssh"):
+        far.target.tidy()
+    limits = ["--store-bytes=214748364800", "--store-days=30"]
+    wanted = ["--root", "/scratch/burst", *limits]
+    assert [("cae01", wanted), ("cae02", wanted)] == far.shell.tidied
+
+
+def test_a_groups_store_is_tidied_once(tmp_path: Path) -> None:
+    far = ShellFarEnd(tmp_path, more={"store_group": "cae", "service_user": "burst"})
+    far.target.tidy()
+    assert ["burst"] == [user for user, words in far.shell.tidied if words[-1] == "--store-shared"]
 
 
 @pytest.mark.parametrize("hours", [1, -1])

@@ -7,6 +7,7 @@ import os
 import queue
 import random
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -189,6 +190,30 @@ def test_a_store_without_room_of_its_own_keeps_only_what_is_incomplete(
         Push(client, index).send([str(deck / "more")])
         client.order(order(key="b-2"), b"#!/bin/sh\n")
     assert [] == list(far.root.glob("stores/*/*"))
+
+
+def test_what_no_burst_has_used_for_long_goes_also_where_none_comes_any_more(
+    far: FarEnd, index: Index, deck: Path
+) -> None:
+    argv = [*far.argv("tidy")[:-2], "--store-bytes", str(2**30), "--store-days", "30"]
+
+    def tidied() -> int:
+        subprocess.run(argv, check=True, env=far.environment())
+        return len(list(far.root.glob("stores/*/*.pack")))
+
+    assert 0 == tidied()
+    assert [] == list(far.root.glob("stores/*"))  # none is made for that
+    with far.serving("b-1") as (client, _):
+        client.hello()
+        Push(client, index).send(map(str, files(deck)))
+    assert 1 == tidied()
+    (kept,) = far.root.glob("stores/*/*.idx")
+    month_ago = kept.stat().st_mtime - 31 * 86400
+    os.utime(kept, (month_ago, month_ago))
+    with far.serving("b-2") as (client, _):  # as agents look at what runs: no store is opened
+        client.hello()
+    assert kept.exists()
+    assert 0 == tidied()
 
 
 @contextmanager

@@ -25,7 +25,7 @@ _STORE_CHANGES = frozenset(
     }
 )  # fmt: skip
 _FAR_CHANGES = frozenset(
-    {"submit", "start", "cancel", "clean", "prepare", "ticket", "keep_mark", "signal"}
+    {"submit", "start", "cancel", "clean", "tidy", "prepare", "ticket", "keep_mark", "signal"}
 )
 _READING = frozenset({("scontrol", "show"), ("scontrol", "write")})
 

@@ -254,6 +254,10 @@ class TargetContract:
         far.target.clean(order.key, order.user)
         far.target.clean(WorkKey("b-00000000never"), order.user)
 
+    def test_there_may_be_nothing_to_tidy(self, far: FarEnd) -> None:
+        far.target.tidy()
+        far.target.tidy()
+
     def test_an_examination_finds_a_healthy_target_well(self, far: FarEnd) -> None:
         failed = [f for f in far.target.examine() if f.grade is Grade.FAILED]
         assert [] == failed

@@ -93,6 +93,10 @@ def index_of(pack: bytes) -> bytes:
     return pack[: -len(PACK)] + INDEX
 
 
+def pack_of(index: bytes) -> bytes:
+    return index[: -len(INDEX)] + PACK
+
+
 def _write_index(directory: int, pack: bytes, places: Sequence[tuple[bytes, int, int]]) -> None:
     body = INDEX_MAGIC + b"".join(_PLACE.pack(*place) for place in sorted(places))
     name, temporary = index_of(pack), NEW + secrets.token_hex(8).encode()

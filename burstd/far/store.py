@@ -17,7 +17,7 @@ from burstd.far import chunks, paths
 from burstd.far.claims import Claims
 from burstd.far.errors import BROKEN, MISMATCH, REFUSED, FarError
 from burstd.far.models import Models
-from burstd.far.packs import NEW, PACK, Chunk, Writer, index_of, indexed
+from burstd.far.packs import INDEX, NEW, PACK, Chunk, Writer, index_of, indexed, pack_of
 from burstd.far.places import Names, Places, place
 from burstd.far.table import Table
 
@@ -229,13 +229,14 @@ class Store:
         now = time.time()
         found: list[tuple[float, bytes, int, Callable[[bytes], None]]] = []
         found += [(last, name, size, models.remove) for last, name, size in models.sizes()]
-        for pack in map(os.fsencode, os.listdir(self._directory)):
+        listed = {name for name in map(os.fsencode, os.listdir(self._directory))}
+        for pack in listed:
             if pack.endswith(PACK):
                 with contextlib.suppress(FileNotFoundError):
                     fact = os.stat(pack, dir_fd=self._directory)
                     last = self._last_use(pack, fact)
                     found.append((last, pack, fact.st_size, self._remove))
-            elif pack.startswith(NEW):
+            elif pack.startswith(NEW) or (pack.endswith(INDEX) and pack_of(pack) not in listed):
                 self._abandoned(pack, now)
         left = sum(size for _, _, size, _ in found)
         for last, name, size, remove in sorted(found, key=lambda one: one[:3]):
@@ -247,7 +248,7 @@ class Store:
         return left
 
     def _abandoned(self, name: bytes, now: float) -> None:
-        """What somebody who was killed had not given its name yet."""
+        """What somebody who was killed had not given its name yet, or had removed by half."""
         with contextlib.suppress(OSError):
             if now - os.stat(name, dir_fd=self._directory).st_mtime > _IN_USE:
                 os.unlink(name, dir_fd=self._directory)

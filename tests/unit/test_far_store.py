@@ -268,6 +268,25 @@ def test_what_was_not_used_for_longest_goes_first(
     assert sum(pack.stat().st_size for pack in packs(tmp_path)) == left
 
 
+@pytest.mark.parametrize("finished", [True, False], ids=["killed", "writing"])
+def test_an_index_without_its_pack_goes(
+    begin: Callable[..., Store], tmp_path: Path, *, finished: bool
+) -> None:
+    """Somebody was killed who swept it, or the pack was swept while it was written."""
+    store = begin("b1")
+    store.add([chunk(1)])
+    if finished:
+        store.settle()
+    packs(tmp_path)[0].unlink()
+    store.settle()
+    (left,) = packs(tmp_path, "idx")
+    begin("b2").sweep(0, 1)
+    assert left.exists()  # it may be in use
+    os.utime(left, (0, 0))
+    begin("b2").sweep(0, 1)
+    assert not left.exists()
+
+
 def test_what_is_in_use_stays_and_what_is_swept_meanwhile_is_asked_for_again(
     begin: Callable[..., Store], tmp_path: Path
 ) -> None:

@@ -17,13 +17,18 @@ from pathlib import Path, PurePosixPath
 from burstd.far.paths import open_beneath, open_up
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-#: What a shell or a daemon would run or believe; a job that writes these gets a copy beside it.
+#: What a shell, a daemon or a program would run or believe; a job that writes these gets a copy
+#: beside it. In small letters: file systems that know no others take one for the other.
 _NEVER = frozenset(
     {
-        ".ssh", ".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".profile", ".zshrc",
-        ".zshenv", ".zprofile", ".zlogin", ".login", ".cshrc", ".tcshrc", ".kshrc", ".rhosts",
-        ".shosts", ".forward", ".netrc", ".k5login", ".pam_environment", ".config", ".local",
-        ".gnupg", ".git", ".gitconfig", ".vimrc", ".exrc", ".inputrc", ".xinitrc", ".xsession",
+        ".ssh", ".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".bash_aliases",
+        ".profile", ".shrc", ".zshrc", ".zshenv", ".zprofile", ".zlogin", ".zlogout", ".login",
+        ".logout", ".cshrc", ".tcshrc", ".kshrc", ".rhosts", ".shosts", ".forward", ".procmailrc",
+        ".netrc", ".k5login", ".k5users", ".k5identity", ".pam_environment", ".config", ".local",
+        ".gnupg", ".aws", ".kube", ".docker", ".git", ".gitconfig", ".hg", ".hgrc", ".vimrc",
+        ".vim", ".gvimrc", ".exrc", ".nexrc", ".emacs", ".emacs.d", ".gdbinit", ".screenrc",
+        ".tmux.conf", ".inputrc", ".envrc", ".ipython", ".jupyter", ".rprofile", ".mailcap",
+        ".xauthority", ".xinitrc", ".xprofile", ".xsession", ".xsessionrc", ".xserverrc",
     }
 )  # fmt: skip
 
@@ -62,7 +67,7 @@ def inside(path: str, roots: Iterable[Path]) -> tuple[Path, tuple[str, ...]]:
 def believed(parts: Iterable[str]) -> None:
     """Raises ``Misplaced`` where a name on the way is one that never comes from elsewhere."""
     for at, part in enumerate(parts):
-        if part in _NEVER:
+        if part.lower() in _NEVER:
             raise Misplaced(f"{part} is never written from elsewhere", at)
 
 
@@ -92,7 +97,7 @@ def beneath(target: str) -> str:
     pure = PurePosixPath(target)
     if not target or pure.is_absolute() or ".." in pure.parts or "\0" in target:
         raise Refused("it is a link that may lead elsewhere")
-    if set(pure.parts) & _NEVER or len(os.fsencode(target)) > LONGEST_PATH:
+    if set(map(str.lower, pure.parts)) & _NEVER or len(os.fsencode(target)) > LONGEST_PATH:
         raise Refused("it is a link to what is never written from elsewhere")
     return target
 

@@ -228,15 +228,18 @@ def test_a_hostile_name_is_noted_and_written_nowhere(
 
 @pytest.mark.parametrize(
     "name",
-    [".ssh/authorized_keys", ".bashrc", "a/.git/hooks/post-checkout", ".config/autostart/.profile"],
-)
+    [
+        ".ssh/authorized_keys", ".bashrc", "a/.git/hooks/post-checkout",
+        ".config/autostart/.profile", ".bash_aliases", ".vim/plugin/x.vim", ".Git/config", ".emacs",
+    ],
+)  # fmt: skip
 def test_what_would_be_believed_has_other_names(land: Land, home: Path, name: str) -> None:
     landing = land(entry(home / name))
 
     assert 1 <= len(landing.notes)
     (found,) = tree(home)
-    believed = {".ssh", ".bashrc", ".git", ".config", ".profile"}
-    assert not believed & set(Path(found).parts)
+    believed = {".ssh", ".bashrc", ".git", ".config", ".profile", ".bash_aliases", ".vim", ".emacs"}
+    assert not believed & {part.lower() for part in Path(found).parts}
     assert name == found.replace(".burst-b1", "")
 
 

@@ -16,6 +16,7 @@ from burstd.agent.decks import closure, plainly
 from burstd.agent.facts import sizes, unreadable
 from burstd.agent.standin import StandIn
 from burstd.agent.walk import Look, Real, directories_of, files_below, of_the_system
+from burstd.agent.ways import UNFINISHED
 from burstd.agent.words import directories, expand, words
 from burstd.domain.data import Mark
 
@@ -132,10 +133,13 @@ def hollow(look: Look, top: Path, files: Iterable[str], stays: Stays) -> list[tu
 
 
 def regular_files(look: Look, top: Path) -> Iterator[str]:
-    """All below, also where links lead. Raises ``NotStageable``, and ``OSError``."""
+    """All below, also where links lead, but for results that are on their way there. Raises
+    ``NotStageable``, and ``OSError``."""
     files, total = 0, 0
     for seen in files_below(look, str(top)):
         mode, size = seen.mode, seen.size
+        if "/.burst-" in seen.path and UNFINISHED.fullmatch(seen.path.rpartition("/")[2]):
+            continue
         if seen.is_link:  # one to a file is sent as the file
             if of_the_system(os.path.realpath(seen.path)):
                 continue

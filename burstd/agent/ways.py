@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 from collections.abc import Container, Iterable
 from pathlib import Path, PurePosixPath
@@ -32,6 +33,9 @@ _NEVER = frozenset(
     }
 )  # fmt: skip
 
+#: What results are called until they are whole: of other jobs in the same directory, or left by one
+#: that was given up.
+UNFINISHED = re.compile(r"\.burst-.+-[0-9a-f]{16}", re.DOTALL)
 LONGEST_NAME = 255  #: bytes
 #: Directories below a root, and bytes: what lies deeper its user could hardly remove.
 DEEPEST, LONGEST_PATH = 200, 4000

@@ -10,6 +10,7 @@ import pytest
 
 from burstd.agent.decks import LEVELS, MissingInput, closure, references
 from burstd.agent.inputs import NotStageable, allowed, find, hollow, marks
+from burstd.agent.landing import Landing
 from burstd.agent.standin import StandIn, this_one
 from burstd.agent.walk import Look
 from burstd.agent.words import directories, expand, words
@@ -246,6 +247,14 @@ def test_without_a_deck_the_whole_directory_goes(put: Put, tmp_path: Path) -> No
     job = stand_in(tmp_path, "#!/bin/bash\nmake all\n")
 
     assert [".hidden", "a/b.txt", "link", "run.sh"] == found(job) == found(job, "all")
+
+
+def test_results_of_others_that_are_on_their_way_are_no_inputs(put: Put, tmp_path: Path) -> None:
+    """The tasks of an array share a directory; such a file changes all the time."""
+    landing = Landing("0a1b2c", (tmp_path,), {}, lambda *_: None)
+    put("run.sh"), put(landing._temporary("out.frd")), put("out.frd.burst-0a1b2c"), put(".burst-x")
+    job = stand_in(tmp_path, "#!/bin/bash\nmake all\n")
+    assert [".burst-x", "out.frd.burst-0a1b2c", "run.sh"] == found(job)
 
 
 def test_directories_that_links_lead_to_go_along_each_once_on_any_way(

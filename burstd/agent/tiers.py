@@ -4,6 +4,7 @@ end."""
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any
@@ -50,6 +51,7 @@ def coming(
     for entry in entries:
         is_left = entry.path not in known and _matches(entry.path, directory, scratch)
         (left if is_left else kept).append(entry)
+    kept = _named(kept)
     if len(kept) > MOST_RESULTS:
         many = f"of {len(kept)} results {MOST_RESULTS} were brought back: no job has more"
         return kept[:MOST_RESULTS], many
@@ -57,6 +59,18 @@ def coming(
         return kept, ""
     files = [entry.size for entry in left if entry.kind == "file"]
     return kept, f"{len(files)} scratch files, {sum(files) / 1e6:.1f} MB, were not brought back"
+
+
+def _named(kept: Sequence[OutputFile]) -> list[OutputFile]:
+    """One more name of what does not come itself is the file: its bytes travel, and count."""
+    there = {entry.path: entry.blake3 for entry in kept if not entry.target}
+    found = list[OutputFile]()
+    for entry in kept:
+        if entry.kind == "file" and entry.target and there.get(entry.target) != entry.blake3:
+            first = there.setdefault(f"{entry.target}\0{entry.blake3}", entry.path)
+            entry = replace(entry, target="" if first == entry.path else first)
+        found.append(entry)
+    return found
 
 
 def _matches(path: str, directory: str, globs: Sequence[str]) -> bool:

@@ -39,6 +39,23 @@ def test_without_scratch_all_comes() -> None:
     assert (listed("a", "b"), "") == coming(listed("a", "b"), HOME, [], {})
 
 
+def test_one_more_name_of_what_does_not_come_is_the_file_itself() -> None:
+    """Else its bytes would come, and nobody had asked whether they are paid for."""
+    first, *names = (replace(one, blake3="ab") for one in listed("a.tmp", "b", "c", "d"))
+    names = [replace(one, target=first.path) for one in names]
+    found, _ = coming([first, *names], HOME, ["*.tmp"], {})
+    assert ["", f"{HOME}/b", f"{HOME}/b"] == [one.target for one in found]
+    assert 1_000_000 == sum(one.travels for one in found)
+    found, _ = coming([first, *names], HOME, [], {})
+    assert [first, *names] == found
+
+
+def test_nor_is_one_that_has_other_bytes_by_the_far_ends_own_word() -> None:
+    first, other = (replace(one, blake3=one.path[-1]) for one in listed("a", "b"))
+    found, _ = coming([first, replace(other, target=first.path)], HOME, [], {})
+    assert [first, other] == found
+
+
 def test_there_is_an_end_to_the_results_of_one_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("burstd.agent.tiers.MOST_RESULTS", 2)
     found, line = coming(listed("a", "b", "c.tmp", "d"), HOME, ["*.tmp"], {})

@@ -37,10 +37,7 @@ class Growing:
                 sync()
                 self.there = right(parent, name, first.entry, from_disk=True)
             if self.there is None:
-                try:
-                    os.unlink(name, dir_fd=parent)
-                except IsADirectoryError:  # in an earlier try it was one
-                    paths.remove_tree(parent, name)
+                paths.remove(parent, name)
                 self._fd = os.open(name, flags, 0o600, dir_fd=parent)
 
     def write(self, content: Union[bytes, memoryview], size: int) -> None:

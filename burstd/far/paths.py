@@ -195,6 +195,15 @@ def open_up(parent: int, name: bytes) -> None:
         os.close(fd)
 
 
+def remove(parent: int, name: bytes) -> None:
+    """Removes what lies there; a directory with all that is in it. Raises
+    FileNotFoundError where there is nothing."""
+    try:
+        os.unlink(name, dir_fd=parent)
+    except IsADirectoryError:
+        remove_tree(parent, name)
+
+
 def remove_tree(parent: int, name: bytes) -> None:
     """Removes parent/name with all that is in it, links not followed; absent is fine.
 

@@ -105,13 +105,7 @@ class RunDir:
             if name.startswith(_NEW + b"."):
                 with contextlib.suppress(OSError):
                     if time.time() - os.stat(name, dir_fd=self.fd).st_mtime > _ABANDONED:
-                        self._remove(name)
-
-    def _remove(self, name: bytes) -> None:
-        try:
-            os.unlink(name, dir_fd=self.fd)
-        except IsADirectoryError:
-            paths.remove_tree(self.fd, name)
+                        paths.remove(self.fd, name)
 
     def discard(self, name: bytes) -> None:
         """Removes a directory with all that is in it; at once it has no more the name. Raises

@@ -197,7 +197,7 @@ class Staging:
         self._fence.check()
         parent, name = self._place(path)
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=parent)
+            paths.remove(parent, name)
         fd = self._models.copy(key, size, parent, name)
         if fd is None:
             return False

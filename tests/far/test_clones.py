@@ -80,6 +80,25 @@ def blocks(path: Path) -> str:
 
 
 @pytest.mark.usefixtures("known")
+def test_one_that_was_a_directory_in_an_earlier_try_is_there_at_once(
+    shared: FarEnd, index: Index, files: list[Path]
+) -> None:
+    mesh = files[0]
+    push(shared, index, files)
+    mesh.rename(mesh.with_name("kept"))
+    mesh.mkdir()
+    (mesh / "part").write_bytes(b"1")
+    push(shared, index, [mesh / "part"], "b-second")
+    (mesh / "part").unlink()
+    mesh.rmdir()
+    mesh.with_name("kept").rename(mesh)
+    push(shared, index, [mesh], "b-third")  # read again: the rename is a change
+    assert ["mesh"] == push(shared, index, [mesh], "b-second")
+    there = shared.root / "runs/b-second/tree" / str(mesh).lstrip("/")
+    assert mesh.read_bytes() == there.read_bytes()
+
+
+@pytest.mark.usefixtures("known")
 def test_a_second_job_has_them_at_once_and_shares_their_blocks(
     shared: FarEnd, index: Index, files: list[Path]
 ) -> None:

@@ -214,7 +214,8 @@ class Agent:
             from burstd.agent.demand import Demand
 
             landing = self._landing(words, depot, known, roots)
-            demand = Demand(depot, landing, known, self.memory.copies, self.memory.save)
+            memory = self.memory
+            demand = Demand(depot, landing, known, memory.copies, memory.save, follower.once)
             here = f"{self.job.directory}/"
             found = demand.bring([glob.removeprefix(here) for glob in asked["globs"]])
             self._report(words, "pulled", {"id": asked["id"], **found})

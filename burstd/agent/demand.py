@@ -18,19 +18,22 @@ from burstd.ports.errors import Mismatch, Permanent, Rejected
 #: A file that is being written is read again, of which only what has changed travels.
 TRIES = 3
 REMEMBERED_EVERY = 1.0  #: seconds
+LOOKED_EVERY = 8.0  #: seconds until the job's output goes on, though more is to be brought
 
 
 @dataclass
 class Demand:
     """``known``: how names looked at stage-in; ``copies``: see ``Follower``; they are remembered
-    now and then."""
+    now and then. ``follow``: a look at what grows, while many files come."""
 
     depot: Metered
     landing: Landing
     known: Mapping[str, Mark]
     copies: MutableMapping[str, Mark]
     remember: Callable[[], None]
+    follow: Callable[[], object] = field(default=lambda: None)
     _remembered: float = field(default=-math.inf, init=False)  #: when, monotonic
+    _looked: float = field(default_factory=time.monotonic, init=False)  #: when, too
 
     def bring(self, patterns: Sequence[str]) -> dict[str, Any]:
         """Those that match, for the report. ``whole``: no byte was written to it while it was read;
@@ -46,6 +49,7 @@ class Demand:
             notes.append(f"{same} files that match are as they were sent: they stay as they are")
         try:
             for one in changed:
+                self._go_on()
                 try:
                     told = self._one(one)
                     found += [told] if told else []
@@ -55,6 +59,13 @@ class Demand:
         finally:
             self.remember()
         return {"files": found, "notes": notes}
+
+    def _go_on(self) -> None:
+        """What comes may take hours; output and live files are not to stand still for so long."""
+        if time.monotonic() - self._looked > LOOKED_EVERY:
+            self.follow()
+            self.landing.marks.update(self.copies)
+            self._looked = time.monotonic()
 
     def _is_as_sent(self, seen: Seen) -> bool:
         """The job has not written to it: its own name at home may be open, as the output of

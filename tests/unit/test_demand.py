@@ -126,6 +126,25 @@ def test_one_that_is_removed_meanwhile_keeps_no_other_back(home: Path) -> None:
     assert [f"{three} was not brought: its job has removed it"] == found["notes"]
 
 
+def test_output_goes_on_while_many_come(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A live file that has grown by then is ours still."""
+    monkeypatch.setattr("burstd.agent.demand.LOOKED_EVERY", 0)
+    names = [f"{home}/{name}" for name in ("a.dat", "b.dat", "c.sta")]
+    one, looks = demand(Running(dict.fromkeys(names, b"12")), home), list[list[str]]()
+    live = home / "c.sta"
+
+    def follow() -> None:
+        live.write_bytes(b"1" * (1 + len(looks)))
+        one.copies[str(live)] = Mark.of(live.stat())
+        looks.append(sorted(path.name for path in home.glob("*.dat")))
+
+    one.follow = follow
+    found = one.bring(["*"])
+    assert (names, []) == ([file["path"] for file in found["files"]], found["notes"])
+    assert [[], ["a.dat"], ["a.dat", "b.dat"]] == looks
+    assert b"12" == live.read_bytes()
+
+
 def test_what_the_job_has_left_as_it_was_sent_is_not_brought(home: Path) -> None:
     """Its own name may be open at home, as another job's output is."""
     names = {name: f"{home}/{name}" for name in ("kept", "changed", "new")}

@@ -165,8 +165,7 @@ class Agent:
             made = inputs.hollow(look, self.job.directory, paths, words["stays"])
             del look  # of a hundred thousand files
             execution = self._execution(words, secret, made)
-            before = self._reported(words, "leaving")
-            self._report(words, "leaving", inputs.leaving(paths, before))
+            inputs.announce(paths, partial(self._reported, words), partial(self._report, words))
             self._with_depot(words, send, going)
         except PermissionError as error:
             cause = f"{error.filename} cannot be read: {error.strerror}"

@@ -8,10 +8,12 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import translate
+from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from burstd.agent.api import Denied
 from burstd.agent.decks import closure, plainly
 from burstd.agent.facts import sizes, unreadable
 from burstd.agent.standin import StandIn
@@ -179,11 +181,20 @@ def allowed(paths: Iterable[str], stays: Stays, target: str) -> None:
                 )
 
 
-def leaving(paths: Sequence[str], before: Mapping[str, Any] | None) -> dict[str, dict[str, int]]:
-    """What is about to be sent, with its bytes: nobody may be left to tell how far it came.
-    ``before``: the same of an earlier try, which may have sent what is no input any more."""
-    files = (before or {}).get("files", {})
-    return {"files": {**files, **dict(zip(paths, sizes(paths), strict=True))}}
+def announce(
+    paths: Sequence[str],
+    told: Callable[[str], Mapping[str, Any] | None],
+    tell: Callable[[str, Mapping[str, Any]], None],
+) -> None:
+    """What is about to be sent, with its bytes: nobody may be left to tell how far it came. An
+    earlier try may have sent what is no input any more. Raises ``Denied`` where there are too many
+    names; a burstd that knows no such report goes without."""
+    files = (told("leaving") or {}).get("files", {})
+    try:
+        tell("leaving", {"files": {**files, **dict(zip(paths, sizes(paths), strict=True))}})
+    except Denied as error:
+        if error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise
 
 
 def _classes(stays: Stays) -> Callable[[str], str | None]:

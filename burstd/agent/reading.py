@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import NamedTuple
 
-from burstd.agent.facts import Fact, Stamp
+from burstd.agent.facts import Fact, Stamp, opened
 from burstd.agent.index import Index, Known, Names, unchanged
 from burstd.agent.inputs import NotStageable
 from burstd.agent.notes import Notes
@@ -191,15 +191,14 @@ def _read(path: str, earlier: Known | None, notes: Notes) -> Iterator[_Found]:
                     yield last
                 last = found
                 names.add(sizes, some)
-            after = os.fstat(fd)
         finally:
             os.close(fd)
-        if Stamp.of(before) == Stamp.of(after) and names.size == after.st_size:
+        (after,) = opened([path])  # of one that is open NFS may tell from memory
+        if after and after.stamp == Stamp.of(before) and names.size == after.stamp.size:
             name = digest.digest()
-            if (made := names.known(path, Stamp.of(after), name)) is not None:
+            if (made := names.known(path, after.stamp, name)) is not None:
                 notes.add(made)
-            entry = Fact(Stamp.of(after), after.st_mode).entry(path, name)
-            yield last._replace(entry=entry)
+            yield last._replace(entry=after.entry(path, name))
             return
     raise NotStageable(f"{path} changes while it is read")
 

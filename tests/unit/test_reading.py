@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import blake3
 import pytest
@@ -19,6 +21,7 @@ from burstd.agent.inputs import NotStageable
 from burstd.agent.reading import batches
 from burstd.domain.data import InputFile
 from burstd.far import chunks
+from burstd.far.windows import windows
 
 NOWHERE = Path("/dev/null/none")  #: an index that knows nothing
 
@@ -87,9 +90,9 @@ def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("one_by_one")
-@pytest.mark.parametrize("size", [100, 9_000_000])
+@pytest.mark.parametrize(("size", "looks"), [(100, 2), (9_000_000, 1)])
 def test_a_file_that_changes_while_it_is_read_is_read_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, looks: int
 ) -> None:
     path, changes = tmp_path / "f", iter([b"x", b"yy"])
     path.write_bytes(noise(size))
@@ -98,7 +101,8 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
 
     def stamp(fact: os.stat_result) -> Stamp:
         seen.append(fact)
-        if len(seen) % 2 and (more := next(changes, None)):  # between reading and looking again
+        first = len(seen) % looks == 1 % looks
+        if first and (more := next(changes, None)):  # between reading and looking again
             with path.open("ab") as file:
                 file.write(more)
             return Stamp(0, 0, 0, 0)
@@ -108,6 +112,39 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
     contents, entries, _ = read(path)
     assert noise(size) + b"xyy" == contents[str(path)]
     assert [size + 3] == [entry.size for entry in entries]
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_what_is_remembered_of_an_open_file_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, replaced: bool
+) -> None:
+    """Over NFS another node's writes show once a file is opened, and may not before (nfs(5))."""
+    path, first, seen = tmp_path / "f", noise(3_000_000), dict[int, os.stat_result]()
+    path.write_bytes(first)
+    then, real = first[:1_000_000] + b"x" * 2_000_000, windows
+
+    def opened(*words: Any) -> int:
+        seen.clear()
+        return os.open(*words)
+
+    def remembered(fd: int) -> os.stat_result:
+        return seen.setdefault(fd, os.fstat(fd))
+
+    def read_on(*words: Any, **more: Any) -> Iterator[Any]:
+        for window in real(*words, **more):
+            yield window
+            if path.read_bytes() == first:
+                with (tmp_path / "new" if replaced else path).open("wb") as file:
+                    file.write(then)
+                if replaced:
+                    (tmp_path / "new").replace(path)
+
+    known = {**vars(os), "open": opened, "fstat": remembered}
+    monkeypatch.setattr(reading, "os", SimpleNamespace(**known))
+    monkeypatch.setattr(reading, "windows", read_on)
+    contents, (entry,), _ = read(path)
+    assert then == contents[str(path)]
+    assert blake3.blake3(then).hexdigest() == entry.blake3
 
 
 @pytest.mark.usefixtures("one_by_one")

@@ -224,8 +224,9 @@ class Depot:
     def fetch(self, entry: OutputFile, into: int, came: Came, similar: int | None) -> None:
         self._world.meanwhile.get(self._fetches, lambda: None)()
         self._fetches += 1
-        content = next(one.content for one in self._world.listed if one.entry == entry or (
-            replace(one.entry, blake3="") == entry
+        said = replace(entry, target="")  # which other names a file has is for the landing
+        content = next(one.content for one in self._world.listed if said in (
+            replace(one.entry, target=""), replace(one.entry, target="", blake3="")
         ))  # fmt: skip
         os.ftruncate(into, 0)
         os.pwrite(into, content[: max(0, entry.size)], 0)

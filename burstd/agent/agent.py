@@ -258,7 +258,8 @@ class Agent:
         marks = {**known, **self.memory.copies}
         written = {(seen.st_dev, seen.st_ino) for seen in map(os.fstat, (1, 2))}
         return Landing(
-            words["burst"], roots, marks, fetch, links=words["links"], written=written
+            words["burst"], roots, marks, fetch, links=words["links"], written=written,
+            landed=self.memory.landed,
         )  # fmt: skip
 
     def _stage_out(self, words: Words, depot: Metered) -> None:

@@ -23,6 +23,8 @@ from burstd.agent.ways import Misplaced, Refused, believed, below, beneath, desc
 from burstd.domain.data import Mark, OutputFile
 from burstd.ports.errors import Mismatch
 
+#: Bytes of results that are not read again each time that another one has no room.
+LARGE = 16 * 2**20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 #: Writes the file's bytes into the descriptor, which may have a beginning of them; the other, if
@@ -49,6 +51,8 @@ class Landing:
     written: Container[tuple[int, int]] = frozenset()
     #: Directories that the job has made: their modes hinder nothing that is to come into them.
     made: Container[str] = frozenset()
+    #: Large ones that have landed, in whichever life: how they looked then, and their digests.
+    landed: MutableMapping[str, list[object]] = field(default_factory=dict)
     #: Files that have landed under their own names: how they looked then, and their digests.
     _there: dict[str, tuple[Mark, str]] = field(default_factory=dict)
     _synced: set[Path] = field(default_factory=set)  #: directories whose names are on disk
@@ -208,9 +212,11 @@ class Landing:
 
     def _file(self, directory: int, name: str, entry: OutputFile, *, damaged: bool) -> bool:
         temporary = self._temporary(name)
-        if placing.landed(directory, name, entry):
+        if self._landed(directory, name, entry):
             discard(directory, temporary)  # left by an interrupted landing of ours
-            self._there[entry.path] = self._now(directory, name), entry.blake3
+            seen = self._now(directory, name)
+            self._there[entry.path] = seen, entry.blake3
+            self._remember(entry, seen)
             return True
         copy = beside(name, f".burst-{self.burst}")
         if placing.landed(directory, copy, entry):  # where an interrupted landing has put it
@@ -233,9 +239,20 @@ class Landing:
                 self.marks[entry.path] = seen
             elif own:
                 self._there[entry.path] = seen, entry.blake3
+                self._remember(entry, seen)
             return own
         finally:
             os.close(descriptor)
+
+    def _landed(self, directory: int, name: str, entry: OutputFile) -> bool:
+        known, seen = self.landed.get(entry.path), look(directory, name)
+        if known and seen and known == [*Mark.of(seen), entry.blake3]:
+            return True
+        return placing.landed(directory, name, entry)
+
+    def _remember(self, entry: OutputFile, seen: Mark) -> None:
+        if entry.size >= LARGE:
+            self.landed[entry.path] = [*seen, entry.blake3]
 
     @staticmethod
     def _theirs(path: str, copy: str) -> str:

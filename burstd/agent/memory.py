@@ -34,6 +34,8 @@ class Memory:
     pulled: int = 0  #: bytes that came from the far end, those that came twice counted twice
     told: int = 0  #: of them, that burstd has heard of
     damaged: dict[str, int] = field(default_factory=dict)  #: how often results have arrived so
+    #: Large results that have landed, as ``Landing`` has them.
+    landed: dict[str, list[object]] = field(default_factory=dict)
     #: What else lies at names of live files: not to be compared again.
     strangers: dict[str, Mark] = field(default_factory=dict)
     #: The stream that is being written to, and before that: where its descriptor stood, its
@@ -72,6 +74,7 @@ class Memory:
             "pulled": self.pulled,
             "told": self.told,
             "damaged": self.damaged,
+            "landed": dict(self.landed),  # others land while this is written
             "strangers": self.strangers,
             "writing": self.writing,
         }

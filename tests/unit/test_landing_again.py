@@ -4,6 +4,7 @@ modes and owners it met; nothing of the user's goes, and nothing of the job's is
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 import shutil
@@ -256,6 +257,22 @@ def test_what_may_not_lie_in_its_place_lies_beside_it(tmp_path: Path, name: str)
     assert 1 == len(landing.notes)
     assert f"is in {top}.burst-b1" in landing.notes[0]
     assert [] == list(scratch.iterdir())
+
+
+def test_a_large_one_that_is_there_is_not_read_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind it a disk is full: that is tried again and again."""
+    monkeypatch.setattr("burstd.agent.landing.LARGE", len(RESULT))
+    found, kept = entry(tmp_path / "a.frd"), dict[str, list[object]]()
+    Landing("b1", (tmp_path,), {}, fetch, landed=kept).land(found)
+    kept = json.loads(json.dumps(kept))
+    with monkeypatch.context() as patch:
+        patch.setattr("burstd.agent.placing.landed", lambda *_: pytest.fail("it was read"))
+        Landing("b1", (tmp_path,), {}, fetch, landed=kept).land(found)
+    (tmp_path / "a.frd").write_bytes(b"edited")
+    Landing("b1", (tmp_path,), {}, fetch, landed=kept).land(found)
+    assert {"a.frd": b"edited", "a.frd.burst-b1": RESULT} == tree(tmp_path)
 
 
 # --- one alone

@@ -159,8 +159,8 @@ class Agent:
         try:
             script = self.job.script.read_bytes()
             look = Look()
-            paths = inputs.readable(inputs.find(look, self.job, words["resolver"]))
-            inputs.allowed(paths, words["stays"], words["target"])
+            stays = words["stays"], words["target"]
+            paths = inputs.readable(inputs.find(look, self.job, words["resolver"], *stays))
             known = inputs.marks(look, roots)
             made = inputs.hollow(look, self.job.directory, paths, words["stays"])
             del look  # of a hundred thousand files

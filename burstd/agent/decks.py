@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -60,8 +60,9 @@ def plainly(path: Path) -> Path:
     return plain
 
 
-def references(deck: Path) -> Iterator[Reference]:
-    """The files that the cards of ``deck`` name. Raises ``OSError``."""
+def references(deck: Path, first: Callable[[Path], object] = lambda _: None) -> Iterator[Reference]:
+    """The files that the cards of ``deck`` name. Raises ``OSError``, and what ``first`` raises."""
+    first(deck)
     above = 0
     with deck.open("rb") as file:
         for block in _blocks(file):
@@ -85,8 +86,11 @@ def _blocks(file: BinaryIO) -> Iterator[bytes]:
     yield rest
 
 
-def closure(deck: Path, directory: Path) -> list[Path]:
+def closure(
+    deck: Path, directory: Path, first: Callable[[Path], object] = lambda _: None
+) -> list[Path]:
     """All files that ``ccx`` reads for ``deck`` when run in ``directory``, the deck first.
+    ``first`` is called with each before it is read.
 
     Raises ``MissingInput``, and ``OSError`` where a file can't be read.
     """
@@ -94,7 +98,7 @@ def closure(deck: Path, directory: Path) -> list[Path]:
     level = [deck]
     for _ in range(LEVELS):
         following = []
-        for reference in (r for one in level for r in references(one)):
+        for reference in (r for one in level for r in references(one, first)):
             path = plainly(directory / reference.name)
             if not path.is_file():
                 raise MissingInput(reference, path)

@@ -37,15 +37,20 @@ class NotStageable(Exception):
     """The inputs can't be sent as they are; the job stays."""
 
 
-def find(look: Look, job: StandIn, resolver: str) -> list[str]:
+def find(look: Look, job: StandIn, resolver: str, stays: Stays = (), target: str = "") -> list[str]:
     """Absolute paths of the regular files to send, sorted.
 
     With resolver ``calculix``: decks that the script names, closed over their includes, and every
     other file or directory that it names. Where no deck is recognised, and for every other
-    resolver: the whole working directory. Raises ``MissingInput`` or ``NotStageable``.
+    resolver: the whole working directory. Raises ``MissingInput`` or ``NotStageable``, as
+    ``allowed`` does before anything of that file is read.
     """
+
+    def first(path: Path) -> None:
+        allowed([str(path)], stays, target)
+
     text = expand(_text(job.script), job.arguments, job.exports)
-    text += "".join(f"\n{_called(path, job)}" for path in _scripts(text, job))
+    text += "".join(f"\n{_called(path, job)}" for path in _scripts(text, job, first))
     bases = [job.directory]
     bases += [p for d in directories(text) if (p := _path(job.directory, d)).is_dir()]
     found, decks = set[str](), 0
@@ -58,21 +63,23 @@ def find(look: Look, job: StandIn, resolver: str) -> list[str]:
                 found.add(str(path))
                 if resolver == "calculix" and path.suffix == ".inp":
                     decks += 1
-                    found.update(map(str, closure(path, base)))
+                    found.update(map(str, closure(path, base, first)))
     if resolver != "calculix" or not decks:
         found.update(regular_files(look, job.directory))
-    return sorted(found)
+    allowed(paths := sorted(found), stays, target)
+    return paths
 
 
 def _text(path: Path) -> str:
     return path.read_text(errors="surrogateescape")
 
 
-def _scripts(text: str, job: StandIn) -> Iterator[Path]:
+def _scripts(text: str, job: StandIn, first: Callable[[Path], object]) -> Iterator[Path]:
     """Scripts of the user's that the batch script names: what they name is needed too."""
     for word in dict.fromkeys(words(text, job.arguments)):
         for path in _named(job.directory, word, job.directory):
             if path.is_file() and path.stat().st_size < LONGEST_SCRIPT:
+                first(path)
                 with path.open("rb") as file:
                     if file.read(2) == b"#!":
                         yield path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -341,6 +341,25 @@ def test_an_input_that_lies_where_data_stay_is_named(
 
 
 # --- marks
+
+
+@pytest.mark.parametrize("script", ["ccx secret/beam", "ccx open", "secret/solve"])
+def test_nothing_of_a_file_that_stays_is_read(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    """Not even for what it includes, or to see whether it is a script."""
+    put("secret/beam.inp", "*NODE\n"), put("open.inp", "*INCLUDE,INPUT=secret/beam.inp\n")
+    put("secret/solve", "#!/bin/sh\n")
+    job, opened, real = stand_in(tmp_path, f"#!/bin/bash\n{script}\n"), list[str](), Path.open
+
+    def watched(path: Path, *how: Any, **more: Any) -> Any:
+        opened.append(path.name)
+        return real(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", watched)
+    with pytest.raises(NotStageable, match="of class secret"):
+        find(Look(), job, "calculix", [("secret", [f"{tmp_path}/secret"])], "far")
+    assert not {"beam.inp", "solve"} & set(opened)
 
 
 def test_marks_tell_a_later_change(put: Put, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from burstd.config.units import (
     Budget,
     CoreHoursValue,
     Cron,
+    Directories,
     Duration,
     Period,
     Periodical,
@@ -82,7 +83,7 @@ class LabelTable(Table):
     """Partitions that the job may start in."""
     users: tuple[str, ...] = ()
     """Users."""
-    paths: tuple[str, ...] = ()
+    paths: tuple[Directories, ...] = ()
     """Patterns of the directory that the job works in; ``*`` matches a slash too."""
 
 

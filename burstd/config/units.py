@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Annotated
 
 from apscheduler.triggers.cron import CronTrigger
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 _DURATION = re.compile(r"(\d+)\s*(s|m|h|d)$")
 _LONGEST = timedelta(days=36_500)  #: from any day that long back is a day yet
@@ -162,6 +162,17 @@ def period(value: object) -> tuple[date, date]:
     return days
 
 
+def directories(text: str) -> str:
+    """A pattern of directories, as jobs' are written. One that none can meet would keep no job of
+    its class here. Raises ``ValueError``."""
+    if not text.startswith(("/", "*")) or (text != "/" and re.search(r"/\.{0,2}(/|$)", text)):
+        raise ValueError(
+            "no directory is written so: expected a pattern like '/projects/*/prototype*', from / "
+            "on and without a slash at its end"
+        )
+    return text
+
+
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 CoreHoursValue = Annotated[float, BeforeValidator(core_hours)]
 Budget = Annotated[tuple[Decimal, str], BeforeValidator(budget)]
@@ -174,3 +185,4 @@ Rate = Annotated[int, BeforeValidator(rate)]
 Periodical = Annotated[tuple[Decimal, str, str], BeforeValidator(periodical)]
 Cron = Annotated[str, BeforeValidator(cron)]
 Period = Annotated[tuple[date, date], BeforeValidator(period)]
+Directories = Annotated[str, AfterValidator(directories)]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
+from posixpath import normpath
 
 from burstd.domain.targets import TargetName
 
@@ -43,12 +44,18 @@ class Label:
         )
 
     def lies(self, directory: str) -> bool:
-        """True if the data of a job that works there are so labelled, if it speaks of the job."""
-        return not self.paths or self._pattern.match(directory) is not None
+        """True if the data of a job that works there are so labelled, if it speaks of the job.
+        Slurm shows ``sbatch --chdir=../other`` as it was typed; what is meant is what counts."""
+        return not self.paths or self._pattern.match(_plain(directory)) is not None
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile("|".join(map(translate, self.paths)))
+
+
+def _plain(directory: str) -> str:
+    """Without dots and slashes that say nothing; of two in front POSIX keeps both."""
+    return re.sub("^/+", "/", normpath(directory)) if directory else ""
 
 
 @dataclass(frozen=True)

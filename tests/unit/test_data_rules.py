@@ -98,6 +98,26 @@ def test_deny_wins_and_nobody_loosens(job: dict[str, Any], reason: Reason | None
     assert reason == judge(**job)
 
 
+@pytest.mark.parametrize(
+    ("directory", "reason"),
+    [
+        ("/home/../vault/run", Reason.DATA_STAYS),
+        ("/vault/./run/..", Reason.UNLABELLED),
+        ("//vault//run/", Reason.DATA_STAYS),
+        ("/projects/a/secret/", Reason.DATA_STAYS),
+        ("/public/../home", Reason.UNLABELLED),
+        ("/public/../public/run", None),
+        ("", Reason.UNLABELLED),
+    ],
+)
+def test_a_directory_is_what_it_means_and_not_how_it_was_typed(
+    directory: str, reason: Reason | None
+) -> None:
+    """``sbatch --chdir=../other`` is shown so, and would be of the class of where it was typed."""
+    rules = replace(RULES, labels=(*RULES.labels, Label("open", paths=("/public/*",))))
+    assert reason is judge(rules=rules, account="chem", directory=directory)
+
+
 def test_a_script_names_classes_too() -> None:
     def facts(*lines: str) -> ScriptFacts:
         return script.facts("#!/bin/sh\n" + "\n".join(lines), ())

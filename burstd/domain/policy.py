@@ -157,8 +157,8 @@ class Ledger:
     spent: Money = field(default=Money(Decimal(0)))
     reserved: Money = field(default=Money(Decimal(0)))
     likely: Money = field(default=Money(Decimal(0)))  #: what open bursts are expected to cost
-    charges: tuple[Charge, ...] = ()  #: of this month and week, and whatever is open
-    ends: tuple[End, ...] = ()  #: of this month and week
+    charges: tuple[Charge, ...] = ()  #: of the last 31 days, and whatever is open
+    ends: tuple[End, ...] = ()  #: of the last 31 days
     open_at: Mapping[TargetName, Stand] = field(default_factory=dict)  #: where open bursts are
     begun_at: datetime | None = None  #: when the last of them did
     open: frozenset[JobKey] = frozenset()

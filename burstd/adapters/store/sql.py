@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,7 +29,6 @@ from burstd.adapters.store.trips import PastTrips, user_of
 from burstd.adapters.store.verdicts import Verdicts
 from burstd.adapters.store.words import Reports, Requests
 from burstd.domain.audit import DAEMON, AuditHead, AuditRecord
-from burstd.domain.budgets import Period
 from burstd.domain.burst import ZERO, Burst, BurstId, Stage
 from burstd.domain.events import Event, OperatorEvent
 from burstd.domain.jobs import JobKey, JobRecord
@@ -44,6 +43,8 @@ from burstd.ports.store import NO_REASONS, JournalEntry, Reasons, Report, StaleB
 
 PLANNED = "Planned"  #: the event that a burst begins with
 NOTHING_MORE: Mapping[str, object] = MappingProxyType({})
+#: No period of a budget is longer; and what targets did of late is not forgotten as one begins.
+LATELY = timedelta(days=31)
 #: Not open, and yet their jobs are not free.
 _BINDING = (Stage.QUARANTINED.value, Stage.ABANDONED.value)
 
@@ -109,12 +110,11 @@ class SqlStore:
 
     def ledger(self) -> Ledger:
         now = self._clock.now()
-        month, week = now.strftime("%Y-%m"), Period.WEEK.began(now)
+        month, since = now.strftime("%Y-%m"), (now - LATELY).isoformat()
         # A quarantined burst binds its job and its money until a human has looked, for months; an
         # abandoned one binds its job for ever.
         bound = t.bursts.c.open | t.bursts.c.stage.in_(_BINDING)
-        since = min(week, Period.MONTH.began(now)).isoformat()
-        lately = (t.bursts.c.month == month) | (t.bursts.c.created_at >= week.isoformat())
+        lately = (t.bursts.c.month == month) | (t.bursts.c.created_at >= since)
         lately |= t.bursts.c.fetched_at >= since
         rows = self._read(select(t.bursts).where(lately | bound))
         values = [BURST.validate_json(row.body) for row in rows]

@@ -15,7 +15,7 @@ from burstd.domain.targets import Money, TargetName
 
 
 def ledger_of(bursts: Sequence[Burst], month: str) -> Ledger:
-    """The sums of all that began in this month or week, or binds a job or money yet."""
+    """The sums of all that began of late, or binds a job or money yet."""
     going = [burst for burst in bursts if not burst.stage.final]
     charges = tuple(charge for burst in bursts for charge in _charges(burst))
     return Ledger(

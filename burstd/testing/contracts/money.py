@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from burstd.core.lifecycle import advance
 from burstd.domain import events as ev
 from burstd.domain.burst import Fetch, Remains, Stage
-from burstd.domain.targets import Money
+from burstd.domain.targets import Money, Outcome
 from burstd.ports.store import BurstStore
 from burstd.testing.bursts import identity, money, move, plan, settled
 from burstd.testing.clock import SteppedClock
@@ -36,6 +36,24 @@ class MoneyContract:
         clock.forward(days=31)
 
         assert (Decimal(0), Decimal("0.10")) == money(store)
+
+    def test_what_targets_did_is_not_forgotten_as_a_month_and_a_week_begin(
+        self, store: BurstStore, clock: SteppedClock
+    ) -> None:
+        """On such a Monday a black hole was a target like any other, and no cool-down held."""
+        monday = datetime(2030, 4, 1, tzinfo=UTC)
+        clock.forward(seconds=(monday - timedelta(minutes=10) - clock.now()).total_seconds())
+        (first,) = store.record(plan(identity(1)))
+        failed = Outcome("exited", 1, elapsed=timedelta(seconds=3))
+        ended = replace(first, stage=Stage.SETTLING, outcome=failed, stage_since=clock.now())
+        event = ev.Settled(0.1, Money(Decimal("0.02")))
+        store.append(first, event, advance(ended, event))
+        clock.forward(minutes=20)
+
+        ledger = store.ledger()
+        assert (monday - timedelta(minutes=10)) == ledger.begun_at
+        assert [True] == [end.failed for end in ledger.ends]
+        assert (Decimal(0), Decimal(0)) == money(store)
 
     def test_what_remains_is_found_until_it_is_cleared_and_a_fetch_is_of_its_own_month(
         self, store: BurstStore, clock: SteppedClock

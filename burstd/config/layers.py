@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 Where = tuple[str, ...]
@@ -109,7 +109,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, str, dict
     try:
         text = path.read_text()
         tables = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last: lists too deep
         raise LayerError(f"{path}: {error}") from error
     patterns = tables.pop("include", [])
     if not (isinstance(patterns, list) and all(isinstance(p, str) for p in patterns)):
@@ -119,7 +119,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, str, dict
         if Path(pattern).is_absolute():
             top, below = Path("/"), pattern.lstrip("/")
         try:
-            found = sorted(top.glob(below))
+            found = _matching(top, below)
         except (ValueError, OSError) as error:
             raise LayerError(f"{path}: include: {pattern!r}: {error}") from error
         if not found and not _WILD & set(pattern):
@@ -127,6 +127,17 @@ def _read(path: Path, above: tuple[Path, ...]) -> Iterator[tuple[Path, str, dict
         for file in found:
             yield from _read(file, (*above, path))
     yield path, text, tables
+
+
+def _matching(top: Path, below: str) -> list[Path]:
+    """In order. Raises ``OSError`` for a directory that can't be listed, which ``glob`` takes for
+    an empty one: what lies in it may be a rule that keeps jobs here."""
+    above = [directory for directory in PurePath(below).parents if directory.parts]
+    looked = [top, *(found for pattern in above for found in top.glob(str(pattern)))]
+    for directory in looked:
+        if directory.is_dir():
+            os.scandir(directory).close()
+    return sorted(top.glob(below))
 
 
 def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:

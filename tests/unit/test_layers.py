@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,34 @@ def test_what_includes_itself_or_is_not_there_is_told(tmp_path: Path) -> None:
     ):
         with pytest.raises(LayerError, match=words):
             load(write(tmp_path, main=text))
+
+
+def test_a_directory_of_layers_that_can_not_be_listed_is_no_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The labels in it keep jobs here. (No mode of a directory keeps root out.)"""
+    (tmp_path / "d" / "e").mkdir(parents=True)
+    main = write(tmp_path, main='include = ["d/*/*.toml", "none/*.toml"]\n')
+    assert {} == load(main).tables
+    scandir = os.scandir
+
+    def shut(path: os.PathLike[str]) -> object:
+        if Path(path).name == "e":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("burstd.config.layers.os.scandir", shut)
+    with pytest.raises(LayerError, match=r"d/\*/\*.toml.*Permission denied.*d/e"):
+        load(main)
+
+
+@pytest.mark.parametrize("text", ["x = " + 5000 * "9", "x = " + 9000 * "[" + 9000 * "]"])
+def test_a_file_that_the_parser_itself_gives_up_is_told_like_any_other(
+    tmp_path: Path, text: str
+) -> None:
+    main = write(tmp_path, main=text + "\n")
+    with pytest.raises(LayerError, match=re.escape(f"{main}: ")):
+        load(main)
 
 
 def test_a_policy_knows_where_its_rules_stand(tmp_path: Path, paths: str) -> None:

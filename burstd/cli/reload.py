@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 
 import structlog
@@ -41,6 +42,8 @@ class PolicyWatch:
                 return
             self._texts = texts
             fresh = settings_in(self.settings.path)
+            if problems := list(_ahead_of(self.settings.config, fresh)):
+                raise ConfigError(problems)
         except (ConfigError, LayerError) as error:
             self._refuse(str(error))
             return
@@ -77,6 +80,21 @@ def _beside_policy(old: Config, new: Config) -> list[str]:
         for name in Config.model_fields
         if name != _POLICY and getattr(old, name) != getattr(new, name)
     ]
+
+
+def _ahead_of(running: Config, fresh: Settings) -> Iterator[str]:
+    """What goes with the new tables beside the policy, and not with those that hold until the next
+    start: amounts that targets ask in another currency, stand-ins that would count as waiting."""
+    old, new = running.policy.budget[1], fresh.config.policy.budget[1]
+    burst = running.site.burst_partition
+    for key, wrong, what in (
+        ("budget", old != new, f"{new} takes a restart: until then all money is {old}"),
+        ("partitions", burst in fresh.config.policy.partitions,
+         f"{burst} takes a restart: until then it is the burst partition"),
+    ):  # fmt: skip
+        if wrong:
+            where = fresh.layers.place((_POLICY, key)) if fresh.layers else fresh.path
+            yield f"{where}: {_POLICY}.{key}: {what}"
 
 
 def _differences(old: BurstPolicy, new: BurstPolicy) -> dict[str, object]:

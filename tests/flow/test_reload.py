@@ -95,3 +95,25 @@ def test_what_is_not_policy_waits_for_a_restart(main: Path, watch: PolicyWatch) 
     assert ("burst", 60) == (
         watch.rules.policy.burst_partition, watch.rules.policy.min_age.total_seconds(),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[policy]\nbudget = "500 USD/month"\n', "a.toml:2: policy.budget: USD takes a restart"),
+        (
+            '[site]\nburst_partition = "away"\n[policy]\npartitions = ["batch", "burst"]\n',
+            "policy.d/a.toml:4: policy.partitions: burst takes a restart",
+        ),
+    ],
+)
+def test_a_policy_that_goes_with_what_takes_a_restart_waits_with_it(
+    main: Path, watch: PolicyWatch, text: str, words: str
+) -> None:
+    """The targets that are open ask for EUR: a budget in USD would be spent in EUR."""
+    before = watch.rules.policy
+    layer(main, text)
+    watch()
+
+    assert before == watch.rules.policy
+    assert words in watch.rules.trouble

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -19,14 +20,16 @@ from burstd.api.peers import Peer, peer_of
 from burstd.api.reasons import told
 from burstd.core import script
 from burstd.core.candidates import wishes
+from burstd.core.data import kept_from
 from burstd.core.decide import decide
 from burstd.core.eligible import case_of
 from burstd.core.explain import explain, verdicts
 from burstd.core.line import Line
-from burstd.core.place import Ask, Places
+from burstd.core.place import Ask, Offer, Places
+from burstd.domain.classes import DataRules
 from burstd.domain.gres import Gres, Per
 from burstd.domain.jobs import JobIdentity, JobKey, JobState, QueuedJob, Shape
-from burstd.domain.plan import Snapshot
+from burstd.domain.plan import Plan, Snapshot
 
 LONGEST = (
     8 * 2**20
@@ -107,8 +110,8 @@ class EstimateRoutes:
         plan = decide(seen, world.policy, ledger)
         found = verdicts(job, plan)
         case = case_of(job, seen, world.policy)
-        places = Places(seen, world.policy, ledger)
         ask = Ask(job, case.asked, facts.application or "", facts.shape)
+        offers = Places(seen, world.policy, ledger).offers(ask)
         app = world.applications.get(facts.application or "")
         start = Line.of(seen, world.policy).start(job)
         run = seen.usage.time(job)
@@ -135,10 +138,22 @@ class EstimateRoutes:
                     "begins_in_s": offer.lead.total_seconds(),
                     "over_in_s": offer.over.total_seconds(),
                 }
-                for offer in places.offers(ask)
+                for offer in offers
             ],
+            **_kept(job, plan, offers, world.policy.data),
             **told(found, explain(job, seen, world.policy, ledger, plan)),
         })  # fmt: skip
+
+
+def _kept(job: QueuedJob, plan: Plan, offers: Sequence[Offer], rules: DataRules) -> dict[str, Any]:
+    """Where it would go, or might, and which inputs may not: it would stay for them."""
+    mine = set(job.elements)
+    goes = [placed.target for placed in plan.placements if placed.identity.key in mine]
+    target = next(iter([*goes, *(offer.view.name for offer in offers)]), None)
+    if target is None:
+        return {"target": None, "kept": []}
+    user, account = job.identity.user, job.account
+    return {"target": target, "kept": kept_from(target, rules, user, account, job.partitions)}
 
 
 def _shape(wanted: Wanted) -> Shape:

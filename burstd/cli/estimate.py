@@ -43,8 +43,7 @@ def estimate(words: Words, files: Files = False, as_json: Json = False) -> None:
     said, here = _asked_of_slurm(words, at, text)
     directory = str(Path(said.said.get("chdir", ".")).resolve())
     found = asked("/v1/estimate", "POST", _wanted(said, here, text, directory))
-    resolver = found["resolver"]
-    found["files"] = None if resolver is None else _files(resolver, said, directory)
+    found["files"] = None if found["resolver"] is None else _files(found, said, directory)
     if as_json:
         print_json(found)
     else:
@@ -131,12 +130,15 @@ def _defaults(said: Submission, here: WillRun) -> dict[str, str]:
     return found
 
 
-def _files(resolver: str, said: Submission, directory: str) -> dict[str, Any]:
+def _files(told: dict[str, Any], said: Submission, directory: str) -> dict[str, Any]:
     """As the agent would find them: by the agent's own program, in the job's directory."""
-    script = str(Path(said.script).resolve())
-    argv = [sys.executable, "-P", "-m", "burstd.agent.survey", resolver, script, *said.arguments]
+    script, survey = str(Path(said.script).resolve()), "burstd.agent.survey"
+    argv = [sys.executable, "-P", "-m", survey, told["resolver"], script, *said.arguments]
+    kept = json.dumps([told["target"] or "", told["kept"]])
     try:
-        done = subprocess.run(argv, cwd=directory, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            argv, cwd=directory, input=kept, capture_output=True, text=True, check=False
+        )
     except OSError as error:
         return {"refused": f"{directory}: {error.strerror}"}
     if done.returncode != 0:

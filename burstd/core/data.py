@@ -35,17 +35,25 @@ def targets_of(found: Sequence[DataClass]) -> frozenset[TargetName] | None:
 
 
 def forbidden(burst: Burst, rules: DataRules) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Classes that may not go where this burst goes, each with the patterns of paths that are of
-    it: an input that lies there stays, wherever the job itself works."""
+    """Classes that may not go where this burst goes, as ``kept_from`` has them."""
     partition = burst.record.fields.get("partition", "") if burst.record else ""
+    user, partitions = burst.identity.user, partition.split(",")
+    return kept_from(burst.target, rules, user, burst.account, partitions)
+
+
+def kept_from(
+    target: TargetName, rules: DataRules, user: str, account: str, partitions: Sequence[str]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Classes that may not go to this target, each with the patterns of paths that are of it: an
+    input that lies there stays, wherever the job itself works."""
     found = []
     for label in rules.labels:
         known = rules.named(label.to) or DataClass(label.to, _NOWHERE)
         if (
             label.paths
-            and label.speaks_of(burst.identity.user, burst.account, partition.split(","))
+            and label.speaks_of(user, account, partitions)
             and known.targets is not None
-            and burst.target not in known.targets
+            and target not in known.targets
         ):
             found.append((known.name, label.paths))
     return tuple(found)

@@ -7,6 +7,7 @@ import os
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from burstd.api import estimates
 from burstd.cli import client
 from burstd.cli.burst import app
+from burstd.domain.classes import DataClass, DataRules, Label
 from burstd.ports.errors import Unreachable
 from burstd.testing.simulators import in_file
 from tests.flow.conftest import Serve
@@ -132,6 +134,26 @@ def test_inputs_that_are_missing_keep_it_here(scene: Scene) -> None:
 
     assert 3 == code
     assert "gone.msh" in found["files"]["refused"]
+
+
+def test_inputs_whose_data_may_not_go_there_keep_it_here(scene: Scene) -> None:
+    """As they would once it is submitted: its agent looks at each of them."""
+    vault = Path.cwd().parent / "vault"
+    vault.mkdir()
+    (vault / "part.inp").write_text("*NODE\n")
+    (Path.cwd() / "beam.inp").write_text("*INCLUDE, INPUT=../vault/part.inp\n")
+    assert 2 == len(estimate("run.sh")[1]["files"]["files"])
+
+    labels = (Label("secret", paths=(f"{vault}/*",)),)
+    rules = DataRules((DataClass("secret", frozenset()),), labels, DataClass("open"))
+    scene.world.rules.policy = replace(scene.policy, data=rules)
+    code, found = estimate("run.sh")
+
+    assert 3 == code
+    said = f"the input {vault}/part.inp is of class secret, whose data may not go to cloud"
+    assert said == found["files"]["refused"]
+    lines = CliRunner().invoke(app, ["estimate", "run.sh"]).output.splitlines()
+    assert f"files:     it would stay: {said}" in lines
 
 
 @pytest.mark.parametrize(

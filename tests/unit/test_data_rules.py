@@ -209,13 +209,43 @@ NIGHTS = Window("0 18 * * mon-fri", timedelta(hours=12))
         ("2026-11-27T06:00", "closed until 2026-11-27T18:00Z"),
         ("2026-11-28T05:00", ""),  # Friday's night
         ("2026-11-28T19:00", "closed until 2026-11-30T18:00Z"),
-        ("2026-12-24T19:00", "blackout until the end of 2027-01-01"),
+        ("2026-12-24T05:00", "blackout until the end of 2027-01-01"),
         ("2027-01-01T23:59", "blackout until the end of 2027-01-01"),
         ("2027-01-02T00:00", ""),
+        ("2026-12-23T12:00", "closed until 2026-12-23T18:00Z"),
+        ("2026-12-23T18:00", ""),
+        ("2027-01-02T06:00", "closed until 2027-01-04T18:00Z"),
     ],
 )
 def test_jobs_leave_in_windows_and_not_on_blackout_days(moment: str, words: str) -> None:
     policy = replace(POLICY, windows=(NIGHTS,), blackouts=((date(2026, 12, 24), date(2027, 1, 1)),))
+    assert words == closed(policy, datetime.fromisoformat(moment).replace(tzinfo=UTC))
+
+
+_CHRISTMAS = "blackout until the end of 2027-01-01"
+
+
+@pytest.mark.parametrize(
+    ("moment", "words"),
+    [
+        ("2026-12-22T12:00", "closed until 2027-01-04T08:00Z"),
+        ("2026-12-24T08:30", f"{_CHRISTMAS}, then closed until 2027-01-04T08:00Z"),
+        ("2026-12-28T08:30", f"{_CHRISTMAS}, then closed until 2027-01-04T08:00Z"),
+        ("2027-01-04T08:59", ""),
+        ("2027-01-04T09:30", "closed until 2027-01-11T08:00Z"),
+        ("2030-01-07T08:30", "blackout until the end of 9999-12-31"),
+        ("2029-12-31T12:00", "closed for ever"),
+    ],
+)
+def test_what_is_told_to_open_next_opens_then(moment: str, words: str) -> None:
+    """A window may begin on a day on which nothing leaves; days may follow each other; behind
+    them windows may be shut."""
+    days = (
+        (date(2026, 12, 27), date(2027, 1, 1)), (date(2026, 12, 23), date(2026, 12, 23)),
+        (date(2026, 12, 24), date(2026, 12, 26)), (date(2030, 1, 1), date.max),
+    )  # fmt: skip
+    mornings = (Window("0 8 * * mon", timedelta(hours=1)), Window("0 9 * * *", timedelta()))
+    policy = replace(POLICY, windows=mornings, blackouts=days)
     assert words == closed(policy, datetime.fromisoformat(moment).replace(tzinfo=UTC))
 
 

@@ -13,11 +13,18 @@ def show_why(found: dict[str, Any]) -> None:
     for group in found["groups"]:
         word = "leaves" if group["leaves"] else "stays"
         lines([f"now {word}, {_jobs(group['jobs'])}: {group['text']}"])
+        if group["cure"] and not _told_below(group["text"], found["steps"]):
+            lines([f"{'':19}-> {group['cure']}"])
     if found.get("left_at"):
         lines([f"{found['left_at']}  when it left:"])
     if found.get("decided_at"):
         lines([f"{found['decided_at']}  when this was decided:"])
     lines([text for step in found["steps"] for text in _step(step)])
+
+
+def _told_below(text: str, steps: list[dict[str, Any]]) -> bool:
+    """A rule that says the same says what would have to change, too."""
+    return any(not step["holds"] and text.startswith(step["text"]) for step in steps)
 
 
 def _jobs(keys: list[str]) -> str:

@@ -47,7 +47,8 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
             session.decline(candidate, why, candidate.elements)
         else:
             _place_elements(candidate, session)
-    return Plan(gauges.backlog, gauges.surging, tuple(session.placements), tuple(declined))
+    placed, stay = tuple(session.placements), tuple(declined)
+    return Plan(gauges.backlog, gauges.surging, placed, stay, gauges.backlogs)
 
 
 def _rank(candidate: Candidate) -> tuple[bool, bool, float, datetime, int, int]:

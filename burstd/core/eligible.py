@@ -6,7 +6,7 @@ keeps it here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -18,6 +18,15 @@ from burstd.domain.plan import Objection, Reason, Ruling, ScriptFacts, Snapshot
 from burstd.domain.policy import BurstPolicy
 from burstd.domain.targets import TargetView
 
+#: The setting that decides, where it is another than the rule's first; empty: none of the site's.
+_DECIDES: Mapping[Reason, str] = {
+    Reason.TOO_SMALL: "policy.min_core_hours",
+    Reason.UNLABELLED: "policy.unlabelled",
+    Reason.UNKNOWN_CLASS: "policy.classes",
+    Reason.DATA_STAYS: "policy.classes",
+    Reason.USER_FORBIDS: "",
+    Reason.BAD_DIRECTIVE: "",
+}
 HELD_REASONS = frozenset({"JobHeldUser", "JobHeldAdmin"})
 
 
@@ -271,8 +280,16 @@ def rulings(case: Case) -> tuple[Ruling, ...]:
     for rule in RULES:
         why = rule.objects(case)
         numbers = rule.weighs(case) if why is None else why[1]
-        place = case.policy.places.get(rule.setting, "")
-        found.append(
-            Ruling(rule.name, None if why is None else why[0], numbers, rule.setting, place)
-        )
+        setting = rule.setting if why is None else _decides(rule, why)
+        place = case.policy.places.get(setting, "")
+        found.append(Ruling(rule.name, None if why is None else why[0], numbers, setting, place))
     return tuple(found)
+
+
+def _decides(rule: Rule, why: Objection) -> str:
+    reason, numbers = why
+    if reason is Reason.TOO_LARGE and "max_time" in numbers:
+        return "policy.max_time"
+    if numbers.get("window", "").startswith("blackout"):
+        return "policy.blackouts"
+    return _DECIDES.get(reason, rule.setting)

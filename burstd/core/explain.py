@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from burstd.core.candidates import rulings_on, wishes
+from burstd.core.cures import CURES, cure
 from burstd.core.decide import cooling, purse_of
 from burstd.core.eligible import case_of
 from burstd.core.licences import Desk, ask_of, never
@@ -26,50 +27,6 @@ from burstd.domain.policy import QUEUE, BurstPolicy, Ledger, Pressure
 from burstd.domain.reasons import Step
 from burstd.domain.spans import between, spoken
 from burstd.domain.targets import TargetView
-
-#: What would have to change. What is not here nobody can change.
-CURES: Mapping[Reason, str] = {
-    Reason.BELOW_WATERMARK: "more of the queue has to wait, or lower policy.high",
-    Reason.BELOW_PRICE: "wait: its worth grows, and the price falls as the month goes on",
-    Reason.DAMPED: "nothing: it will start here soon enough; or lower policy.low",
-    Reason.NOT_WAITING: "wait until Slurm says Resources or Priority, or add to policy.reasons",
-    Reason.HELD: "release it: scontrol release",
-    Reason.DEPENDENT: "the job that it waits for must end",
-    Reason.OTHER_PARTITION: "submit it to one of policy.partitions, or add its partition there",
-    Reason.OTHER_USER: "add its user to policy.users",
-    Reason.OTHER_ACCOUNT: "add its account to policy.accounts",
-    Reason.HETEROGENEOUS: "submit its components as jobs of their own",
-    Reason.THROTTLED: "wait for running tasks, or scontrol update arraytaskthrottle=N",
-    Reason.NO_TIME_LIMIT: "submit it with --time",
-    Reason.NO_SCRIPT: "submit it with sbatch",
-    Reason.SCRIPT_UNREAD: "wait for the next cycle",
-    Reason.NO_APPLICATION: "name a profile in the script: #BURST app=NAME",
-    Reason.USER_FORBIDS: "its user must take back that wish",
-    Reason.UNLABELLED: "add a [[policy.labels]] that covers it, or set policy.unlabelled",
-    Reason.UNKNOWN_CLASS: "name one of [policy.classes]",
-    Reason.DATA_STAYS: "nothing, as long as its data are of these classes",
-    Reason.OUTSIDE_WINDOW: "wait until bursting opens, or change policy.windows or blackouts",
-    Reason.TOO_SMALL: "lower policy.min_core_hours",
-    Reason.TOO_LARGE: "ask for less, or raise policy.max_cores or max_time",
-    Reason.TOO_YOUNG: "wait, or lower policy.min_age",
-    Reason.NO_TARGET_FITS: "ask for less, or add a target where it fits",
-    Reason.NO_BUDGET: "wait for running bursts to settle or the next month; or raise policy.budget",
-    Reason.BAD_DIRECTIVE: "its user must say it as docs/policy.md has it",
-    Reason.SOONER_HERE: "nothing; or set policy.veto = false",
-    Reason.TOO_DEAR: "its user must allow more: #BURST max-cost=AMOUNT",
-    Reason.STEP: "wait for the next cycle, or raise policy.step",
-    Reason.COOLING: "wait until policy.cooldown is over, or lower it",
-    Reason.SOFT_MARK: "wait for bursts to settle or the next period, or raise its soft mark",
-    Reason.TOO_MANY_OPEN: "wait until bursts end, or raise policy.max_open_bursts",
-    Reason.FROZEN: "an operator must say burst thaw",
-    Reason.PACED: "wait for the next cycle, or raise policy.max_new_per_tick",
-    Reason.ABANDONED: "submit it again",
-    Reason.RETURNED_BEFORE: "submit it again",
-    Reason.REFUSED_LATELY: "mend what its last burst says",
-    Reason.LICENCES: "wait until they are given back, or ask for fewer",
-    Reason.LICENCES_UNSEEN: "its licence server must answer: burst doctor",
-    Reason.GPUS: "submit it without these, or let a target offer GPUs (settings.max_gpus)",
-}
 
 
 @dataclass(frozen=True)
@@ -114,7 +71,7 @@ def _explained(job: QueuedJob, scene: _Scene, plan: Plan) -> tuple[Step, ...]:
             ruling.numbers,
             ruling.setting,
             ruling.place,
-            CURES.get(ruling.objection, "") if ruling.objection else "",
+            cure((ruling.objection, dict(ruling.numbers))) if ruling.objection else "",
         )
         for ruling in rulings_on(job, snapshot, policy)
     ]
@@ -218,7 +175,7 @@ def verdicts(job: QueuedJob, plan: Plan) -> tuple[Verdict, ...]:
     return (
         *found,
         *(
-            Verdict(kept, False, d.text, CURES.get(d.reason, ""))
+            Verdict(kept, False, d.text, cure((d.reason, dict(d.numbers))))
             for d in plan.declined
             if (kept := tuple(key for key in d.elements if key in mine))
         ),
@@ -298,13 +255,15 @@ def _one_pressure(pressure: Pressure, policy: BurstPolicy, plan: Plan) -> Step:
         numbers["of"] = "GPU-hours"
     if whole:
         numbers = {"backlog": f"{plan.backlog:.2f} core-hours", **numbers}
+    elif (backlog := plan.backlogs.get(pressure.name)) is not None:
+        numbers = {"backlog": f"{backlog:.2f}", **numbers}
     place = policy.places.get(setting, "")
     if pressure.name in plan.surging:
         return Step(
             name, True, "the queue surges" if whole else "it surges", numbers, setting, place
         )
-    why = Reason.BELOW_WATERMARK
-    return Step(name, False, why.value, numbers, setting, place, CURES[why])
+    why, named = Reason.BELOW_WATERMARK, {} if whole else {"pressure": pressure.name}
+    return Step(name, False, why.value, numbers, setting, place, cure((why, named)))
 
 
 def _targets(case: _Asked) -> Iterator[Step]:
@@ -339,7 +298,8 @@ def _one_target(name: str, offer: Offer, case: _Asked) -> Step:
     setting = "policy.budget" if held.get("budget") == "policy.budget" else "policy.budgets"
     setting = "" if reason is Reason.TOO_DEAR else setting
     place = policy.places.get(setting, "")
-    return Step(name, False, reason.value, {**numbers, **held}, setting, place, CURES[reason])
+    numbers |= held
+    return Step(name, False, reason.value, numbers, setting, place, cure((reason, numbers)))
 
 
 def _here(case: _Asked) -> Step:

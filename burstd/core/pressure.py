@@ -6,7 +6,7 @@ waits is above the low mark; with damped steps no more than a part of that in on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from burstd.domain.jobs import CoreHours, QueuedJob
@@ -75,6 +75,11 @@ class Gauges:
     def backlog(self) -> CoreHours:
         """Of the whole queue, as it was before anybody left."""
         return CoreHours(self._all[0].backlog)
+
+    @property
+    def backlogs(self) -> Mapping[str, float]:
+        """Of its parts, by name."""
+        return {gauge.pressure.name: gauge.backlog for gauge in self._all[1:]}
 
     @property
     def surging(self) -> frozenset[str]:

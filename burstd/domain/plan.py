@@ -164,3 +164,5 @@ class Plan:
     surging: frozenset[str]  #: names of the pressures that do
     placements: tuple[Placement, ...] = ()
     declined: tuple[Decline, ...] = ()
+    #: Of the parts of the queue, in the units of their marks; older decisions do not tell.
+    backlogs: Mapping[str, float] = field(default_factory=dict, compare=False)

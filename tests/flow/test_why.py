@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,20 @@ def test_a_job_that_no_cycle_has_seen_yet_is_explained(scene: Scene) -> None:
     assert ["pressure"] == against(found)
     assert [False] == [group["leaves"] for group in found["groups"]]
     assert () == scene.store.bursts()
+
+
+def test_what_would_have_to_change_is_told_of_what_no_rule_of_its_own_says(scene: Scene) -> None:
+    for name in ("beam", "cube"):
+        scene.slurm.submit(name=name, minutes=120)
+    scene.world.rules.policy = replace(scene.policy, max_new_per_tick=1)
+    scene.slurm.schedule()
+    scene.tick()
+    found = why("2")
+    lines = CliRunner().invoke(app, ["why", "2"]).output.splitlines()
+
+    assert [] == against(found)
+    told = lines.index(next(line for line in lines if line.startswith("now stays, 2: enough")))
+    assert "-> wait for the next cycle, or raise policy.max_new_per_tick" == lines[told + 1].strip()
 
 
 def test_each_task_of_an_array_and_the_array_itself_have_an_answer(scene: Scene) -> None:

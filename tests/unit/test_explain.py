@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from burstd.core.cures import CURES
 from burstd.core.decide import decide
-from burstd.core.explain import CURES, departures, explain, verdicts
-from burstd.domain.budgets import Term
+from burstd.core.explain import departures, explain, verdicts
+from burstd.domain.budgets import Budget, Charge, Period, Term
+from burstd.domain.classes import DataClass, DataRules, Label
 from burstd.domain.directives import Directives, JobMode
 from burstd.domain.jobs import CoreHours, JobKey, JobState, QueuedJob
 from burstd.domain.plan import Reason, Snapshot
-from burstd.domain.policy import BurstPolicy, Ledger, Watermarks
+from burstd.domain.policy import BurstPolicy, Ledger, Pressure, Watermarks
 from burstd.domain.targets import Money, TargetName
 from tests.unit.test_decide import ledgers, policies, queues
 from tests.unit.values import CALCULIX, NOW, POLICY, VIEW, queued, snapshot
@@ -142,6 +145,80 @@ def test_its_price_is_told_by_what_it_costs_where_it_would_go() -> None:
 
     assert [VIEW.name] == [p.target for p in decide(seen, policy, Ledger()).placements]
     assert [] == failing(job, seen, policy, Ledger())
+
+
+PLACES = {
+    f"policy.{name}": f"here:{line}"
+    for line, name in enumerate(
+        ("max_cores", "max_time", "min_core_hours", "labels", "unlabelled", "classes", "windows",
+         "blackouts", "modes")
+    )
+}  # fmt: skip
+SECRET = DataRules(
+    (DataClass("secret", frozenset()),), (Label("secret", accounts=frozenset({"phys"})),)
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes", "closed", "setting"),
+    [
+        ("size", {"least_core_hours": CoreHours(9), "most_cores": 64}, "", "min_core_hours"),
+        ("size", {"most_cores": 1}, "", "max_cores"),
+        ("size", {"longest": timedelta(minutes=1)}, "", "max_time"),
+        ("class", {"data": DataRules()}, "", "unlabelled"),
+        ("class", {"data": SECRET}, "", "classes"),
+        ("window", {}, "closed until 2030-01-15T18:00Z", "windows"),
+        ("window", {}, "blackout until the end of 2030-01-15", "blackouts"),
+    ],
+)
+def test_the_setting_that_is_named_is_the_one_that_decides(
+    rule: str, changes: dict[str, Any], closed: str, setting: str
+) -> None:
+    """Its line is where an operator goes and looks."""
+    job, policy = queued(), replace(POLICY, places=PLACES, **changes)
+    seen = replace(snapshot(job), closed=closed)
+    steps = explain(job, seen, policy, Ledger(), decide(seen, policy, Ledger()))
+    (found,) = (step for step in steps if not step.holds and step.rule == rule)
+
+    assert (f"policy.{setting}", PLACES[f"policy.{setting}"]) == (found.setting, found.place)
+
+
+@pytest.mark.parametrize(
+    ("amount", "charge", "cure"),
+    [
+        (
+            "0.15",
+            "0.1",
+            "wait for running bursts to settle or the next day; or raise policy.budgets.phys",
+        ),
+        ("0.05", "0", "ask for less, or raise policy.budgets.phys: all of it would not do"),
+    ],
+)
+def test_of_a_budget_it_is_told_which_and_whether_waiting_helps(
+    amount: str, charge: str, cure: str
+) -> None:
+    mine = Budget("phys", Money(Decimal(amount)), Period.DAY, frozenset({"phys"}))
+    policy = replace(POLICY, budgets=(mine,), watermarks=Watermarks(CoreHours(1), CoreHours(0)))
+    ledger = Ledger(charges=(Charge(NOW, "phys", "alice", Money(Decimal(charge)), open=True),))
+    job = queued()
+    seen = snapshot(job)
+    plan = decide(seen, policy, ledger)
+    (group,) = verdicts(job, plan)
+    (found,) = (s for s in explain(job, seen, policy, ledger, plan) if not s.holds and s.cure)
+
+    assert [cure.format("policy.budgets.phys")] * 2 == [group.cure, found.cure]
+
+
+def test_a_part_of_the_queue_is_told_with_what_waits_of_it() -> None:
+    part = Pressure("crash", Watermarks(CoreHours(30), CoreHours(10)), accounts=frozenset({"phys"}))
+    job, other = queued(1), queued(2, account="chem")
+    seen, policy = snapshot(job, other), replace(POLICY, pressures=(part,))
+    plan = decide(seen, policy, Ledger())
+    steps = {step.rule: step for step in explain(job, seen, policy, Ledger(), plan)}
+
+    assert "4.00 core-hours" == steps["pressure"].numbers["backlog"]
+    assert "2.00" == steps["pressure crash"].numbers["backlog"]
+    assert "lower policy.pressures.crash.high" in steps["pressure crash"].cure
 
 
 def test_every_reason_has_its_cure() -> None:

@@ -9,6 +9,7 @@ import gzip
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -16,17 +17,21 @@ from burstd.rehearsal.history import History, NotLog, PastJob
 
 _HEADER = re.compile(r";\s*(MaxProcs|MaxNodes|UnixStartTime)\s*:\s*(\d+)")
 _COLUMNS = 18
+MOST = 10**10  #: of any number: three hundred years, and more jobs and processors than there are
+#: Parts of a job that was stopped and went on; what they come to has a line of its own.
+_PARTS = frozenset({"2", "3", "4"})
 OLDEST = 315_532_800  #: the beginning of 1980: no log is older
-(_NUMBER, _SUBMITTED, _RAN, _USED, _ASKED, _LIMIT, _USER, _GROUP, _APPLICATION, _QUEUE) = (
-    0, 1, 3, 4, 7, 8, 11, 12, 13, 14,
-)  # fmt: skip
+(_NUMBER, _SUBMITTED, _RAN, _USED, _ASKED, _LIMIT, _STATUS, _USER, _GROUP, _APPLICATION,
+ _QUEUE) = (0, 1, 3, 4, 7, 8, 10, 11, 12, 13, 14)  # fmt: skip
 
 
 def read(path: Path, cores: int | None = None) -> History:
     """A log, plain or gzipped. ``cores``: of the cluster, instead of what its header says.
 
-    Left out are jobs that never ran, that used no processor, or that are wider than the cluster.
-    A job without a time limit gets the time it ran. Raises ``NotLog`` and ``OSError``.
+    Left out are jobs that never ran, that used no processor, or that are wider than the cluster,
+    and the parts of those that ran in several. A job without a time limit gets the time it ran.
+    Where a number comes twice, or none is told, jobs are counted by their submission. Raises
+    ``NotLog`` and ``OSError``.
     """
     try:
         with _opened(path) as lines:
@@ -53,7 +58,7 @@ def _history(name: str, lines: Iterable[str], cores: int | None) -> History:
     jobs = []
     for row in rows:
         job = _job(row)
-        why = _why_not(job, cores)
+        why = _part(row) or _why_not(job, cores)
         if why:
             left[why] += 1
         else:
@@ -61,13 +66,15 @@ def _history(name: str, lines: Iterable[str], cores: int | None) -> History:
     if not jobs:
         raise NotLog(f"{name} has no job that ran on {cores} processors: {dict(left)}")
     jobs.sort(key=lambda job: (job.submitted, job.number))
+    if len({job.number for job in jobs}) < len(jobs):
+        jobs = [replace(job, number=number) for number, job in enumerate(jobs, 1)]
     return History(name, cores, tuple(jobs), dict(left), _epoch(told, jobs[0].submitted))
 
 
 def _epoch(told: Mapping[str, int], first: int) -> int | None:
     """Of the log's moment 0; there are logs whose submissions are since 1970, whatever they say."""
     epoch = told.get("UnixStartTime", 0)
-    return epoch if epoch + first >= OLDEST else None
+    return epoch if epoch + first >= OLDEST and epoch <= MOST else None
 
 
 def _rows(name: str, lines: Iterable[str], told: dict[str, int]) -> Iterator[list[str]]:
@@ -80,7 +87,8 @@ def _rows(name: str, lines: Iterable[str], told: dict[str, int]) -> Iterator[lis
             cells = text.split(None, _COLUMNS)[:_COLUMNS]
             try:
                 for column in (_NUMBER, _SUBMITTED, _RAN, _USED, _ASKED, _LIMIT):
-                    float(cells[column])
+                    if not -MOST <= float(cells[column]) <= MOST:
+                        raise ValueError(cells[column])
             except (IndexError, ValueError) as error:
                 raise NotLog(
                     f"line {number} of {name} is not one of the Standard Workload Format "
@@ -102,6 +110,11 @@ def _job(row: list[str]) -> PastJob:
         _named(row, _APPLICATION),
         _named(row, _QUEUE),
     )
+
+
+def _part(row: list[str]) -> str:
+    status = row[_STATUS] if len(row) > _STATUS else ""
+    return "part of another" if status in _PARTS else ""
 
 
 def _why_not(job: PastJob, cores: int) -> str:

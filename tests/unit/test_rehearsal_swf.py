@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from burstd.rehearsal.compare import compare
 from burstd.rehearsal.history import NotLog, PastJob
 from burstd.rehearsal.swf import read
 
@@ -56,9 +57,38 @@ def test_a_user_0_is_not_known_and_a_queue_0_is_one(tmp_path: Path) -> None:
     assert (PastJob(1, 0, 4, 120, 60, "", "", "", "0"),) == read(path).jobs
 
 
+def test_a_job_that_ran_in_parts_is_one_and_numbers_that_come_twice_are_given_anew(
+    tmp_path: Path,
+) -> None:
+    """V2.2: a job that was stopped and went on has a line for the whole, and one for each part
+    (status 2, and 3 or 4 at its end), all of the same number."""
+    path = tmp_path / "log.swf"
+    row = "{} {} -1 {} 4 -1 -1 4 900 -1 {} 7 2 3 1 -1 -1 -1\n"
+    whole = row.format(1, 0, 600, 1) + row.format(2, 5, 600, 0)
+    parts = row.format(1, 0, 200, 2) + row.format(1, 0, 400, 3) + row.format(2, 5, 600, 4)
+    path.write_text("; MaxProcs: 4\n" + whole + parts)
+    past = read(path)
+    assert ([1, 2], {"part of another": 3}) == ([job.number for job in past.jobs], past.left_out)
+
+    path.write_text("; MaxProcs: 4\n" + row.format(-1, 9, 600, 1) * 3 + row.format(1, 0, 60, 1))
+    assert [(1, 0), (2, 9), (3, 9), (4, 9)] == [(j.number, j.submitted) for j in read(path).jobs]
+    for one in compare(read(path), "marginal", 0.5):
+        assert 4 == one.row.jobs
+
+
+def test_a_beginning_that_no_clock_shows_is_not_told(tmp_path: Path) -> None:
+    path = tmp_path / "log.swf"
+    head = "; MaxProcs: 4\n; UnixStartTime: 99999999999999\n"
+    path.write_text(head + "1 0 -1 60 4 -1 -1 4 120 -1 1 7 2 3 1 -1 -1 -1\n")
+    assert read(path).epoch is None
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("; MaxProcs: 4\n1 0 -1 nan 4 -1 -1 4 9 -1 1 7 2 3 1 -1 -1 -1\n", "line 2 of log.swf"),
+        ("; MaxProcs: 4\n1 inf -1 60 4 -1 -1 4 9 -1 1 7 2 3 1 -1 -1 -1\n", "line 2 of log.swf"),
+        ("; MaxProcs: 4\n1 0 -1 60 4 -1 -1 4 1e15 -1 1 7 2 3 1 -1 -1 -1\n", "line 2 of log.swf"),
         ("; MaxProcs: 4\n1 2 3\n", "line 2 of log.swf is not one of the Standard Workload Format"),
         ("; MaxProcs: 4\nnot a log at all, of any kind whatever that may be\n", "line 2"),
         ("1 100 5 60 4 -1 -1 4 120 -1 1 7 2 3 1 -1 -1 -1\n", "give --procs N"),

@@ -32,7 +32,7 @@ def again(paths: Sequence[Path], config: Path | None, out: Path | None) -> NoRet
         if policy is None:
             found = reproduced(source.decisions())
         else:
-            found = compared(source.decisions(), policy, closed)
+            found = compared(_in(policy.currency, source.decisions()), policy, closed)
     except PortError as error:
         fail(str(error), ERROR)
     for what in source.lost:
@@ -47,6 +47,15 @@ def again(paths: Sequence[Path], config: Path | None, out: Path | None) -> NoRet
         _show_compared(found.as_json())
     same = policy is not None or found.as_json()["same"] == found.decisions
     raise typer.Exit(OK if same else NEGATIVE)
+
+
+def _in(currency: str, decisions: Iterator[Decision]) -> Iterator[Decision]:
+    """Of what was promised and paid in another one no budget can be said to cover anything."""
+    for one in decisions:
+        if (theirs := one.policy.currency) != currency:
+            at = one.at.isoformat()
+            fail(f"the decision of {at} is in {theirs}, and the policy in {currency}", USAGE)
+        yield one
 
 
 class _Source:
@@ -78,9 +87,12 @@ def _policy(config: Path) -> BurstPolicy:
     from burstd.config.read import ConfigError, read_rules
 
     try:
-        return policy_of(read_rules(config))
+        policy = policy_of(read_rules(config))
     except ConfigError as error:
         fail("\n".join(error.problems), USAGE)
+    if not policy.targets:
+        fail(f"{config} has no [targets.NAME]: by it nothing could leave, to nowhere", USAGE)
+    return policy
 
 
 def _show_reproduced(found: dict[str, Any], source: _Source) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum
 from functools import partial
@@ -144,8 +144,12 @@ def simulate(  # noqa: PLR0913  # one parameter an option
     if recorded:
         from burstd.cli.recorded import again
 
-        if swf is not None or sacct is not None or days is not None:
-            fail("--recorded is a past of its own: without --days, --sacct and --swf", USAGE)
+        _alone({
+            "--days": days, "--sacct": sacct, "--swf": swf, "--partition": partition or None,
+            "--anonymise": anonymise, "--procs": procs, "--cycle": cycle, "--strategy": strategy,
+            "--cloud-share": cloud_share, "--theta": theta, "--seed": seed, "--html": html,
+            "--sweep": sweep,
+        })  # fmt: skip
         again(recorded, config, out)
     from burstd.config.read import ConfigError
     from burstd.rehearsal.compare import shaken
@@ -166,6 +170,12 @@ def simulate(  # noqa: PLR0913  # one parameter an option
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}", USAGE)
     raise typer.Exit(OK)
+
+
+def _alone(others: Mapping[str, object]) -> None:
+    """Decisions that were kept are a past of their own: what they don't go by is no option."""
+    if given := [name for name, value in others.items() if value is not None]:
+        fail(f"{', '.join(given)}: --recorded goes with --config and --json alone", USAGE)
 
 
 def _tell(found: Found, out: Path | None, html: Path | None) -> None:

@@ -131,7 +131,11 @@ def test_who_would_have_left_later_anyway_is_not_counted(tmp_path: Path, config:
         (("--recorded", "{tmp}/none"), "there is no {tmp}/none"),
         (("--recorded", "{tmp}"), "there is no decision in {tmp}"),
         (("--recorded", "{dir}", "--config", "{tmp}/none.toml"), "none.toml"),
-        (("--recorded", "{dir}", "--swf", "{tmp}/log.swf"), "without --days, --sacct and --swf"),
+        (("--recorded", "{dir}", "--swf", "{tmp}/log.swf"), "--swf: --recorded goes with"),
+        (
+            ("--recorded", "{dir}", "--html", "{tmp}/a.html", "--seed", "1"),
+            "--seed, --html: --recorded goes with --config and --json alone",
+        ),
     ],
 )
 def test_what_is_not_there_is_said_and_is_2(
@@ -141,3 +145,26 @@ def test_what_is_not_there_is_said_and_is_2(
     code, output = simulate(*(word.format(**named) for word in words))
     assert 2 == code
     assert said.format(**named) in output
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("[targets.cloud]\n", ""), "has no [targets.NAME]"),
+        (("100 EUR/month", "100 USD/month"), "is in EUR, and the policy in USD"),
+    ],
+)
+def test_a_policy_that_those_decisions_can_not_be_judged_by_is_refused(
+    directory: Path, config: Path, change: tuple[str, str], said: str
+) -> None:
+    """Else it would be said that nothing would have left, or that EUR fit into a budget in USD."""
+    text = config.read_text().replace(*change)
+    config.write_text(
+        text.replace("[targets.cloud]", '[targets.cloud]\nprice = "1 USD/core-hour"')
+        if "USD" in text
+        else text
+    )
+    code, output = simulate("--recorded", str(directory), "--config", str(config))
+
+    assert 2 == code
+    assert said in output

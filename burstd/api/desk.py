@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,7 @@ from burstd.shell.tick import Memory
 from burstd.shell.world import World
 
 LARGEST_ID = 2**31  #: Slurm's ids and array tasks are smaller
+_JOB = re.compile(r"\d+(_\d+)?", re.ASCII)
 
 
 class Bell:
@@ -104,6 +106,8 @@ class Desk:
 
 def job_key(desk: Desk, text: str) -> JobKey:
     """The job that ``text`` names. Raises ``ValueError``."""
+    if _JOB.fullmatch(text) is None:  # int() takes 12_3_4 for 12_34
+        raise ValueError(f"{text[:40]!r} is no job: 123, or 123_4 for a task of an array")
     key = JobKey.parse(desk.world.cluster, text)
     if not (0 <= key.job_id < LARGEST_ID and 0 <= (key.array_task or 0) < LARGEST_ID):
         raise ValueError(f"no job has the number {text[:40]}")

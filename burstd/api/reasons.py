@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -13,8 +14,8 @@ from burstd.api.moved import moved
 from burstd.api.peers import Peer
 from burstd.core.decide import decide
 from burstd.core.explain import Verdict, explain, verdicts
-from burstd.domain.burst import Burst
-from burstd.domain.jobs import JobKey, JobState, QueuedJob
+from burstd.domain.burst import Burst, Stage
+from burstd.domain.jobs import JobKey, JobState, QueuedJob, ranges
 from burstd.domain.plan import Plan, Snapshot
 from burstd.domain.reasons import Step
 from burstd.ports.errors import PortError
@@ -38,7 +39,9 @@ def why(desk: Desk, key: JobKey, burst: Burst | None, peer: Peer) -> dict[str, A
     verdict = verdict if verdict is not None and verdict.user == owner else None
     if not peer.may_see(owner) or (burst is None and verdict is None and line is None):
         return None
-    lines = []
+    lines = _tasks(desk, key, owner)
+    if lines and line is not None and line.state is JobState.PENDING:
+        burst = verdict = None  # of one of the tasks that left: what is asked is why the rest waits
     if verdict is not None:
         word = "leaves" if verdict.placed else "stays"
         lines.append(f"{iso(verdict.at)}  {word}: {verdict.text}")
@@ -53,6 +56,19 @@ def why(desk: Desk, key: JobKey, burst: Burst | None, peer: Peer) -> dict[str, A
         lines.append(f"{iso(desk.world.clock.now())}  it is {line.state.value} on-prem")
         steps, groups, when = then if then[0] else (steps, groups, when)
     return {"job": str(key), "why": lines, **when, **told(groups, steps)}
+
+
+def _tasks(desk: Desk, key: JobKey, owner: str) -> list[str]:
+    """Of an array that is named whole: where its tasks' bursts are, those of one stage together."""
+    latest: dict[int, Burst] = {}
+    for burst in desk.world.store.bursts(key) if key.array_task is None else ():
+        if burst.job.array_task is not None and burst.identity.user == owner:
+            latest.setdefault(burst.job.array_task, burst)
+    stages: dict[Stage, list[int]] = defaultdict(list)
+    for task, burst in latest.items():
+        stages[burst.stage].append(task)
+    now = iso(desk.world.clock.now())
+    return [f"{now}  tasks {ranges(tasks)} have bursts: {s.value}" for s, tasks in stages.items()]
 
 
 def _owner(line: QueuedJob | None, burst: Burst | None, verdict: Said | None) -> str:

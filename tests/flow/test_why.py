@@ -71,6 +71,33 @@ def test_each_task_of_an_array_and_the_array_itself_have_an_answer(scene: Scene)
     assert 4 == CliRunner().invoke(app, ["why", f"{key}_3"]).exit_code
 
 
+def test_of_an_array_it_is_told_where_its_tasks_are_and_why_the_rest_waits(scene: Scene) -> None:
+    """Named whole it was explained by one task that had left, without a word on the others."""
+    key = scene.slurm.submit(name="sweep", minutes=120, tasks=(1, 2, 5, 6))
+    scene.world.rules.policy = replace(scene.policy, max_new_per_tick=2, max_open_bursts=2)
+    scene.turn(3)
+    found = why(key)
+
+    assert [f"tasks 1-2 have bursts: {scene.burst(f'{key}_1').stage.value}"] == [
+        line.partition("  ")[2] for line in found["why"]
+    ]
+    (group,) = found["groups"]
+    assert ([f"{key}_5", f"{key}_6"], False) == (group["jobs"], group["leaves"])
+    assert "max_open_bursts" in group["cure"]
+    assert found["left_at"] is None
+    assert "leaves: it goes to cloud" in why(f"{key}_1")["why"][0]
+
+
+@pytest.mark.parametrize("text", ["1_2_3", "1_[2,5]", "1_", "x", "1.batch", " 1", "+1"])
+def test_what_names_no_job_is_told_how_jobs_are_named(scene: Scene, text: str) -> None:
+    """``1_2_3`` was task 23: int() reads it so."""
+    scene.slurm.submit(name="sweep", minutes=120, tasks=(1, 23))
+    done = CliRunner().invoke(app, ["why", text])
+
+    assert 0 != done.exit_code
+    assert "123_4 for a task of an array" in done.output
+
+
 def test_what_is_away_or_was_is_explained_by_what_held_when_it_left(scene: Scene) -> None:
     key = scene.slurm.submit(name="beam", minutes=120)
     waiting = {step["rule"] for step in why_before(scene, key)["steps"]}

@@ -135,7 +135,8 @@ def _story(found: Iterator[Kept], key: JobKey, peer: Peer) -> Lines:
         own = [v for v in kept.verdicts(key.job_id) if _is_on(v, key, peer)]
         now = {_word(verdict): verdict for verdict in own}
         for word in [word for word in now if word not in said]:
-            yield {"at": iso(kept.outline.at), **_told(now[word])}
+            told = _told(now[word], kept.outline.currency)
+            yield {"at": iso(kept.outline.at), **told}
         if said and not now:
             text = "nothing is decided on it any more: it is away, it runs, or it is over"
             yield {"at": iso(kept.outline.at), "jobs": [str(key)], "leaves": None, "text": text}
@@ -161,7 +162,7 @@ def _word(verdict: Placement | Decline) -> tuple[object, ...]:
     return (*who, verdict.reason)
 
 
-def _told(verdict: Placement | Decline) -> dict[str, Any]:
+def _told(verdict: Placement | Decline, currency: str) -> dict[str, Any]:
     told = {
         "jobs": [str(key) for key in _elements(verdict)],
         "user": verdict.identity.user,
@@ -174,7 +175,8 @@ def _told(verdict: Placement | Decline) -> dict[str, Any]:
         "target": verdict.target,
         "application": verdict.application,
         "reserved": str(verdict.reserved),
-        "text": f"it goes to {verdict.target} for at most {verdict.reserved}",
+        "currency": currency,
+        "text": f"it goes to {verdict.target} for at most {verdict.reserved} {currency}",
     }
 
 

@@ -108,7 +108,7 @@ class EstimateRoutes:
             scripts={**seen.scripts, job.identity: facts},
         )
         plan = decide(seen, world.policy, ledger)
-        found = verdicts(job, plan)
+        found = verdicts(job, plan, world.policy.currency)
         case = case_of(job, seen, world.policy)
         ask = Ask(job, case.asked, facts.application or "", facts.shape)
         offers = Places(seen, world.policy, ledger).offers(ask)

@@ -160,6 +160,7 @@ class OperatorRoutes:
         """What would leave, or come home, if an operator said so."""
         found = [b for b in self._proposed() if peer.may_see(b.identity.user)]
         return {
+            "currency": self._desk.world.policy.currency,
             "proposals": [{**_line(b), "reserved": str(b.reserved)} for b in found],
             "results": [
                 {**_line(burst), **approvals.words(self._desk, wish)}

@@ -132,7 +132,8 @@ class PeopleRoutes:
             "moved": going
             and {"bytes": going.size, "of": going.total, "waiting_files": going.waiting},
         }
-        return {"burst": {**_burst_detail(burst, own), **told}}
+        detail = {**_burst_detail(burst, own), **told, "currency": self._desk.world.policy.currency}
+        return {"burst": detail}
 
     def why(self, request: Request, peer: Peer) -> Any:
         """Every rule's word on it, the last verdict, and where its burst stands."""
@@ -173,7 +174,8 @@ class PeopleRoutes:
         snapshot = self._desk.looks.lately(world, self._desk.memory)
         if snapshot is None:
             return JSONResponse({"error": "the queue cannot be read now"}, status_code=503)
-        return _plan(decide(snapshot, world.policy, world.store.ledger()), peer)
+        plan = _plan(decide(snapshot, world.policy, world.store.ledger()), peer)
+        return {**plan, "currency": world.policy.currency}
 
     def cost(self, request: Request, peer: Peer) -> Any:
         """What bursts have cost, by whom or what."""

@@ -43,8 +43,7 @@ def why(desk: Desk, key: JobKey, burst: Burst | None, peer: Peer) -> dict[str, A
     if lines and line is not None and line.state is JobState.PENDING:
         burst = verdict = None  # of one of the tasks that left: what is asked is why the rest waits
     if verdict is not None:
-        word = "leaves" if verdict.placed else "stays"
-        lines.append(f"{iso(verdict.at)}  {word}: {verdict.text}")
+        lines.append(f"{iso(verdict.at)}  {_said(verdict, desk.world.policy.currency)}")
     if burst is not None:
         cause = f" ({burst.cause})" if burst.cause else ""
         lines.append(f"{iso(burst.stage_since)}  burst {burst.id} is {burst.stage.value}{cause}")
@@ -56,6 +55,11 @@ def why(desk: Desk, key: JobKey, burst: Burst | None, peer: Peer) -> dict[str, A
         lines.append(f"{iso(desk.world.clock.now())}  it is {line.state.value} on-prem")
         steps, groups, when = then if then[0] else (steps, groups, when)
     return {"job": str(key), "why": lines, **when, **told(groups, steps)}
+
+
+def _said(verdict: Said, currency: str) -> str:
+    """One that leaves ends with what it may cost."""
+    return f"leaves: {verdict.text} {currency}" if verdict.placed else f"stays: {verdict.text}"
 
 
 def _tasks(desk: Desk, key: JobKey, owner: str) -> list[str]:
@@ -91,7 +95,7 @@ def _now(desk: Desk, seen: Seen | None, burst: Burst | None) -> Told | None:
         return None
     job, snapshot, plan = seen
     steps = explain(job, snapshot, desk.world.policy, desk.world.store.ledger(), plan)
-    return steps, verdicts(job, plan), _moments()
+    return steps, verdicts(job, plan, desk.world.policy.currency), _moments()
 
 
 def _then(desk: Desk, key: JobKey, burst: Burst | None, verdict: Said | None) -> Told:

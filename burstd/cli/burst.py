@@ -205,9 +205,11 @@ def _show_plan(found: dict[str, Any]) -> None:
         f"{'a surge' if found['surging'] else 'no surge'}"
     )
     for p in found["placements"]:
-        typer.echo(f"{p['job']:>12}  leaves  to {p['target']}, at most {p['reserved']}")
+        most = f"{p['reserved']} {found['currency']}"
+        typer.echo(f"{p['job']:>12}  leaves  to {p['target']}, at most {most}")
     for d in found["declines"]:
-        typer.echo(f"{','.join(d['jobs'][:4]):>12}  stays   {d['text']}")
+        more = f" and {len(d['jobs']) - 4} more" if len(d["jobs"]) > 4 else ""
+        typer.echo(f"{','.join(d['jobs'][:4]) + more:>12}  stays   {d['text']}")
 
 
 def main() -> None:

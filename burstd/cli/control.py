@@ -116,10 +116,10 @@ def approve(
 
 
 def _proposals(found: dict[str, Any]) -> None:
-    waiting, results = found["proposals"], found["results"]
-    lines(
-        [f"{b['job']:>12}  {b['user']}, to {b['target']}, at most {b['reserved']}" for b in waiting]
-    )
+    waiting, results, money = found["proposals"], found["results"], found["currency"]
+    for b in waiting:
+        most = f"at most {b['reserved']} {money}"
+        lines([f"{b['job']:>12}  {b['user']}, to {b['target']}, {most}"])
     for b in results:
         lines([f"{b['job']:>12}  {b['user']}, {_size(b)}"])
         lines([f"{'':14}{b['lacks']}"] if b["lacks"] else [])

@@ -35,7 +35,7 @@ CURES: Mapping[Reason, str] = {
     Reason.TOO_SMALL: "lower policy.min_core_hours",
     Reason.TOO_LARGE: "ask for less, or raise policy.max_cores or max_time",
     Reason.TOO_YOUNG: "wait, or lower policy.min_age",
-    Reason.NO_TARGET_FITS: "ask for less, or add a target where it fits",
+    Reason.NO_TARGET_FITS: "what each target says; or add a target where it fits",
     Reason.NO_BUDGET: "wait for running bursts to settle or the next period; or raise the budget",
     Reason.BAD_DIRECTIVE: "its user must say it as docs/policy.md has it",
     Reason.SOONER_HERE: "nothing; or set policy.veto = false",
@@ -63,7 +63,20 @@ def cure(why: Objection) -> str:
     if reason is Reason.BELOW_WATERMARK and "pressure" in numbers:
         high = f"policy.pressures.{numbers['pressure']}.high"
         return f"more of its part of the queue has to wait, or lower {high}"
+    if reason is Reason.LICENCES and "free" not in numbers:
+        return _of_licences(numbers.get("cause", ""))
     return CURES.get(reason, "")
+
+
+def _of_licences(cause: str) -> str:
+    """Where waiting does not help."""
+    if not cause:
+        return "ask for fewer: bursts may have no more of them"
+    if cause.startswith("Slurm keeps it"):
+        return "name all that it needs of it by sbatch -L"
+    if cause.endswith("can't be read"):
+        return "write them as sbatch -L takes them: NAME:COUNT,..."
+    return "add a [licences.*] that counts it, or don't ask for it"
 
 
 def _of_money(numbers: Mapping[str, str]) -> str:

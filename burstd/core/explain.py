@@ -164,11 +164,11 @@ class _Asked:
         return self.scene.purse.objection(self.job.account, self.job.identity.user, offer.worst)
 
 
-def verdicts(job: QueuedJob, plan: Plan) -> tuple[Verdict, ...]:
+def verdicts(job: QueuedJob, plan: Plan, currency: str) -> tuple[Verdict, ...]:
     """What the plan says, by groups of elements."""
     mine = set(job.elements)
     found = [
-        Verdict((p.identity.key,), True, f"leaves for {p.target}, at most {p.reserved}")
+        Verdict((p.identity.key,), True, f"leaves for {p.target}, at most {p.reserved} {currency}")
         for p in plan.placements
         if p.identity.key in mine
     ]
@@ -196,7 +196,7 @@ def _licences(case: _Asked) -> Step:
         asked = ", ".join(f"{name}:{count}" for name, count in ask.all)
         return Step("licences", True, "", {"asked": asked or "none"})
     reason, numbers = against
-    return Step("licences", False, reason.value, numbers, cure=CURES[reason])
+    return Step("licences", False, reason.value, numbers, cure=cure(against))
 
 
 def _worth(case: _Asked) -> Step:

@@ -258,3 +258,23 @@ def test_an_open_burst_of_its_numbers_former_owner_is_told_to_nobody_else(
     told = why("1")
     assert burst.id not in str(told)
     assert "cancelling" not in str(told)
+
+
+def test_amounts_have_their_currency_and_no_task_of_an_array_is_hushed_up(scene: Scene) -> None:
+    scene.world.rules.policy = replace(scene.policy, max_new_per_tick=1, currency="SEK")
+    key = scene.slurm.submit(name="sweep", minutes=120, tasks=tuple(range(1, 10)))
+    scene.slurm.schedule()
+    scene.tick()
+
+    def said(*words: str) -> str:
+        done = CliRunner().invoke(app, words)
+        assert 0 == done.exit_code, done.output
+        return done.output
+
+    assert "leaves: it goes to cloud for at most 0.1000 SEK" in said("why", f"{key}_1")
+    assert "currency      SEK" in said("show", f"{key}_1")
+    scene.clock.forward(seconds=31)
+    _, leaves, stays = said("plan").splitlines()
+    assert f"{key}_2  leaves  to cloud, at most 0.1000 SEK" == leaves.strip()
+    listed = ",".join(f"{key}_{task}" for task in (3, 4, 5, 6))
+    assert stays.startswith(f"{listed} and 3 more  stays")

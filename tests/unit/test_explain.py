@@ -18,6 +18,7 @@ from burstd.domain.budgets import Budget, Charge, Period, Term
 from burstd.domain.classes import DataClass, DataRules, Label
 from burstd.domain.directives import Directives, JobMode
 from burstd.domain.jobs import CoreHours, JobKey, JobState, QueuedJob
+from burstd.domain.licences import Pool
 from burstd.domain.plan import Reason, Snapshot
 from burstd.domain.policy import BurstPolicy, Ledger, Pressure, Watermarks
 from burstd.domain.targets import Money, TargetName
@@ -56,7 +57,7 @@ def test_what_the_plan_says_is_in_the_explanation_and_nothing_stands_against_who
                 assert decline.reason.value in found
         if any(placed.identity.key in job.elements for placed in plan.placements):
             assert [] == found
-        told = [key for group in verdicts(job, plan) for key in group.elements]
+        told = [key for group in verdicts(job, plan, "EUR") for key in group.elements]
         free = [key for key in job.elements if key not in ledger.open]
         if job.tasks or job.key not in ledger.open:
             assert sorted(free) == sorted(told)
@@ -93,7 +94,7 @@ def test_an_array_is_explained_by_groups() -> None:
     job = queued(7, tasks=(1, 2, 3), cpus=8)
     policy = replace(POLICY, max_new_per_tick=1)
     seen = snapshot(job)
-    groups = verdicts(job, decide(seen, policy, Ledger()))
+    groups = verdicts(job, decide(seen, policy, Ledger()), "EUR")
 
     assert [(True, 1), (False, 2)] == [(g.leaves, len(g.elements)) for g in groups]
     assert (JobKey("onprem", 7, 1),) == groups[0].elements
@@ -203,10 +204,36 @@ def test_of_a_budget_it_is_told_which_and_whether_waiting_helps(
     job = queued()
     seen = snapshot(job)
     plan = decide(seen, policy, ledger)
-    (group,) = verdicts(job, plan)
+    (group,) = verdicts(job, plan, "EUR")
     (found,) = (s for s in explain(job, seen, policy, ledger, plan) if not s.holds and s.cure)
 
     assert [cure.format("policy.budgets.phys")] * 2 == [group.cure, found.cure]
+
+
+@pytest.mark.parametrize(
+    ("changes", "facts", "cure"),
+    [
+        ({}, "cae:3", "wait until they are given back, or ask for fewer"),
+        ({}, "cae:9", "ask for fewer: bursts may have no more of them"),
+        ({}, "nobody:1", "add a [licences.*] that counts it, or don't ask for it"),
+        ({"licences": "x@far:1"}, "", "add a [licences.*] that counts it, or don't ask for it"),
+        ({"licences": "cae::"}, "", "write them as sbatch -L takes them: NAME:COUNT,..."),
+        ({"licences": "pod:1"}, "pod:2", "name all that it needs of it by sbatch -L"),
+    ],
+)
+def test_of_licences_it_is_told_whether_waiting_helps(
+    changes: dict[str, Any], facts: str, cure: str
+) -> None:
+    pools = {"cae": Pool("cae", 8, 6), "pod": Pool("pod", 9, 0, slurm="pod")}
+    job = queued(**changes)
+    asked = replace(CALCULIX, asked=Directives(licences=facts))
+    seen = replace(snapshot(job, facts=asked), licences=pools)
+    policy = replace(POLICY, watermarks=Watermarks(CoreHours(1), CoreHours(0)))
+    plan = decide(seen, policy, Ledger())
+    (group,) = verdicts(job, plan, "EUR")
+    steps = {step.rule: step for step in explain(job, seen, policy, Ledger(), plan)}
+
+    assert (False, cure, cure) == (steps["licences"].holds, steps["licences"].cure, group.cure)
 
 
 def test_a_part_of_the_queue_is_told_with_what_waits_of_it() -> None:

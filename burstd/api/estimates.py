@@ -37,6 +37,7 @@ LONGEST = (
 MOST_TASKS = 10_000
 MOST_GRES = 100
 MOST = 2**31  #: CPUs, nodes; Slurm counts no further
+MOST_MEMORY = 2**53  #: MiB
 LONGEST_TIME = 100 * 365 * 86400  #: seconds
 LAST = 2**33  #: seconds since 1970
 
@@ -70,6 +71,11 @@ class Wanted(BaseModel):
     directory: Text = ""
     licences: Text = ""
     ntasks: int = Field(default=1, ge=1, le=MOST)
+    cpus_per_task: int = Field(default=1, ge=1, le=MOST)
+    tasks_per_node: int | None = Field(default=None, ge=1, le=MOST)
+    memory_per_node: int | None = Field(default=None, ge=0, le=MOST_MEMORY)
+    memory_per_cpu: int | None = Field(default=None, ge=0, le=MOST_MEMORY)
+    exclusive: bool = False
     sockets_per_node: int | None = Field(default=None, ge=1, le=MOST)
     gres: tuple[WantedGres, ...] = Field(default=(), max_length=MOST_GRES)
     tasks: int = Field(default=0, ge=0, le=MOST_TASKS)
@@ -160,8 +166,9 @@ def _shape(wanted: Wanted) -> Shape:
     """As far as its options say it; Slurm tells the rest when the job is there."""
     gres = tuple(Gres(g.name, g.count, g.per, g.type) for g in wanted.gres)
     return Shape(
-        wanted.nodes, wanted.ntasks, wanted.cpus,
-        sockets_per_node=wanted.sockets_per_node, gres=gres,
+        wanted.nodes, wanted.ntasks, wanted.cpus, wanted.cpus_per_task, wanted.tasks_per_node,
+        wanted.memory_per_node, wanted.memory_per_cpu, wanted.exclusive, gres,
+        wanted.sockets_per_node,
     )  # fmt: skip
 
 

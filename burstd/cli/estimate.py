@@ -69,10 +69,13 @@ def _read(script: str) -> str:
 
 def _asked_of_slurm(words: Sequence[str], at: int, text: str) -> tuple[Submission, WillRun]:
     from burstd.adapters.slurm.submission import ask_sbatch, submission
+    from burstd.domain.plan import Reason
     from burstd.ports.errors import PortError
 
     try:
         said = submission(words, at, text, os.environ)
+        if said.het:  # Slurm does not tell where it would start
+            fail(f"it would stay: {Reason.HETEROGENEOUS.value}", NEGATIVE)
         return said, ask_sbatch(said, os.environ)
     except ValueError as error:
         fail(str(error), USAGE)
@@ -102,6 +105,11 @@ def _wanted(said: Submission, here: WillRun, text: str, directory: str) -> dict[
         "directory": directory,
         "licences": given.get("licenses", ""),
         "ntasks": shape.tasks,
+        "cpus_per_task": shape.cpus_per_task,
+        "tasks_per_node": shape.tasks_per_node,
+        "memory_per_node": shape.memory_per_node,
+        "memory_per_cpu": shape.memory_per_cpu,
+        "exclusive": shape.exclusive,
         "sockets_per_node": shape.sockets_per_node,
         "gres": [
             {"name": g.name, "count": g.count, "per": g.per.value, "type": g.type}
@@ -149,6 +157,7 @@ def _files(told: dict[str, Any], said: Submission, directory: str) -> dict[str, 
 
 def _show(found: dict[str, Any], every: bool) -> None:
     money, here = found["currency"], found["here"]
+    each = f", each of {found['of']} tasks" if found["of"] > 1 else ""
     told = [f"application {found['application'] or 'unknown'}; mode {found['mode']}"]
     if here is not None:
         early, _, late = (timedelta(seconds=second) for second in here["starts_in_s"])
@@ -158,7 +167,7 @@ def _show(found: dict[str, Any], every: bool) -> None:
     told += [
         f"{offer['target'] + ':':<10} begins in {_spoken(offer['begins_in_s'])}, over in "
         f"{_spoken(offer['over_in_s'])}, about {offer['expected']} {money}, "
-        f"at most {offer['worst_case']} {money}"
+        f"at most {offer['worst_case']} {money}{each}"
         for offer in found["offers"]
     ]
     told += _told_files(found["files"], every)

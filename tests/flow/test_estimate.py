@@ -8,6 +8,7 @@ import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +91,11 @@ def test_without_a_limit_the_partitions_counts(scene: Scene) -> None:
     assert 86400 + 300 == estimate("run.sh")[1]["offers"][0]["over_in_s"]
 
 
-def test_an_array_is_judged_whole(scene: Scene) -> None:
+def test_an_array_is_judged_whole_and_its_costs_are_those_of_a_task(scene: Scene) -> None:
     assert 3 == estimate("--array=1-3", "run.sh")[1]["of"]
+    lines = CliRunner().invoke(app, ["estimate", "--array=1-3", "run.sh"]).output.splitlines()
+    (offer,) = (line for line in lines if line.startswith("cloud:"))
+    assert offer.endswith(", each of 3 tasks")
 
 
 def test_people_read_lines_and_mistakes_are_told(scene: Scene) -> None:
@@ -134,6 +138,23 @@ def test_inputs_that_are_missing_keep_it_here(scene: Scene) -> None:
 
     assert 3 == code
     assert "gone.msh" in found["files"]["refused"]
+
+
+def test_what_its_nodes_must_have_counts_and_a_whole_node_costs_a_whole_node(
+    scene: Scene,
+) -> None:
+    """As it will once it is submitted: by --exclusive, --mem and hetjob."""
+    node = replace(scene.target.capabilities, node_cores=64, node_memory=256 * 1024)
+    scene.target.capabilities = node
+    (shared,), (whole,) = (estimate(*w, "run.sh")[1]["offers"] for w in ((), ("--exclusive",)))
+    assert 16 * Decimal(shared["worst_case"]) == Decimal(whole["worst_case"])
+
+    code, found = estimate("--mem=512G", "run.sh")
+    assert (3, []) == (code, found["offers"])
+    assert 0 == estimate("--mem=128G", "run.sh")[0]
+    (Path.cwd() / "run.sh").write_text("#!/bin/sh\n#SBATCH -t60\n#SBATCH hetjob\nccx beam\n")
+    several = CliRunner().invoke(app, ["estimate", "run.sh"])
+    assert (3, True) == (several.exit_code, "heterogeneous jobs are not bursted" in several.output)
 
 
 def test_inputs_whose_data_may_not_go_there_keep_it_here(scene: Scene) -> None:

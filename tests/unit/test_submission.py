@@ -135,3 +135,27 @@ def test_generic_resources_are_those_that_sbatch_is_told(
     asked = submission(given, len(given) - 1, f"#!/bin/sh\n{lines}\n", {})
     shape = asked.shape(1, 1)
     assert (gpus, types, others) == (shape.gpus, "".join(shape.gpu_types), len(shape.other_gres))
+
+
+@pytest.mark.parametrize(
+    ("words", "lines", "memory", "cores", "exclusive"),
+    [
+        ("--exclusive -N2 run.sh", "", 0, 4, True),
+        ("--exclusive=user run.sh", "", 0, 4, False),
+        ("run.sh", "#SBATCH --exclusive\n#SBATCH --mem=4G", 4096, 4, True),
+        ("--mem 500mb run.sh", "#SBATCH --mem=4G", 500, 4, False),
+        ("--mem=0 run.sh", "#SBATCH --mem=4G", 0, 4, False),
+        ("--mem-per-cpu=2000 run.sh", "", 8000, 4, False),
+        ("-c 4 --ntasks-per-node=8 run.sh", "", 0, 32, False),
+    ],
+)
+def test_what_a_node_must_have_is_what_sbatch_is_told(
+    words: str, lines: str, memory: int, cores: int, exclusive: bool
+) -> None:
+    given = words.split()
+    asked = submission(given, len(given) - 1, f"#!/bin/sh\n{lines}\n", {})
+    shape = asked.shape(2, 8)
+    assert (memory, cores, exclusive) == (shape.memory, shape.cpus_per_node, shape.exclusive)
+    assert not asked.het
+    several = f"#!/bin/sh\n{lines}\n#SBATCH hetjob\n#SBATCH -n2\n"
+    assert submission(given, len(given) - 1, several, {}).het

@@ -16,7 +16,7 @@ from ClusterShell.NodeSet import NodeSet, NodeSetException
 
 from burstd.adapters.programs import found
 from burstd.adapters.slurm.commands import Slurm, answer
-from burstd.adapters.slurm.records import moment, tasks, throttle
+from burstd.adapters.slurm.records import mebibytes, moment, tasks, throttle
 from burstd.domain.gres import GPU_OPTIONS, Gres, Per
 from burstd.domain.jobs import Shape
 from burstd.domain.slurm import record
@@ -39,6 +39,7 @@ class Submission:
     script: str
     arguments: tuple[str, ...]
     said: Mapping[str, str]
+    het: bool = False  #: it is one of several components
 
     @property
     def tasks(self) -> tuple[int, ...]:
@@ -66,9 +67,19 @@ class Submission:
 
     def shape(self, nodes: int, cpus: int) -> Shape:
         """What it asks for, as far as these options say it. Raises ``ValueError``."""
-        tasks, sockets = int(self.said.get("ntasks", "1")), self.said.get("sockets-per-node")
-        each = None if sockets is None else int(sockets)
-        return Shape(nodes, tasks, cpus, sockets_per_node=each, gres=self.gres)
+        return Shape(
+            nodes, self._count("ntasks") or 1, cpus, self._count("cpus-per-task") or 1,
+            self._count("ntasks-per-node"), self._memory("mem"), self._memory("mem-per-cpu"),
+            self.said.get("exclusive") == "", self.gres, self._count("sockets-per-node"),
+        )  # fmt: skip
+
+    def _count(self, option: str) -> int | None:
+        said = self.said.get(option)
+        return None if said is None else int(said)
+
+    def _memory(self, option: str) -> int | None:
+        """MiB; sbatch takes ``4GB`` for ``4G``."""
+        return mebibytes(self.said.get(option, "").upper().removesuffix("B"))
 
 
 @dataclass(frozen=True)
@@ -91,14 +102,19 @@ _OPTIONS = (
     ("-A", "--account"), ("-p", "--partition"), ("-q", "--qos"), ("-t", "--time"),
     ("-J", "--job-name"), ("-a", "--array"), ("-L", "--licenses"), ("-D", "--chdir"),
     ("--comment",), ("-n", "--ntasks"), ("--sockets-per-node",), ("--gres",), ("-G", "--gpus"),
-    ("--gpus-per-node",), ("--gpus-per-task",), ("--gpus-per-socket",),
+    ("--gpus-per-node",), ("--gpus-per-task",), ("--gpus-per-socket",), ("-c", "--cpus-per-task"),
+    ("--ntasks-per-node",), ("--mem",), ("--mem-per-cpu",),
 )  # fmt: skip
+#: What parts two components in a script (sbatch(1), HETEROGENEOUS JOBS; packjob: before 20.02).
+_HET = frozenset({"hetjob", "packjob"})
 #: sbatch(1), INPUT ENVIRONMENT VARIABLES.
 _VARIABLES = {
     "SBATCH_ACCOUNT": "account", "SBATCH_PARTITION": "partition", "SBATCH_QOS": "qos",
     "SBATCH_TIMELIMIT": "time", "SBATCH_JOB_NAME": "job-name", "SBATCH_ARRAY_INX": "array",
     "SBATCH_COMMENT": "comment", "SBATCH_GRES": "gres", "SBATCH_GPUS": "gpus",
     "SBATCH_GPUS_PER_NODE": "gpus-per-node", "SBATCH_GPUS_PER_TASK": "gpus-per-task",
+    "SBATCH_MEM_PER_NODE": "mem", "SBATCH_MEM_PER_CPU": "mem-per-cpu",
+    "SBATCH_CPUS_PER_TASK": "cpus-per-task", "SBATCH_EXCLUSIVE": "exclusive",
 }  # fmt: skip
 
 
@@ -149,12 +165,14 @@ def submission(
     parser = _Words(add_help=False, allow_abbrev=False)
     for names in _OPTIONS:
         parser.add_argument(*names)
+    parser.add_argument("--exclusive", nargs="?", const="")  # =user, =mcs: not of other users' jobs
     said: dict[str, str] = {}
     variables = [f"--{_VARIABLES[n]}={v}" for n, v in environment.items() if n in _VARIABLES]
     for source in (_lines(text), variables, list(words[:at])):
         known, _ = parser.parse_known_args(source)
         said |= {n.replace("_", "-"): v for n, v in vars(known).items() if v is not None}
-    return Submission(tuple(words[:at]), words[at], tuple(words[at + 1 :]), said)
+    options, arguments = tuple(words[:at]), tuple(words[at + 1 :])
+    return Submission(options, words[at], arguments, said, not _HET.isdisjoint(_lines(text)))
 
 
 def _lines(text: str) -> list[str]:

@@ -44,11 +44,12 @@ def not_landed(burst: Burst, world: World) -> str:
 
 
 def reckoned(burst: Burst, seen: JobSight, world: World, remains: Remains | None) -> ev.Settled:
-    """What it cost, also as a line on the job's accounting record."""
+    """What it cost, also as a line on the job's accounting record: never more than was promised,
+    for a price that has been raised since is not the one that it left for."""
     view = world.sites[burst.target].target.observe()
     hours = core_hours(burst.cores, occupied(burst, view.overhead))
     output = _came_home(burst, world)
-    cost = bill(burst, output, view)
+    cost = min(bill(burst, output, view), burst.reserved)
     if seen.is_job(burst.identity):
         kept = f" results={burst.target}" if remains and remains.unlanded else ""
         world.queue.annotate(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from burstd.cli.burst import app
 from burstd.domain.burst import Stage
+from burstd.domain.targets import Money
 from burstd.testing.simulators import in_file
 from tests.flow.conftest import Serve
 from tests.flow.scene import Scene
@@ -47,6 +49,16 @@ def test_it_is_told_by_account_user_and_target_to_the_cent(scene: Scene) -> None
     }
     assert (str(settled), "0") == (rows["alice"]["cost"], rows["alice"]["open"])
     assert ("0", str(scene.burst("3").reserved)) == (rows["bob"]["cost"], rows["bob"]["open"])
+
+
+def test_a_price_that_is_raised_while_a_job_is_away_passes_no_cap(scene: Scene) -> None:
+    """It was promised at the price of the decision; so is what others were refused for."""
+    reserved = scene.burst("3").reserved
+    scene.clock.forward(minutes=110)
+    scene.target.price, scene.target.egress = Money(Decimal(5)), Money(Decimal(5))
+
+    assert reserved == scene.finish("3").cost
+    assert scene.store.ledger().spent < Decimal("0.3")
 
 
 def test_csv_has_one_row_for_each_and_other_days_are_left_out(scene: Scene) -> None:

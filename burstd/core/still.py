@@ -7,10 +7,10 @@ from datetime import datetime
 
 from burstd.core.data import classes, targets_of
 from burstd.core.eligible import case, rulings
+from burstd.domain.burst import Burst
 from burstd.domain.jobs import QueuedJob
 from burstd.domain.plan import ScriptFacts
 from burstd.domain.policy import BurstPolicy
-from burstd.domain.targets import TargetName
 
 #: What a site, or the job's user, forbids; not what the queue was like in that moment.
 _LASTING = frozenset(
@@ -19,17 +19,22 @@ _LASTING = frozenset(
 
 
 def objection(
-    job: QueuedJob, facts: ScriptFacts, policy: BurstPolicy, target: TargetName, now: datetime
+    job: QueuedJob, facts: ScriptFacts, policy: BurstPolicy, burst: Burst, now: datetime
 ) -> str:
-    """Why it may not go there any more; empty: it may."""
-    asked = case(job, facts, policy, now)
+    """Why it may not go where it was to go any more; empty: it may."""
+    asked, target = case(job, facts, policy, now), burst.target
     for ruling in rulings(asked):
         if ruling.rule in _LASTING and ruling.objection is not None:
             numbers = ", ".join(f"{name} {value}" for name, value in ruling.numbers.items())
             return f"{ruling.objection.value} ({numbers})" if numbers else ruling.objection.value
+    theirs = asked.asked
+    if theirs.targets is not None and target not in theirs.targets:
+        return "its user wants another target"
+    if theirs.most_cost is not None and burst.reserved > theirs.most_cost:
+        return f"it may cost {burst.reserved}, and its user allows {theirs.most_cost}"
     if target not in policy.targets:
         return f"{target} is not one of the site's targets"
-    allowed = targets_of(classes(job, policy.data, asked.asked.classes))
+    allowed = targets_of(classes(job, policy.data, theirs.classes))
     if allowed is None or target in allowed:
         return ""
     return f"its data may not go to {target}"

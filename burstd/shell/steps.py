@@ -71,7 +71,7 @@ def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
     if closed(world.policy, world.clock.now()):
         return withdrawn(burst, sight)
     facts = script.facts(world.queue.script(line.identity), world.applications.values())
-    if why := objection(line, facts, world.policy, burst.target, world.clock.now()):
+    if why := objection(line, facts, world.policy, burst, world.clock.now()):
         return ev.Refused(f"it may not leave any more: {why}")
     record = as_submitted(world.queue.record(burst.identity), world.store)
     view = world.sites[burst.target].target.observe()

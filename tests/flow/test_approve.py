@@ -125,6 +125,20 @@ def test_a_yes_says_nothing_against_rules_that_came_later(scene: Scene, name: st
     ]
 
 
+@pytest.mark.parametrize("word", ["never", "target=near", "max-cost=0.01", "class=unknown"])
+def test_a_yes_says_nothing_against_what_its_user_has_said_since(scene: Scene, word: str) -> None:
+    """``scontrol update comment=burst:target=near`` while the proposal waits."""
+    for job in scene.slurm.jobs:
+        job.comment = f"burst:{word}"
+    approve()
+    scene.turn(3)
+
+    assert {Stage.RETURNED} == {burst.stage for burst in scene.store.bursts()}
+    assert {"it may not leave any more"} == {
+        burst.cause.partition(":")[0] for burst in scene.store.bursts()
+    }
+
+
 def test_what_is_proposed_waits_for_a_window_too(scene: Scene) -> None:
     today = scene.clock.now().date()
     policy = replace(POLICY, mode=Mode.APPROVE, blackouts=((today, today),))

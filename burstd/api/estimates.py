@@ -182,7 +182,7 @@ def _job(wanted: Wanted, user: str, cluster: str, seen: Snapshot, min_age: timed
         JobState.PENDING,
         "Priority",
         wanted.partition,
-        wanted.account,
+        wanted.account.lower(),
         wanted.qos,
         wanted.cpus,
         wanted.nodes,

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from burstd.config.places import BucketTable, LinkTable, TargetTable
 from burstd.config.table import ExistingPath, Table
 from burstd.config.units import (
+    Account,
     Budget,
     CoreHoursValue,
     Cron,
@@ -77,7 +78,7 @@ class LabelTable(Table):
 
     data_class: str = Field(default="internal", alias="class")
     """One of [policy.classes]."""
-    accounts: tuple[str, ...] = ()
+    accounts: tuple[Account, ...] = ()
     """Slurm accounts."""
     partitions: tuple[str, ...] = ()
     """Partitions that the job may start in."""
@@ -97,7 +98,7 @@ class PressureTable(Table):
     """They stop when it falls below this."""
     partitions: tuple[str, ...] = ()
     """Partitions that the job may start in; empty: any of policy.partitions."""
-    accounts: tuple[str, ...] = ()
+    accounts: tuple[Account, ...] = ()
     """Slurm accounts; empty: all."""
     qos: tuple[str, ...] = ()
     """Qualities of service; empty: all."""
@@ -109,7 +110,7 @@ class BudgetTable(Table):
     amount: Periodical = Field(default="100 EUR/week", validate_default=True)
     """Most that may be spent, worst cases of open bursts included. Periods are UTC's; a week begins
     on Monday."""
-    accounts: tuple[str, ...] = ()
+    accounts: tuple[Account, ...] = ()
     """Slurm accounts whose bursts it pays, all together; empty: all."""
     users: tuple[str, ...] = ()
     """Users whose bursts it pays, all together; empty: all."""
@@ -143,7 +144,7 @@ class PolicyTable(Table):
     """Slurm's pending reasons that count as pressure."""
     users: tuple[str, ...] = ()
     """Users who may burst; empty: everyone with an account at a target."""
-    accounts: tuple[str, ...] = ()
+    accounts: tuple[Account, ...] = ()
     """Accounts that may burst; empty: all."""
     modes: tuple[Literal["prefer", "require"], ...] = ("prefer",)
     """What users may ask for with #BURST mode= beside auto and never. "prefer": to leave before

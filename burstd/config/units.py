@@ -186,3 +186,5 @@ Periodical = Annotated[tuple[Decimal, str, str], BeforeValidator(periodical)]
 Cron = Annotated[str, BeforeValidator(cron)]
 Period = Annotated[tuple[date, date], BeforeValidator(period)]
 Directories = Annotated[str, AfterValidator(directories)]
+Account = Annotated[str, AfterValidator(str.lower)]
+"""Slurm knows them in small letters, however they are written."""

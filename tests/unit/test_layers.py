@@ -126,6 +126,23 @@ def test_a_policy_knows_where_its_rules_stand(tmp_path: Path, paths: str) -> Non
     assert DataClass("near", frozenset({TargetName("cloud")})) == policy.data.named("near")
 
 
+def test_accounts_are_those_of_slurm_however_they_are_written(tmp_path: Path, paths: str) -> None:
+    """sbatch takes ``-A CRASH``, and squeue and slurmdbd say crash: a label of CRASH kept nobody's
+    data here, and a budget paid for nobody."""
+    file = tmp_path / "config.toml"
+    file.write_text(
+        '[policy]\naccounts = ["Crash"]\n[policy.classes.secret]\ntargets = []\n'
+        '[[policy.labels]]\nclass = "secret"\naccounts = ["CRASH"]\n'
+        '[policy.budgets.crash]\naccounts = ["Crash"]\n'
+        '[policy.pressures.crash]\naccounts = ["cRash"]\n' + paths
+    )
+    policy = policy_of(*read_layers(file))
+
+    crash = frozenset({"crash"})
+    (label,), (budget,), (pressure,) = policy.data.labels, policy.budgets, policy.pressures
+    assert {crash} == {policy.accounts, label.accounts, budget.accounts, pressure.accounts}
+
+
 BAD = sorted((Path(__file__).resolve().parent.parent / "data" / "policies").glob("*.toml"))
 
 

@@ -48,6 +48,11 @@ def line(**changes: str) -> list[str]:
     return [cells[letter] for letter in records.QUEUE_FIELDS]
 
 
+def test_an_account_is_written_small() -> None:
+    assert "phys" == records.queued_job("onprem", line(a="PHYS")).account
+    assert "" == records.queued_job("onprem", line(a="(null)")).account
+
+
 def test_a_line_of_the_queue_becomes_a_job() -> None:
     job = records.queued_job("onprem", line())
 

@@ -193,7 +193,7 @@ def queued_job(cluster: str, cells: Sequence[str]) -> QueuedJob:
             state=condition,
             reason=sys.intern(f["r"]),
             partition=sys.intern(f["P"]),
-            account=_shared(f["a"]),
+            account=sys.intern(_given(f["a"]).lower()),  # as slurmdbd has it
             qos=_shared(f["q"]),
             cpus=count(f["C"]),
             nodes=count(f["D"]),

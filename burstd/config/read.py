@@ -98,32 +98,71 @@ def applications(directory: Path) -> dict[str, Application]:
     for file in sorted(directory.glob("*.toml")):
         try:
             app = _profile(tomllib.loads(file.read_text()))
+            if app.name in found:
+                raise ValueError(f"another file has a profile {app.name} already")
             found[app.name] = app
-        except (OSError, KeyError, TypeError, ValueError, re.error) as error:
+        except (OSError, KeyError, TypeError, ValueError, RecursionError, re.error) as error:
             problems.append(f"{file}: {type(error).__name__}: {error}")
     if problems:
         raise ConfigError(problems)
     return found
 
 
+#: The tables of a profile, and what each of them may hold.
+_SECTIONS: Mapping[str, frozenset[str]] = {
+    "detect": frozenset({"script"}),
+    "inputs": frozenset({"resolver"}),
+    "outputs": frozenset({"live", "scratch", "on_demand"}),
+    "environment": frozenset({"keep"}),
+}
+
+
 def _profile(tables: Mapping[str, Any]) -> Application:
-    known = {"schema", "name", "image", "detect", "inputs", "outputs", "environment", "licences"}
-    if unknown := set(tables) - known:
+    if unknown := set(tables) - {"schema", "name", "image", "licences", *_SECTIONS}:
         raise KeyError(f"unknown keys {sorted(unknown)}")
-    detect = tuple(tables["detect"]["script"])
-    for pattern in detect:
+    detect, inputs, outputs, environment = (_section(tables, name) for name in _SECTIONS)
+    scripts = _texts({"script": detect["script"]}, "script")
+    for pattern in scripts:
         re.compile(pattern)
     return Application(
-        name=tables["name"],
-        image=tables["image"],
-        detect=detect,
-        resolver=tables.get("inputs", {}).get("resolver", "all"),
-        live=tuple(tables.get("outputs", {}).get("live", ())),
-        scratch=tuple(tables.get("outputs", {}).get("scratch", ())),
-        on_demand=tuple(tables.get("outputs", {}).get("on_demand", ())),
-        environment=tuple(tables.get("environment", {}).get("keep", ())),
-        licences={n: _tokens(n, rule) for n, rule in tables.get("licences", {}).items()},
+        name=_text(tables, "name"),
+        image=_text(tables, "image"),
+        detect=scripts,
+        resolver=_text({"resolver": "all", **inputs}, "resolver"),
+        live=_texts(outputs, "live"),
+        scratch=_texts(outputs, "scratch"),
+        on_demand=_texts(outputs, "on_demand"),
+        environment=_texts(environment, "keep"),
+        licences={n: _tokens(n, rule) for n, rule in _table(tables, "licences").items()},
     )
+
+
+def _table(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = tables.get(name, {})
+    if not isinstance(found, dict):
+        raise TypeError(f"{name}: must be a table")
+    return found
+
+
+def _section(tables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = _table(tables, name)
+    if unknown := set(found) - _SECTIONS[name]:
+        raise KeyError(f"{name}: unknown keys {sorted(unknown)}")
+    return found
+
+
+def _text(table: Mapping[str, Any], key: str) -> str:
+    if not isinstance(found := table[key], str) or not found:
+        raise TypeError(f"{key}: must be a text")
+    return found
+
+
+def _texts(table: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """One text alone would be taken letter by letter, and match nearly everything."""
+    found = table.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise TypeError(f"{key}: must be a list of texts")
+    return tuple(found)
 
 
 def _tokens(name: str, rule: object) -> Tokens:

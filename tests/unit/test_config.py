@@ -359,6 +359,16 @@ def test_every_broken_profile_is_told(tmp_path: Path) -> None:
     assert ["a.toml", "b.toml", "c.toml"] == [p.split(":")[0][-6:] for p in error.value.problems]
 
 
+@pytest.mark.parametrize(
+    "text", ['script = "ccx"\n', 'script = ["x"]\n[inputs]\nlive = ["x"]\n', "script = [3]\n"]
+)
+def test_a_word_is_no_list_of_its_letters(tmp_path: Path, text: str) -> None:
+    """``script = "ccx"`` knew every script with a c in it."""
+    (tmp_path / "a.toml").write_text(f'name = "a"\nimage = "a"\n[detect]\n{text}')
+    with pytest.raises(ConfigError, match=r"must be a list of texts|unknown keys"):
+        applications(tmp_path)
+
+
 PROFILE = 'name = "a"\nimage = "a"\n[detect]\nscript = ["x"]\n[licences]\n'
 
 

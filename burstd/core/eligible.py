@@ -68,13 +68,22 @@ def case(
     """The same of any job."""
     asked = NONE if facts is None else facts.asked
     if job.comment and (words := job.directives):
-        asked = together(directives(words), asked)
+        asked = together(_heard(directives(words), facts), asked)
     if asked is not NONE:
         asked = granted(asked, policy.modes)
         if facts is not None and asked is not facts.asked:
             facts = replace(facts, asked=asked)  # what the comment says beside the script
     wish = job.partition == policy.burst_partition
     return Case(job, policy, now, wish, facts, closed, asked, targets)
+
+
+def _heard(theirs: Directives, facts: ScriptFacts | None) -> Directives:
+    """A profile is chosen by the script alone: a comment that names another one is not heard, and
+    who wrote it meant something."""
+    app = theirs.application
+    if facts is None or app in {"", facts.application}:
+        return theirs
+    return replace(theirs, application="", unread=(*theirs.unread, f"app={app} in a comment"))
 
 
 @dataclass(frozen=True)

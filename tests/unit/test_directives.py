@@ -120,6 +120,12 @@ def why(plan: Plan, number: int = 1) -> Reason:
     return found
 
 
+def test_a_comment_that_names_another_profile_than_the_script_shows_keeps_the_job_here() -> None:
+    """It would run with the other's image, and its user believe otherwise."""
+    assert Reason.BAD_DIRECTIVE is why(judged(comment="burst:app=openfoam"))
+    assert [1] == [p.identity.key.job_id for p in judged(comment="burst:app=calculix").placements]
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

@@ -18,6 +18,7 @@ from burstd.domain.directives import Directives
 from burstd.domain.jobs import QueuedJob, Shape
 from burstd.domain.plan import Snapshot
 from burstd.domain.policy import BurstPolicy, Ledger, Order, Stand
+from burstd.domain.spans import spoken
 from burstd.domain.targets import Capabilities, Money, TargetName, TargetView
 
 RECENT = 20  #: of a target's runs that tell how long it takes to begin there
@@ -109,7 +110,21 @@ class Places:
 
     def refusal(self, ask: Ask, view: TargetView, allowed: frozenset[TargetName] | None) -> str:
         """Why this one does not take it now; empty: it does."""
-        return _unfit(ask, view, self._policy, allowed) or self._full(ask, view)
+        unfit = _unfit(ask, view, self._policy, allowed) or self._slow(ask, view)
+        return unfit or self._full(ask, view)
+
+    def _slow(self, ask: Ask, view: TargetView) -> str:
+        """It would be ended at its limit there: so much do runs like it use of that here."""
+        factor, limit = speed(view, ask.application, self._speeds), ask.job.time_limit
+        if factor >= 1 or limit is None:
+            return ""
+        found = self._snapshot.usage.expected(ask.job)
+        if found is None or not found.runs or found.time / factor <= limit:
+            return ""
+        return (
+            f"it is too slow: expected to run {spoken(found.time / factor)} there, with a limit of "
+            f"{spoken(limit)}"
+        )
 
     def _full(self, ask: Ask, view: TargetView) -> str:
         found = self._aside.get(view.name)

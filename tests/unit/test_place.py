@@ -143,6 +143,26 @@ def test_speed_is_measured_by_runs_of_a_kind(
     assert expected == found
 
 
+@pytest.mark.parametrize(
+    ("part", "runs", "expected"),
+    [(0.9, 10, ["cloud"]), (0.3, 10, ["cheap"]), (0.9, 0, ["cheap"])],
+)
+def test_nobody_goes_where_its_limit_would_end_it(
+    part: float, runs: int, expected: list[str]
+) -> None:
+    """At half the speed a run that uses nine tenths of its limit here is killed there. Of whose
+    runs nothing is known that can't be said."""
+    job, slow = queued(), replace(SLOW, price=Money(Decimal("0.01")))
+    past = [PastRun("alice", "beam", "phys", HOUR, part * HOUR, 2)] * runs
+    seen = replace(snapshot(job, views=(VIEW, slow)), usage=Usage(past))
+    policy = replace(OPEN, watermarks=Watermarks(CoreHours(0.1), CoreHours(0)))
+    plan = decide(seen, policy, Ledger())
+    assert expected == where(plan)
+    told = {s.rule: s.text for s in explain(job, seen, policy, Ledger(), plan)}
+    why = "it is too slow: expected to run 109 min there, with a limit of 60 min"
+    assert (expected == ["cloud"]) == (told["target cheap"] == why)
+
+
 def test_what_is_configured_is_not_measured() -> None:
     seen = replace(snapshot(queued(), views=(VIEW, DEAR)), usage=Usage(runs(0.5)))
     ledger = Ledger(ends=tuple([end()] * 5 + [end(FAST)] * 5))
@@ -150,11 +170,11 @@ def test_what_is_configured_is_not_measured() -> None:
     expected = Usage(runs(0.5)).time(queued())
 
     assert {CLOUD: expected / 2.0, FAST: expected / 2.0} == {o.view.name: o.run for o in offers}
-    slower = replace(DEAR, speeds={"calculix": 0.1})
+    slower = replace(DEAR, speeds={"calculix": 0.8})
     (offer,) = Places(replace(seen, targets=(slower,)), OPEN, ledger).offers(
         Ask(queued(), NONE, "calculix")
     )
-    assert expected / 0.1 == offer.run
+    assert expected / 0.8 == offer.run
 
 
 # --- the veto

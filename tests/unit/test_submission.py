@@ -114,6 +114,17 @@ def test_a_survey_names_the_files_that_would_leave_and_what_is_missing(
     assert "mesh.msh" in str(survey("calculix", [str(script), "beam"])["refused"])
 
 
+def test_names_that_are_cut_short_are_those_that_sbatch_hears() -> None:
+    words = ["--acc=crash", "--arr", "1-9%2", "--excl", "--mem-b=local", "--time-min=5", "run.sh"]
+    at = script_at(words)
+    assert 6 == at
+    asked = submission(words, at, "#!/bin/sh\n#SBATCH --part=cae\n", {})
+
+    expected = {"account": "crash", "array": "1-9%2", "exclusive": "", "partition": "cae"}
+    assert expected == dict(asked.said)
+    assert (9, 2) == (len(asked.tasks), asked.throttle)
+
+
 @pytest.mark.parametrize(
     ("words", "lines", "gpus", "types", "others"),
     [

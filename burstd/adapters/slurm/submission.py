@@ -150,7 +150,7 @@ def _of_gpus(said: str) -> list[str]:
 
 def _takes_the_next(word: str) -> bool:
     if word.startswith("--"):
-        return "=" not in word and word[2:] not in _WORDS
+        return "=" not in word and not any(name.startswith(word[2:]) for name in _WORDS)
     letters = word[1:]  # -HQp batch, -pbatch
     first = next((at for at, letter in enumerate(letters) if letter not in _LETTERS), None)
     return first is not None and first == len(letters) - 1
@@ -161,8 +161,10 @@ def submission(
 ) -> Submission:
     """``words``: all that sbatch is given, the script ``at`` this place among them. Options win
     over SBATCH_ variables, and these over the script's ``#SBATCH`` lines, which end at the first
-    line that is none (sbatch(1)). Raises ``ValueError`` where an option lacks its value."""
-    parser = _Words(add_help=False, allow_abbrev=False)
+    line that is none (sbatch(1)). A name may be cut short, as getopt_long(3) has it: one that
+    sbatch takes is the beginning of no second. Raises ``ValueError`` where an option lacks its
+    value."""
+    parser = _Words(add_help=False)
     for names in _OPTIONS:
         parser.add_argument(*names)
     parser.add_argument("--exclusive", nargs="?", const="")  # =user, =mcs: not of other users' jobs

@@ -159,8 +159,8 @@ class Agent:
         try:
             script = self.job.script.read_bytes()
             look = Look()
-            stays = words["stays"], words["target"]
-            paths = inputs.readable(inputs.find(look, self.job, words["resolver"], *stays))
+            rules = words["stays"], words["target"], words.get("within")
+            paths = inputs.readable(inputs.find(look, self.job, words["resolver"], *rules))
             known = inputs.marks(look, roots)
             made = inputs.hollow(look, self.job.directory, paths, words["stays"])
             del look  # of a hundred thousand files

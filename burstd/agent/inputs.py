@@ -7,7 +7,8 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from fnmatch import translate
+from fnmatch import fnmatchcase, translate
+from glob import escape
 from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
@@ -37,18 +38,26 @@ class NotStageable(Exception):
     """The inputs can't be sent as they are; the job stays."""
 
 
-def find(look: Look, job: StandIn, resolver: str, stays: Stays = (), target: str = "") -> list[str]:
+def find(
+    look: Look,
+    job: StandIn,
+    resolver: str,
+    stays: Stays = (),
+    target: str = "",
+    within: Sequence[str] | None = None,
+) -> list[str]:
     """Absolute paths of the regular files to send, sorted.
 
     With resolver ``calculix``: decks that the script names, closed over their includes, and every
     other file or directory that it names. Where no deck is recognised, and for every other
     resolver: the whole working directory. Raises ``MissingInput`` or ``NotStageable``, as
-    ``allowed`` does before anything of that file is read.
+    ``allowed`` does before anything of that file is read, and ``placed`` before anything is.
     """
 
     def first(path: Path) -> None:
         allowed([str(path)], stays, target)
 
+    placed(job.directory, within, target)
     text = expand(_text(job.script), job.arguments, job.exports)
     text += "".join(f"\n{_called(path, job)}" for path in _scripts(text, job, first))
     bases = [job.directory]
@@ -186,6 +195,26 @@ def allowed(paths: Iterable[str], stays: Stays, target: str) -> None:
                 raise NotStageable(
                     f"the input {path} is of class {found}, whose data may not go to {target}"
                 )
+
+
+def placed(directory: Path, within: Sequence[str] | None, target: str) -> None:
+    """Raises ``NotStageable`` where the job's directory is, where links lead, none of these, by
+    which alone its data may go there."""
+    real = os.path.realpath(directory)
+    if within is None or any(
+        fnmatchcase(real, glob) for one in within for glob in (one, _led(one))
+    ):
+        return
+    raise NotStageable(
+        f"{directory} is {real}, and no label says that the data there may go to {target}"
+    )
+
+
+def _led(glob: str) -> str:
+    """The same where links lead in front of its first wildcard: /projects may be one."""
+    wild = re.search(r"[*?[]", glob)
+    fixed = glob[: glob.rfind("/", 0, wild.start())] if wild else glob
+    return escape(os.path.realpath(fixed)) + glob[len(fixed) :] if fixed else glob
 
 
 def announce(

@@ -18,7 +18,7 @@ from burstd.api.passages import Wish
 from burstd.api.peers import peer_of
 from burstd.api.pulls import may_pull, unanswered
 from burstd.api.remains import may_fetch, may_read
-from burstd.core.data import forbidden
+from burstd.core.data import forbidden, within
 from burstd.core.orders import Order, ending, order_for, remark
 from burstd.core.shares import weight
 from burstd.domain.burst import Burst, Stage
@@ -87,6 +87,7 @@ def _describe(burst: Burst, desk: Desk) -> dict[str, Any]:
         "on_demand": _on_demand(burst, desk),
         "environment": list(app.environment) if app else [],
         "stays": forbidden(burst, world.policy.data),
+        "within": within(burst, world.policy.data),
         "pull": unanswered(world.store, burst.id) if may_pull(burst) else None,
     }
 

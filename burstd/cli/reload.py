@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 import structlog
 
 from burstd.app import Settings, settings_in
-from burstd.config.layers import LayerError, load
+from burstd.config.layers import LayerError, Layers, load
 from burstd.config.model import Config
 from burstd.config.policy import policy_of
 from burstd.config.read import ConfigError
@@ -25,12 +25,14 @@ _POLICY = "policy"
 @dataclass
 class PolicyWatch:
     """Called before each tick. A bad file keeps the policy that holds, and is told of until it is
-    good; what is not policy takes a restart."""
+    good; what is not policy takes a restart. Files that are still written may be good, and lack the
+    labels that keep jobs here: what they say holds once they have said so at two ticks."""
 
     settings: Settings
     rules: Rulebook
     tell: Tell
     _texts: dict[str, str] = field(default_factory=dict)
+    _seen: dict[str, str] = field(default_factory=dict)  #: at the tick before
 
     def __post_init__(self) -> None:
         self._texts = _texts(self.settings)
@@ -38,10 +40,13 @@ class PolicyWatch:
     def __call__(self) -> None:
         try:
             texts = _texts(self.settings)
+            seen, self._seen = self._seen, texts
             if texts == self._texts:
                 return
-            self._texts = texts
             fresh = settings_in(self.settings.path)
+            if not seen == texts == _texts_of(fresh.layers):
+                return
+            self._texts = texts
             if problems := list(_ahead_of(self.settings.config, fresh)):
                 raise ConfigError(problems)
         except (ConfigError, LayerError) as error:
@@ -70,7 +75,11 @@ class PolicyWatch:
 
 def _texts(settings: Settings) -> dict[str, str]:
     """Every file by its path, also those that a pattern matches only now."""
-    return {str(layer.path): layer.text for layer in load(settings.path).files}
+    return _texts_of(load(settings.path))
+
+
+def _texts_of(layers: Layers | None) -> dict[str, str]:
+    return {str(layer.path): layer.text for layer in layers.files} if layers else {}
 
 
 def _beside_policy(old: Config, new: Config) -> list[str]:

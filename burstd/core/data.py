@@ -41,6 +41,28 @@ def forbidden(burst: Burst, rules: DataRules) -> tuple[tuple[str, tuple[str, ...
     return kept_from(burst.target, rules, user, burst.account, partitions)
 
 
+def within(burst: Burst, rules: DataRules) -> tuple[str, ...] | None:
+    """Patterns of directories: of one the job's must be where links lead, too, for its data are of
+    classes that may go where this burst goes by their path alone. ``None``: not by that alone."""
+    partition = burst.record.fields.get("partition", "") if burst.record else ""
+    user, partitions = burst.identity.user, partition.split(",")
+    mine = [one for one in rules.labels if one.speaks_of(user, burst.account, partitions)]
+    rest = rules.unlabelled
+    if not all(label.paths for label in mine) or (rest and _may_go(rest, burst.target)):
+        return None
+    classes_of = ((label.paths, rules.named(label.to)) for label in mine)
+    return tuple(
+        glob
+        for globs, known in classes_of
+        if known and _may_go(known, burst.target)
+        for glob in globs
+    )
+
+
+def _may_go(known: DataClass, target: TargetName) -> bool:
+    return known.targets is None or target in known.targets
+
+
 def kept_from(
     target: TargetName, rules: DataRules, user: str, account: str, partitions: Sequence[str]
 ) -> tuple[tuple[str, tuple[str, ...]], ...]:

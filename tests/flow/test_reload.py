@@ -43,17 +43,41 @@ def layer(main: Path, text: str, name: str = "a") -> None:
     (main.parent / "policy.d" / f"{name}.toml").write_text(text)
 
 
-def test_a_new_layer_holds_from_the_next_tick_on_and_is_told(
+def ticks(watch: PolicyWatch) -> None:
+    """Two: what files say at one of them they may say only by half."""
+    watch()
+    watch()
+
+
+def test_what_is_written_by_half_never_holds(main: Path, watch: PolicyWatch) -> None:
+    """An empty file is good, and has no label."""
+    whole = (
+        '[policy.classes.internal]\n[[policy.labels]]\nclass = "internal"\naccounts = ["crash"]\n'
+    )
+    layer(main, whole)
+    ticks(watch)
+    before = watch.rules.policy
+    assert 1 == len(before.data.labels)
+    for text in ("", whole, "", whole, whole):
+        layer(main, text)
+        watch()
+        assert ("", before) == (watch.rules.trouble, watch.rules.policy)
+    layer(main, "")
+    ticks(watch)
+    assert 0 == len(watch.rules.policy.data.labels)
+
+
+def test_a_new_layer_holds_from_the_tick_after_the_next_on_and_is_told(
     main: Path, watch: PolicyWatch, told: list[tuple[str, Mapping[str, object]]]
 ) -> None:
     layer(main, '[policy]\nhigh = "7000 core-hours"\n')
-    watch()
+    ticks(watch)
 
     assert CoreHours(7000) == watch.rules.policy.watermarks.high
     assert f"{main.parent}/policy.d/a.toml:2" == watch.rules.policy.places["policy.high"]
     assert ["policy.changed"] == [action for action, _ in told]
     assert "7000" in str(told[0][1]["watermarks"])
-    watch()
+    ticks(watch)
     assert 1 == len(told)
 
 
@@ -75,23 +99,23 @@ def test_a_bad_file_keeps_what_holds_until_it_is_good_again(
         assert before == watch.rules.policy
         assert words in watch.rules.trouble
     layer(main, '[policy]\nlow = "1 core-hours"\n')
-    watch()
+    ticks(watch)
     assert ("", CoreHours(1)) == (watch.rules.trouble, watch.rules.policy.watermarks.low)
 
 
 def test_a_file_that_is_gone_is_no_empty_policy(main: Path, watch: PolicyWatch) -> None:
     text = main.read_text()
     main.unlink()
-    watch()
+    ticks(watch)
     assert str(main) in watch.rules.trouble
     main.write_text(text)
-    watch()
+    ticks(watch)
     assert "" == watch.rules.trouble
 
 
 def test_what_is_not_policy_waits_for_a_restart(main: Path, watch: PolicyWatch) -> None:
     layer(main, '[site]\nburst_partition = "other"\n[policy]\nmin_age = "1m"\n')
-    watch()
+    ticks(watch)
     assert ("burst", 60) == (
         watch.rules.policy.burst_partition, watch.rules.policy.min_age.total_seconds(),
     )  # fmt: skip
@@ -113,7 +137,7 @@ def test_a_policy_that_goes_with_what_takes_a_restart_waits_with_it(
     """The targets that are open ask for EUR: a budget in USD would be spent in EUR."""
     before = watch.rules.policy
     layer(main, text)
-    watch()
+    ticks(watch)
 
     assert before == watch.rules.policy
     assert words in watch.rules.trouble

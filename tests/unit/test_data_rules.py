@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from burstd.config.units import cron
 from burstd.core import script
-from burstd.core.data import classes, forbidden, targets_of
+from burstd.core.data import classes, forbidden, targets_of, within
 from burstd.core.decide import decide
 from burstd.core.eligible import Court
 from burstd.domain.burst import ZERO, Burst, BurstId
@@ -75,6 +75,30 @@ def test_where_inputs_lie_that_may_not_go_to_a_target(
     away = Burst(BurstId("b"), job, target, "calculix", 1, ZERO, NOW, account=account)
     found = forbidden(away, replace(RULES, labels=labels))
     assert {(name, (f"/{'vault' if name == 'secret' else name}/*",)) for name in stays} == {*found}
+
+
+@pytest.mark.parametrize(
+    ("account", "target", "rest", "patterns"),
+    [
+        ("chem", CLOUD, None, ("/eu/*", "/open/*")),
+        ("chem", NEAR, None, ("/open/*",)),
+        ("chem", CLOUD, DataClass("open"), None),
+        ("chem", CLOUD, DataClass("near", frozenset({NEAR})), ("/eu/*", "/open/*")),
+        ("phys", CLOUD, None, None),
+    ],
+)
+def test_by_which_directories_alone_data_may_leave(
+    account: str, target: TargetName, rest: DataClass | None, patterns: tuple[str, ...] | None
+) -> None:
+    labels = (
+        Label("secret", paths=("/vault/*",)),
+        Label("eu", paths=("/eu/*",)),
+        Label("open", paths=("/open/*",)),
+        Label("open", accounts=frozenset({"phys"})),
+    )
+    job = JobIdentity(JobKey("onprem", 1), NOW, "alice", "beam")
+    away = Burst(BurstId("b"), job, target, "calculix", 1, ZERO, NOW, account=account)
+    assert patterns == within(away, replace(RULES, labels=labels, unlabelled=rest))
 
 
 @pytest.mark.parametrize(

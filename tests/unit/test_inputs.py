@@ -49,6 +49,40 @@ def found(job: StandIn, resolver: str = "calculix") -> list[str]:
     return sorted(str(Path(p).relative_to(job.directory)) for p in find(Look(), job, resolver))
 
 
+# --- where the job works
+
+
+@pytest.mark.parametrize(
+    ("works", "globs", "goes"),
+    [
+        ("open/run", ["open/*"], True),
+        ("open/link", ["open/*"], False),  # leads to secret/wing
+        ("open/link", ["open/*", "secret/w*"], True),
+        ("near/run", ["near/*"], True),  # near is a link itself, as /home may be
+        ("near/link", ["near/*"], False),
+        ("near/run", ["open/*"], True),
+        ("open/run", [], False),
+        ("open/run", ["open/run"], True),
+    ],
+)
+def test_a_job_behind_a_link_is_of_the_class_of_where_it_is(
+    tmp_path: Path, works: str, globs: list[str], goes: bool
+) -> None:
+    for name in ("open/run", "secret/wing"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "open/link").symlink_to(tmp_path / "secret/wing")
+    (tmp_path / "near").symlink_to("open")
+    (tmp_path / works / "beam.inp").write_text("*NODE\n")
+    job = stand_in(tmp_path / works, "ccx beam\n")
+    within = [f"{tmp_path}/{glob}" for glob in globs]
+    if goes:
+        assert find(Look(), job, "calculix", (), "cloud", within)
+    else:
+        with pytest.raises(NotStageable, match="no label says"):
+            find(Look(), job, "calculix", (), "cloud", within)
+    assert find(Look(), job, "calculix", (), "cloud", None)
+
+
 # --- decks
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from burstd.agent import index as module
 from burstd.agent.index import Index
+from tests.unit.studies import Put
 
 
 @pytest.fixture
@@ -18,3 +19,16 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     found = Index(tmp_path / "index")
     yield found
     found.close()
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Put:
+    """Write a file below the job's directory."""
+
+    def write(name: str, content: str | bytes = "") -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write

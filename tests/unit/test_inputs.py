@@ -4,83 +4,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Protocol
 
 import pytest
 
 from burstd.agent.decks import LEVELS, MissingInput, closure, references
-from burstd.agent.inputs import NotStageable, allowed, find, hollow, marks
+from burstd.agent.inputs import find, hollow, marks
 from burstd.agent.landing import Landing
 from burstd.agent.standin import StandIn, this_one
 from burstd.agent.walk import Look
 from burstd.agent.words import directories, expand, words
 from burstd.domain.data import Mark
-
-
-class Put(Protocol):
-    """Write a file below the job's directory."""
-
-    def __call__(self, name: str, content: str | bytes = "") -> Path: ...
-
-
-@pytest.fixture
-def put(tmp_path: Path) -> Put:
-    """Write a file below the job's directory."""
-
-    def write(name: str, content: str | bytes = "") -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write
-
-
-def stand_in(directory: Path, text: str, *arguments: str, **environment: str) -> StandIn:
-    """A job whose batch script was spooled elsewhere, as slurmd does."""
-    spool = directory.parent / f"spool-{directory.name}"
-    spool.mkdir(exist_ok=True)
-    script = spool / "slurm_script"
-    script.write_text(text)
-    return StandIn("1", 0, script, arguments, directory, environment, merged=True)
+from tests.unit.studies import Put, stand_in
 
 
 def found(job: StandIn, resolver: str = "calculix") -> list[str]:
     return sorted(str(Path(p).relative_to(job.directory)) for p in find(Look(), job, resolver))
-
-
-# --- where the job works
-
-
-@pytest.mark.parametrize(
-    ("works", "globs", "goes"),
-    [
-        ("open/run", ["open/*"], True),
-        ("open/link", ["open/*"], False),  # leads to secret/wing
-        ("open/link", ["open/*", "secret/w*"], True),
-        ("near/run", ["near/*"], True),  # near is a link itself, as /home may be
-        ("near/link", ["near/*"], False),
-        ("near/run", ["open/*"], True),
-        ("open/run", [], False),
-        ("open/run", ["open/run"], True),
-    ],
-)
-def test_a_job_behind_a_link_is_of_the_class_of_where_it_is(
-    tmp_path: Path, works: str, globs: list[str], goes: bool
-) -> None:
-    for name in ("open/run", "secret/wing"):
-        (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "open/link").symlink_to(tmp_path / "secret/wing")
-    (tmp_path / "near").symlink_to("open")
-    (tmp_path / works / "beam.inp").write_text("*NODE\n")
-    job = stand_in(tmp_path / works, "ccx beam\n")
-    within = [f"{tmp_path}/{glob}" for glob in globs]
-    if goes:
-        assert find(Look(), job, "calculix", (), "cloud", within)
-    else:
-        with pytest.raises(NotStageable, match="no label says"):
-            find(Look(), job, "calculix", (), "cloud", within)
-    assert find(Look(), job, "calculix", (), "cloud", None)
 
 
 # --- decks
@@ -338,62 +276,7 @@ def test_words_of_comments_name_nothing() -> None:
     assert ["x y", "z"] == list(directories('cd "x y"\nif true; then cd z; fi\necho cd w'))
 
 
-# --- what may leave
-
-
-STAYS = [("secret", ["/vault/*", "{top}/vault*"]), ("near", ["{top}/near/mesh.inc"])]
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("work/beam.inp", None),
-        ("vault/mesh.inc", "secret"),
-        ("vault-2/a/b/mesh.inc", "secret"),
-        ("work/link.inc", "secret"),
-        ("work/way/mesh.inc", "secret"),
-        ("near/mesh.inc", "near"),
-        ("near/mesh.inc.bak", None),
-    ],
-)
-def test_an_input_that_lies_where_data_stay_is_named(
-    put: Put, tmp_path: Path, path: str, name: str | None
-) -> None:
-    for there in ("work/beam.inp", "vault/mesh.inc", "vault-2/a/b/mesh.inc", "near/mesh.inc"):
-        put(there)
-    put("near/mesh.inc.bak")
-    (tmp_path / "work" / "link.inc").symlink_to("../vault/mesh.inc")
-    (tmp_path / "work" / "way").symlink_to(tmp_path / "vault")
-    stays = [(n, [glob.format(top=tmp_path) for glob in globs]) for n, globs in STAYS]
-    files = [str(tmp_path / "work/beam.inp"), str(tmp_path / path)]
-    allowed(files, [], "cloud")
-    if name is None:
-        allowed(files, stays, "cloud")
-        return
-    with pytest.raises(NotStageable, match=f"{path} is of class {name}, .* may not go to cloud"):
-        allowed(files, stays, "cloud")
-
-
 # --- marks
-
-
-@pytest.mark.parametrize("script", ["ccx secret/beam", "ccx open", "secret/solve"])
-def test_nothing_of_a_file_that_stays_is_read(
-    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
-) -> None:
-    """Not even for what it includes, or to see whether it is a script."""
-    put("secret/beam.inp", "*NODE\n"), put("open.inp", "*INCLUDE,INPUT=secret/beam.inp\n")
-    put("secret/solve", "#!/bin/sh\n")
-    job, opened, real = stand_in(tmp_path, f"#!/bin/bash\n{script}\n"), list[str](), Path.open
-
-    def watched(path: Path, *how: Any, **more: Any) -> Any:
-        opened.append(path.name)
-        return real(path, *how, **more)
-
-    monkeypatch.setattr(Path, "open", watched)
-    with pytest.raises(NotStageable, match="of class secret"):
-        find(Look(), job, "calculix", [("secret", [f"{tmp_path}/secret"])], "far")
-    assert not {"beam.inp", "solve"} & set(opened)
 
 
 def test_marks_tell_a_later_change(put: Put, tmp_path: Path) -> None:

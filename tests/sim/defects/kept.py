@@ -169,9 +169,9 @@ KEPT: tuple[Defect, ...] = (
             Edit(
                 "agent/landing.py",
                 "        temporary = self._temporary(name)\n"
-                "        if placing.landed(directory, name, entry):\n",
+                "        if self._landed(directory, name, entry):\n",
                 "        temporary, existing = name + \".new\", look(directory, name)\n"
-                "        if placing.landed(directory, name, entry):\n",
+                "        if self._landed(directory, name, entry):\n",
             ),
             Edit(
                 "agent/landing.py",

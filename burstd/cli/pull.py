@@ -22,7 +22,10 @@ PERIOD = 1.0  #: seconds between two looks
 LOGGED_EVERY = 30.0  #: seconds; where nobody watches
 
 Globs = Annotated[
-    list[str] | None, typer.Argument(help="Paths or globs, from the job's directory on; quote.")
+    list[str] | None,
+    typer.Argument(
+        help="Paths or globs, from the job's directory on; quote. A directory: all in it."
+    ),
 ]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Stay until they are there.")]
 
@@ -40,7 +43,8 @@ def pull(job: Job, globs: Globs = None, wait: Wait = True, as_json: Json = False
         _list(_answer(route), as_json)
         raise typer.Exit(OK)
     # A byte that is no letter becomes "?", which stands for any one.
-    wish = f"{route}?{urlencode({'glob': globs}, doseq=True, errors='replace')}"
+    names = [glob.rstrip("/") or glob for glob in globs]
+    wish = f"{route}?{urlencode({'glob': names}, doseq=True, errors='replace')}"
     found = _answer(wish, "POST")
     if "files" not in found:
         found, wait = _fetched(found["remains"], job), True

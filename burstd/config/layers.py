@@ -137,7 +137,8 @@ def _matching(top: Path, below: str) -> list[Path]:
     for directory in looked:
         if directory.is_dir():
             os.scandir(directory).close()
-    return sorted(top.glob(below))
+    named = PurePath(below).name.startswith(".")  # as for a shell: editors leave such files
+    return sorted(file for file in top.glob(below) if named or not file.name.startswith("."))
 
 
 def _merge(into: dict[str, Any], more: Mapping[str, Any]) -> None:

@@ -20,13 +20,18 @@ _WORDS = 90  #: bytes around a path in it
 _MAGIC = frozenset(b"*?[")
 
 
-def matching(tree: int, cwd: str, patterns: Sequence[str]) -> dict[str, os.stat_result]:
-    """Every regular file that matches one, by its path; links are not followed."""
+def matching(
+    tree: int, cwd: str, patterns: Sequence[str], *, deep: bool = False
+) -> dict[str, os.stat_result]:
+    """Every regular file that matches one, by its path; links are not followed. ``deep``: a
+    directory that is named as it is stands for all that lies below it."""
     found: dict[str, os.stat_result] = {}
     base = paths.split(cwd)
     for pattern in patterns:
-        for parts in _match(tree, base, paths.split("/" + pattern)):
-            _look(tree, parts, found)
+        globs = paths.split("/" + pattern)
+        below = deep and _MAGIC.isdisjoint(globs[-1])
+        for parts in _match(tree, base, globs):
+            _look(tree, parts, found, below)
     return dict(sorted(found.items()))
 
 
@@ -65,7 +70,7 @@ def _names(tree: int, parts: paths.Parts) -> list[bytes]:
         return []
 
 
-def _look(tree: int, parts: paths.Parts, found: dict[str, os.stat_result]) -> None:
+def _look(tree: int, parts: paths.Parts, found: dict[str, os.stat_result], deep: bool) -> None:
     try:
         with paths.directory(tree, parts[:-1]) as parent:
             fact = os.stat(parts[-1], dir_fd=parent, follow_symlinks=False)
@@ -73,6 +78,9 @@ def _look(tree: int, parts: paths.Parts, found: dict[str, os.stat_result]) -> No
         return
     if stat.S_ISREG(fact.st_mode):
         found[paths.join(parts)] = fact
+    elif deep and stat.S_ISDIR(fact.st_mode):
+        for name in _names(tree, parts):
+            _look(tree, (*parts, name), found, deep)
 
 
 def whole(tree: int, path: str, most: int) -> Optional[bytes]:

@@ -125,7 +125,7 @@ class View:
             return {"files": []}, b""
         cwd = Fields.parse(document, "live").text("cwd")
         with paths.directory(self._run().fd, (rundir.TREE,), create=True) as tree:
-            found = live.matching(tree, cwd, fields.texts("patterns"))
+            found = live.matching(tree, cwd, fields.texts("patterns"), deep=True)
         return {
             "files": [
                 {

@@ -85,6 +85,24 @@ def test_a_job_with_many_live_files_is_told_of_all_the_same(run: RunDir, count: 
     os.close(tree)
 
 
+def test_a_directory_that_is_named_stands_for_all_below_it(run: RunDir) -> None:
+    tree = run.directory(rundir.TREE)
+    for name in ("w/a", "w/results/b", "w/results/late/c", "w/others/d"):
+        place = tree_of(run) / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+    (tree_of(run) / "w/results/up").symlink_to("..")
+    run.write(rundir.LIVE, canonical({"cwd": "/w", "live": ["results"]}))
+    patterns = [["results"], ["*/results", "res*"], ["results/*"], ["*"]]
+    asks: list[dict[str, object]] = [{"op": "files", "patterns": some} for some in patterns]
+    named = [[file["path"] for file in answer["files"]] for answer in asked(run, *asks)]  # type: ignore[attr-defined]
+    below = ["/w/results/b", "/w/results/late/c"]
+    assert [below, [], ["/w/results/b"], ["/w/a"]] == named
+    (status,) = asked(run, {"op": "status"})
+    assert [] == (status["live"] or [])
+    os.close(tree)
+
+
 def test_a_time_that_hardly_any_file_has_is_told_as_one_that_both_ends_have(memory: Path) -> None:
     run = RunDir.open(str(memory), KEY, create=True)
     tree = run.directory(rundir.TREE)

@@ -50,7 +50,12 @@ def test_patterns_are_read_in_order_and_may_match_nothing(tmp_path: Path) -> Non
     write(tmp_path / "d", b='x = "b"\n', a='x = "a"\ny = 1\n')
     main = write(tmp_path, main='include = ["d/*.toml", "none/*.toml"]\n')
 
+    (tmp_path / "d/.#b.toml").symlink_to("me@host.1234")  # as emacs locks it
+    (tmp_path / "d/.c.toml").write_text("x = 3")
+
     assert {"x": "b", "y": 1} == load(main).tables
+    write(tmp_path, main='include = ["d/.c.toml"]\n')
+    assert {"x": 3} == load(main).tables
 
 
 def test_rules_of_all_layers_count_and_keep_their_places(tmp_path: Path, paths: str) -> None:

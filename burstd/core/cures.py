@@ -81,6 +81,8 @@ def _of_licences(cause: str) -> str:
 
 def _of_money(numbers: Mapping[str, str]) -> str:
     name, (amount, _, period) = numbers["budget"], numbers["of"].partition("/")
+    if (foreign := numbers.get("spent_in")) is not None:
+        return f"wait for the next {period}: what it paid in {foreign} can't be held against it"
     raised = f"raise {name if name == _SITE else f'policy.budgets.{name}'}"
     worst, most = (Decimal(text.split()[0]) for text in (numbers["worst_case"], amount))
     if worst > most:

@@ -13,7 +13,7 @@ from burstd.core.licences import Desk, ask_of
 from burstd.core.line import Line
 from burstd.core.place import Ask, Offer, Places, cheap_enough
 from burstd.core.pressure import Gauges
-from burstd.core.purse import Pot, Purse
+from burstd.core.purse import Purse
 from burstd.core.steering import Tariff
 from burstd.core.veto import objection as veto
 from burstd.core.worth import OLDEST_FIRST, tariff, worths
@@ -48,7 +48,7 @@ def decide(snapshot: Snapshot, policy: BurstPolicy, ledger: Ledger) -> Plan:
         else:
             _place_elements(candidate, session)
     placed, stay = tuple(session.placements), tuple(declined)
-    return Plan(gauges.backlog, gauges.surging, placed, stay, gauges.backlogs)
+    return Plan(gauges.backlog, gauges.surging, placed, stay, gauges.backlogs, policy.currency)
 
 
 def _rank(candidate: Candidate) -> tuple[bool, bool, float, datetime, int, int]:
@@ -61,9 +61,9 @@ def _rank(candidate: Candidate) -> tuple[bool, bool, float, datetime, int, int]:
 
 def purse_of(policy: BurstPolicy, ledger: Ledger, now: datetime) -> Purse:
     """The site's monthly budget, whose sums are the ledger's, and every other one."""
-    purse = Purse(policy.budgets, ledger.charges, now, policy.currency)
     site = Budget("policy.budget", policy.budget)
-    purse.pots.insert(0, Pot(site, ledger.spent + ledger.reserved))
+    purse = Purse((site, *policy.budgets), ledger.charges, now, policy.currency)
+    purse.pots[0].taken = ledger.spent + ledger.reserved
     return purse
 
 

@@ -14,14 +14,17 @@ from burstd.domain.targets import Money
 
 @dataclass
 class Pot:
-    """One budget and what is taken from it: spent, and promised to what is open."""
+    """One budget and what is taken from it: spent, and promised to what is open. ``foreign``: the
+    currency of what was taken in another one; nobody knows what is left then."""
 
     budget: Budget
     taken: Decimal = Decimal(0)
+    foreign: str = ""
 
     @property
     def left(self) -> Money:
-        return Money(max(Decimal(0), self.budget.amount - self.taken))
+        known = self.budget.amount - self.taken
+        return Money(Decimal(0) if self.foreign else max(Decimal(0), known))
 
     @property
     def soft_mark(self) -> Decimal:
@@ -42,6 +45,8 @@ class Purse:
                 counts = charge.open or charge.at >= begun[pot.budget.period]
                 if counts and pot.budget.covers(charge.account, charge.user):
                     pot.taken += charge.amount
+                    if charge.amount and charge.currency not in {"", currency}:
+                        pot.foreign = charge.currency
 
     def objection(self, account: str, user: str, worst: Money) -> Objection | None:
         """What the first budget without room for it says: none may be passed, and none that has
@@ -75,6 +80,7 @@ class Purse:
             "budget": pot.budget.name,
             "of": f"{self._told(pot.budget.amount)}/{pot.budget.period.value}",
             "left": self._told(pot.left),
+            **({"spent_in": pot.foreign} if pot.foreign else {}),
         }
 
     def _told(self, amount: Money) -> str:

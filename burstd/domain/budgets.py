@@ -88,3 +88,4 @@ class Charge:
     user: str
     amount: Money
     open: bool
+    currency: str = ""  #: empty: not known

@@ -108,6 +108,7 @@ class Burst:
     created_at: datetime
     likely: Money = field(default=Money(Decimal(0)))  #: by what it is expected to run
     account: str = ""  #: Slurm's, whose money it is
+    currency: str = ""  #: of its amounts; empty: an older burstd has not written it down
     stage: Stage = Stage.PLANNED
     stage_since: datetime | None = None
     record: JobRecord | None = None

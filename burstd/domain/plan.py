@@ -166,3 +166,4 @@ class Plan:
     declined: tuple[Decline, ...] = ()
     #: Of the parts of the queue, in the units of their marks; older decisions do not tell.
     backlogs: Mapping[str, float] = field(default_factory=dict, compare=False)
+    currency: str = field(default="", compare=False)  #: of its amounts

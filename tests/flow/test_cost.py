@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -16,7 +17,7 @@ from burstd.domain.burst import Stage
 from burstd.domain.targets import Money
 from burstd.testing.simulators import in_file
 from tests.flow.conftest import Serve
-from tests.flow.scene import Scene
+from tests.flow.scene import POLICY, Scene
 
 
 @pytest.fixture
@@ -80,3 +81,16 @@ def test_what_cannot_be_asked_is_said(scene: Scene, words: tuple[str, str]) -> N
 def test_a_user_sees_own_costs_only(scene: Scene, serve: Serve) -> None:
     serve(scene, operator=False)
     assert [] == json.loads(cost("--json"))["rows"]
+
+
+def test_a_site_that_changes_its_currency_spends_nothing_of_what_it_can_not_reckon() -> None:
+    scene = Scene()
+    scene.slurm.submit(name="beam", minutes=120)
+    scene.finish("1")
+    scene.policy = replace(POLICY, currency="USD")
+    scene.start()
+    scene.slurm.submit(name="plate", minutes=120)
+    scene.turn(5)
+    assert 1 == len(scene.store.bursts())
+    scene.clock.forward(seconds=32 * 86400)
+    assert "USD" == scene.until(Stage.RUNNING, "2").currency

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from burstd.core.cures import cure
 from burstd.core.decide import decide
 from burstd.core.purse import Purse
 from burstd.domain.budgets import Budget, Charge, Period
@@ -79,6 +80,29 @@ def test_from_its_soft_mark_on_nothing_new_begins() -> None:
     found = purse.objection("phys", "alice", Money(EUR(2)))
     assert found is not None
     assert (Reason.SOFT_MARK, "5.0 EUR") == (found[0], found[1]["soft"])
+
+
+@pytest.mark.parametrize(
+    ("before", "left"),
+    [
+        ([charge("1", currency="EUR")], "9"),
+        ([charge("1")], "9"),  # of an older burstd
+        ([charge("1", currency="USD")], "0"),
+        ([charge("1", currency="USD", user="bob")], "10"),
+        ([charge("1", 24 * 40, currency="USD")], "10"),  # before this month
+        ([charge("0", currency="USD")], "10"),
+    ],
+)
+def test_what_was_paid_in_another_currency_leaves_nothing_that_is_known(
+    before: list[Charge], left: str
+) -> None:
+    purse = Purse([budget("10", users=frozenset({"alice"}))], before, NOW, "EUR")
+    found = purse.objection("phys", "alice", Money(EUR(50)))
+    assert found is not None
+    assert f"{left} EUR" == found[1]["left"]
+    told = "can't be held against" in cure(found)
+    assert told == (left == "0") == (purse.objection("phys", "alice", Money(EUR(2))) is not None)
+    assert purse.objection("phys", "alice", Money(EUR(0))) is None
 
 
 budgets = st.builds(

@@ -200,6 +200,7 @@ class SqlStore:
                     cores=p.cores,
                     reserved=p.reserved,
                     account=p.account,
+                    currency=plan.currency,
                     likely=p.likely,
                     created_at=now,
                     stage_since=now,

@@ -41,9 +41,9 @@ def _charges(burst: Burst) -> Iterator[Charge]:
     """Its own, and those of what was fetched behind its end, each of its own moment."""
     over, who = burst.stage.final, (burst.account, burst.identity.user)
     amount = (burst.cost or ZERO) if over else burst.reserved
-    yield Charge(burst.created_at, *who, amount, not over)
+    yield Charge(burst.created_at, *who, amount, not over, burst.currency)
     for fetch in burst.fetches:
-        yield Charge(fetch.at, *who, fetch.cost, open=False)
+        yield Charge(fetch.at, *who, fetch.cost, open=False, currency=burst.currency)
 
 
 def _spent(charge: Charge, month: str) -> bool:

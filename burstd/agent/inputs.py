@@ -213,7 +213,7 @@ def placed(directory: Path, within: Sequence[str] | None, target: str) -> None:
 def _led(glob: str) -> str:
     """The same where links lead in front of its first wildcard: /projects may be one."""
     wild = re.search(r"[*?[]", glob)
-    fixed = glob[: glob.rfind("/", 0, wild.start())] if wild else glob
+    fixed = glob[: wild.start()].rpartition("/")[0] if wild else glob
     return escape(os.path.realpath(fixed)) + glob[len(fixed) :] if fixed else glob
 
 

@@ -25,6 +25,8 @@ from tests.unit.studies import Put, stand_in
         ("near/run", ["open/*"], True),
         ("open/run", [], False),
         ("open/run", ["open/run"], True),
+        ("open/run", ["*/open/r*"], True),
+        ("open/link", ["*/open/l*"], False),
     ],
 )
 def test_a_job_behind_a_link_is_of_the_class_of_where_it_is(
@@ -36,7 +38,7 @@ def test_a_job_behind_a_link_is_of_the_class_of_where_it_is(
     (tmp_path / "near").symlink_to("open")
     (tmp_path / works / "beam.inp").write_text("*NODE\n")
     job = stand_in(tmp_path / works, "ccx beam\n")
-    within = [f"{tmp_path}/{glob}" for glob in globs]
+    within = [glob if glob.startswith("*") else f"{tmp_path}/{glob}" for glob in globs]
     if goes:
         assert find(Look(), job, "calculix", (), "cloud", within)
     else:

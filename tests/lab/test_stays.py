@@ -168,7 +168,7 @@ def test_a_policy_changes_under_way_and_a_bad_one_changes_nothing(site: Site) ->
     change = "sed -i 's/^unlabelled = .*/unlabelled = \"{}\"/' /etc/burstd/config.toml"
     site.px.sh(change.format("stays"))
     site.until(lambda: "nothing says of which class" in site.why(job), "the new policy holds")
-    assert "[policy.labels, default]" in site.why(job)
+    assert "[policy.unlabelled, /etc/burstd/config.toml:" in site.why(job)
 
     site.px.sh(change.format("nowhere"))
     trouble = "there is no [policy.classes.nowhere]"

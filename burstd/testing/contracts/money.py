@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -38,11 +39,12 @@ class MoneyContract:
         assert (Decimal(0), Decimal("0.10")) == money(store)
 
     def test_what_targets_did_is_not_forgotten_as_a_month_and_a_week_begin(
-        self, store: BurstStore, clock: SteppedClock
+        self, open_store: Callable[[], BurstStore], clock: SteppedClock
     ) -> None:
         """On such a Monday a black hole was a target like any other, and no cool-down held."""
         monday = datetime(2030, 4, 1, tzinfo=UTC)
         clock.forward(seconds=(monday - timedelta(minutes=10) - clock.now()).total_seconds())
+        store = open_store()
         (first,) = store.record(plan(identity(1)))
         failed = Outcome("exited", 1, elapsed=timedelta(seconds=3))
         ended = replace(first, stage=Stage.SETTLING, outcome=failed, stage_since=clock.now())

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from burstd.agent.ways import LONGEST_NAME
 from burstd.domain.data import OutputFile
@@ -199,11 +200,16 @@ def permit(directory: int, mode: int, *, fresh: bool) -> None:
     kept = seen & stat.S_ISGID  # from the directory above
     before = seen & ~kept
     if not fresh and before != mode | stat.S_IRWXU:
-        mask = os.umask(0o077)
-        os.umask(mask)
-        mode = before & (mode | stat.S_IRWXU) if before == 0o777 & ~mask else before
+        mode = before & (mode | stat.S_IRWXU) if before == 0o777 & ~_umask() else before
     with contextlib.suppress(PermissionError):  # somebody else's
         os.fchmod(directory, mode | kept)
+
+
+def _umask() -> int:
+    """Ours, of proc(5): umask(2) tells it only by changing it, and other threads make files."""
+    status = Path("/proc/self/status").read_text(errors="replace").splitlines()
+    told = (line.split()[1] for line in status if line.startswith("Umask:"))
+    return int(next(told, "022"), 8)  # Linux tells it from 4.7 on
 
 
 def discard(directory: int, name: str) -> None:

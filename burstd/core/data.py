@@ -36,17 +36,14 @@ def targets_of(found: Sequence[DataClass]) -> frozenset[TargetName] | None:
 
 def forbidden(burst: Burst, rules: DataRules) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Classes that may not go where this burst goes, as ``kept_from`` has them."""
-    partition = burst.record.fields.get("partition", "") if burst.record else ""
-    user, partitions = burst.identity.user, partition.split(",")
-    return kept_from(burst.target, rules, user, burst.account, partitions)
+    return kept_from(burst.target, rules, *_whose(burst))
 
 
 def within(burst: Burst, rules: DataRules) -> tuple[str, ...] | None:
     """Patterns of directories: of one the job's must be where links lead, too, for its data are of
     classes that may go where this burst goes by their path alone. ``None``: not by that alone."""
-    partition = burst.record.fields.get("partition", "") if burst.record else ""
-    user, partitions = burst.identity.user, partition.split(",")
-    mine = [one for one in rules.labels if one.speaks_of(user, burst.account, partitions)]
+    whose = _whose(burst)
+    mine = [one for one in rules.labels if one.speaks_of(*whose)]
     rest = rules.unlabelled
     if not all(label.paths for label in mine) or (rest and _may_go(rest, burst.target)):
         return None
@@ -57,6 +54,12 @@ def within(burst: Burst, rules: DataRules) -> tuple[str, ...] | None:
         if known and _may_go(known, burst.target)
         for glob in globs
     )
+
+
+def _whose(burst: Burst) -> tuple[str, str, list[str]]:
+    """What labels go by beside paths: user, account, and the partitions it was submitted to."""
+    partition = burst.record.fields.get("partition", "") if burst.record else ""
+    return burst.identity.user, burst.account, partition.split(",")
 
 
 def _may_go(known: DataClass, target: TargetName) -> bool:

@@ -142,9 +142,10 @@ def test_a_directory_that_the_user_has_closed_to_others_stays_so(
 
 @pytest.mark.parametrize(("said", "then"), [(0o777, 0o755), (0o700, 0o700), (0o500, 0o700)])
 def test_one_that_was_made_before_a_cut_is_opened_to_nobody_else(
-    tmp_path: Path, said: int, then: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: int, then: int
 ) -> None:
-    """It looks as one that the user has just made."""
+    """It looks as one that the user has just made. Others land beside it, and need their umask."""
+    monkeypatch.delattr(os, "umask")
     place = tmp_path / "d"
     place.mkdir(mode=0o755)
     Landing("b1", (tmp_path,), {}, fetch).land(directory(place, said))

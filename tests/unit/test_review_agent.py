@@ -262,6 +262,12 @@ class Nowhere:
         """Closed."""
 
 
+STAGE_IN = {
+    "burst": "b", "resolver": "all", "environment": [], "time_limit_s": 60, "live": [],
+    "stays": [], "target": "far",
+}  # fmt: skip
+
+
 def test_a_burstd_of_before_that_knows_no_such_report_takes_the_inputs(tmp_path: Path) -> None:
     class Older(Refusing):
         def post(self, route: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -270,24 +276,16 @@ def test_a_burstd_of_before_that_knows_no_such_report_takes_the_inputs(tmp_path:
             return super().post(route, body)
 
     api = Older("none")
-    words = {
-        "burst": "b", "resolver": "all", "environment": [], "time_limit_s": 60, "live": [],
-        "stays": [], "target": "far",
-    }  # fmt: skip
     agent = Agent(stand_in(tmp_path), api, Memory(tmp_path), lambda *_: Nowhere(), None)  # type: ignore[arg-type]
-    agent._stage_in(words)
+    agent._stage_in(STAGE_IN)
     assert ["staged_in"] == [kind for kind, _ in api.told]
 
 
 @pytest.mark.parametrize("kind", ["leaving", "staged_in"])
 def test_inputs_that_burstd_will_not_take_send_the_job_home(tmp_path: Path, kind: str) -> None:
     api = Refusing(kind)
-    words = {
-        "burst": "b", "resolver": "all", "environment": [], "time_limit_s": 60, "live": [],
-        "stays": [], "target": "far",
-    }  # fmt: skip
     agent = Agent(stand_in(tmp_path), api, Memory(tmp_path), lambda *_: Nowhere(), None)  # type: ignore[arg-type]
-    agent._stage_in(words)
+    agent._stage_in(STAGE_IN)
     told = [said for said in api.told if said[0] != "leaving"]
     assert [("refused", {"cause": "the report is too long"})] == told
 

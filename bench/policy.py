@@ -2,7 +2,8 @@
 ``python -m bench.policy [LOG...]``.
 
 Each workload is rehearsed as shaken copies, averaged; budgets are steered, nothing is tuned. A log
-is given as FILE or FILE:PROCS; without one, the generated workloads are taken.
+is given as FILE or FILE:PROCS, a workload of our own as generated:SEED; without any, the first two
+of these are taken.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from burstd.rehearsal.measures import Row
 from burstd.rehearsal.rules import DELAY, budgeted
 from burstd.rehearsal.swf import read
 
-SEEDS, STEPS, SHARE = (1, 2, 3), 7, 0.05
+SEEDS, STEPS, SHARE = (1, 2, 3), 10, 0.05  #: ten steps: to half a part in a hundred
+GENERATED = "generated"  #: instead of a log
 LEAST, MOST = 0.002, 0.4  #: shares between which it is looked for, evenly by their logarithm
 COLUMNS = (
     "workload", "strategy", "share that halves", "of threshold", "spent / budget",
@@ -113,6 +115,9 @@ def _mean(figure: str, rows: Sequence[Row]) -> float:
 def _histories(logs: Sequence[str]) -> Iterator[History]:
     for log in logs:
         path, _, cores = log.partition(":")
+        if path == GENERATED:
+            yield workload(int(cores))
+            continue
         yield read(Path(path), int(cores) if cores else None)
     if not logs:
         yield from map(workload, (1, 2))

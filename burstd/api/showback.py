@@ -27,12 +27,12 @@ def showback(desk: Desk, query: Mapping[str, str], peer: Peer) -> Any:
     except ValueError as error:
         said = f"not a day like 2026-11-01: {error}"
         return JSONResponse({"error": said}, status_code=400)
+    currency = desk.world.policy.currency
     mine = (b for b in desk.world.store.bursts() if peer.may_see(b.identity.user))
     return {
         "by": list(by),
         "since": f"{since:%Y-%m-%d}",
         "until": f"{until:%Y-%m-%d}",
-        "currency": desk.world.policy.currency,
         "rows": [
             {
                 **dict(zip(by, line.key, strict=True)),
@@ -40,8 +40,9 @@ def showback(desk: Desk, query: Mapping[str, str], peer: Peer) -> Any:
                 "core_hours": round(line.core_hours, 4),
                 "cost": str(line.cost),
                 "open": str(line.reserved),
+                "currency": line.currency,
             }
-            for line in report(mine, by, since, until)
+            for line in report(mine, by, since, until, currency)
         ],
     }
 

@@ -41,28 +41,28 @@ def cost(
     raise typer.Exit(OK)
 
 
-_NUMBERS = ("bursts", "core_hours", "cost", "open")
+_NUMBERS = ("bursts", "core_hours", "cost", "open", "currency")
 
 
 def _csv(found: dict[str, Any]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow([*found["by"], *_NUMBERS, "currency"])
+    writer.writerow([*found["by"], *_NUMBERS])
     for row in found["rows"]:
-        writer.writerow([*(row[k] for k in (*found["by"], *_NUMBERS)), found["currency"]])
+        writer.writerow([row[k] for k in (*found["by"], *_NUMBERS)])
 
 
 def _table(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    title = f"{found['since']} to before {found['until']}, {found['currency']}"
+    title = f"{found['since']} to before {found['until']}"
     table = Table(title=title, title_justify="left")
     for name in found["by"]:
         table.add_column(name)
     for name in _NUMBERS:
-        table.add_column(name.replace("_", "-"), justify="right")
+        table.add_column(name.replace("_", "-"), justify="left" if name == "currency" else "right")
     for row in found["rows"]:
         keys = (str(row[name]) for name in found["by"])
-        numbers = (str(row["bursts"]), f"{row['core_hours']:.2f}", row["cost"], row["open"])
-        table.add_row(*keys, *numbers)
+        amounts = row["cost"], row["open"], row["currency"]
+        table.add_row(*keys, str(row["bursts"]), f"{row['core_hours']:.2f}", *amounts)
     Console().print(table)

@@ -46,7 +46,7 @@ class _Easy:
         self._ends = sorted(outlook.ends)
         self._passed = 0  #: of the ends
         self._free, self._at = outlook.free, 0.0
-        waiting = (_Waiting(place, job, job.count) for place, job in enumerate(line))
+        waiting = (_Waiting(place, job, job.tasks) for place, job in enumerate(line))
         self._coming: Iterator[_Waiting] = waiting
         self.window = list(islice(waiting, 1 + REACH))
 

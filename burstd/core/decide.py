@@ -11,7 +11,7 @@ from functools import cached_property
 from burstd.core.candidates import Candidate, candidates
 from burstd.core.licences import Desk, ask_of
 from burstd.core.line import Line
-from burstd.core.place import Ask, Offer, Places, cheap_enough
+from burstd.core.place import Ask, Offer, Places, cheap_enough, too_dear
 from burstd.core.pressure import Gauges
 from burstd.core.purse import Purse
 from burstd.core.steering import Tariff
@@ -191,8 +191,7 @@ def _offer(candidate: Candidate, session: _Session, ahead: int) -> Offer | Objec
     if not offers:
         return Reason.NO_TARGET_FITS, session.places.refusals(ask)
     if not cheap_enough(offers, asked):
-        worst, most = f"{offers[0].worst}", f"{asked.most_cost}"
-        return Reason.TOO_DEAR, {"worst_case": worst, "max_cost": most}
+        return too_dear(offers[0], asked, session.policy.currency)
     objections = []
     for offer in cheap_enough(offers, asked):
         why = session.purse.objection(job.account, job.identity.user, offer.worst)

@@ -103,7 +103,7 @@ class Rule:
 
 
 def _partition(case: Case) -> Objection | None:
-    if case.wish or not case.policy.partitions.isdisjoint(case.job.partitions):
+    if case.job.in_any(case.policy.partitions) or case.wish:
         return None
     return Reason.OTHER_PARTITION, {"partition": case.job.partition}
 

@@ -13,7 +13,7 @@ from burstd.core.decide import cooling, purse_of
 from burstd.core.eligible import case_of
 from burstd.core.licences import Desk, ask_of, never
 from burstd.core.line import Line
-from burstd.core.place import Ask, Offer, Places, cheap_enough
+from burstd.core.place import Ask, Offer, Places, cheap_enough, too_dear
 from burstd.core.pressure import pressures
 from burstd.core.purse import Purse
 from burstd.core.steering import Tariff
@@ -160,7 +160,7 @@ class _Asked:
     def too_dear(self, offer: Offer) -> Objection | None:
         """For its user, or for a budget."""
         if not cheap_enough([offer], self.ask.asked):
-            return Reason.TOO_DEAR, {"max_cost": str(self.ask.asked.most_cost)}
+            return too_dear(offer, self.ask.asked, self.policy.currency)
         return self.scene.purse.objection(self.job.account, self.job.identity.user, offer.worst)
 
 

@@ -52,7 +52,7 @@ class Line:
                 min(same[0].cpus, cores),
                 snapshot.usage.time(same[0]).total_seconds(),
                 max(0.0, (now - same[0].identity.submitted_at).total_seconds()),
-                sum(len(job.tasks) or 1 for job in same),
+                sum([len(job.tasks) or 1 for job in same]),
             )
             for same in groups
         ]
@@ -93,8 +93,8 @@ class Line:
 
 def _mean(waiters: Sequence[Waiter]) -> float:
     """Core-hours of a job, where no past tells: of those that wait."""
-    count = sum(waiter.count for waiter in waiters)
-    return sum(waiter.core_hours * waiter.count for waiter in waiters) / max(1, count)
+    tasks = sum(waiter.tasks for waiter in waiters)
+    return sum(waiter.core_hours * waiter.tasks for waiter in waiters) / max(1, tasks)
 
 
 def _place(job: QueuedJob) -> tuple[int, datetime, int, int]:
@@ -112,7 +112,7 @@ def _waits(job: QueuedJob, policy: BurstPolicy) -> bool:
         job.state is JobState.PENDING
         and job.reason in policy.reasons
         and job.time_limit is not None
-        and not policy.partitions.isdisjoint(job.partitions)
+        and job.in_any(policy.partitions)
     )
 
 
@@ -130,7 +130,7 @@ def _ends(snapshot: Snapshot, policy: BurstPolicy) -> list[tuple[float, int]]:
         (_left(job, snapshot).total_seconds(), job.cpus)
         for job in snapshot.queue.jobs
         if (job.state is JobState.RUNNING or job.state is JobState.COMPLETING)
-        and not policy.partitions.isdisjoint(job.partitions)
+        and job.in_any(policy.partitions)
     ]
 
 

@@ -16,7 +16,7 @@ from burstd.core.money import egress, price, taken, worst_case
 from burstd.core.speeds import Speeds, measured, speed
 from burstd.domain.directives import Directives
 from burstd.domain.jobs import QueuedJob, Shape
-from burstd.domain.plan import Snapshot
+from burstd.domain.plan import Objection, Reason, Snapshot
 from burstd.domain.policy import BurstPolicy, Ledger, Order, Stand
 from burstd.domain.spans import spoken
 from burstd.domain.targets import Capabilities, Money, TargetName, TargetView
@@ -232,3 +232,9 @@ def cheap_enough(offers: Sequence[Offer], asked: Directives) -> list[Offer]:
     """Those whose worst case its user allows."""
     most = asked.most_cost
     return [offer for offer in offers if most is None or offer.worst <= most]
+
+
+def too_dear(offer: Offer, asked: Directives, currency: str) -> Objection:
+    """What its user hears where none is ``cheap_enough``."""
+    numbers = {"worst_case": f"{offer.worst}", "max_cost": f"{asked.most_cost}"}
+    return Reason.TOO_DEAR, {name: f"{amount} {currency}" for name, amount in numbers.items()}

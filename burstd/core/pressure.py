@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from burstd.domain.jobs import CoreHours, QueuedJob
 from burstd.domain.plan import Objection, Reason
 from burstd.domain.policy import QUEUE, BurstPolicy, Pressure, Watermarks
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """What a job that waits is to the pressures that it is part of."""
 
     job: QueuedJob

@@ -5,17 +5,17 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Waiter:
+class Waiter(NamedTuple):
     """One waiting job: what it asks for, how long it will run as far as anybody knows, and how
-    long it has waited (seconds). Or ``count`` tasks of an array that are all like it."""
+    long it has waited (seconds). Or so many ``tasks`` of an array that are all like it."""
 
     cores: int
     seconds: float
     waited: float
-    count: int = 1
+    tasks: int = 1
 
     @property
     def core_hours(self) -> float:
@@ -58,12 +58,12 @@ class Room:
     def fill(self, job: Waiter) -> list[tuple[int, float]]:
         """It, and all that is like it, starts as soon as there is room: how many of them have
         started by when, in seconds."""
-        left, started = job.count, list[tuple[int, float]]()
+        left, started = job.tasks, list[tuple[int, float]]()
         while left:
             at = self.when(job.cores)
             together = min(left, self._free // job.cores)
             self._free -= together * job.cores
             heapq.heappush(self._ends, (at + job.seconds, together * job.cores))
             left -= together
-            started.append((job.count - left, at))
+            started.append((job.tasks - left, at))
         return started

@@ -21,7 +21,7 @@ def threshold(line: Sequence[Waiter], outlook: Outlook, _price: float) -> list[f
     """From the head, until what still waits is below the mark: the core-hours from here on."""
     worth, behind = [0.0] * len(line), 0.0
     for place in range(len(line) - 1, -1, -1):
-        behind += line[place].core_hours * line[place].count
+        behind += line[place].core_hours * line[place].tasks
         worth[place] = behind / outlook.cores
     return worth
 
@@ -36,11 +36,11 @@ def marginal(line: Sequence[Waiter], outlook: Outlook, price: float) -> list[flo
     costs. Who leaves is not in the way of those behind: so in the order of the line. A job waits
     until its turn has come, or until it overtakes those before it, whichever is sooner."""
     weights = [_weight(job, outlook) for job in line]
-    behind = sum(weight * job.count for job, weight in zip(line, weights, strict=True))
+    behind = sum(weight * job.tasks for job, weight in zip(line, weights, strict=True))
     room = Room(outlook)
     worth = []
     for job, weight, soonest in zip(line, weights, starts(line, outlook), strict=True):
-        behind -= weight * job.count
+        behind -= weight * job.tasks
         at = min(soonest, room.when(job.cores))
         hours = max(job.core_hours, 1e-9)
         spared = (at - outlook.delay) / 3600

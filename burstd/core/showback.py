@@ -24,6 +24,7 @@ class Line:
     """One row of the report. ``reserved``: what those that are open may cost yet, at most."""
 
     key: tuple[str, ...]
+    currency: str  #: of its amounts
     bursts: int = 0
     core_hours: float = 0.0
     cost: Decimal = ZERO
@@ -31,15 +32,17 @@ class Line:
 
 
 def report(
-    bursts: Iterable[Burst], by: tuple[str, ...], since: datetime, until: datetime
+    bursts: Iterable[Burst], by: tuple[str, ...], since: datetime, until: datetime, currency: str
 ) -> list[Line]:
     """The bursts that began in [``since``, ``until``), and what was fetched behind the end of any
-    then; the dearest first. ``by``: of ``KEYS``."""
+    then; the dearest first. ``by``: of ``KEYS``. Amounts in several currencies are never summed;
+    ``currency``: that of bursts that an older burstd has not written it down of."""
     found: dict[tuple[str, ...], Line] = {}
 
     def line_of(burst: Burst, at: datetime) -> Line:
         key = tuple(KEYS[name](replace(burst, created_at=at)) for name in by)
-        return found.setdefault(key, Line(key))
+        money = burst.currency or currency
+        return found.setdefault((*key, money), Line(key, money))
 
     for burst in bursts:
         for fetch in burst.fetches:
@@ -54,4 +57,6 @@ def report(
             line.cost += burst.cost or ZERO
         else:
             line.reserved += burst.reserved
-    return sorted(found.values(), key=lambda line: (-line.cost, -line.reserved, line.key))
+    return sorted(
+        found.values(), key=lambda line: (line.currency, -line.cost, -line.reserved, line.key)
+    )

@@ -170,6 +170,10 @@ class QueuedJob:
         """Those that it may start in."""
         return tuple(self.partition.split(",")) if "," in self.partition else (self.partition,)
 
+    def in_any(self, partitions: frozenset[str]) -> bool:
+        """It may start in one of these."""
+        return self.partition in partitions or not partitions.isdisjoint(self.partitions)
+
     @property
     def key(self) -> JobKey:
         return self.identity.key

@@ -49,7 +49,7 @@ class Pressure:
         """True if its waiting is pressure here. ``gpus``: it asks for some."""
         return (
             (gpus or not self.gpus)
-            and (not self.partitions or not self.partitions.isdisjoint(job.partitions))
+            and (not self.partitions or job.in_any(self.partitions))
             and (not self.accounts or job.account in self.accounts)
             and (not self.qos or job.qos in self.qos)
         )

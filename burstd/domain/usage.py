@@ -176,13 +176,9 @@ class Usage:
         limit = job.time_limit
         if limit is None:
             return timedelta()
-        user, most = job.identity.user, limit.total_seconds()
-        part = self._users.part(user)
-        if part is not None:
-            part = self._alike.part((user, kind(job.identity.name))) or part
-        else:
-            part = self._by_request(job.cpus, int(most))
-        likely = most * part
+        who, most = job.identity, limit.total_seconds()
+        part = self._alike.part((who.user, kind(who.name))) or self._users.part(who.user)
+        likely = most * (part or self._by_request(job.cpus, int(most)))
         if likely < _SHORTEST:
             return min(limit, SHORTEST)
         return limit if likely >= most else timedelta(0, likely)

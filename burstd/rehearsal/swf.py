@@ -15,7 +15,7 @@ from typing import TextIO
 
 from burstd.rehearsal.history import History, NotLog, PastJob
 
-_HEADER = re.compile(r";\s*(MaxProcs|MaxNodes|UnixStartTime)\s*:\s*(\d+)")
+_HEADER = re.compile(r";\s*(MaxProcs|MaxNodes|UnixStartTime)\s*:\s*(\d[\d,]*)")
 _COLUMNS = 18
 MOST = 10**10  #: of any number: three hundred years, and more jobs and processors than there are
 #: Parts of a job that was stopped and went on; what they come to has a line of its own.
@@ -82,7 +82,7 @@ def _rows(name: str, lines: Iterable[str], told: dict[str, int]) -> Iterator[lis
         text = line.strip()
         if text.startswith(";"):
             if found := _HEADER.match(text):
-                told[found[1]] = int(found[2])
+                told[found[1]] = int(found[2].replace(",", ""))
         elif text:
             cells = text.split(None, _COLUMNS)[:_COLUMNS]
             try:

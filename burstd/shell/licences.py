@@ -22,6 +22,12 @@ def look_at(sources: Collection[LicenceSource]) -> dict[str, PoolView]:
         return {view.name: view for views in threads.map(_views, sources) for view in views}
 
 
+def named(sources: Iterable[LicenceSource]) -> dict[str, PoolView]:
+    """Every configured pool by its name alone: nobody is asked."""
+    wanted = (pool for source in sources for pool in source.wanted.items())
+    return {name: UnseenPool(name, "nobody was asked", slurm) for name, slurm in wanted}
+
+
 def _views(source: LicenceSource) -> list[PoolView]:
     pools: Mapping[str, PoolView] = {}
     cause = "its source does not tell of it"

@@ -24,6 +24,7 @@ from burstd.domain.requests import RequestKind
 from burstd.domain.targets import Outcome, RemoteJob, RemoteState, RunState, WorkOrder
 from burstd.ports.errors import Rejected, Unreachable
 from burstd.shell.calendar import closed
+from burstd.shell.licences import named
 from burstd.shell.marks import as_submitted, mark
 from burstd.shell.reckoning import not_landed, reckoned, remains_of
 from burstd.shell.sight import Sight, state_of
@@ -71,7 +72,8 @@ def examine(burst: Burst, world: World, sight: Sight) -> Event | None:
     if closed(world.policy, world.clock.now()):
         return withdrawn(burst, sight)
     facts = script.facts(world.queue.script(line.identity), world.applications.values())
-    if why := objection(line, facts, world.policy, burst, world.clock.now()):
+    pools = named(world.licences)
+    if why := objection(line, facts, world.policy, burst, world.clock.now(), pools):
         return ev.Refused(f"it may not leave any more: {why}")
     record = as_submitted(world.queue.record(burst.identity), world.store)
     view = world.sites[burst.target].target.observe()

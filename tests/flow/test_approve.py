@@ -125,7 +125,10 @@ def test_a_yes_says_nothing_against_rules_that_came_later(scene: Scene, name: st
     ]
 
 
-@pytest.mark.parametrize("word", ["never", "target=near", "max-cost=0.01", "class=unknown"])
+WORDS = ["never", "target=near", "max-cost=0.01", "class=unknown", "licences=abaqus:5"]
+
+
+@pytest.mark.parametrize("word", WORDS)
 def test_a_yes_says_nothing_against_what_its_user_has_said_since(scene: Scene, word: str) -> None:
     """``scontrol update comment=burst:target=near`` while the proposal waits."""
     for job in scene.slurm.jobs:

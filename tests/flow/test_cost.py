@@ -71,6 +71,28 @@ def test_csv_has_one_row_for_each_and_other_days_are_left_out(scene: Scene) -> N
     assert "alice" in cost("--by", "user")
 
 
+def test_each_amount_is_in_the_currency_that_it_was_reckoned_in(
+    tmp_path: Path, serve: Serve
+) -> None:
+    scene = Scene(database=in_file(tmp_path / "ledger.db"))
+    scene.slurm.submit(name="beam", minutes=120)
+    paid = scene.finish("1").cost
+    scene.policy = replace(POLICY, currency="USD")
+    scene.start()
+    scene.clock.forward(seconds=32 * 86400)  # into a month in which nothing was paid in euros
+    scene.slurm.submit(name="plate", minutes=120)
+    scene.until(Stage.RUNNING, "2")
+    serve(scene)
+
+    rows = json.loads(cost("--by", "account", "--since", "2020-01-01", "--json"))["rows"]
+    assert {("EUR", str(paid)), ("USD", "0")} == {(row["currency"], row["cost"]) for row in rows}
+    table = csv.DictReader(StringIO(cost("--since", "2020-01-01", "--csv")))
+    assert {"EUR", "USD"} == {row["currency"] for row in table}
+    shown = cost("--since", "2020-01-01")
+    assert "EUR" in shown
+    assert "USD" in shown
+
+
 @pytest.mark.parametrize("words", [("--by", "shoe"), ("--since", "yesterday")])
 def test_what_cannot_be_asked_is_said(scene: Scene, words: tuple[str, str]) -> None:
     done = CliRunner().invoke(app, ["cost", *words])

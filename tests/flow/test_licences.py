@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from threading import Barrier
 
 import pytest
@@ -12,10 +13,12 @@ from burstd.domain.burst import Stage
 from burstd.domain.findings import Grade
 from burstd.domain.licences import Pool
 from burstd.domain.plan import Reason
+from burstd.domain.policy import Mode
+from burstd.domain.requests import Request, RequestKind
 from burstd.shell.licences import findings, look_at
 from burstd.testing.licences import SimulatedLicences
 from burstd.testing.simulators import SimulatedCommands
-from tests.flow.scene import Scene
+from tests.flow.scene import POLICY, Scene
 
 SCRIPT = "#!/bin/sh\n#BURST licences=abaqus:20\nccx beam\n"
 
@@ -61,6 +64,23 @@ def test_what_a_burst_has_booked_outlives_a_restart_and_ends_with_it(
     server.used["abaqus"] = 0
     scene.finish("1")
     assert Stage.CLAIMING is scene.until(Stage.CLAIMING, "3").stage
+
+
+@pytest.mark.parametrize("asked", [20, 21])
+def test_a_proposal_whose_user_wants_more_since_is_none(
+    server: SimulatedLicences, asked: int
+) -> None:
+    """What was booked with it is all that it may check out: the rest may be others'."""
+    scene = Scene(replace(POLICY, mode=Mode.APPROVE), licences=(server,))
+    scene.slurm.submit(name="beam", minutes=120, script=SCRIPT)
+    scene.turn(5)
+    assert {"abaqus": 20} == scene.burst("1").licences
+    scene.slurm.jobs[0].comment = f"burst:licences=abaqus:{asked}"
+    scene.store.request(scene.burst("1").id, Request(RequestKind.APPROVE, "root"))
+    if asked > 20:
+        assert "licences" in scene.until(Stage.RETURNED, "1").cause
+    else:
+        scene.until(Stage.RUNNING, "1")
 
 
 def test_while_the_licence_server_is_away_who_needs_it_waits_and_others_leave(

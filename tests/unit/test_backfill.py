@@ -46,7 +46,7 @@ def test_what_is_free_helps_the_first_and_lets_others_overtake_only_as_time_goes
 
 
 def test_of_an_array_as_many_overtake_as_there_is_room_for() -> None:
-    array = Waiter(2, 900.0, 0.0, count=3)
+    array = Waiter(2, 900.0, 0.0, tasks=3)
     assert [1000.0, 100.0, 1910.0] == starts([*line((8, 10)), array, *line((8, 1))], HALVES)
     assert [100.0] == starts([array], HALVES)
 
@@ -58,9 +58,9 @@ def test_nobody_overtakes_from_out_of_reach() -> None:
 
 
 def test_a_line_is_not_looked_at_to_its_end() -> None:
-    found = starts([Waiter(8, 10.0, 0.0, count=SEEN), *line((8, 10))], HALVES)
+    found = starts([Waiter(8, 10.0, 0.0, tasks=SEEN), *line((8, 10))], HALVES)
     assert [1000.0, math.inf] == found
-    many = starts([*line((8, 10)), Waiter(1, 1.0, 0.0, count=10**6)], HALVES)
+    many = starts([*line((8, 10)), Waiter(1, 1.0, 0.0, tasks=10**6)], HALVES)
     assert [1000.0, 100.0] == many
 
 

@@ -141,6 +141,12 @@ def test_a_user_keeps_a_job_here_by_script_or_comment(words: str, reason: Reason
     assert reason is why(judged(comment=f"hello burst:{words}"))
 
 
+def test_amounts_that_a_user_is_told_have_their_currency() -> None:
+    stays = judged(directives(["max-cost=0.01"])).declined[0]
+    assert "0.01 EUR" == stays.numbers["max_cost"]
+    assert stays.numbers["worst_case"].endswith(" EUR")
+
+
 def test_one_that_is_willing_is_taken_for_what_it_is() -> None:
     assert [1] == [p.identity.key.job_id for p in judged(directives(["max-cost=5"])).placements]
     assert [1] == [p.identity.key.job_id for p in judged(comment="burst:target=cloud").placements]

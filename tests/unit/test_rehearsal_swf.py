@@ -51,6 +51,12 @@ def test_a_log_begins_when_it_says_or_its_times_are_since_1970_or_nobody_knows(
     assert epoch == read(path).epoch
 
 
+def test_a_size_that_is_written_with_commas_is_not_one_processor(tmp_path: Path) -> None:
+    path = tmp_path / "log.swf"
+    path.write_text("; MaxProcs: 1,024\n1 0 5 60 4 -1 -1 4 120 -1 1 7 2 3 1 -1 -1 -1\n")
+    assert 1024 == read(path).cores
+
+
 def test_a_user_0_is_not_known_and_a_queue_0_is_one(tmp_path: Path) -> None:
     path = tmp_path / "log.swf"
     path.write_text("; MaxProcs: 4\n1 0 5 60 4 -1 -1 4 120 -1 1 0 0 0 0 -1 -1 -1\n")

@@ -8,6 +8,7 @@ of these are taken.
 
 from __future__ import annotations
 
+import argparse
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,9 +26,13 @@ from burstd.rehearsal.measures import Row
 from burstd.rehearsal.rules import DELAY, budgeted
 from burstd.rehearsal.swf import read
 
-SEEDS, STEPS, SHARE = (1, 2, 3), 10, 0.05  #: ten steps: to half a part in a hundred
+SEEDS, STEPS, SHARE = (1, 2, 3), 7, 0.05
 GENERATED = "generated"  #: instead of a log
-LEAST, MOST = 0.002, 0.4  #: shares between which it is looked for, evenly by their logarithm
+HALF, LEAST, MOST = (
+    0.5,
+    0.002,
+    0.4,
+)  #: shares between which it is looked for, evenly by their logarithm
 COLUMNS = (
     "workload", "strategy", "share that halves", "of threshold", "spent / budget",
     f"at {SHARE:.0%}: mean", "by core-hour", "95 %", "of clairvoyant", "spent / budget",
@@ -59,26 +64,31 @@ RULES = (
 )  # fmt: skip
 
 
-def main(logs: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """One row a workload and strategy."""
+    parser = argparse.ArgumentParser(prog="python -m bench.policy", description=__doc__)
+    parser.add_argument("logs", nargs="*", metavar="LOG")
+    parser.add_argument("--rule", action="append", choices=[rule.name for rule in RULES])
+    options = parser.parse_args(argv)
+    rules = [rule for rule in RULES if rule.name in (options.rule or [rule.name])]
     table = Table(title="theta after the strategy's name", title_justify="left")
     for column in COLUMNS:
         table.add_column(column, justify="left" if column in COLUMNS[:2] else "right")
-    for history in _histories(logs):
-        for cells in _measured(history):
+    for history in _histories(options.logs):
+        for cells in _measured(history, rules):
             table.add_row(*cells)
+            sys.stderr.write(" | ".join(cells) + "\n")  # the whole takes an hour
     Console(width=140).print(table)
     return 0
 
 
-def _measured(history: History) -> Iterator[tuple[str, ...]]:
+def _measured(history: History, rules: Sequence[Rule]) -> Iterator[tuple[str, ...]]:
     copies = [shaken(history, seed) for seed in SEEDS]
     base = [next(bounds(copy, DELAY)).row for copy in copies]
     best = _part("mean_wait_s", CLAIRVOYANT.rows(copies, SHARE), base)
     name, threshold = f"{history.name}, {_mean('mean_wait_s', base) / 3600:.1f} h", 0.0
-    for rule in RULES:
-        share, rows = halved(copies, rule, _mean("mean_wait_s", base))
-        spent = _mean("cloud_share", rows)
+    for rule in rules:
+        share, spent = halved(copies, rule, _mean("mean_wait_s", base))
         threshold = threshold or spent
         rows = rule.rows(copies, SHARE)
         waits = [_part(f"{what}_wait_s", rows, base) for what in ("mean", "weighted", "p95")]
@@ -90,18 +100,25 @@ def _measured(history: History) -> Iterator[tuple[str, ...]]:
         name = ""
 
 
-def halved(copies: Sequence[History], rule: Rule, base: float) -> tuple[float, list[Row]]:
-    """The least budget, as a share of all core-hours, by bisection."""
+def halved(copies: Sequence[History], rule: Rule, base: float) -> tuple[float, float]:
+    """The least budget, as a share of all core-hours, and what of it is spent: by bisection, and
+    between its last two by the logarithms of share and wait, as its steps are of 4 %."""
     low, high = LEAST, MOST
-    found: list[Row] = []
+    found: dict[float, tuple[float, float]] = {}
     for _ in range(STEPS):
         share = math.sqrt(low * high)
         rows = rule.rows(copies, share)
-        if _mean("mean_wait_s", rows) <= base / 2:
-            high, found = share, rows
+        found[share] = _mean("mean_wait_s", rows) / base, _mean("cloud_share", rows)
+        if found[share][0] <= HALF:
+            high = share
         else:
             low = share
-    return high, found or rule.rows(copies, high)
+    if not {low, high} <= found.keys():  # it is not between LEAST and MOST
+        rows = rule.rows(copies, high)
+        return high, _mean("cloud_share", rows)
+    (above, before), (below, spent) = found[low], found[high]
+    part = math.log(above / HALF) / math.log(above / below)
+    return low * (high / low) ** part, before + part * (spent - before)
 
 
 def _part(figure: str, rows: Sequence[Row], base: Sequence[Row]) -> float:

@@ -63,7 +63,7 @@ def codec(hint: Any) -> Codec:
         return _MANY[origin](get_args(hint))
     if isinstance(hint, type) and issubclass(hint, Enum):
         return Codec(lambda value: value.name, lambda words: hint[words])
-    if is_record(hint):
+    if is_dataclass(hint):
         return _record(hint)
     if inner := condensed(hint):
         state = codec(inner)
@@ -85,22 +85,15 @@ def plain(hint: Any) -> Any:
     return hint
 
 
-def is_record(hint: Any) -> bool:
-    """A class with named fields: a dataclass, or a named tuple."""
-    return is_dataclass(hint) or hasattr(hint, "_fields")
-
-
 def parts(cls: Any) -> dict[str, Any]:
-    """The hints of a record's fields."""
+    """The hints of a dataclass's fields."""
     hints = get_type_hints(cls)
-    if not is_dataclass(cls):
-        return hints
     return {one.name: hints[one.name] for one in fields(cls) if one.init}
 
 
 def compared(cls: Any) -> bool:
     """All its fields count when two are compared."""
-    return not is_dataclass(cls) or all(one.compare for one in fields(cls))
+    return all(one.compare for one in fields(cls))
 
 
 def check(cls: str, names: Iterable[str], there: Container[str]) -> None:

@@ -9,11 +9,11 @@ costs a comparison, and no words.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import lru_cache
 from typing import Any, Protocol, get_args, get_origin
 
-from burstd.core.codec import Codec, check, codec, condensed, is_record, joined, parts, text
+from burstd.core.codec import Codec, check, codec, condensed, joined, parts, text
 from burstd.core.table import NOTHING, Table
 
 
@@ -40,12 +40,12 @@ class Node(Protocol):
 @lru_cache(maxsize=1000)
 def node(hint: Any) -> Node:
     """For values of this type. Raises ``TypeError`` for one that has no words yet."""
-    if is_record(hint):
+    if is_dataclass(hint):
         return Fields(hint, {name: node(inner) for name, inner in parts(hint).items()})
     if inner := condensed(hint):
         return Condensed(hint, node(inner))
     origin, hints = get_origin(hint), get_args(hint)
-    if origin is tuple and hints[1:] == (...,) and is_record(hints[0]):
+    if origin is tuple and hints[1:] == (...,) and is_dataclass(hints[0]):
         return Table.of_rows(hints[0])
     if origin is Mapping:
         return Table.of_pairs(*hints)

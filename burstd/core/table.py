@@ -10,14 +10,14 @@ of it alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from datetime import timedelta
 from functools import cached_property
 from itertools import groupby
 from operator import attrgetter, eq
 from typing import Any, Final, NamedTuple
 
-from burstd.core.codec import Codec, check, codec, compared, is_record, joined, parts, plain, text
+from burstd.core.codec import Codec, check, codec, compared, joined, parts, plain, text
 from burstd.domain.budgets import Charge
 from burstd.domain.jobs import JobIdentity, QueuedJob
 from burstd.domain.plan import Decline, Placement
@@ -95,7 +95,7 @@ class Shape:
     def of(cls, hint: Any, path: str = "") -> Shape:
         """``path``: where it is in its row. Classes are taken apart, unless they may be missing."""
         hint = plain(hint)
-        if is_record(hint):
+        if is_dataclass(hint):
             make: Any = hint
             dot = f"{path}." if path else ""
             inner = {name: cls.of(part, dot + name) for name, part in parts(hint).items()}

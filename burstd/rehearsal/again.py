@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
 from burstd.core.chronicle import in_queue_order
-from burstd.core.codec import parts
 from burstd.core.decide import decide
 from burstd.domain.decision import Decision
 from burstd.domain.jobs import JobIdentity, JobKey
@@ -80,7 +79,7 @@ Verdict = Placement | Decline
 
 def _verdicts(plan: Plan) -> dict[JobKey, Verdict]:
     """By job, and task of an array."""
-    stays = {key: d._replace(elements=()) for d in plan.declined for key in d.elements}
+    stays = {key: replace(d, elements=()) for d in plan.declined for key in d.elements}
     return {**stays, **{p.identity.key: p for p in plan.placements}}
 
 
@@ -88,9 +87,9 @@ def _change(before: Verdict | None, after: Verdict | None) -> str:
     if before is None or after is None or type(before) is not type(after):
         return f"{_word(before)} then, {_word(after)} now"
     changed = (
-        f"{name} {was} then, {became} now"
-        for name in parts(type(before))
-        if (was := getattr(before, name)) != (became := getattr(after, name))
+        f"{one.name} {was} then, {became} now"
+        for one in fields(before)
+        if (was := getattr(before, one.name)) != (became := getattr(after, one.name))
     )
     return "; ".join(changed)
 

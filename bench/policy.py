@@ -28,11 +28,8 @@ from burstd.rehearsal.swf import read
 
 SEEDS, STEPS, SHARE = (1, 2, 3), 7, 0.05
 GENERATED = "generated"  #: instead of a log
-HALF, LEAST, MOST = (
-    0.5,
-    0.002,
-    0.4,
-)  #: shares between which it is looked for, evenly by their logarithm
+HALF = 0.5
+LEAST, MOST = 0.002, 0.4  #: shares between which it is looked for, evenly by their logarithm
 COLUMNS = (
     "workload", "strategy", "share that halves", "of threshold", "spent / budget",
     f"at {SHARE:.0%}: mean", "by core-hour", "95 %", "of clairvoyant", "spent / budget",
@@ -68,9 +65,11 @@ def main(argv: Sequence[str]) -> int:
     """One row a workload and strategy."""
     parser = argparse.ArgumentParser(prog="python -m bench.policy", description=__doc__)
     parser.add_argument("logs", nargs="*", metavar="LOG")
-    parser.add_argument("--rule", action="append", choices=[rule.name for rule in RULES])
+    names = [rule.name for rule in RULES]
+    said = "default: all; threshold, which they are compared with, always"
+    parser.add_argument("--rule", action="append", choices=names, help=said)
     options = parser.parse_args(argv)
-    rules = [rule for rule in RULES if rule.name in (options.rule or [rule.name])]
+    rules = [rule for rule in RULES if rule.name in {names[0], *(options.rule or names)}]
     table = Table(title="theta after the strategy's name", title_justify="left")
     for column in COLUMNS:
         table.add_column(column, justify="left" if column in COLUMNS[:2] else "right")

@@ -41,14 +41,14 @@ def cost(
     raise typer.Exit(OK)
 
 
-_NUMBERS = ("bursts", "core_hours", "cost", "open", "currency")
+_COLUMNS = ("bursts", "core_hours", "cost", "open", "currency")
 
 
 def _csv(found: dict[str, Any]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow([*found["by"], *_NUMBERS])
+    writer.writerow([*found["by"], *_COLUMNS])
     for row in found["rows"]:
-        writer.writerow([row[k] for k in (*found["by"], *_NUMBERS)])
+        writer.writerow([row[k] for k in (*found["by"], *_COLUMNS)])
 
 
 def _table(found: dict[str, Any]) -> None:
@@ -59,7 +59,7 @@ def _table(found: dict[str, Any]) -> None:
     table = Table(title=title, title_justify="left")
     for name in found["by"]:
         table.add_column(name)
-    for name in _NUMBERS:
+    for name in _COLUMNS:
         table.add_column(name.replace("_", "-"), justify="left" if name == "currency" else "right")
     for row in found["rows"]:
         keys = (str(row[name]) for name in found["by"])

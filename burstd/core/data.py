@@ -103,8 +103,9 @@ def _with_theirs(site: list[DataClass], rules: DataRules, theirs: Sequence[str])
 
 def _by_the_site(job: QueuedJob, rules: DataRules) -> list[DataClass]:
     found: list[DataClass] = []
-    for label in rules.speaking(job.identity.user, job.account, job.partition):
-        if label.lies(job.directory):
+    user, partitions = job.identity.user, job.partitions
+    for label in rules.labels:
+        if label.speaks_of(user, job.account, partitions) and label.lies(job.directory):
             known = rules.named(label.to) or DataClass(label.to, _NOWHERE)
             if known not in found:
                 found.append(known)

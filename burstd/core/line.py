@@ -52,7 +52,7 @@ class Line:
                 min(same[0].cpus, cores),
                 snapshot.usage.time(same[0]).total_seconds(),
                 max(0.0, (now - same[0].identity.submitted_at).total_seconds()),
-                sum([len(job.tasks) or 1 for job in same]),
+                sum(len(job.tasks) or 1 for job in same),
             )
             for same in groups
         ]

@@ -39,7 +39,7 @@ def objection(
     if theirs.targets is not None and target not in theirs.targets:
         return "its user wants another target"
     if theirs.most_cost is not None and burst.reserved > theirs.most_cost:
-        money = burst.currency
+        money = burst.currency or policy.currency
         return (
             f"it may cost {burst.reserved} {money}, and its user allows {theirs.most_cost} {money}"
         )

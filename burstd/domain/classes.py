@@ -75,22 +75,6 @@ class DataRules:
         """The class of this name."""
         return self._by_name.get(name)
 
-    def speaking(self, user: str, account: str, partition: str) -> tuple[Label, ...]:
-        """The labels that can be those of jobs of these. ``partition``: as Slurm shows it, several
-        between commas."""
-        who = user, account, partition
-        found = self._spoken.get(who)
-        if found is None:
-            partitions = partition.split(",")
-            speak = (one for one in self.labels if one.speaks_of(user, account, partitions))
-            found = self._spoken[who] = tuple(speak)
-        return found
-
-    @cached_property
-    def _spoken(self) -> dict[tuple[str, str, str], tuple[Label, ...]]:
-        """A queue's jobs are of far fewer users and accounts than there are jobs."""
-        return {}
-
     @cached_property
     def _by_name(self) -> Mapping[str, DataClass]:
         return {known.name: known for known in self.classes}
